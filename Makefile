@@ -1,0 +1,61 @@
+# Thecal. Start with `make run`; `make help` lists the rest.
+#
+# Nothing here needs more than a POSIX shell and make: `make setup` brings the rest. What is built lands in build/,
+# the Python packages in .venv/; both can be deleted at any time.
+
+PYTHON := .venv/bin/python
+IMAGE := build/image/thecal-pico.uf2
+# Tests run in two processes: the chip tests are what takes time, and small CI machines have two cores.
+WORKERS ?= 2
+export MICROPYTHON_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup system venv image flash deploy test test-long check bench clean distclean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+run: setup image ## a therapy with a bolus on the emulated board, live, then a report in build/run/
+	.venv/bin/thecal run
+
+setup: system venv ## everything that is needed: system packages (by apt-get) and .venv
+
+system:
+	@tools/setup/system.sh
+
+venv: system
+	@tools/setup/venv.sh
+
+image: system ## the UF2 for a Raspberry Pi Pico, build/image/thecal-pico.uf2 [MICROPYTHON_DIR=<checkout>]
+	@python3 tools/image/build.py
+
+flash: image ## put the image on a Pico in BOOTSEL mode
+	@python3 tools/image/flash.py
+
+deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper fitted: make deploy PORT=/dev/ttyACM0
+	@$(PYTHON) tools/image/flash.py --port "$(PORT)"
+
+test: setup image ## all tests but the long ones
+	$(PYTHON) -m pytest -n $(WORKERS)
+
+test-long: setup image ## the tests that take minutes
+	$(PYTHON) -m pytest -n $(WORKERS) -m long
+
+check: setup build/typings/.ready ## ruff and basedpyright
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m basedpyright
+
+build/typings/.ready: pyproject.toml tools/setup/typings.sh | venv
+	@tools/setup/typings.sh
+
+bench: setup image ## how exact, how steady and how fast, beside the usual way to drive a stepper
+	$(PYTHON) -m thecal_bench.benchmark
+
+clean: ## remove what was built (the sources of the image are kept)
+	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build
+	find firmware tools host_tests boards -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv and build/ as well
+	rm -rf build .venv .hypothesis .pytest_cache .ruff_cache
+	find . -maxdepth 2 -name '*.egg-info' -type d -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Makes .venv with the packages of pyproject.toml and this project itself, editable. Can be broken off and run again.
+# Package index, proxy and certificates are those of the machine's own pip settings.
+set -eu
+cd "$(dirname "$0")/../.."
+
+mkdir -p build
+if command -v flock >/dev/null; then # two makes at once: the second waits, then finds nothing to do
+    exec 9>build/.setup.lock
+    flock 9
+fi
+[ .venv/.ready -nt pyproject.toml ] && [ "$(cat .venv/.place)" = "$PWD" ] && exit 0
+
+# A venv holds absolute paths, so one that was moved, or that was never finished, is made anew.
+if [ "$(cat .venv/.place 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
+    echo "setup: making .venv"
+    rm -rf .venv
+    python3 -m venv .venv
+    echo "$PWD" >.venv/.place
+fi
+echo "setup: installing the packages of pyproject.toml into .venv (a minute or so)"
+PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --editable .
+touch .venv/.ready
