@@ -1,0 +1,261 @@
+"""Text such as "6 mL/h" to an exact number, and nothing else: no floats, no rounding, no guessing.
+
+How to read it: a unit is a factor and a vector of exponents over `BASE`; `UNITS` is the one table of them.
+A `Dimension` is such a vector with the unit its numbers are reported in (`RATE` in nL/h, `VOLUME` in nL, and
+so on); `parse(text, RATE)` gives a `Fraction` in that unit, or a `QuantityError` that names the text, what
+was expected, and an example. Because the check is made on exponents, before any number is computed, a dose
+can never be taken for a rate (DOSE-13).
+
+Unit expressions read from left to right: "/" divides by the next unit only, a space or "*" multiplies, so
+"kPa h/mL" is (kPa times h) per mL.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+BASE = ("volume", "mass", "time", "pressure", "temperature", "voltage")
+"""What is counted apart from each other; in nL, pg, ms, Pa, K and V."""
+
+Exponents = tuple[int, int, int, int, int, int]
+NONE: Exponents = (0, 0, 0, 0, 0, 0)
+
+
+def _exponents(name: str) -> Exponents:
+    v, m, t, p, k, u = (int(name == base) for base in BASE)
+    return (v, m, t, p, k, u)
+
+
+# Pressure units that are not powers of ten: the pound-force (0.45359237 kg x 9.80665 m/s2) per square inch
+# (0.0254 m squared), the conventional millimetre of mercury (13 595.1 kg/m3 x 9.80665 m/s2 x 1 mm) and
+# centimetre of water (1 000 kg/m3 x 9.80665 m/s2 x 1 cm), exact by definition (SI brochure, NIST SP 811 B.8).
+_PA_PER_PSI = Fraction("0.45359237") * Fraction("9.80665") / Fraction("0.0254") ** 2
+_PA_PER_MMHG = Fraction("13595.1") * Fraction("9.80665") / 1000
+_PA_PER_CMH2O = Fraction("98.0665")
+
+_MS_PER_HOUR = 3_600_000
+_MS_PER_DAY = 86_400_000
+
+_TABLE: dict[str, dict[str, Fraction | int]] = {
+    "volume": {"nL": 1, "uL": 10**3, "mL": 10**6, "L": 10**9, "nl": 1, "ul": 10**3, "ml": 10**6, "l": 10**9},
+    "mass": {"pg": 1, "ng": 10**3, "ug": 10**6, "mcg": 10**6, "mg": 10**9, "g": 10**12},
+    "time": {
+        "ms": 1,
+        "s": 1000,
+        "min": 60_000,
+        "h": _MS_PER_HOUR,
+        "hour": _MS_PER_HOUR,
+        "hours": _MS_PER_HOUR,
+        "d": _MS_PER_DAY,
+        "day": _MS_PER_DAY,
+        "days": _MS_PER_DAY,
+        "week": 7 * _MS_PER_DAY,
+        "weeks": 7 * _MS_PER_DAY,
+    },
+    "pressure": {
+        "Pa": 1,
+        "hPa": 100,
+        "kPa": 1000,
+        "MPa": 10**6,
+        "mbar": 100,
+        "bar": 10**5,
+        "psi": _PA_PER_PSI,
+        "mmHg": _PA_PER_MMHG,
+        "cmH2O": _PA_PER_CMH2O,
+    },
+    "temperature": {"K": 1},
+    "voltage": {"V": 1, "mV": Fraction(1, 1000)},
+    "": {"%": Fraction(1, 100)},
+}
+
+UNITS: dict[str, tuple[Fraction, Exponents]] = {
+    name: (Fraction(factor), _exponents(base))
+    for base, names in _TABLE.items()
+    for name, factor in names.items()
+}
+"""Every unit that can be written, with its factor to the base unit and what it measures."""
+
+MICRO_SIGNS = ("\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}")
+"""Two characters that look alike and both stand for micro; either is read as "u"."""
+
+MAX_TEXT = 64
+"""Longest quantity that is read: far above any sensible one, and it bounds the arithmetic below."""
+
+
+class QuantityError(Exception):
+    """A text that is no quantity of the wanted kind; the message says what it should have been."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A kind of quantity: what it is called, the unit its numbers are reported in, and an example."""
+
+    name: str
+    unit: str
+    example: str
+    signed: bool = False
+
+    @property
+    def exponents(self) -> Exponents:
+        return _unit_expression(self.unit)[1]
+
+    @property
+    def factor(self) -> Fraction:
+        return _unit_expression(self.unit)[0]
+
+
+def _fold(text: str) -> str:
+    for sign in MICRO_SIGNS:
+        text = text.replace(sign, "u")
+    return text
+
+
+def _unit_expression(text: str) -> tuple[Fraction, Exponents]:
+    """Factor and exponents of a unit expression; `KeyError` carries the unit that is not known."""
+    factor, total = Fraction(1), NONE
+    for number, part in enumerate(text.split("/")):
+        names = [name for name in re.split(r"[ *\N{MIDDLE DOT}]+", part) if name]
+        if not names:
+            raise KeyError(text)
+        for position, name in enumerate(names):
+            unit_factor, unit_exponents = UNITS[name]
+            # Only the first unit behind a "/" divides: "kPa/mL h" would be kPa h per mL.
+            sign = -1 if number and position == 0 else 1
+            factor *= unit_factor**sign
+            v, m, t, p, k, u = (a + sign * b for a, b in zip(total, unit_exponents, strict=True))
+            total = (v, m, t, p, k, u)
+    return factor, total
+
+
+VOLUME = Dimension("a volume", "nL", "100 uL")
+RATE = Dimension("a volume per time", "nL/h", "6 mL/h")
+MASS = Dimension("a mass of drug", "pg", "0.1 mg")
+CONCENTRATION = Dimension("a concentration", "pg/nL", "20 mg/mL")
+MASS_RATE = Dimension("a mass of drug per time", "pg/day", "2.4 mg/day")
+TIME = Dimension("a time", "ms", "30 min")
+PRESSURE = Dimension("a pressure", "Pa", "10 psi", signed=True)
+COMPLIANCE = Dimension("a compliance", "nL/Pa", "0.5 uL/kPa")
+RESISTANCE = Dimension("a flow resistance", "Pa ms/nL", "1 kPa h/mL")
+TEMPERATURE_RATE = Dimension("a temperature per time", "K/day", "5 K/day", signed=True)
+PRESSURE_PER_KELVIN = Dimension("a pressure per temperature", "Pa/K", "200 Pa/K", signed=True)
+RATIO = Dimension("a percentage", "%", "2 %", signed=True)
+VOLTAGE = Dimension("a voltage", "V", "4.5 V")
+
+DIMENSIONS = (
+    VOLUME,
+    RATE,
+    MASS,
+    CONCENTRATION,
+    MASS_RATE,
+    TIME,
+    PRESSURE,
+    COMPLIANCE,
+    RESISTANCE,
+    TEMPERATURE_RATE,
+    PRESSURE_PER_KELVIN,
+    RATIO,
+    VOLTAGE,
+)
+
+_NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)[ ]*(.*)", re.DOTALL)
+_CLOCK = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?")
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _expected(dimension: Dimension) -> str:
+    return f'expected {dimension.name} such as "{dimension.example}"'
+
+
+def _known_as(exponents: Exponents) -> str | None:
+    return next((d.name for d in DIMENSIONS if d.exponents == exponents), None)
+
+
+def parse(text: object, dimension: Dimension) -> Fraction:
+    """The exact number in `dimension.unit`, or `QuantityError`."""
+    if not isinstance(text, str):
+        raise QuantityError(f"{_expected(dimension)}, found {text!r} without a unit")
+    if len(text) > MAX_TEXT:
+        raise QuantityError(f"{_expected(dimension)}, found {len(text)} characters")
+    shown = f'found "{text}"'
+    match = _NUMBER.fullmatch(_fold(text).strip(" "))
+    if match is None:
+        raise QuantityError(f"{_expected(dimension)}, {shown}, which does not start with a decimal number")
+    number, unit_text = match.groups()
+    if not unit_text:
+        raise QuantityError(f"{_expected(dimension)}, {shown} without a unit")
+    try:
+        factor, exponents = _unit_expression(unit_text)
+    except KeyError as unknown:
+        name = str(unknown.args[0])
+        near = next((known for known in UNITS if known.lower() == name.lower()), None)
+        hint = f' (did you mean "{near}"?)' if near else ""
+        raise QuantityError(f'{_expected(dimension)}, {shown}: "{name}" is not a known unit{hint}') from None
+    if exponents != dimension.exponents:
+        kind = _known_as(exponents)
+        raise QuantityError(f"{_expected(dimension)}, {shown}, which is {kind or 'something else'}")
+    value = Fraction(number) * factor / dimension.factor
+    if value < 0 and not dimension.signed:
+        raise QuantityError(f"{_expected(dimension)}, {shown}, which is negative")
+    return value
+
+
+def parse_time_ms(text: object) -> int:
+    """A time in whole milliseconds."""
+    value = parse(text, TIME)
+    if value.denominator != 1:
+        raise QuantityError(f'expected whole milliseconds, found "{text}"')
+    return value.numerator
+
+
+def parse_time_of_day_ms(text: object) -> int:
+    """ "06:00" (or "06:00:30") as milliseconds since midnight."""
+    match = _CLOCK.fullmatch(text) if isinstance(text, str) else None
+    if match is not None:
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        if hours < 24 and minutes < 60 and seconds < 60:
+            return ((hours * 60 + minutes) * 60 + seconds) * 1000
+    raise QuantityError(f'expected a time of day such as "06:00", found {text!r}')
+
+
+def parse_clock_ms(text: object) -> int:
+    """ "mon 00:00" as milliseconds since Monday midnight."""
+    day, _, time_of_day = text.partition(" ") if isinstance(text, str) else ("", "", "")
+    if day in DAYS:
+        try:
+            return DAYS.index(day) * _MS_PER_DAY + parse_time_of_day_ms(time_of_day)
+        except QuantityError:
+            pass  # said again below, with the day that belongs to it
+    raise QuantityError(f'expected a day and a time such as "mon 00:00", found {text!r}')
+
+
+def show(value: Fraction | int, dimension: Dimension, unit: str | None = None) -> str:
+    """The number with a unit, exact where a decimal can be, else to six places; `parse` reads it back."""
+    unit = unit or dimension.unit
+    factor, exponents = _unit_expression(unit)
+    if exponents != dimension.exponents:
+        raise QuantityError(f'{_expected(dimension)}, asked to show it in "{unit}"')
+    number = Fraction(value) * dimension.factor / factor
+    return f"{decimal_text(number)} {unit}"
+
+
+def decimal_text(number: Fraction | int, places: int = 6) -> str:
+    """A decimal without exponent: exact if it ends, else rounded half away from zero at `places`."""
+    number = Fraction(number)
+    exact_places = 0
+    rest = number.denominator
+    twos = fives = 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest == 1:
+        exact_places = places = max(twos, fives)
+    scaled = abs(number) * 10**places
+    whole = scaled.numerator // scaled.denominator
+    if not exact_places and 2 * (scaled - whole) >= 1:
+        whole += 1
+    digits = str(whole).rjust(places + 1, "0")
+    sign = "-" if number < 0 and whole else ""
+    return sign + (digits[:-places] + "." + digits[-places:] if places else digits)
