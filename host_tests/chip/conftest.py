@@ -1,0 +1,61 @@
+"""Boards for the chip tests: the image that is flashed, booted on the emulated RP2040.
+
+`make_board` boots a fresh board, `prompt` a board that stays at MicroPython's prompt because its
+MAINTENANCE jumper is fitted. Tests count simulated things only, never wall time. THECAL_IMAGE names
+another UF2 than the one `make image` builds.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from thecal_bench.chip import EmulatedBoard, RawRepl
+
+IMAGE = Path(__file__).resolve().parents[2] / "build" / "image" / "thecal-pico.uf2"
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """The UF2 under test."""
+    path = Path(os.environ.get("THECAL_IMAGE", IMAGE))
+    if not path.is_file():
+        pytest.fail(f"there is no image at {path}: run `make image` first")
+    return path
+
+
+@pytest.fixture
+def make_board(image: Path) -> Iterator[Callable[..., EmulatedBoard]]:
+    """A function that powers a board; keywords go to EmulatedBoard. `maintenance` fits the jumper."""
+    boards: list[EmulatedBoard] = []
+
+    def make(*, maintenance: bool = True, **settings) -> EmulatedBoard:
+        board = EmulatedBoard(image, **settings)
+        boards.append(board)
+        if maintenance:
+            board.set_pin("MAINTENANCE", 0)
+        return board
+
+    yield make
+    for board in boards:
+        board.close()
+
+
+@pytest.fixture
+def make_prompt(make_board: Callable[..., EmulatedBoard]) -> Callable[..., RawRepl]:
+    """A function that boots a board and takes its prompt; keywords go to EmulatedBoard."""
+
+    def make(**settings) -> RawRepl:
+        board = make_board(**settings)
+        board.boot()
+        prompt = RawRepl(board)
+        prompt.run(f"NET = {board.nets!r}")
+        return prompt
+
+    return make
+
+
+@pytest.fixture
+def prompt(make_prompt: Callable[..., RawRepl]) -> RawRepl:
+    """A board at its prompt."""
+    return make_prompt()
