@@ -1,0 +1,154 @@
+"""The plant loses no volume, pulsation moves none, and a bulk of steps is those steps one by one."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from thecal_bench.plant import NS_PER_MS, Geometry, Plant, PlantParameters
+
+TICK_NS = 100 * NS_PER_MS
+PERCENT = st.integers(0, 2000).map(lambda n: Fraction(n, 10))
+
+PARAMETERS = st.builds(
+    PlantParameters,
+    compliance_nl_pa=st.integers(1, 40).map(lambda n: Fraction(n, 20)),
+    resistance_pa_ms_nl=st.integers(360, 36_000).map(Fraction),
+    pulsation_percent=PERCENT,
+    calibration_error_percent=st.integers(-50, 50).map(lambda n: Fraction(n, 10)),
+    back_pressure_pa=st.integers(-2000, 20_000).map(Fraction),
+)
+HEADS = st.builds(
+    Geometry,
+    nl_per_rev=st.integers(1, 10**6),
+    steps_per_rev=st.integers(100, 12_800),
+    rollers=st.integers(1, 8),
+    encoder_pulses_per_rev=st.integers(1, 50),
+)
+
+
+def step_singly(plant, count, tick):
+    """`count` steps (or backwards) one by one, each in the middle of its share of the tick."""
+    for index in range(abs(count)):
+        at_ns = tick * TICK_NS + (2 * index + 1) * TICK_NS // (2 * abs(count))
+        plant.step(1 if count > 0 else -1, at_ns)
+
+
+COUNTS = st.lists(st.integers(-3, 120), min_size=1, max_size=60)
+
+
+@given(PARAMETERS, HEADS, st.integers(-10_000, 10_000), st.integers(-5, 5))
+def test_pulsation_moves_volume_within_a_pitch_and_none_out_of_it(parameters, head, start, revolutions):
+    """From any angle, whole revolutions displace exactly their volume; so does a whole pitch."""
+    scale = 1 + parameters.calibration_error_percent / 100
+    plant = Plant(parameters, head, angle_steps=start)
+    if revolutions:
+        plant.steps(revolutions * head.steps_per_rev, 0, TICK_NS)
+    assert plant.displaced_nl() == revolutions * head.nl_per_rev * scale
+    if head.steps_per_rev % head.rollers == 0:
+        plant.steps(head.steps_per_rev // head.rollers, TICK_NS, 2 * TICK_NS)
+        assert plant.displaced_nl() == (revolutions + Fraction(1, head.rollers)) * head.nl_per_rev * scale
+
+
+@given(PARAMETERS, HEADS, st.integers(0, 10_000))
+def test_displacement_strays_no_further_than_the_pulsation_and_never_reverses(parameters, head, start):
+    """|V - uniform| <= A/2 x a pitch x (largest S, 1/3), from a trough to a peak; forward stays forward."""
+    plant = Plant(parameters, head, angle_steps=start)
+    step_nl = head.step_nl * (1 + parameters.calibration_error_percent / 100)
+    pitch_nl = step_nl * head.steps_per_rev / head.rollers
+    bound = parameters.pulsation_percent / 200 * pitch_nl / 3
+    last = Fraction(0)
+    for tick in range(1, 40):
+        plant.steps(head.steps_per_rev // 29 + 1, (tick - 1) * TICK_NS, tick * TICK_NS)
+        displaced = plant.displaced_nl()
+        assert abs(displaced - plant.steps_seen * step_nl) <= bound
+        assert displaced >= last
+        last = displaced
+
+
+@given(PARAMETERS, HEADS, COUNTS, st.integers(0, 10_000))
+def test_displaced_volume_and_edges_are_the_same_in_bulk_and_step_by_step(parameters, head, counts, start):
+    bulk = Plant(parameters, head, angle_steps=start)
+    single = Plant(parameters, head, angle_steps=start)
+    for tick, count in enumerate(counts):
+        bulk.steps(count, tick * TICK_NS, (tick + 1) * TICK_NS)
+        step_singly(single, count, tick)
+        assert bulk.displaced_nl() == single.displaced_nl()
+        assert bulk.encoder_count == single.encoder_count
+        assert bulk.index_count == single.index_count
+        assert bulk.steps_seen == single.steps_seen
+        assert bulk.reservoir_nl() == single.reservoir_nl()
+
+
+@given(PARAMETERS, COUNTS)
+def test_pressure_is_the_same_in_bulk_and_step_by_step(parameters, counts):
+    """They differ by what a microstep or two stores, at most, and with even flow by far less (next test)."""
+    bulk, single = Plant(parameters), Plant(parameters)
+    one_step_pa = 31.25 * 1.05 * 2 / float(parameters.compliance_nl_pa)
+    # With pulsation the flow within a bulk is not constant: 120 steps are a ninth of a pitch, over which the
+    # flow changes by at most A sin(pi/9); what comes early or late decays by 100 ms / RC meanwhile.
+    tau_ms = float(parameters.compliance_nl_pa * parameters.resistance_pa_ms_nl)
+    uneven = float(parameters.pulsation_percent) / 100 * 0.35 * min(1.0, 100 / tau_ms)
+    for tick, count in enumerate(counts):
+        bulk.steps(count, tick * TICK_NS, (tick + 1) * TICK_NS)
+        step_singly(single, count, tick)
+        end = (tick + 1) * TICK_NS
+        tolerance = one_step_pa + uneven * 120 * one_step_pa / 2
+        assert bulk.pressure_down_pa(end) == pytest.approx(single.pressure_down_pa(end), abs=tolerance)
+
+
+@given(st.integers(1, 120), st.integers(1, 300))
+def test_steady_bulk_and_stepwise_pressure_agree_to_a_thousandth(count, ticks):
+    """Reference line: RC is 18 ticks, so a bulk of n steps is off by (1/36n)^2/6 of it and no more."""
+    bulk, single = Plant(), Plant()
+    for tick in range(ticks):
+        bulk.steps(count, tick * TICK_NS, (tick + 1) * TICK_NS)
+        step_singly(single, count, tick)
+    end = ticks * TICK_NS
+    assert bulk.stored_nl(end) == pytest.approx(single.stored_nl(end), rel=1e-3)
+    assert bulk.outflow_nl(end) == pytest.approx(single.outflow_nl(end), rel=1e-3, abs=0.1)
+
+
+@settings(max_examples=40)
+@given(PARAMETERS, COUNTS)
+def test_what_was_displaced_is_in_the_line_or_has_left(parameters, counts):
+    """Outflow here is the integral of (p - p_back)/R over 2 ms trapezia, not from the plant's balance."""
+    plant = Plant(parameters)
+    r_ms = float(parameters.resistance_pa_ms_nl)
+    back_pa = float(parameters.back_pressure_pa)
+    left_nl = 0.0
+    for tick, count in enumerate(counts):
+        start = tick * TICK_NS
+        flow = [plant.pressure_down_pa(start)]
+        # the same bulk in 50 parts, to see the pressure on the way
+        done = 0
+        for part in range(50):
+            to = count * (part + 1) // 50
+            plant.steps(to - done, start + part * TICK_NS // 50, start + (part + 1) * TICK_NS // 50)
+            done = to
+            flow.append(plant.pressure_down_pa(start + (part + 1) * TICK_NS // 50))
+        left_nl += sum((a + b) / 2 - back_pa for a, b in zip(flow, flow[1:], strict=False)) * 2 / r_ms
+    end = len(counts) * TICK_NS
+    displaced = float(plant.displaced_nl())
+    assert plant.outflow_nl(end) + plant.stored_nl(end) == pytest.approx(displaced, abs=1e-6)
+    assert left_nl == pytest.approx(plant.outflow_nl(end), rel=0.01, abs=31.25)
+
+
+@given(COUNTS, st.lists(st.integers(0, 10**10), min_size=1, max_size=5))
+def test_asking_changes_nothing(counts, questions):
+    asked, quiet = Plant(seed=3), Plant(seed=3)
+    for tick, count in enumerate(counts):
+        for plant in (asked, quiet):
+            plant.steps(count, tick * TICK_NS, (tick + 1) * TICK_NS)
+        for later in questions:
+            at = (tick + 1) * TICK_NS + later
+            for question in (
+                asked.adc_pressure_down,
+                asked.adc_pressure_up,
+                asked.outflow_nl,
+                asked.stored_nl,
+            ):
+                question(at)
+        end = (tick + 1) * TICK_NS
+        assert asked.adc_pressure_down(end) == quiet.adc_pressure_down(end)
+        assert asked.outflow_nl(end) == quiet.outflow_nl(end)

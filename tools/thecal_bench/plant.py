@@ -1,0 +1,343 @@
+"""The reference plant: a peristaltic head, its rotor encoder, the line behind it, and what the sensors say.
+
+How to read it: `PlantParameters` are the differences a scenario may ask for, `Geometry` is the head,
+`Plant` is the state. Volume is exact (`Fraction` from integers), pressure is a float in closed form between
+the calls: nothing here loops over time, so a call costs the same after a tick as after a month.
+
+Time is integer nanoseconds since the plant was made and never goes back. Two ways to turn the rotor, which
+agree: `step(direction, at_ns)` for each edge seen at a pin, and `steps(count, from_ns, to_ns)` for a bulk
+of them spread evenly over a span.
+
+Head. The rotor angle is an integer number of microsteps. Displaced volume after n microsteps is
+
+    V(n) = u (1 + e) [ n + (A/2) (s/r) S(phase) ]
+
+with u the nominal volume of a microstep, e the calibration error, s microsteps a revolution, r rollers, A the
+peak-to-peak pulsation of the flow, phase in [0, 1) of a roller pitch, and S the integral of a half-wave pair
+
+    w(x) = 16 x (1/2 - x) for x <= 1/2, and its mirror image with the other sign behind it,
+    S(x) = 4 y^2 - 16/3 y^3, y = min(x, 1 - x),
+
+a parabola that stays within 6 % of a sine, but has rational values, so the volume stays exact. S(0) = S(1)
+= 0: no pitch displaces more than another.
+
+Line. Compliance C fed by the head and drained through resistance R against the back pressure (a two-element
+Windkessel; own choice of values, see SCENARIOS): with p the excess over the back pressure, C dp/dt = q -
+p/R. A step is an impulse of volume, dp = v/C; a bulk is a constant flow, p(t) = p0 E + q R (1 - E), E =
+exp(-t/RC). What left the catheter is what was displaced less what the line stores, C p.
+
+Sensors. ADC code = `PRESSURE_ZERO_CODE` + pressure / `pressure_lsb`, with Gaussian noise (white, one value
+per 100 ms sample: a function of seed, channel and sample number, whoever asks and however often), a zero
+that drifts with temperature, and the RP2040's own ADC: erratum E11 of its datasheet, four codes about nine
+times as wide as the others (`E11_CODES`), which the codes between make up for. Temperature goes up for half
+a day and down for the other half, always at `temperature_drift`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from fractions import Fraction
+
+NS_PER_MS = 1_000_000
+SAMPLE_NS = 100 * NS_PER_MS  # sensors are specified at 10 Hz
+HALF_DAY_NS = 12 * 3600 * 1000 * NS_PER_MS
+
+ADC_MAX = 4095
+PRESSURE_ZERO_CODE = 400
+"""Code at ambient pressure: room for 20 kPa of suction, and far enough from 0 to tell a short."""
+
+SUPPLY_CODES_PER_V = 200
+"""Divider on SUPPLY: 5 mV a code, 20.5 V full scale."""
+
+REFERENCE_SUPPLY_V = 12.0
+
+E11_CODES = (512, 1536, 2560, 3584)
+E11_WIDTH_LSB = 9
+"""Width of those codes: the datasheet draws it, measured boards lose 9 to 10 codes at each."""
+
+_E11_PITCH = 1024
+_E11_FIRST = 512 - E11_WIDTH_LSB / 2  # wide codes lie evenly about their ideal place: 0 and full scale stay
+_E11_STRETCH = _E11_PITCH / (_E11_PITCH - E11_WIDTH_LSB)
+
+DOWN, UP = 0, 1
+"""Sensor channels, as they enter the noise."""
+
+_NOISE_BLOCK = 1024
+
+
+class PlantError(Exception):
+    """Something that no plant can do, such as time going back; the message says what."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A pump head. Defaults: the reference mechanism, a 200-step motor, 16 microsteps, 0.1 mL a turn."""
+
+    nl_per_rev: int = 100_000
+    steps_per_rev: int = 3_200
+    rollers: int = 3
+    encoder_pulses_per_rev: int = 100
+
+    @property
+    def step_nl(self) -> Fraction:
+        """Volume of one microstep, averaged over a revolution."""
+        return Fraction(self.nl_per_rev, self.steps_per_rev)
+
+
+REFERENCE = Geometry()
+MECHANISMS = {"reference": REFERENCE}
+"""Pump heads by the name that a scenario's `profile.mechanism` gives."""
+
+
+@dataclass(frozen=True)
+class PlantParameters:
+    """Line and sensors, with the reference values. Exact; units are in the names, `nl_pa` is nL per Pa."""
+
+    compliance_nl_pa: Fraction = Fraction(1, 2)
+    resistance_pa_ms_nl: Fraction = Fraction(3600)
+    catheter_volume_nl: Fraction = Fraction(200_000)
+    pressure_noise_pa: Fraction = Fraction(100)
+    pressure_lsb_pa: Fraction = Fraction(50)
+    pressure_drift_pa_k: Fraction = Fraction(200)
+    temperature_drift_k_day: Fraction = Fraction(5)
+    pulsation_percent: Fraction = Fraction(0)
+    adc_e11: bool = True
+    calibration_error_percent: Fraction = Fraction(0)
+    back_pressure_pa: Fraction = Fraction(1000)
+
+
+class _Noise:
+    """Standard normal numbers, one per sample; each block has its own seed, so any can be asked for first."""
+
+    def __init__(self, seed: int, channel: int) -> None:
+        self._name = f"{seed}:{channel}:"
+        self._block = -1
+        self._values: list[float] = []
+
+    def at(self, sample: int) -> float:
+        block = sample // _NOISE_BLOCK
+        if block != self._block:
+            # Only `random()` is promised to give the same numbers in every Python, hence Box-Muller by hand.
+            uniform = random.Random(self._name + str(block)).random
+            values: list[float] = []
+            for _ in range(_NOISE_BLOCK // 2):
+                radius = math.sqrt(-2.0 * math.log(1.0 - uniform()))
+                angle = 2.0 * math.pi * uniform()
+                values.append(radius * math.cos(angle))
+                values.append(radius * math.sin(angle))
+            self._values, self._block = values, block
+        return self._values[sample % _NOISE_BLOCK]
+
+
+class Plant:
+    """The mechanics. Steps go in; volume, pressure, pin levels and ADC codes come out."""
+
+    def __init__(
+        self,
+        parameters: PlantParameters | None = None,
+        geometry: Geometry = REFERENCE,
+        seed: int = 1,
+        fill_nl: Fraction | int = 20_000_000,
+        angle_steps: int = 0,
+    ) -> None:
+        p = parameters or PlantParameters()
+        if p.compliance_nl_pa <= 0 or p.resistance_pa_ms_nl <= 0 or p.pressure_lsb_pa <= 0:
+            raise PlantError("compliance, resistance and pressure_lsb must be above 0")
+        if not 0 <= p.pulsation_percent <= 200:
+            # at 200 % the flow just stops between the rollers
+            raise PlantError(f"pulsation is {float(p.pulsation_percent):g} %, must be 0 to 200 %")
+        if p.calibration_error_percent <= -100:
+            raise PlantError("calibration_error must be above -100 %")
+        self.parameters = p
+        self.geometry = geometry
+        self.seed = seed
+        self.fill_nl = Fraction(fill_nl)
+        self.supply_v = REFERENCE_SUPPLY_V
+        self.steps_seen = 0  # all of them, either direction
+        self.angle_steps = self._start_steps = angle_steps
+
+        s, r = geometry.steps_per_rev, geometry.rollers
+        step_nl = geometry.step_nl * (1 + p.calibration_error_percent / 100)
+        # V(n) = (a n + b (3 k^2 s - 4 k^3)) / d with k = n r mod s mirrored at s/2: the formula above,
+        # multiplied out.
+        ripple = step_nl * p.pulsation_percent / 100 * 2 / (3 * r * s * s)
+        self._d = math.lcm(step_nl.denominator, ripple.denominator)
+        self._a = int(step_nl * self._d)
+        self._b = int(ripple * self._d)
+        self._start_units = self._units_at(angle_steps)
+        self._step_nl = float(step_nl)
+
+        self._pulses = geometry.encoder_pulses_per_rev
+        self.encoder_count = 0
+        self.index_count = 0
+
+        self._c = float(p.compliance_nl_pa)
+        self._r_ns = float(p.resistance_pa_ms_nl) * NS_PER_MS  # Pa per (nL/ns)
+        self._tau_ns = self._c * self._r_ns
+        self._back_pa = float(p.back_pressure_pa)
+        self._excess_pa = 0.0  # line pressure over the back pressure ...
+        self._at_ns = 0  # ... then
+        self._peak_pa = 0.0
+        self._decay_span_ns = SAMPLE_NS
+        self._decay = math.exp(-SAMPLE_NS / self._tau_ns)
+
+        self._lsb_pa = float(p.pressure_lsb_pa)
+        self._noise_pa = float(p.pressure_noise_pa)
+        self._noise_down = _Noise(seed, DOWN)
+        self._noise_up = _Noise(seed, UP)
+        # Pa of zero shift per ns, either way
+        self._drift_pa_ns = float(p.pressure_drift_pa_k * p.temperature_drift_k_day) / (2 * HALF_DAY_NS)
+        self._e11 = p.adc_e11
+
+    # --- turning the rotor
+
+    def step(self, direction: int, at_ns: int) -> None:
+        """One STEP edge: `direction` is 1 forward or -1 backward."""
+        if self._b:
+            before = self._units_at(self.angle_steps)
+            volume_nl = (self._units_at(self.angle_steps + direction) - before) / self._d
+        else:
+            volume_nl = self._step_nl * direction
+        self._turn(direction)
+        excess = self._excess_at(at_ns) + volume_nl / self._c
+        self._excess_pa, self._at_ns = excess, at_ns
+        if excess > self._peak_pa:
+            self._peak_pa = excess
+
+    def steps(self, count: int, from_ns: int, to_ns: int) -> None:
+        """`count` steps (negative: backward) spread evenly over (from_ns, to_ns]."""
+        span_ns = to_ns - from_ns
+        if span_ns <= 0:
+            raise PlantError(f"{count} steps need a span of time, not {from_ns} to {to_ns} ns")
+        if not count:
+            return
+        if self._b:
+            before = self._units_at(self.angle_steps)
+            volume_nl = (self._units_at(self.angle_steps + count) - before) / self._d
+        else:
+            volume_nl = self._step_nl * count
+        self._turn(count)
+        if span_ns != self._decay_span_ns:  # nearly always one tick, so nearly never
+            self._decay_span_ns = span_ns
+            self._decay = math.exp(-span_ns / self._tau_ns)
+        decay = self._decay
+        excess = self._excess_at(from_ns) * decay + volume_nl / span_ns * self._r_ns * (1.0 - decay)
+        self._excess_pa, self._at_ns = excess, to_ns
+        if excess > self._peak_pa:
+            self._peak_pa = excess
+
+    def _turn(self, count: int) -> None:
+        before = self.angle_steps
+        after = self.angle_steps = before + count
+        self.steps_seen += abs(count)
+        s, pulses = self.geometry.steps_per_rev, self._pulses
+        if count > 0:
+            self.encoder_count += after * pulses // s - before * pulses // s
+            self.index_count += after // s - before // s
+        else:
+            # Backwards a level rises where it falls forwards: in the middle of an encoder pulse, at the end
+            # of the index mark.
+            self.encoder_count += (before * 2 * pulses // s + 1) // 2 - (after * 2 * pulses // s + 1) // 2
+            mark = -(-s // pulses)
+            self.index_count += (before - mark) // s - (after - mark) // s
+
+    def _units_at(self, angle_steps: int) -> int:
+        """V at an angle, in 1/`_d` nL."""
+        units = self._a * angle_steps
+        if self._b:
+            s = self.geometry.steps_per_rev
+            k = angle_steps * self.geometry.rollers % s
+            if 2 * k > s:
+                k = s - k
+            units += self._b * k * k * (3 * s - 4 * k)
+        return units
+
+    # --- volume
+
+    def displaced_nl(self) -> Fraction:
+        """What the rotor has displaced since the start, exact."""
+        return Fraction(self._units_at(self.angle_steps) - self._start_units, self._d)
+
+    def stored_nl(self, at_ns: int) -> float:
+        """What the compliance of the line holds more than at rest."""
+        return self._c * self._excess_at(at_ns)
+
+    def outflow_nl(self, at_ns: int) -> float:
+        """What left the catheter since the start."""
+        return float(self.displaced_nl()) - self.stored_nl(at_ns)
+
+    def reservoir_nl(self) -> Fraction:
+        """What is left in the reservoir; an empty one gives air."""
+        return max(Fraction(0), self.fill_nl - self.displaced_nl())
+
+    # --- pins
+
+    def encoder_level(self) -> int:
+        """Level of the encoder: high in the first half of each of its pulses."""
+        return 1 - (self.angle_steps * 2 * self._pulses // self.geometry.steps_per_rev & 1)
+
+    def index_level(self) -> int:
+        """Level of the index mark: high for one encoder pulse in each revolution."""
+        s = self.geometry.steps_per_rev
+        return int(self.angle_steps % s * self._pulses < s)
+
+    # --- pressure and what the sensors make of it
+
+    def _excess_at(self, at_ns: int) -> float:
+        span_ns = at_ns - self._at_ns
+        if not span_ns:
+            return self._excess_pa
+        if span_ns < 0:
+            raise PlantError(f"asked for {at_ns} ns, the rotor has turned at {self._at_ns} ns")
+        return self._excess_pa * math.exp(-span_ns / self._tau_ns)
+
+    def pressure_down_pa(self, at_ns: int) -> float:
+        """True pressure between the head and the catheter, over ambient."""
+        return self._back_pa + self._excess_at(at_ns)
+
+    def pressure_up_pa(self, at_ns: int) -> float:
+        """True pressure between reservoir and head, over ambient: a reservoir at ambient gives none."""
+        return 0.0
+
+    def pressure_peak_pa(self) -> float:
+        """Highest true downstream pressure so far."""
+        return self._back_pa + self._peak_pa
+
+    def temperature_k(self, at_ns: int) -> float:
+        """Temperature over that of the sensors' calibration."""
+        return float(self.parameters.temperature_drift_k_day) * _since_coolest_ns(at_ns) / (2 * HALF_DAY_NS)
+
+    def adc_pressure_down(self, at_ns: int) -> int:
+        """Code of the downstream sensor, 0 to 4095."""
+        noise_pa = self._noise_pa * self._noise_down.at(at_ns // SAMPLE_NS)
+        return self._code(self._back_pa + self._excess_at(at_ns) + noise_pa, at_ns)
+
+    def adc_pressure_up(self, at_ns: int) -> int:
+        """Code of the upstream sensor, 0 to 4095."""
+        noise_pa = self._noise_pa * self._noise_up.at(at_ns // SAMPLE_NS)
+        return self._code(self.pressure_up_pa(at_ns) + noise_pa, at_ns)
+
+    def adc_supply(self) -> int:
+        """Code of the supply voltage, 0 to 4095."""
+        return min(ADC_MAX, max(0, int(self.supply_v * SUPPLY_CODES_PER_V)))
+
+    def _code(self, pressure_pa: float, at_ns: int) -> int:
+        drift_pa = self._drift_pa_ns * _since_coolest_ns(at_ns)
+        ideal = PRESSURE_ZERO_CODE + (pressure_pa + drift_pa) / self._lsb_pa
+        code = int(e11_code(ideal) if self._e11 else ideal)
+        return 0 if code < 0 else min(code, ADC_MAX)
+
+
+def _since_coolest_ns(at_ns: int) -> int:
+    """Distance to the nearest midnight: what the temperature follows, up for half a day and down again."""
+    span_ns = at_ns % (2 * HALF_DAY_NS)
+    return span_ns if span_ns < HALF_DAY_NS else 2 * HALF_DAY_NS - span_ns
+
+
+def e11_code(ideal: float) -> float:
+    """What the RP2040's converter makes of an ideal (unrounded) code: never falling, with four wide codes."""
+    wide, past = divmod(ideal - _E11_FIRST, _E11_PITCH)
+    code = E11_CODES[0] + wide * _E11_PITCH
+    return code if past < E11_WIDTH_LSB else code + (past - E11_WIDTH_LSB) * _E11_STRETCH
