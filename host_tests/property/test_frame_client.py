@@ -74,7 +74,7 @@ def test_memory_of_the_decoder_is_bounded(pieces):
     decoder = Decoder()
     for piece in pieces:
         decoder.feed(piece)
-        assert len(decoder._pending) <= FRAME_MAX_BYTES
+        assert len(decoder.unfinished) <= FRAME_MAX_BYTES
 
 
 @pytest.mark.req("LNK-01")

@@ -88,6 +88,18 @@ def test_requests_are_numbered_and_replies_come_back_by_number():
 
 
 @pytest.mark.req("LNK-01")
+def test_a_request_held_for_its_tick_is_answered_twice():
+    client = LinkClient(lambda _: None)
+    asked = client.request("start", at_tick=600)
+    held = {"type": "reply", "id": asked, "ok": True, "held": True}
+    client.feed(encode(held))
+    assert client.reply(asked) == held
+    outcome = {"type": "reply", "id": asked, "ok": True, "state": "RUNNING"}
+    client.feed(encode(outcome) + encode(held))
+    assert client.reply(asked) == outcome and client.stray_replies == 1
+
+
+@pytest.mark.req("LNK-01")
 def test_a_reply_nobody_asked_for_is_counted_not_kept():
     client = LinkClient(lambda _: None)
     asked = client.request("hello")

@@ -113,6 +113,11 @@ class Decoder:
         self._pending = bytearray()
         self._skipping = False
 
+    @property
+    def unfinished(self) -> bytes:
+        """The bytes of the line that has no end yet, as a prompt has none."""
+        return bytes(self._pending)
+
     def feed(self, data: bytes) -> list[dict[str, Any] | FrameError]:
         """Everything that the bytes complete, in order."""
         found: list[dict[str, Any] | FrameError] = []
@@ -180,7 +185,10 @@ class LinkClient:
         return request_id
 
     def reply(self, request_id: int) -> dict[str, Any] | None:
-        """The reply to a request, or None while there is none."""
+        """The last reply to a request, or None while there is none.
+
+        A request with an `at_tick` is answered twice: `held` when it has come, and the outcome at its tick.
+        """
         return self._replies.get(request_id)
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
@@ -194,6 +202,11 @@ class LinkClient:
                 self._dispatch(item)
         return frames
 
+    @property
+    def unfinished(self) -> bytes:
+        """The bytes of the line that has no end yet."""
+        return self._decoder.unfinished
+
     def _count_error(self, error: FrameError) -> None:
         if error.code == "bad_crc":
             self.crc_errors += 1
@@ -206,7 +219,8 @@ class LinkClient:
         if kind == "reply":
             request_id = frame.get("id")
             if isinstance(request_id, int) and request_id in self._asked:
-                self._asked.discard(request_id)
+                if frame.get("held") is not True:
+                    self._asked.discard(request_id)
                 self._replies[request_id] = frame
             else:
                 self.stray_replies += 1
