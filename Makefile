@@ -28,13 +28,13 @@ venv: system
 	@tools/setup/venv.sh
 
 image: system ## the UF2 for a Raspberry Pi Pico, build/image/thecal-pico.uf2 [MICROPYTHON_DIR=<checkout>]
-	@python3 tools/image/build.py
+	@PYTHONPATH=tools python3 -m image.build
 
 flash: image ## put the image on a Pico in BOOTSEL mode
-	@python3 tools/image/flash.py
+	@PYTHONPATH=tools python3 -m image.flash
 
 deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper fitted: make deploy PORT=/dev/ttyACM0
-	@$(PYTHON) tools/image/flash.py --port "$(PORT)"
+	@PYTHONPATH=tools $(PYTHON) -m image.flash --port "$(PORT)"
 
 test: setup image ## all tests but the long ones
 	$(PYTHON) -m pytest -n $(WORKERS)

@@ -1,0 +1,227 @@
+"""`make image`: MicroPython for the pump's board with the firmware frozen in, as a UF2 with a record of its making.
+
+`main` reads from top to bottom. Everything is kept in build/image: `src` (MicroPython, from Debian), `build` (CMake's
+folder), `build.log`, and the two results. A run that finds nothing to do ends in a fraction of a second; a changed
+.py is frozen and linked anew; a run that was killed is not built upon. The same inputs give the same UF2, wherever
+the repository lies and whenever it is built.
+"""
+
+import fcntl
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import debian, record
+from .process import BuildError, compiler_environment, run
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "image"
+BOARD = "THECAL_PICO"
+BOARD_DIR = ROOT / "boards" / BOARD
+UF2 = WORK / "thecal-pico.uf2"
+RECORD = WORK / "thecal-pico.json"
+LOG = WORK / "build.log"
+BUILD = WORK / "build"
+FIRMWARE = BUILD / "firmware"
+CROSS_COMPILER = BUILD / "mpy-cross" / "mpy-cross"
+# While this file is there a compiler may have been killed half way through a file; make would take it for a whole one.
+RUNNING = WORK / ".compiling"
+
+RP2040_FAMILY_ID = "0xE48BFF56"
+FLASH_START = "0x10000000"
+FLASH_BYTES = 2048 * 1024  # of a Raspberry Pi Pico
+STORAGE_BYTES = 1408 * 1024  # MICROPY_HW_FLASH_STORAGE_BYTES in the board's header
+
+
+@dataclass
+class Sources:
+    """Trees the image is compiled from; `None` means the one inside MicroPython's own tree."""
+
+    micropython: Path
+    pico_sdk: Path | None
+    library: Path | None
+    packages: list[debian.SourcePackage]
+    how: str
+    epoch_s: str | None  # date that goes into the image, so that it does not depend on the day of the build
+    version: str
+
+
+def main() -> None:
+    """Builds the image unless it is up to date."""
+    started_s = time.monotonic()
+    if " " in str(ROOT):
+        raise BuildError(f"MicroPython's build cannot work below a folder with a space in its name: {ROOT}")
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / ".lock").open("w") as lock:
+        _wait_for(lock)
+        toolchain = record.tool_versions()
+        inputs = record.inputs_sha256(ROOT, toolchain)
+        checkout = os.environ.get("MICROPYTHON_DIR", "")
+        last = record.load(RECORD)
+        if not checkout and last and last.inputs_sha256 == inputs and last.uf2["sha256"] == record.file_sha256(UF2):
+            now = record.commit(ROOT)
+            if now != (last.commit, last.modified):
+                last.commit, last.modified = now
+                last.write(RECORD)
+            print(f"image: {UF2.relative_to(ROOT)} is up to date (Thecal {last.version}, {last.uf2['bytes']} bytes)")
+            return
+
+        LOG.write_bytes(b"")
+        sources = _sources_of_checkout(Path(checkout)) if checkout else _sources_of_debian()
+        binary = _compile(sources, toolchain, inputs)
+        _write_uf2(sources, binary)
+        commit, modified = record.commit(ROOT)
+        made = record.Record(
+            product="thecal",
+            version=record.firmware_version(ROOT),
+            board=BOARD,
+            commit=commit,
+            modified=modified,
+            micropython=sources.version,
+            how=sources.how,
+            sources=[asdict(package) for package in sources.packages],
+            toolchain=toolchain,
+            inputs_sha256=inputs if not checkout else "",  # what a checkout brings in is not hashed: never up to date
+            uf2={"file": UF2.name, "bytes": UF2.stat().st_size, "sha256": record.file_sha256(UF2)},
+            flash={"image_bytes": binary.stat().st_size, "limit_bytes": FLASH_BYTES - STORAGE_BYTES},
+        )
+        made.write(RECORD)
+    print(
+        f"image: {UF2.relative_to(ROOT)} made in {time.monotonic() - started_s:.0f} s: Thecal {made.version},"
+        f" MicroPython {made.micropython}, {made.flash['image_bytes']} of {made.flash['limit_bytes']} bytes of flash"
+    )
+
+
+def _wait_for(lock) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("image: another build is at work here, waiting for it", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _sources_of_debian() -> Sources:
+    trees, packages = debian.sources(WORK, LOG)
+    micropython = trees["micropython"]
+    # Debian's MicroPython comes without the libraries of others; it is given the two it needs.
+    for link, tree in (("tinyusb", trees["tinyusb-source"]), ("mbedtls", trees["mbedtls"])):
+        place = micropython / "lib" / link
+        if not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+            place.symlink_to(os.path.relpath(tree, place.parent))
+    library = WORK / "src" / "no-library"  # nothing is taken from micropython-lib, but the build asks where it is
+    library.mkdir(exist_ok=True)
+    (library / "README.md").touch()
+    return Sources(
+        micropython=micropython,
+        pico_sdk=trees["pico-sdk"],
+        library=library,
+        packages=packages,
+        how=f"source packages of Debian {debian.SUITE}",
+        epoch_s=str(int((micropython / "py/mpconfig.h").stat().st_mtime)),
+        version=record.micropython_version(micropython),
+    )
+
+
+def _sources_of_checkout(checkout: Path) -> Sources:
+    checkout = checkout.expanduser().resolve()
+    if not (checkout / "ports/rp2/CMakeLists.txt").is_file():
+        raise BuildError(f"MICROPYTHON_DIR={checkout} is not a MicroPython source tree (no ports/rp2/CMakeLists.txt)")
+    for library, file in (("pico-sdk", "pico_sdk_init.cmake"), ("tinyusb", "src/tusb.h"), ("mbedtls", "library")):
+        if not (checkout / "lib" / library / file).exists():
+            raise BuildError(
+                f"{checkout}/lib/{library} is empty; fetch the checkout's submodules first:\n"
+                f"    make -C {checkout}/ports/rp2 BOARD=RPI_PICO submodules"
+            )
+    return Sources(
+        micropython=checkout,
+        pico_sdk=None,
+        library=None,
+        packages=[],
+        how="MICROPYTHON_DIR",
+        epoch_s=None,
+        version=record.micropython_version(checkout),
+    )
+
+
+def _compile(sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
+    """Compiles mpy-cross and the firmware; returns the raw binary."""
+    environment, configure = _environment(sources), _configure_command(sources)
+    # What CMake's folder was made for. If that is another place, tool, tree or option, or if its making was killed,
+    # it is of no use: CMake remembers absolute paths, and make trusts whatever file is new enough.
+    made_for = f"{configure}\n{environment}\n{toolchain}\n"
+    stamp = BUILD / ".made-for"
+    if RUNNING.exists() or not stamp.is_file() or stamp.read_text() != made_for:
+        shutil.rmtree(BUILD, ignore_errors=True)
+        BUILD.mkdir(parents=True)
+        stamp.write_text(made_for)
+    # The build looks at dates only: it would keep a file that was deleted, or replaced by an older one.
+    frozen_for = BUILD / ".frozen-for"
+    if not frozen_for.is_file() or frozen_for.read_text() != inputs:
+        shutil.rmtree(FIRMWARE / "frozen_mpy", ignore_errors=True)
+        (FIRMWARE / "frozen_content.c").unlink(missing_ok=True)
+
+    make = ["make", f"-j{os.cpu_count() or 1}", "-C"]
+    RUNNING.touch()
+    try:
+        if not CROSS_COMPILER.is_file():
+            command = [*make, sources.micropython / "mpy-cross", f"BUILD={CROSS_COMPILER.parent}"]
+            run("compiling mpy-cross", command, LOG, WORK, compiler_environment())
+        if not (FIRMWARE / "Makefile").is_file():
+            run("configuring", configure, LOG, WORK, environment)
+        run("compiling MicroPython and the firmware", [*make, FIRMWARE], LOG, WORK, environment)
+    except BuildError:
+        RUNNING.unlink()  # a compiler that fails by itself cleans up after itself
+        raise
+    RUNNING.unlink()
+    frozen_for.write_text(inputs)
+    return FIRMWARE / "firmware.bin"
+
+
+def _environment(sources: Sources) -> dict[str, str]:
+    # Paths of this machine stay out of the image. As CMake options the flags would take the place of the SDK's own.
+    no_paths = f"-ffile-prefix-map={sources.micropython}=micropython -ffile-prefix-map={ROOT}=thecal"
+    flags = {name: no_paths for name in ("CFLAGS", "CXXFLAGS", "ASMFLAGS")}
+    environment = compiler_environment(MICROPY_MPYCROSS=str(CROSS_COMPILER), **flags)
+    if sources.epoch_s is not None:
+        # Debian's tree has no history of its own: git would answer with the history of this repository.
+        environment["MICROPY_GIT_TAG"] = f"v{sources.version}"
+        environment["SOURCE_DATE_EPOCH"] = sources.epoch_s
+    return environment
+
+
+def _configure_command(sources: Sources) -> list[str | Path]:
+    options: dict[str, object] = {
+        "MICROPY_BOARD": BOARD,
+        "MICROPY_BOARD_DIR": BOARD_DIR,
+        "PICO_NO_PICOTOOL": 1,  # only needed to make the UF2, which uf2conv.py does
+        "Python3_EXECUTABLE": sys.executable,
+    }
+    if sources.pico_sdk:
+        options["PICO_SDK_PATH_OVERRIDE"] = sources.pico_sdk
+    if sources.library:
+        options["MICROPY_LIB_DIR"] = sources.library
+    definitions = [f"-D{name}={value}" for name, value in options.items()]
+    return ["cmake", "-S", sources.micropython / "ports/rp2", "-B", FIRMWARE, *definitions]
+
+
+def _write_uf2(sources: Sources, binary: Path) -> None:
+    if binary.stat().st_size > FLASH_BYTES - STORAGE_BYTES:
+        raise BuildError(f"the image has {binary.stat().st_size} bytes, {FLASH_BYTES - STORAGE_BYTES} are its share")
+    partial = UF2.with_suffix(".partial")
+    converter = sources.micropython / "tools/uf2conv.py"
+    options = ["-f", RP2040_FAMILY_ID, "-b", FLASH_START, "-c", "-o", partial, binary]
+    run("writing the UF2", [sys.executable, converter, *options], LOG, WORK, compiler_environment())
+    partial.replace(UF2)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BuildError as error:
+        sys.exit(f"image: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nimage: stopped; the next `make image` goes on from here")
