@@ -1,0 +1,134 @@
+"""Composition root on the board: builds the drivers and the `Pump`, and runs the fixed-rate loop.
+
+`App.tick` is one turn: fill Inputs, `Pump.step`, obey Outputs. `run` turns it for ever. An exception that reaches the loop's edge
+halts the motor first and is then reported as a fault; the pump stays HALTED and keeps talking. One that comes again and again
+resets the board, which comes up with the motor off.
+"""
+
+import gc
+import time
+
+import machine
+
+from . import pump, states
+from .dose import mechanism
+from .drivers import segment
+from .drivers.pace import Pace
+from .drivers.sensors import Sensors
+from .drivers.stepper import Stepper
+from .drivers.usb import Usb
+from .record import events
+from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
+
+FAULTS_BEFORE_RESET = 3  # in a row
+# A flushed queue is filled while the motor rests and started at a time fixed before, so that the first segment ends on the
+# tick to a few microseconds. Filling it takes less than this.
+START_LEAD_US = 4_000
+UNITS_PER_16_US = 5  # segment units of 3.2 us
+
+
+class App:
+    """Everything between the pins and the Pump."""
+
+    def __init__(self):
+        self.mechanism = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
+        self.stepper = Stepper(self.mechanism.dir_forward_high, self.mechanism.enable_high)
+        self.sensors = Sensors()
+        self.usb = Usb()
+        self.pump = pump.Pump(self.mechanism)
+        self.inputs = Inputs()
+        self.outputs = Outputs()
+        self.faults = 0
+        gc.collect()
+        now_ms = time.ticks_ms()
+        while time.ticks_ms() == now_ms:  # both counters are taken where a millisecond begins
+            pass
+        self.pace = Pace(time.ticks_ms(), time.ticks_us())
+
+    def wait(self):
+        """Sleep until the next tick is due."""
+        while True:
+            wait_ms = self.pace.wait_ms(time.ticks_ms())
+            if wait_ms == 0:
+                return
+            time.sleep_ms(wait_ms)
+
+    def tick(self):
+        """One turn of the loop; the tick must be due."""
+        inputs = self.inputs
+        outputs = self.outputs
+        stepper = self.stepper
+        started_us = time.ticks_us()
+        inputs.tick_s = self.pace.tick_s
+        inputs.tick_ms = self.pace.tick_ms
+        self.pace.started()
+        stepper.read()
+        inputs.executed_steps = stepper.executed_steps
+        inputs.reverse_steps = stepper.reverse_steps
+        inputs.starved = stepper.starved()
+        inputs.queue_free = stepper.queue_free()
+        self.sensors.read(inputs)
+        self.usb.read(inputs)
+        inputs.heap_bytes = gc.mem_alloc()
+        self.pump.step(inputs, outputs)
+        self._move()
+        self.usb.write(outputs)
+        inputs.loop_us = time.ticks_diff(time.ticks_us(), started_us)
+
+    def _move(self):
+        outputs = self.outputs
+        stepper = self.stepper
+        if outputs.halt:
+            if stepper.moving:
+                stepper.halt()
+            stepper.enable(False)
+            return
+        stepper.enable(outputs.enable)
+        if outputs.motion_flush:
+            self._start_anew()
+            return
+        for index in range(outputs.target_count):
+            stepper.queue(outputs.targets[index], segment.SEGMENT_UNITS)
+
+    def _start_anew(self):
+        outputs = self.outputs
+        stepper = self.stepper
+        pace = self.pace
+        stepper.halt()
+        # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that something is.
+        units = (pace.left_us(time.ticks_us()) - START_LEAD_US) * UNITS_PER_16_US // 16
+        if units < segment.MIN_UNITS:
+            units = segment.MIN_UNITS
+        left_us = units * 16 // UNITS_PER_16_US
+        stepper.queue(outputs.targets[0], units)
+        for index in range(1, outputs.target_count):
+            if index == QUEUE_SEGMENTS:
+                # The queue is full; the last segment fits when the first one runs.
+                while pace.left_us(time.ticks_us()) > left_us:
+                    pass
+                stepper.go()
+            stepper.queue(outputs.targets[index], segment.SEGMENT_UNITS)
+
+    def fault(self):
+        """The motor off, whatever the state of the rest; the pump is told that its tick failed."""
+        self.stepper.halt()
+        self.stepper.enable(False)
+        self.faults += 1
+        if self.faults == FAULTS_BEFORE_RESET:
+            machine.reset()
+        thecal = self.pump
+        thecal.log.add(thecal.tick_s, thecal.tick_ms, events.FAULT, thecal.state, pump.LOOP_FAULT, thecal.executed_steps)
+        if thecal.state != states.HALTED:
+            thecal.enter(states.HALTED, pump.LOOP_FAULT)
+
+
+def run():
+    """The pump, for ever."""
+    app = App()
+    while True:
+        app.wait()
+        try:
+            app.tick()
+            app.faults = 0
+        except Exception:
+            app.fault()

@@ -1,0 +1,109 @@
+"""The one place where microsteps and volume are turned into each other.
+
+A `Mechanism` is calibration data: nanolitres per rotor revolution, microsteps per revolution, and the polarity of the pins.
+The displaced volume is uniform over the rotor's angle for now; a table over the phase of the rollers would come in here and
+nowhere else, which is why nothing outside may assume that all steps are alike.
+
+Volumes that are owed are counted in `grain`s: `grains_per_step` of them make a microstep. The number is chosen per mechanism so
+that every whole nL/h is a whole number of grains per tick (and so are its halves, thirds, ... as far as 30 bits allow). All
+flows share the grain, so sums and changes of rate are exact without ever leaving small integers.
+
+The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3 200 microsteps of 31.25 nL, and a grain of
+1/420 nL/h x 1 tick.
+"""
+
+from ..signals import TICK_MS
+from .units import reduced
+
+TICKS_PER_HOUR = 3_600_000 // TICK_MS
+SMALL = 1 << 30  # integers from here on are heap objects on the board
+# Two remainders are added before the carry is taken out, so a remainder stays below half of SMALL.
+MOST_GRAINS_PER_STEP = (SMALL >> 1) - 1
+# Parts of 1 nL/h that a rate may have, the finest that fits wins: each holds all smaller ones.
+PARTS = (420, 60, 12, 4, 2, 1)
+
+
+class MechanismError(Exception):
+    """Calibration data that can not be right; the message names the value and its bound."""
+
+
+class Mechanism:
+    """Calibration: `nl_per_rev` (1 .. 2^30/steps_per_rev nL), `steps_per_rev` microsteps (1 .. 102 400), and polarity.
+
+    `steps_per_tick_max` is what the motion driver can issue in one tick. Raises MechanismError.
+    """
+
+    def __init__(self, nl_per_rev, steps_per_rev, steps_per_tick_max, dir_forward_high=True, enable_high=False):
+        if not 0 < steps_per_rev <= 102_400:
+            raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
+        if nl_per_rev <= 0 or nl_per_rev * steps_per_rev >= SMALL:
+            raise MechanismError("nl_per_rev is %d, must be 1 to %d" % (nl_per_rev, (SMALL - 1) // steps_per_rev))
+        _, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
+        if base > MOST_GRAINS_PER_STEP:
+            raise MechanismError(
+                "nl_per_rev %d with steps_per_rev %d: 1 nL/h is not exact below 2^30, take a rounder nl_per_rev"
+                % (nl_per_rev, steps_per_rev)
+            )
+        parts = 1
+        for parts in PARTS:
+            if base * parts <= MOST_GRAINS_PER_STEP:
+                break
+        self.grains_per_step = base * parts
+        self.nl_per_rev = nl_per_rev
+        self.steps_per_rev = steps_per_rev
+        self.steps_per_tick_max = steps_per_tick_max
+        self.dir_forward_high = dir_forward_high
+        self.enable_high = enable_high
+
+    def volume_nl(self, steps):
+        """Volume displaced by `steps` microsteps (any sign), nL, rounded towards minus infinity. Small integers only."""
+        turns = steps // self.steps_per_rev
+        return turns * self.nl_per_rev + (steps - turns * self.steps_per_rev) * self.nl_per_rev // self.steps_per_rev
+
+    def grains_of_volume(self, volume_nl):
+        """`volume_nl` (a whole number of nL is always exact) as (whole microsteps, grains)."""
+        return divmod(volume_nl * self.steps_per_rev * self.grains_per_step // self.nl_per_rev, self.grains_per_step)
+
+    def steps_per_tick(self, num, den):
+        """A rate of num/den nL/h in microsteps per tick, a reduced fraction (num, den)."""
+        return reduced(num * self.steps_per_rev, den * self.nl_per_rev * TICKS_PER_HOUR)
+
+    def grains_per_tick(self, num, den):
+        """A rate of num/den nL/h, which must be reachable, as (whole microsteps, grains) per tick."""
+        num, den = self.steps_per_tick(num, den)
+        return divmod(num * self.grains_per_step // den, self.grains_per_step)
+
+    def rate_nl_h(self, num, den):
+        """The inverse: num/den microsteps per tick as a reduced fraction of nL/h."""
+        return reduced(num * self.nl_per_rev * TICKS_PER_HOUR, den * self.steps_per_rev)
+
+    def max_rate_nl_h(self):
+        """The fastest rate the motor can follow, nL/h, rounded down."""
+        num, den = self.rate_nl_h(self.steps_per_tick_max, 1)
+        return num // den
+
+    def reaches(self, num, den):
+        """Whether a rate of num/den nL/h is a whole number of grains per tick that the motor can follow."""
+        num, den = self.steps_per_tick(num, den)
+        return self.grains_per_step % den == 0 and num <= self.steps_per_tick_max * den
+
+    def nearest_reachable(self, num, den):
+        """The reachable rate nearest to num/den nL/h, a reduced fraction of nL/h."""
+        num, den = self.steps_per_tick(num, den)
+        grains = (2 * num * self.grains_per_step + den) // (2 * den)
+        most = self.steps_per_tick_max * self.grains_per_step
+        return self.rate_nl_h(grains if grains < most else most, self.grains_per_step)
+
+    def reachable_below(self, num, den):
+        """The fastest reachable rate that is not above num/den nL/h, a reduced fraction of nL/h."""
+        num, den = self.steps_per_tick(num, den)
+        return self.rate_nl_h(num * self.grains_per_step // den, self.grains_per_step)
+
+
+REFERENCE_NL_PER_REV = 100_000
+REFERENCE_STEPS_PER_REV = 3_200
+
+
+def reference(steps_per_tick_max):
+    """The reference mechanism of the bench prototype."""
+    return Mechanism(REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV, steps_per_tick_max)

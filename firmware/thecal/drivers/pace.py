@@ -1,0 +1,47 @@
+"""When the next tick is due: the fixed-rate loop's arithmetic on a millisecond counter that wraps.
+
+The period is added to the time the previous tick was *due*, so the loop can not drift. A tick that could only start more than
+`LATEST_MS` late is not run: it is merged into the next one, so a tick has always enough of its period left to start a motor segment
+that ends on the tick grid. Plain arithmetic; the counters come in as numbers below 2^30 (`time.ticks_ms`, `time.ticks_us`), which are
+two views of one timer: the grid runs on milliseconds, the microseconds place a motion segment's start on it.
+"""
+
+from ..signals import TICK_MS
+
+WRAP = 1 << 30
+LATEST_MS = TICK_MS // 2
+
+
+class Pace:
+    """The tick grid. `counter_ms` and `counter_us` are the counters at the moment that becomes tick 0."""
+
+    def __init__(self, counter_ms, counter_us):
+        self.due_counter_ms = counter_ms  # counters at which the next tick is due
+        self.due_counter_us = counter_us
+        self.tick_s = 0  # nominal time of the next tick
+        self.tick_ms = 0
+
+    def wait_ms(self, counter_ms):
+        """How long until the next tick may start, 0 if it may now; skips the ticks for which it is too late."""
+        wait = self.due_counter_ms - counter_ms & WRAP - 1
+        if wait < WRAP >> 1:
+            return wait
+        late = WRAP - wait
+        while late > LATEST_MS:
+            self.started()
+            late -= TICK_MS
+        return -late if late < 0 else 0
+
+    def left_us(self, counter_us):
+        """Microseconds from `counter_us` to the next tick, negative if it is overdue. Within +-8.9 minutes."""
+        left = self.due_counter_us - counter_us & WRAP - 1
+        return left if left < WRAP >> 1 else left - WRAP
+
+    def started(self):
+        """The tick is being run, or was merged: on to the next one."""
+        self.due_counter_ms = self.due_counter_ms + TICK_MS & WRAP - 1
+        self.due_counter_us = self.due_counter_us + TICK_MS * 1_000 & WRAP - 1
+        self.tick_ms += TICK_MS
+        if self.tick_ms >= 1_000:
+            self.tick_ms -= 1_000
+            self.tick_s += 1

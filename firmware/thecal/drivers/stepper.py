@@ -1,0 +1,165 @@
+"""The motor: segments into a PIO state machine, pulses back from another one.
+
+The step machine executes one word per segment (`segment.py`) and stops by itself when its FIFO is empty; the CPU never makes an
+edge. The count machine sees the pulses that came back over a wire on STEP_SENSE, and the level of DIR at the pad, and
+counts forward and backward apart. Nothing here allocates after construction.
+"""
+
+import struct
+from array import array
+
+import rp2
+from machine import Pin, mem32
+
+from . import segment
+
+STEP_MACHINE = 0  # in PIO block 0
+COUNT_MACHINE = 4  # in PIO block 1
+PIO0_BASE = 0x5020_0000
+FSTAT = PIO0_BASE + 0x04
+FDEBUG = PIO0_BASE + 0x08
+FLEVEL = PIO0_BASE + 0x0C
+TX_STALL = 1 << (24 + STEP_MACHINE)
+QUEUE = 4
+
+COUNT_HZ = 12_500_000  # sees a pulse of 3.2 us 40 times over
+
+PULL_NOBLOCK = 0x8080  # pull(noblock)
+STEP_LOW = 0xE000  # set(pins, 0)
+CLEAR_ISR = 0xA0C3  # mov(isr, null)
+IN_X_16 = 0x4030  # in_(x, 16)
+IN_Y_16 = 0x4050  # in_(y, 16)
+PUSH = 0x8000  # push(noblock)
+
+
+# Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 16 cycles, a long one 4 q + 20; a segment
+# is 4 cycles more than its periods, or 4 q + 12 without steps.
+@rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT)
+def step_program():
+    # fmt: off
+    pull(block)                     # [1]
+    out(isr, 16)                    # [1] q
+    out(y, 8)                       # [1] long periods
+    mov(x, isr)                     # [1]
+    label("lead")
+    jmp(x_dec, "lead")              # [q + 1] a quarter of a period before the first pulse
+    label("long")
+    jmp(not_y, "short")             # [1]
+    set(pins, 1)            [3]     # [4] the edge
+    set(pins, 0)                    # [1]
+    mov(x, isr)                     # [1]
+    label("long_wait")
+    jmp(x_dec, "long_wait") [3]     # [4 q + 4]
+    jmp(y_dec, "long")      [7]     # [8] y is not 0 here
+    label("short")
+    out(y, 8)                       # [1] short periods; 0 means no step in this segment
+    jmp(not_y, "tail")              # [1]
+    label("again")
+    set(pins, 1)            [3]     # [4] the edge
+    set(pins, 0)            [1]     # [2]
+    jmp(y_dec, "counted")           # [1]
+    label("counted")
+    jmp(not_y, "tail")              # [1] that was the last pulse
+    mov(x, isr)                     # [1]
+    label("short_wait")
+    jmp(x_dec, "short_wait") [3]    # [4 q + 4]
+    jmp("again")            [2]     # [3]
+    label("tail")
+    mov(x, isr)                     # [1]
+    label("tail_wait")
+    jmp(x_dec, "tail_wait") [2]     # [3 q + 3] the other three quarters
+    # fmt: on
+
+
+@rp2.asm_pio(in_shiftdir=rp2.PIO.SHIFT_LEFT)
+def count_program():
+    # fmt: off
+    wrap_target()
+    label("next")
+    wait(0, pin, 0)
+    wait(1, pin, 0)
+    jmp(pin, "high")
+    jmp(x_dec, "next")
+    jmp("next")
+    label("high")
+    jmp(y_dec, "next")
+    wrap()
+    # fmt: on
+
+
+class Stepper:
+    """The motor driver: DIR, EN, the step queue and the count of executed steps."""
+
+    def __init__(self, dir_forward_high, enable_high):
+        self.enable_high = enable_high
+        self.enable_pin = Pin(Pin.board.EN, Pin.OUT, value=0 if enable_high else 1)
+        self.dir_pin = Pin(Pin.board.DIR, Pin.OUT, value=1 if dir_forward_high else 0)
+        self.dir_forward_high = dir_forward_high
+        sense = Pin(Pin.board.STEP_SENSE, Pin.IN, Pin.PULL_DOWN)
+        step = Pin(Pin.board.STEP, Pin.OUT, value=0)
+        self.counter = rp2.StateMachine(COUNT_MACHINE, count_program, freq=COUNT_HZ, in_base=sense, jmp_pin=self.dir_pin)
+        self.machine = rp2.StateMachine(STEP_MACHINE, step_program, freq=segment.PIO_HZ, set_base=step)
+        self.word = array("I", [0])
+        self.ordered_steps = 0  # position at the end of what is queued
+        self.executed_steps = 0
+        self.reverse_steps = 0
+        self.moving = False  # segments are queued or being executed
+        self.counter.active(1)
+        self.high_count = self._count(IN_Y_16)
+        self.low_count = self._count(IN_X_16)
+
+    def read(self):
+        """Bring `executed_steps` and `reverse_steps` up to date. At most 2^16 steps may lie between two calls."""
+        low = self._count(IN_X_16)
+        high = self._count(IN_Y_16)
+        # The machine counts down.
+        at_low = (self.low_count - low) & 0xFFFF
+        at_high = (self.high_count - high) & 0xFFFF
+        self.low_count = low
+        self.high_count = high
+        if not self.dir_forward_high:
+            at_low, at_high = at_high, at_low
+        self.executed_steps += at_high - at_low
+        self.reverse_steps += at_low
+
+    def queue_free(self):
+        """Segments that the queue can take."""
+        return QUEUE - (mem32[FLEVEL] & 15)
+
+    def starved(self):
+        """Whether the queue ran dry while it should not have."""
+        return self.moving and mem32[FDEBUG] & TX_STALL != 0
+
+    def enable(self, on):
+        """Power to the motor driver."""
+        self.enable_pin.value(1 if on == self.enable_high else 0)
+
+    def halt(self):
+        """Stop at once, in mid-segment, and empty the queue."""
+        machine = self.machine
+        machine.active(0)
+        machine.exec(STEP_LOW)
+        for _ in range(QUEUE):
+            machine.exec(PULL_NOBLOCK)
+        machine.restart()
+        self.read()
+        self.ordered_steps = self.executed_steps
+        self.moving = False
+
+    def queue(self, target_steps, units):
+        """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target behind orders a pause."""
+        steps = target_steps - self.ordered_steps
+        if steps < 0:
+            steps = 0
+        most = segment.most_steps(units)
+        if steps > most:
+            steps = most
+        self.ordered_steps += steps
+        struct.pack_into("<HH", self.word, 0, segment.word_low(steps, units), segment.word_high(steps, units))
+        self.machine.put(self.word)
+
+    def go(self):
+        """Start on a queue that was filled after `halt`."""
+        mem32[FDEBUG] = TX_STALL
+        self.moving = True
+        self.machine.active(1)

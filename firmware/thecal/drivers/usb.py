@@ -1,0 +1,40 @@
+"""The USB serial link: takes what has come, gives what USB takes, waits for nothing."""
+
+import sys
+
+import micropython
+import select
+
+
+class Usb:
+    """Bytes of the console's CDC interface. Ctrl-C is a byte like any other from here on."""
+
+    def __init__(self):
+        micropython.kbd_intr(-1)
+        self.source = sys.stdin.buffer
+        self.sink = sys.stdout.buffer
+        self.poll = select.poll()
+        self.poll.register(sys.stdin, select.POLLIN)
+        self.byte = bytearray(1)
+
+    def read(self, inputs):
+        """Fill `inputs.rx` with what has arrived, as far as it goes; the rest waits in the USB stack."""
+        length = 0
+        rx = inputs.rx
+        byte = self.byte
+        while length < len(rx):
+            ready = False
+            for _ in self.poll.ipoll(0):
+                ready = True
+            if not ready:
+                break
+            self.source.readinto(byte)
+            rx[length] = byte[0]
+            length += 1
+        inputs.rx_len = length
+
+    def write(self, outputs):
+        """Send what USB takes of `outputs.tx` now."""
+        if outputs.tx_start < outputs.tx_end:
+            # MicroPython's streams take an offset and a length, which saves a slice; they return how much was taken.
+            outputs.tx_start += self.sink.write(outputs.tx, outputs.tx_start, outputs.tx_end - outputs.tx_start)

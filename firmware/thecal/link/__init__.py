@@ -1,0 +1,1 @@
+"""Who said so. Frames, commands and who may give them, and telemetry. Imports nothing from the other rooms."""

@@ -1,0 +1,87 @@
+"""From bytes to commands that may be carried out now, in order.
+
+`Session.next` is called until it returns None. It checks frame, command, role and arguments, answers what is wrong itself, and
+holds back commands that carry an `at_tick` until their tick has come. Authentication will decide `role_of` a request; until
+then the cable is the authority, as it is for every bench instrument on a desk.
+"""
+
+from . import commands
+from .frame import LineReader
+
+MOST_HELD = 8
+
+
+class Session:
+    """One host on the serial link."""
+
+    def __init__(self, crc):
+        self.reader = LineReader(crc)
+        self.at = 0
+        self.held = []  # (tick, request), in the order in which they came
+        self.refusal = None  # a reply to send, for a request that was not accepted
+        self.request = None
+
+    def begin_tick(self):
+        """Look at the bytes of this tick from their beginning."""
+        self.at = 0
+
+    def role_of(self, request):
+        """The role in which a request comes."""
+        return commands.SERVICE
+
+    def next(self, inputs, tick):
+        """The next request to carry out in this tick, or None. After each call `refusal` may hold a reply to be sent."""
+        self.refusal = None
+        due = self._due(tick)
+        if due is not None:
+            return due
+        while self.at < inputs.rx_len:
+            self.at = self.reader.read(inputs.rx, self.at, inputs.rx_len)
+            if self.at < 0:
+                self.at = inputs.rx_len
+                return None
+            request = self.reader.take()
+            if request is None:
+                if not self.reader.error:
+                    continue
+                self.refusal = refusal(None, self.reader.error, "the line was not understood")
+                return None
+            return self._accept(request, tick)
+        return None
+
+    def _accept(self, request, tick):
+        command = commands.find(request["cmd"])
+        if command is None:
+            self.refusal = refusal(request, "unknown_command", "%s: unknown command" % request["cmd"][:32])
+            return None
+        problem = commands.problem_with(command, request)
+        if problem:
+            self.refusal = refusal(request, "bad_argument", problem)
+            return None
+        if self.role_of(request) < command.role:
+            self.refusal = refusal(request, "role", "%s needs the role %s" % (command.name, commands.ROLES[command.role]))
+            return None
+        if request.get("at_tick", 0) > tick:
+            if len(self.held) == MOST_HELD:
+                self.refusal = refusal(request, "busy", "%d commands are held back already" % MOST_HELD)
+            else:
+                self.held.append(request)
+                self.refusal = {"type": "reply", "id": request.get("id", 0), "ok": True, "held": True}
+            return None
+        return request
+
+    def _due(self, tick):
+        first = -1
+        for index in range(len(self.held)):
+            at_tick = self.held[index]["at_tick"]
+            if at_tick <= tick and (first < 0 or at_tick < self.held[first]["at_tick"]):
+                first = index
+        return self.held.pop(first) if first >= 0 else None
+
+
+def refusal(request, error, message):
+    """The reply to a request that is refused."""
+    number = request.get("id") if request else 0
+    if type(number) is not int:
+        number = 0
+    return {"type": "reply", "id": number, "ok": False, "error": error, "message": message}

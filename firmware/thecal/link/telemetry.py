@@ -1,0 +1,89 @@
+"""What the pump tells unasked: a status frame every second and every event at once, each kind numbered on its own.
+
+The status frame is formatted from a row of fields in the order of `STATUS_FIELDS`, without allocating. `status` as a command
+gives the same frame.
+"""
+
+from ..signals import TICK_MS
+from .frame import Text
+
+TICKS_PER_S = 1_000 // TICK_MS
+STATUS_PERIOD_TICKS = TICKS_PER_S
+EVENT_BYTES = 160  # more than the longest event frame
+
+# Name of each number in a status frame, in order; `Pump` fills the list of values. State and bolus are texts.
+STATUS_FIELDS = (
+    "tick",
+    "rate_nl_h",
+    "owed_steps",
+    "executed_steps",
+    "ordered_steps",
+    "delivered_nl",
+    "bolus_left_nl",
+    "pressure_down_raw",
+    "pressure_up_raw",
+    "supply_raw",
+    "encoder_count",
+    "loop_us",
+    "heap_bytes",
+    "frames_dropped",
+    "bad_lines",
+)
+
+
+class Telemetry:
+    """Formats into a FrameWriter. `states` are the names of the pump's states, `events` those of the event codes."""
+
+    def __init__(self, writer, states, events):
+        self.writer = writer
+        self.status_seq = 0
+        self.values = [0] * len(STATUS_FIELDS)
+        self._head = Text('{"type":"status","seq":')
+        self._states = [Text(',"state":"%s"' % name) for name in states]
+        self._boluses = [Text(',"bolus":"none"'), Text(',"bolus":"clinician"')]
+        self._fields = [Text(',"%s":' % name) for name in STATUS_FIELDS]
+        self._event_head = Text('{"type":"event","seq":')
+        self._events = [Text(',"code":"%s"' % name) for name in events]
+        self._tick = Text(',"tick":')
+        self._a = Text(',"a":')
+        self._b = Text(',"b":')
+        self._executed = Text(',"executed_steps":')
+        self._close = Text("}")
+
+    def status(self, outputs, state, bolus):
+        """One status frame from `values`; `state` and `bolus` are indices. A frame without room is dropped, its number used."""
+        writer = self.writer
+        writer.begin(outputs)
+        writer.text(self._head)
+        writer.number(self.status_seq)
+        writer.text(self._states[state])
+        writer.text(self._boluses[bolus])
+        fields = self._fields
+        values = self.values
+        for index in range(len(fields)):
+            writer.text(fields[index])
+            writer.number(values[index])
+        writer.text(self._close)
+        self.status_seq += 1
+        return writer.end(outputs)
+
+    def event(self, outputs, record):
+        """One event frame from a record of the log; False if there is no room yet."""
+        if not self.writer.room(outputs, EVENT_BYTES):
+            return False
+        seq, tick_s, tick_ms, code, a, b, executed_steps = record
+        writer = self.writer
+        writer.begin(outputs)
+        writer.text(self._event_head)
+        writer.number(seq)
+        writer.text(self._tick)
+        writer.number(tick_s * TICKS_PER_S + tick_ms // TICK_MS)
+        writer.text(self._events[code])
+        writer.text(self._a)
+        writer.number(a)
+        writer.text(self._b)
+        writer.number(b)
+        writer.text(self._executed)
+        writer.number(executed_steps)
+        writer.text(self._close)
+        return writer.end(outputs)

@@ -1,0 +1,1 @@
+"""What happened. Imports nothing from the other rooms, no hardware and no clock."""

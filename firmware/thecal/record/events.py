@@ -1,0 +1,72 @@
+"""The event log: fixed-size records in a ring, stamped in ticks.
+
+One table says which events exist and what their two numbers mean. A record is `RECORD` packed: sequence number, time (seconds
+and milliseconds since boot), code, two numbers, executed microsteps. The ring holds the last `CAPACITY`; the link sends each as
+soon as it has room, from `unsent` on.
+"""
+
+import struct
+
+RECORD = "<IIHHiii"
+RECORD_BYTES = struct.calcsize(RECORD)
+CAPACITY = 128
+
+
+class Event:
+    """One row of the table: `a` and `b` say what the numbers mean."""
+
+    def __init__(self, code, name, a="", b=""):
+        self.code = code
+        self.name = name
+        self.a = a
+        self.b = b
+
+
+EVENTS = (
+    Event(0, "boot"),
+    Event(1, "state", "state left", "state entered"),
+    Event(2, "therapy", "basal rate, nL/h, rounded down", "largest total rate, nL/h"),
+    Event(3, "denied", "command", "reason"),
+    Event(4, "bolus_start", "volume, nL", "rate, nL/h, rounded down"),
+    Event(5, "bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+    Event(6, "starved", "steps forfeited", ""),
+    Event(7, "limited", "steps cut from an order by the guard", ""),
+    Event(8, "merged", "ticks that were missed", ""),
+    Event(9, "fault", "state", "cause"),
+)
+BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(len(EVENTS))
+
+
+class EventLog:
+    """The ring. `count` records were ever made; record n stands at n % CAPACITY."""
+
+    def __init__(self):
+        self.ring = bytearray(RECORD_BYTES * CAPACITY)
+        self.count = 0
+        self.sent = 0
+
+    def add(self, tick_s, tick_ms, code, a, b, executed_steps):
+        """Write one record; the numbers are small integers of either sign. Allocates nothing."""
+        struct.pack_into(
+            RECORD,
+            self.ring,
+            self.count % CAPACITY * RECORD_BYTES,
+            self.count,
+            tick_s,
+            tick_ms,
+            code,
+            a,
+            b,
+            executed_steps,
+        )
+        self.count += 1
+
+    def unsent(self):
+        """Number of the oldest record that is still to be sent, or -1. Records overwritten unsent are a visible gap."""
+        if self.sent < self.count - CAPACITY:
+            self.sent = self.count - CAPACITY
+        return self.sent if self.sent < self.count else -1
+
+    def record(self, number):
+        """Record `number` as (sequence, tick_s, tick_ms, code, a, b, executed_steps). Allocates."""
+        return struct.unpack_from(RECORD, self.ring, number % CAPACITY * RECORD_BYTES)

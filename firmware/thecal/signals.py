@@ -1,0 +1,62 @@
+"""What crosses the border between the rooms and the drivers: `Inputs` (filled) and `Outputs` (obeyed).
+
+Both are allocated once and refilled in place. All numbers are integers below 2^30. Time is the nominal time of the tick
+(a multiple of `TICK_MS` since boot); the loop's own lateness never shows in it, so every record is stamped in whole ticks.
+"""
+
+TICK_MS = 100  # the fixed-rate loop, 10 Hz
+SEGMENT_TICKS = 2  # a motion segment lasts exactly 200 ms
+QUEUE_SEGMENTS = 4  # depth of the PIO's transmit FIFO: segments that wait behind the running one
+RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack
+TX_BYTES = 4096  # frames on their way to the host
+
+
+class Inputs:
+    """Everything a tick knows of the world. Filled by the drivers before `Pump.step`."""
+
+    def __init__(self):
+        self.tick_s = 0  # nominal time of this tick since boot: whole seconds ...
+        self.tick_ms = 0  # ... and milliseconds, 0, 100 .. 900
+        self.executed_steps = 0  # microsteps counted at STEP_SENSE since boot, forward minus backward
+        self.reverse_steps = 0  # microsteps counted backward since boot
+        self.queue_free = QUEUE_SEGMENTS  # motion segments that the queue can take now
+        self.starved = False  # the queue ran dry since the last tick, while motion was ordered
+        self.rx = bytearray(RX_BYTES)  # bytes from the host ...
+        self.rx_len = 0  # ... so many
+        self.encoder_count = 0  # rotor encoder pulses since boot
+        self.pressure_down_raw = 0  # ADC, 12 bit
+        self.pressure_up_raw = 0  # ADC, 12 bit
+        self.supply_raw = 0  # ADC, 12 bit
+        self.air = False  # air detector sees a bubble
+        self.driver_fault = False  # the stepper driver reports a fault
+        self.button_patient = False  # pressed
+        self.button_stop = False  # pressed
+        self.loop_us = 0  # time the previous tick took, us
+        self.heap_bytes = 0  # heap in use, bytes
+
+
+class Outputs:
+    """Everything a tick wants done. Obeyed by the drivers after `Pump.step`.
+
+    Motion is ordered as absolute positions on the scale of `Inputs.executed_steps`: `targets[k]` is where the motor shall
+    be at the end of the k-th new segment. With `motion_flush` the queue is emptied first and the new segments start at once:
+    the first one takes what is left of this tick, so that every segment ends on a tick. `halt` empties the queue and orders
+    nothing. The driver issues `target - ordered` steps and never a negative number: a target that lies behind is a segment
+    without steps.
+    """
+
+    def __init__(self):
+        self.halt = False
+        self.motion_flush = False
+        self.target_count = 0
+        self.targets = [0] * (QUEUE_SEGMENTS + 1)
+        self.enable = False  # power to the motor driver
+        self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
+        self.tx_start = 0  # moved on by the driver as USB takes bytes; both return to 0 when all is sent
+        self.tx_end = 0
+
+    def clear_orders(self):
+        """Forget the last tick's orders; bytes not yet sent stay."""
+        self.halt = False
+        self.motion_flush = False
+        self.target_count = 0

@@ -1,0 +1,44 @@
+"""The last look at every motion order, with arithmetic of its own.
+
+It is built from plain calibration values and knows nothing of prescriptions, flows or grains: an order that `dose` got wrong
+by whatever mistake is cut to what the profile allows. It also watches that the motor never made more steps than were ever
+ordered. Everything is in microsteps and below 2^30.
+"""
+
+TICKS_PER_HOUR = 36_000
+# A segment's order is rounded to a step at its beginning and at its end, and what a late start left is made up for in it.
+ROUNDING_STEPS = 2
+
+
+class Guard:
+    """Judges orders against the largest total rate, `max_rate_nl_h`, on a mechanism of so many nL and steps per revolution."""
+
+    def __init__(self, nl_per_rev, steps_per_rev, max_rate_nl_h):
+        self.nl_per_rev = nl_per_rev
+        self.steps_per_rev = steps_per_rev
+        self.ordered_steps = 0  # the furthest position ever allowed
+        self.segment_most = [0, 0, 0]
+        self.set_max_rate(max_rate_nl_h)
+
+    def set_max_rate(self, max_rate_nl_h):
+        """The profile's limit, nL/h."""
+        for ticks in range(1, 3):
+            self.segment_most[ticks] = (
+                -(-max_rate_nl_h * self.steps_per_rev * ticks // (self.nl_per_rev * TICKS_PER_HOUR)) + ROUNDING_STEPS
+            )
+
+    def rest(self, executed_steps):
+        """The motor stands and its queue is empty: nothing beyond here is ordered."""
+        self.ordered_steps = executed_steps
+
+    def runaway_steps(self, executed_steps):
+        """How many steps were made beyond the furthest order; 0 as it should be."""
+        return executed_steps - self.ordered_steps if executed_steps > self.ordered_steps else 0
+
+    def allow(self, start_steps, target_steps, ticks):
+        """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or less."""
+        most = start_steps + self.segment_most[ticks]
+        allowed = target_steps if target_steps <= most else most
+        if allowed > self.ordered_steps:
+            self.ordered_steps = allowed
+        return allowed
