@@ -1,0 +1,155 @@
+"""Scenario files: whatever is broken in one is a `ScenarioError` with line and key, never anything else."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from thecal_bench import scenario as s
+from thecal_bench.quantities import decimal_text
+from thecal_bench.toml_lines import Lines
+
+GOOD = """\
+title = "A bolus"
+duration = "10 min"
+seed = 3
+[profile]
+max_rate = "60 mL/h"
+[therapy]
+mode = "continuous"
+drug = "morphine"
+concentration = "20 mg/mL"
+dose = "2.4 mg/day"
+[reservoir]
+fill = "20 mL"
+[plant]
+pulsation = "10 %"
+adc_e11 = false
+[[event]]
+at = "1 s"
+do = "start"
+[[event]]
+at = "1 min"
+do = "clinician_bolus"
+volume = "10 uL"
+duration = "2 min"
+[[event]]
+at = "2 min"
+do = "program"
+[event.therapy]
+mode = "continuous"
+rate = "1 mL/h"
+[[expect]]
+what = "bolus"
+at = "1 min"
+granted = true
+[[expect]]
+what = "delivered"
+at_most = "5 mL"
+"""
+LINES = GOOD.split("\n")[:-1]
+WITH_VALUE = [index for index, line in enumerate(LINES) if "=" in line]
+
+VALUES = st.one_of(
+    st.sampled_from(
+        ['"6 mL/h"', '"1 mg"', "5", "true", "1.5", '""', "[]", "{}", "1979-05-27", "nan", "'", '"""', "[["]
+    ),
+    st.text(st.characters(codec="utf-8"), max_size=20),
+    st.text(max_size=20).map(lambda t: '"' + t.replace("\\", "").replace('"', "") + '"'),
+)
+
+
+def check(text):
+    """Read `text`; if it is refused, every problem has a line of the file, a key and something to say."""
+    try:
+        return s.parse(text, "x.toml")
+    except s.ScenarioError as error:
+        assert error.problems
+        for problem in error.problems:
+            assert 1 <= problem.line <= text.count("\n") + 1
+            assert problem.key
+            assert (
+                problem.message.startswith(problem.key)
+                or problem.message == f"not supported yet: {problem.key}"
+            )
+            assert str(problem) == f"x.toml:{problem.line}: {problem.message}"
+            assert len(problem.message) > len(problem.key) + 10
+        return None
+
+
+def test_the_file_that_is_broken_below_is_good():
+    assert check(GOOD) is not None
+
+
+@given(st.text(max_size=200))
+@example("[[a]]\n[a.b]\n[[a.b]]\n")
+@example("a.b = 1\n[a]\nb = 1\n")
+@example('"""\n')
+def test_any_text(text):
+    check(text)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(WITH_VALUE), VALUES)
+def test_any_value_in_the_place_of_a_good_one(index, value):
+    key = LINES[index].split(" = ")[0]
+    check("\n".join([*LINES[:index], f"{key} = {value}", *LINES[index + 1 :]]))
+
+
+@given(st.integers(0, len(LINES) - 1), st.from_regex(r"[a-z_]{1,12}", fullmatch=True))
+def test_an_unknown_key_anywhere_is_named_with_its_line(index, name):
+    key = f"zz_{name}"
+    text = "\n".join([*LINES[:index], f"{key} = 1", *LINES[index:]])
+    with pytest.raises(s.ScenarioError) as error:
+        s.parse(text, "x.toml")
+    (problem,) = error.value.problems
+    assert problem.line == index + 1
+    assert problem.key.split(".")[-1] == key
+    assert "unknown key" in problem.message
+
+
+@given(st.sets(st.integers(0, len(LINES) - 1), min_size=1, max_size=4))
+def test_lines_left_out(left_out):
+    check("\n".join(line for index, line in enumerate(LINES) if index not in left_out))
+
+
+@given(st.permutations(range(len(LINES))))
+def test_lines_shuffled(order):
+    check("\n".join(LINES[index] for index in order))
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,6}", fullmatch=True)
+INLINE = st.sampled_from(
+    ["1", '"a = 1"', "'# no'", "[1, 2]", '["]", 3]', '"""x\ny = 2\n"""', "'''\n[z]\n'''", "1.5"]
+)
+
+
+@given(st.lists(st.tuples(NAMES, st.booleans(), st.lists(st.tuples(NAMES, INLINE), max_size=4)), max_size=6))
+def test_the_line_of_every_key_is_where_it_was_written(tables):
+    text, written, counts = "# head = 0\n", {}, {}
+    for name, many, pairs in tables:
+        name = f"{name}_{'m' if many else 's'}"
+        if not many and name in counts:
+            continue
+        index = counts[name] = counts.get(name, -1) + 1
+        path = (name, index) if many else (name,)
+        written[path] = text.count("\n") + 1
+        text += f"[[{name}]]\n" if many else f"[ {name} ] # {name} = 1\n"
+        for key, value in dict(pairs).items():
+            written[(*path, key)] = text.count("\n") + 1
+            text += f"{key} = {value}\n"
+    lines = Lines(text)
+    assert {path: lines.of(path) for path in written} == written
+
+
+@given(
+    st.integers(1, 60 * 10**6).map(lambda n: Fraction(n, 1000)),
+    st.sampled_from([("mL/h", 10**6), ("uL/h", 1000), ("nL/h", 1), ("mL/day", Fraction(10**6, 24))]),
+)
+def test_a_rate_reaches_the_link_exactly(number, unit):
+    name, factor = unit
+    text = f'[therapy]\nmode = "continuous"\nrate = "{decimal_text(number)} {name}"\n'
+    therapy = s.parse(f'duration = "1 h"\n{text}').therapy
+    said = therapy.message(s.Profile())
+    assert Fraction(said["rate_num"], said["rate_den"]) == number * factor
+    assert all(type(said[key]) is int for key in ("rate_num", "rate_den"))

@@ -1,0 +1,820 @@
+"""A scenario file (TOML) to a checked, frozen `Scenario`, or to one `ScenarioError` with all that is wrong.
+
+How to read it: the tables `TABLES`, `EVENTS` and `EXPECTS` say which keys exist, how each is read, and
+whether the pump can do it yet. A key that is defined but not `supported` is refused with "not supported
+yet: KEY", a key that nobody defined with "unknown key": nothing is ever ignored. To support one more key,
+flip its entry, give it a reader, and take its value over in `_Reader`.
+
+Every problem carries file, line, key and what was expected. Quantities are exact (`Fraction`, units in the
+names); times are whole milliseconds from the start of the experiment. The meaning of it all is `runner`'s.
+
+`within` of an expectation widens `value`, `at_most`, `at_least` and `at` alike; where it is not given the
+runner takes one tick and one microstep. The volume or the rate of a bolus may fall between the whole
+nanolitres and milliseconds that the link carries: `BolusRequest` rounds the volume down and the duration
+up, once.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from thecal_bench import quantities as q
+from thecal_bench import toml_lines
+from thecal_bench.plant import MECHANISMS, PlantParameters
+
+MS_PER_HOUR = 3_600_000
+HOURS_PER_DAY = 24
+
+# --- the model
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: where, and what was expected."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class ScenarioError(Exception):
+    """A file that can not be understood; `problems` holds all that is wrong with it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The machine: limits of the hardware."""
+
+    max_rate_nl_h: Fraction | None = None
+    mechanism: str = "reference"
+
+
+@dataclass(frozen=True)
+class Therapy:
+    """What is prescribed. `rate_nl_h` is the basal, given or computed from the dose; 0 for mode "stopped"."""
+
+    mode: str
+    rate_nl_h: Fraction = Fraction(0)
+    kvo_nl_h: Fraction | None = None
+    drug: str = ""
+    concentration_pg_nl: int = 0
+    dose_pg_day: int = 0
+
+    def message(self, profile: Profile) -> dict[str, Any] | None:
+        """The `therapy` object of the link's `program` command; None where nothing is to be programmed."""
+        if self.mode == "stopped":
+            return None
+        said: dict[str, Any] = {"mode": self.mode}
+        if self.drug:
+            said["drug"] = self.drug
+            said["concentration_pg_nl"] = self.concentration_pg_nl
+            said["dose_pg_day"] = self.dose_pg_day
+        else:
+            said["rate_num"], said["rate_den"] = self.rate_nl_h.numerator, self.rate_nl_h.denominator
+        if self.kvo_nl_h is not None:
+            said["kvo_num"], said["kvo_den"] = self.kvo_nl_h.numerator, self.kvo_nl_h.denominator
+        if profile.max_rate_nl_h is not None:
+            # Rounded down: a limit may only become stricter on its way.
+            said["max_rate_nl_h"] = int(profile.max_rate_nl_h)
+        return said
+
+
+@dataclass(frozen=True)
+class Reservoir:
+    """The reservoir as it is at the start."""
+
+    fill_nl: Fraction = Fraction(20_000_000)
+
+
+@dataclass(frozen=True)
+class BolusRequest:
+    """A bolus as the link takes it: whole nanolitres (rounded down) in whole milliseconds (rounded up)."""
+
+    volume_nl: int
+    duration_ms: int
+
+    @property
+    def rate_nl_h(self) -> Fraction:
+        return Fraction(self.volume_nl * MS_PER_HOUR, self.duration_ms)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that is done at a time. `bolus` and `therapy` belong to `clinician_bolus` and `program`."""
+
+    at_ms: int
+    do: str
+    line: int
+    bolus: BolusRequest | None = None
+    therapy: Therapy | None = None
+
+
+@dataclass(frozen=True)
+class Expect:
+    """Something that is to be found. `value` is nL, for `state` a name, for `resets` a count."""
+
+    what: str
+    line: int
+    at_ms: int | None = None
+    within_nl: Fraction | None = None
+    within_ms: int | None = None
+    value: Fraction | str | int | None = None
+    at_most_nl: Fraction | None = None
+    at_least_nl: Fraction | None = None
+    granted: bool | None = None
+    reason: str | None = None
+    code: str | None = None
+    never: bool = False
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One experiment."""
+
+    path: str
+    title: str
+    duration_ms: int
+    therapy: Therapy
+    profile: Profile = Profile()
+    clock_ms: int = 0
+    seed: int = 1
+    reservoir: Reservoir = Reservoir()
+    plant: PlantParameters = PlantParameters()
+    events: tuple[Event, ...] = ()
+    expects: tuple[Expect, ...] = ()
+
+
+# --- which keys there are
+
+
+class Expected(Exception):
+    """What a reader expected instead of the value that it was given."""
+
+
+Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Key:
+    """How a key is read, and whether the pump can do it yet."""
+
+    read: Read
+    supported: bool = True
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An event or an expectation: its own keys, and whether the pump can do it yet."""
+
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    supported: bool = True
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise Expected(
+        f'expected text in quotes, found "{value}"' if value == "" else f"expected text, found {value!r}"
+    )
+
+
+def _name_of_drug(value: Any) -> str:
+    # 32 characters are what the pump keeps; it compares names by their bytes.
+    if isinstance(value, str) and 0 < len(value) <= 32 and value.isascii() and value.isprintable():
+        return value
+    raise Expected(f'expected a name of up to 32 ASCII characters such as "morphine", found {value!r}')
+
+
+def _whole(value: Any) -> int:
+    if type(value) is int and 0 <= value < 2**63:
+        return value
+    raise Expected(f"expected a whole number such as 1, found {value!r}")
+
+
+def _yes(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Expected(f"expected true or false, found {value!r}")
+
+
+def _only_true(value: Any) -> bool:
+    if value is True:
+        return True
+    raise Expected(f"expected true, found {value!r} (leave the key out otherwise)")
+
+
+def _one_of(names: tuple[str, ...], value: Any) -> str:
+    if isinstance(value, str) and value in names:
+        return value
+    raise Expected(f"expected one of {', '.join(names)}; found {value!r}")
+
+
+def _above_zero(dimension: q.Dimension, value: Any) -> Fraction:
+    number = q.parse(value, dimension)
+    if number <= 0:
+        raise Expected(f'expected {dimension.name} above 0 such as "{dimension.example}", found "{value}"')
+    return number
+
+
+def _duration(value: Any) -> int:
+    number = q.parse_time_ms(value)
+    if number <= 0:
+        raise Expected(f'expected a time above 0 such as "30 min", found "{value}"')
+    return number
+
+
+def _whole_in_unit(dimension: q.Dimension, unit: str, value: Any) -> int:
+    number = _above_zero(dimension, value)
+    if number.denominator != 1:
+        raise Expected(f'expected {dimension.name} in whole {unit}, found "{value}"')
+    return number.numerator
+
+
+def _pulsation(value: Any) -> Fraction:
+    number = q.parse(value, q.RATIO)
+    if not 0 <= number <= 200:
+        raise Expected(f'expected 0 % to 200 %, found "{value}"')
+    return number
+
+
+def _calibration_error(value: Any) -> Fraction:
+    number = q.parse(value, q.RATIO)
+    if number <= -100:
+        raise Expected(f'expected more than -100 %, found "{value}"')
+    return number
+
+
+def _not_negative(dimension: q.Dimension, value: Any) -> Fraction:
+    number = q.parse(value, dimension)
+    if number < 0:
+        raise Expected(f'expected {dimension.name} of 0 or more, found "{value}"')
+    return number
+
+
+def _quantity(dimension: q.Dimension) -> Read:
+    return lambda value: q.parse(value, dimension)
+
+
+def _positive(dimension: q.Dimension) -> Read:
+    return partial(_above_zero, dimension)
+
+
+def _never_read(value: Any) -> None:
+    raise AssertionError("a key that is not supported has been read")
+
+
+LATER = Key(_never_read, supported=False)
+"""A key that SCENARIOS defines and a later pump will understand."""
+
+STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "RUNNING", "HALTED")
+
+ALARM_CODES = {
+    "OCCLUSION_DOWN": False,
+    "OCCLUSION_UP": False,
+    "AIR": False,
+    "STALL": False,
+    "RUNAWAY": True,
+    "FREE_FLOW": False,
+    "OVER_INFUSION": False,
+    "UNDER_INFUSION": False,
+    "RESERVOIR_LOW": False,
+    "RESERVOIR_EMPTY": False,
+    "MAX_DOSE": False,
+    "LIMIT_GUARD": False,
+    "SENSOR_FAULT": False,
+    "DRIVER_FAULT": False,
+    "SUPPLY_LOW": False,
+    "SUPPLY_CRITICAL": False,
+    "LONG_STOP": False,
+    "CLOCK_LOST": False,
+    "AUTO_RESUMED": False,
+    "POST_FAILED": False,
+    "LIBRARY_FAULT": False,
+    "JOURNAL_FAULT": False,
+    "MEMORY_FAULT": False,
+    "LOOP_FAULT": True,
+    "RESET_LOOP": False,
+    "THREE_STRIKES": False,
+    "SERVICE_DUE": False,
+    "BAD_AUTH": False,
+}
+"""Alarm codes, and whether the pump can raise them yet."""
+
+MODES = {"continuous": True, "stopped": True, "flex": False, "minimum": False}
+"""Modes of therapy, and whether the pump knows them yet."""
+
+THERAPY = {
+    "mode": Key(partial(_one_of, tuple(MODES)), required=True),
+    "rate": Key(_positive(q.RATE)),
+    "drug": Key(_name_of_drug),
+    "concentration": Key(partial(_whole_in_unit, q.CONCENTRATION, "mcg/mL")),
+    "dose": Key(partial(_whole_in_unit, q.MASS_RATE, "pg/day")),
+    "kvo": Key(_quantity(q.RATE)),
+    "step": LATER,
+    "patient_bolus": LATER,
+    "limit": LATER,
+}
+
+TABLES: dict[str, dict[str, Key]] = {
+    "": {
+        "title": Key(_text),
+        "duration": Key(_duration, required=True),
+        "clock": Key(q.parse_clock_ms),
+        "seed": Key(_whole),
+    },
+    "profile": {
+        "max_rate": Key(_positive(q.RATE)),
+        "on_low_reservoir": LATER,
+        "mechanism": Key(partial(_one_of, tuple(MECHANISMS))),
+    },
+    "therapy": THERAPY,
+    "reservoir": {
+        "fill": Key(_positive(q.VOLUME)),
+        "low": LATER,
+        "empty": LATER,
+    },
+    "plant": {
+        "compliance": Key(_positive(q.COMPLIANCE)),
+        "resistance": Key(_positive(q.RESISTANCE)),
+        "catheter_volume": Key(_quantity(q.VOLUME)),
+        "pressure_noise": Key(partial(_not_negative, q.PRESSURE)),
+        "pressure_lsb": Key(_positive(q.PRESSURE)),
+        "pressure_drift": Key(_quantity(q.PRESSURE_PER_KELVIN)),
+        "temperature_drift": Key(_quantity(q.TEMPERATURE_RATE)),
+        "pulsation": Key(_pulsation),
+        "adc_e11": Key(_yes),
+        "calibration_error": Key(_calibration_error),
+        "back_pressure": Key(_quantity(q.PRESSURE)),
+    },
+}
+
+PLANT_FIELDS = {
+    "compliance": "compliance_nl_pa",
+    "resistance": "resistance_pa_ms_nl",
+    "catheter_volume": "catheter_volume_nl",
+    "pressure_noise": "pressure_noise_pa",
+    "pressure_lsb": "pressure_lsb_pa",
+    "pressure_drift": "pressure_drift_pa_k",
+    "temperature_drift": "temperature_drift_k_day",
+    "pulsation": "pulsation_percent",
+    "adc_e11": "adc_e11",
+    "calibration_error": "calibration_error_percent",
+    "back_pressure": "back_pressure_pa",
+}
+"""Where a key of `[plant]` goes in `PlantParameters`."""
+
+ON_THE_LINK = ("start", "stop", "acknowledge", "clinician_bolus", "program")
+"""Events that reach the pump as commands, so not while the host is disconnected."""
+
+_NOT_YET = Kind(supported=False)
+
+EVENTS: dict[str, Kind] = {
+    "start": Kind(),
+    "stop": Kind(),
+    "patient_bolus": _NOT_YET,
+    "clinician_bolus": Kind(
+        {
+            "volume": Key(_positive(q.VOLUME)),
+            "dose": Key(_positive(q.MASS)),
+            "duration": Key(_duration),
+            "rate": Key(_positive(q.RATE)),
+        }
+    ),
+    "prime": _NOT_YET,
+    "bridge": _NOT_YET,
+    "program": Kind(),  # its `therapy` table is read like the file's own
+    "refill": _NOT_YET,
+    "acknowledge": Kind(),
+    "audio_pause": _NOT_YET,
+    "set_time": _NOT_YET,
+    "occlude": _NOT_YET,
+    "unocclude": _NOT_YET,
+    "stall": _NOT_YET,
+    "unstall": _NOT_YET,
+    "free_flow": _NOT_YET,
+    "air": _NOT_YET,
+    "sensor_fault": _NOT_YET,
+    "low_supply": _NOT_YET,
+    "reset": _NOT_YET,
+    "power_cut": _NOT_YET,
+    "hang": Kind(),
+    "host_disconnect": Kind(),
+    "host_connect": Kind(),
+    "press": _NOT_YET,
+}
+
+_VOLUME_EXPECTED = Kind(
+    {
+        "at": Key(q.parse_time_ms),
+        "value": Key(_quantity(q.VOLUME)),
+        "at_most": Key(_quantity(q.VOLUME)),
+        "at_least": Key(_quantity(q.VOLUME)),
+        "within": Key(_quantity(q.VOLUME)),
+    }
+)
+
+EXPECTS: dict[str, Kind] = {
+    "bolus": Kind(
+        {"at": Key(q.parse_time_ms, required=True), "granted": Key(_yes, required=True), "reason": Key(_text)}
+    ),
+    "alarm": Kind(
+        {
+            "code": Key(partial(_one_of, tuple(ALARM_CODES)), required=True),
+            "at": Key(q.parse_time_ms),
+            "never": Key(_only_true),
+            "within": Key(q.parse_time_ms),
+        }
+    ),
+    "state": Kind(
+        {
+            "value": Key(partial(_one_of, STATES), required=True),
+            "at": Key(q.parse_time_ms),
+            "within": Key(q.parse_time_ms),
+        }
+    ),
+    "delivered": _VOLUME_EXPECTED,
+    "ledger": _VOLUME_EXPECTED,
+    "outflow": _VOLUME_EXPECTED,
+    "window_peak": _NOT_YET,
+    "resets": Kind({"value": Key(_whole, required=True)}),
+    "reservoir": _NOT_YET,
+}
+
+
+# --- reading
+
+
+def load(path: str | Path) -> Scenario:
+    """Read and check a scenario file. Raises `ScenarioError` with all problems."""
+    reader = _Reader(str(path), _read_text(path))
+    scenario = reader.scenario()
+    reader.finish()
+    return scenario
+
+
+def parse(text: str, name: str = "scenario") -> Scenario:
+    """The same for a text; `name` stands for the file in messages."""
+    reader = _Reader(name, text)
+    scenario = reader.scenario()
+    reader.finish()
+    return scenario
+
+
+def load_therapy(path: str | Path) -> tuple[Therapy, Profile]:
+    """`[therapy]` and `[profile]` of a file that may have everything else of a scenario too, or not."""
+    reader = _Reader(str(path), _read_text(path), therapy_only=True)
+    scenario = reader.scenario()
+    reader.finish()
+    return scenario.therapy, scenario.profile
+
+
+def _read_text(path: str | Path) -> str:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as why:
+        message = f"can not be read: {why.strerror}, expected a scenario file (TOML)"
+        raise ScenarioError([Problem(str(path), 1, "(file)", message)]) from None
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as why:
+        line = data.count(b"\n", 0, why.start) + 1
+        raise ScenarioError(
+            [
+                Problem(
+                    str(path),
+                    line,
+                    "(file)",
+                    "expected text in UTF-8, found another encoding or a binary file",
+                )
+            ]
+        ) from None
+
+
+class _Reader:
+    """One file on its way to a `Scenario`. Collects problems and goes on, so that all are reported."""
+
+    def __init__(self, name: str, text: str, therapy_only: bool = False) -> None:
+        self._name = name
+        self._problems: list[Problem] = []
+        self._not_yet: set[str] = set()
+        self._need_duration = not therapy_only
+        try:
+            self._document = tomllib.loads(text)
+        except (ValueError, RecursionError) as why:
+            line, key = toml_lines.after_error(text, str(why))
+            message = f"{key}: expected TOML, found what is none: {why}"
+            raise ScenarioError([Problem(name, line, key, message)]) from None
+        self._lines = toml_lines.Lines(text)
+
+    def finish(self) -> None:
+        """Raise what was found wrong, in the order of the file."""
+        if self._problems:
+            raise ScenarioError(sorted(self._problems, key=lambda problem: problem.line))
+
+    # --- problems
+
+    def _problem(self, path: toml_lines.Path, message: str) -> None:
+        key = _dotted(path)
+        self._problems.append(Problem(self._name, self._lines.of(path), key, f"{key}: {message}"))
+
+    def _later(self, path: toml_lines.Path, key: str) -> None:
+        # Once for each key, at its first line: ten boluses are one missing feature.
+        if key not in self._not_yet:
+            self._not_yet.add(key)
+            self._problems.append(Problem(self._name, self._lines.of(path), key, f"not supported yet: {key}"))
+
+    # --- tables
+
+    def _values(
+        self,
+        table: Mapping[str, Any],
+        keys: Mapping[str, Key],
+        path: toml_lines.Path,
+        others: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """The values of `table` that could be read; `others` are keys that the caller reads."""
+        values: dict[str, Any] = {}
+        for name, value in table.items():
+            where = (*path, name)
+            if name in others:
+                continue
+            key = keys.get(name)
+            if key is None:
+                known = (*keys, *others)
+                near = get_close_matches(name, known, 1)
+                hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(known)}"
+                self._problem(where, f"unknown key; {hint}")
+            elif not key.supported:
+                self._later(where, _dotted(where))
+            else:
+                try:
+                    values[name] = key.read(value)
+                except (Expected, q.QuantityError) as why:
+                    self._problem(where, str(why))
+        for name, key in keys.items():
+            if key.required and name not in table:
+                self._problem((*path, name), "missing; expected in this table")
+        return values
+
+    def _table(self, name: str, parent: Mapping[str, Any], path: toml_lines.Path = ()) -> Mapping[str, Any]:
+        table = parent.get(name, {})
+        if isinstance(table, dict):
+            return table
+        self._problem((*path, name), f"expected a table [{_dotted((*path, name))}], found {table!r}")
+        return {}
+
+    def _tables(self, name: str) -> list[tuple[toml_lines.Path, Mapping[str, Any]]]:
+        tables = self._document.get(name, [])
+        if isinstance(tables, list):
+            found = []
+            for index, table in enumerate(tables):
+                if isinstance(table, dict):
+                    found.append(((name, index), table))
+                else:
+                    self._problem((name, index), f"expected tables [[{name}]], found {table!r}")
+            return found
+        found_text = "a table" if isinstance(tables, dict) else repr(tables)
+        self._problem((name,), f"expected tables [[{name}]], found {found_text}")
+        return []
+
+    # --- the whole
+
+    def scenario(self) -> Scenario:
+        top = dict(TABLES[""])
+        if not self._need_duration:
+            top["duration"] = Key(_duration)
+        sections = tuple(name for name in TABLES if name) + ("event", "expect")
+        head = self._values(self._document, top, (), sections)
+        duration_ms = head.get("duration", 0)
+        profile = self._values(self._table("profile", self._document), TABLES["profile"], ("profile",))
+        if "therapy" not in self._document:
+            self._problem(("therapy",), "missing; expected a table [therapy]")
+            therapy = None
+        else:
+            therapy = self._therapy(self._table("therapy", self._document), ("therapy",))
+        reservoir = self._values(
+            self._table("reservoir", self._document), TABLES["reservoir"], ("reservoir",)
+        )
+        plant = self._values(self._table("plant", self._document), TABLES["plant"], ("plant",))
+        events = self._events(duration_ms, therapy)
+        expects = self._expects(duration_ms, events)
+        return Scenario(
+            path=self._name,
+            title=head.get("title", Path(self._name).stem),
+            duration_ms=duration_ms,
+            therapy=therapy or Therapy("stopped"),
+            profile=Profile(profile.get("max_rate"), profile.get("mechanism", "reference")),
+            clock_ms=head.get("clock", 0),
+            seed=head.get("seed", 1),
+            reservoir=Reservoir(reservoir["fill"]) if "fill" in reservoir else Reservoir(),
+            plant=PlantParameters(**{PLANT_FIELDS[name]: value for name, value in plant.items()}),
+            events=tuple(events),
+            expects=tuple(expects),
+        )
+
+    def _therapy(self, table: Mapping[str, Any], path: toml_lines.Path) -> Therapy | None:
+        before = len(self._problems)
+        values = self._values(table, THERAPY, path)
+        mode = values.get("mode")
+        if mode is not None and not MODES[mode]:
+            self._later((*path, "mode"), f"{_dotted((*path, 'mode'))}.{mode}")
+            return None
+        if mode == "stopped":
+            for name in ("rate", "drug", "concentration", "dose", "kvo"):
+                if name in table:
+                    self._problem((*path, name), 'expected no such key in mode "stopped"')
+        elif mode == "continuous":
+            dosed = [name for name in ("drug", "concentration", "dose") if name in table]
+            if "rate" in table and dosed:
+                self._problem((*path, dosed[0]), "expected rate, or drug, concentration and dose, not both")
+            elif "rate" not in table and len(dosed) != 3:
+                missing = [name for name in ("drug", "concentration", "dose") if name not in table]
+                wanted = "rate, or drug, concentration and dose" if not dosed else " and ".join(missing)
+                self._problem((*path, "mode"), f"expected {wanted} in this table")
+        if mode is None or len(self._problems) > before:
+            return None
+        if mode == "stopped":
+            return Therapy(mode)
+        if "dose" in values:
+            rate_nl_h = Fraction(values["dose"], values["concentration"] * HOURS_PER_DAY)
+        else:
+            rate_nl_h = values["rate"]
+        return Therapy(
+            mode,
+            rate_nl_h,
+            values.get("kvo"),
+            values.get("drug", ""),
+            values.get("concentration", 0),
+            values.get("dose", 0),
+        )
+
+    # --- events
+
+    def _events(self, duration_ms: int, therapy: Therapy | None) -> list[Event]:
+        read: list[tuple[int, toml_lines.Path, str, dict[str, Any], Therapy | None]] = []
+        for path, table in self._tables("event"):
+            kind = self._kind(table, path, "do", EVENTS)
+            if kind is None:
+                continue
+            others = ("do", "therapy") if table["do"] == "program" else ("do",)
+            keys = {"at": Key(q.parse_time_ms, required=True), **kind.keys}
+            values = self._values(table, keys, path, others)
+            new_therapy = None
+            if table["do"] == "program":
+                if "therapy" in table:
+                    nested = self._table("therapy", table, path)
+                    new_therapy = self._therapy(nested, (*path, "therapy"))
+                    if new_therapy is not None and new_therapy.mode == "stopped":
+                        self._problem(
+                            (*path, "therapy", "mode"), 'expected a therapy that flows; use do = "stop"'
+                        )
+                else:
+                    self._problem((*path, "therapy"), "missing; expected a table [event.therapy]")
+            if self._in_time(values, path, duration_ms):
+                read.append((values["at"], path, table["do"], values, new_therapy))
+        read.sort(key=lambda item: item[0])  # stable: file order on ties
+        events = []
+        concentration_pg_nl = therapy.concentration_pg_nl if therapy else None
+        connected = True
+        for at_ms, path, do, values, new_therapy in read:
+            bolus = None
+            if do == "clinician_bolus":
+                bolus = self._bolus(path, values, concentration_pg_nl)
+            elif do == "program":
+                concentration_pg_nl = new_therapy.concentration_pg_nl if new_therapy else None
+            elif do in ("host_disconnect", "host_connect"):
+                if connected == (do == "host_connect"):
+                    before = "disconnected" if connected else "connected"
+                    self._problem((*path, "do"), f"expected the host to be {before} until then")
+                connected = do == "host_connect"
+            if do in ON_THE_LINK and not connected:
+                self._problem((*path, "do"), f"expected a connected host: no {do} reaches the pump without")
+            events.append(Event(at_ms, do, self._lines.of(path), bolus, new_therapy))
+        return events
+
+    def _bolus(
+        self, path: toml_lines.Path, values: dict[str, Any], concentration_pg_nl: int | None
+    ) -> BolusRequest | None:
+        """`concentration_pg_nl` is that of the therapy in force: 0 without a drug, None if unknown."""
+        table = self._document["event"][path[1]]
+        complete = True
+        for pair in (("volume", "dose"), ("duration", "rate")):
+            given = [name for name in pair if name in table]
+            if len(given) != 1:
+                self._problem(
+                    (*path, given[1] if given else "do"), f"expected one of {pair[0]} and {pair[1]}"
+                )
+                complete = False
+            complete = complete and given[0] in values
+        if not complete:
+            return None
+        if "dose" in values:
+            if not concentration_pg_nl:
+                if concentration_pg_nl == 0:
+                    self._problem((*path, "dose"), "expected a volume: no drug and concentration are set")
+                return None
+            volume_nl = int(values["dose"] / concentration_pg_nl)
+        else:
+            volume_nl = int(values["volume"])
+        if volume_nl < 1:
+            self._problem(
+                (*path, "dose" if "dose" in values else "volume"), "expected a volume of 1 nL or more"
+            )
+            return None
+        duration_ms = values.get("duration") or -(-volume_nl * MS_PER_HOUR // values["rate"])
+        return BolusRequest(volume_nl, duration_ms)
+
+    # --- expectations
+
+    def _expects(self, duration_ms: int, events: list[Event]) -> list[Expect]:
+        asked = {event.at_ms for event in events if event.do == "clinician_bolus"}
+        complete = len(events) == len(self._tables("event"))
+        expects = []
+        for path, table in self._tables("expect"):
+            kind = self._kind(table, path, "what", EXPECTS)
+            if kind is None:
+                continue
+            values = self._values(table, kind.keys, path, ("what",))
+            if not self._in_time(values, path, duration_ms):
+                continue
+            what = table["what"]
+            if what == "bolus" and complete and "at" in values and values["at"] not in asked:
+                self._problem((*path, "at"), "expected the time of an event that asks for a bolus")
+            if kind is _VOLUME_EXPECTED:
+                self._one_bound(table, path)
+            if what == "alarm":
+                if ("at" in table) == ("never" in table):
+                    self._problem((*path, "code"), "expected either at, or never = true")
+                code = values.get("code")
+                if code is not None and not ALARM_CODES[code]:
+                    self._later((*path, "code"), f"expect.alarm.{code}")
+                    continue
+            volume = kind is _VOLUME_EXPECTED
+            expects.append(
+                Expect(
+                    what,
+                    self._lines.of(path),
+                    at_ms=values.get("at"),
+                    within_nl=values.get("within") if volume else None,
+                    within_ms=None if volume else values.get("within"),
+                    value=values.get("value"),
+                    at_most_nl=values.get("at_most"),
+                    at_least_nl=values.get("at_least"),
+                    granted=values.get("granted"),
+                    reason=values.get("reason"),
+                    code=values.get("code"),
+                    never=values.get("never", False),
+                )
+            )
+        return expects
+
+    def _one_bound(self, table: Mapping[str, Any], path: toml_lines.Path) -> None:
+        given = [name for name in ("value", "at_most", "at_least") if name in table]
+        if not given:
+            self._problem((*path, "what"), "expected one of value, at_most and at_least in this table")
+        if "value" in given and len(given) > 1:
+            self._problem((*path, given[1]), "expected either value, or at_most and at_least")
+
+    def _kind(
+        self, table: Mapping[str, Any], path: toml_lines.Path, selector: str, kinds: Mapping[str, Kind]
+    ) -> Kind | None:
+        name = table.get(selector)
+        if selector not in table:
+            self._problem((*path, selector), f"missing; expected one of {', '.join(kinds)}")
+            return None
+        if not isinstance(name, str) or name not in kinds:
+            near = get_close_matches(str(name), kinds, 1)
+            hint = f'did you mean "{near[0]}"?' if near else f"expected one of {', '.join(kinds)}"
+            self._problem((*path, selector), f"found {name!r}; {hint}")
+            return None
+        if not kinds[name].supported:
+            self._later((*path, selector), f"{path[0]}.{name}")
+            return None
+        return kinds[name]
+
+    def _in_time(self, values: dict[str, Any], path: toml_lines.Path, duration_ms: int) -> bool:
+        at_ms = values.get("at", 0)
+        if duration_ms and at_ms > duration_ms:
+            shown = q.show(duration_ms, q.TIME, "s")
+            self._problem((*path, "at"), f"expected a time within the duration of {shown}")
+        return "at" in values or path[0] == "expect"
+
+
+def _dotted(path: toml_lines.Path) -> str:
+    return ".".join(part for part in path if isinstance(part, str)) or "(file)"
