@@ -45,9 +45,10 @@ test-long: setup image ## the tests that take minutes
 check: setup build/typings/.ready ## ruff and basedpyright
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m basedpyright
+	$(PYTHON) -m basedpyright --project tools/setup/firmware.pyright.json
 
-build/typings/.ready: pyproject.toml tools/setup/typings.sh | venv
-	@tools/setup/typings.sh
+build/typings/.ready: pyproject.toml tools/setup/typings.py boards/THECAL_PICO/pins.csv | venv
+	$(PYTHON) tools/setup/typings.py
 
 bench: setup image ## how exact, how steady and how fast, beside the usual way to drive a stepper
 	$(PYTHON) -m thecal_bench.benchmark

@@ -1,7 +1,8 @@
 """Reads the machine's own apt sources, to know by which mirror it reaches Debian. Pure text in, text out.
 
-Both formats are read: stanzas (`*.sources`) and single lines (`*.list`). `candidates` picks what looks like Debian's
-main archive, best first; `render` writes such a source again for another suite, with its mirror and its keys.
+Both formats are read: stanzas (`*.sources`) and single lines (`*.list`). `candidates` picks what looks like
+Debian's main archive, best first; `render` writes such a source again for another suite, with its mirror and
+its keys.
 """
 
 import re
@@ -9,16 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 DEBIAN_SUITES = frozenset(
-    "stable oldstable oldoldstable testing unstable sid bullseye bookworm trixie forky duke".split()
+    ["stable", "oldstable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke"]
 )
 # What goes along to the private source: whom to trust and how strictly, as the machine's owner has set it.
 KEPT_OPTIONS = ("Signed-By", "Trusted", "Check-Valid-Until", "Check-Date")
-ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>(\s+\S+)*)\s*")
+ONE_LINE = re.compile(
+    r"deb\s+(?:\[(?P<options>[^]]*)\]\s*)?(?P<uri>\S+)\s+(?P<suite>\S+)(?P<components>(\s+\S+)*)\s*"
+)
 
 
 @dataclass
 class AptSource:
-    """One source of binary packages: where from, which suites and components, and its options by deb822 name."""
+    """One source of binary packages; `options` has the deb822 names."""
 
     uris: list[str]
     suites: list[str]
@@ -40,7 +43,8 @@ def parse_stanzas(text: str) -> list[AptSource]:
                 name, _, value = line.partition(":")
                 name = name.strip().lower()
                 fields[name] = value.strip()
-        if "deb" in fields.get("types", "").split() and fields.get("enabled", "yes").lower() not in ("no", "false"):
+        enabled = fields.get("enabled", "yes").lower() not in ("no", "false")
+        if enabled and "deb" in fields.get("types", "").split():
             options = {kept: fields[kept.lower()] for kept in KEPT_OPTIONS if kept.lower() in fields}
             uris, suites = fields.get("uris", "").split(), fields.get("suites", "").split()
             sources.append(AptSource(uris, suites, fields.get("components", "").split(), options))
@@ -54,7 +58,8 @@ def parse_lines(text: str) -> list[AptSource]:
         match = ONE_LINE.fullmatch(line.partition("#")[0].strip())
         if not match:
             continue
-        given = dict(pair.partition("=")[::2] for pair in (match["options"] or "").split() if "=" in pair)
+        pairs = [pair.split("=", 1) for pair in (match["options"] or "").split() if "=" in pair]
+        given = {name: value for name, value in pairs}
         options = {kept: given[kept.lower()] for kept in KEPT_OPTIONS if kept.lower() in given}
         sources.append(AptSource([match["uri"]], [match["suite"]], match["components"].split(), options))
     return sources
@@ -77,7 +82,7 @@ def candidates(sources: Iterable[AptSource]) -> list[AptSource]:
 
 
 def render(source: AptSource, suite: str) -> str:
-    """The same mirror as a deb822 stanza for `suite`, packages and source packages, without indexes we do not read."""
+    """The same mirror as a stanza for `suite`, with source packages, without indexes nobody reads."""
     fields = {
         "Types": "deb deb-src",
         "URIs": " ".join(source.uris),

@@ -1,9 +1,9 @@
-"""`make image`: MicroPython for the pump's board with the firmware frozen in, as a UF2 with a record of its making.
+"""`make image`: MicroPython with the firmware frozen in, as a UF2 with a record of its making.
 
-`main` reads from top to bottom. Everything is kept in build/image: `src` (MicroPython, from Debian), `build` (CMake's
-folder), `build.log`, and the two results. A run that finds nothing to do ends in a fraction of a second; a changed
-.py is frozen and linked anew; a run that was killed is not built upon. The same inputs give the same UF2, wherever
-the repository lies and whenever it is built.
+`main` reads from top to bottom. Everything is kept in build/image: `src` (MicroPython, from Debian), `build`
+(CMake's folder), `build.log`, and the two results. A run that finds nothing to do ends in a fraction of a
+second; a changed .py is frozen and linked anew; a run that was killed is not built upon. The same inputs give
+the same UF2, wherever the repository lies and whenever it is built.
 """
 
 import fcntl
@@ -27,7 +27,8 @@ LOG = WORK / "build.log"
 BUILD = WORK / "build"
 FIRMWARE = BUILD / "firmware"
 CROSS_COMPILER = BUILD / "mpy-cross" / "mpy-cross"
-# While this file is there a compiler may have been killed half way through a file; make would take it for a whole one.
+# While this file is there a compiler may have been killed half way through a file; make would take it for a
+# whole one.
 RUNNING = WORK / ".compiling"
 
 RP2040_FAMILY_ID = "0xE48BFF56"
@@ -57,16 +58,14 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / ".lock").open("w") as lock:
         _wait_for(lock)
+        checkout = os.environ.get("MICROPYTHON_DIR", "")
         toolchain = record.tool_versions()
         inputs = record.inputs_sha256(ROOT, toolchain)
-        checkout = os.environ.get("MICROPYTHON_DIR", "")
         last = record.load(RECORD)
-        if not checkout and last and last.inputs_sha256 == inputs and last.uf2["sha256"] == record.file_sha256(UF2):
-            now = record.commit(ROOT)
-            if now != (last.commit, last.modified):
-                last.commit, last.modified = now
-                last.write(RECORD)
-            print(f"image: {UF2.relative_to(ROOT)} is up to date (Thecal {last.version}, {last.uf2['bytes']} bytes)")
+        if not checkout and last and last.inputs_sha256 == inputs and last.is_of(UF2):
+            last.commit, last.modified = record.commit(ROOT)  # both can change while the image does not
+            last.write(RECORD)
+            print(f"image: {UF2.relative_to(ROOT)} is up to date (Thecal {last.version})")
             return
 
         LOG.write_bytes(b"")
@@ -84,14 +83,15 @@ def main() -> None:
             how=sources.how,
             sources=[asdict(package) for package in sources.packages],
             toolchain=toolchain,
-            inputs_sha256=inputs if not checkout else "",  # what a checkout brings in is not hashed: never up to date
+            # What a checkout brings in is not hashed, so its image is never taken for up to date.
+            inputs_sha256="" if checkout else inputs,
             uf2={"file": UF2.name, "bytes": UF2.stat().st_size, "sha256": record.file_sha256(UF2)},
             flash={"image_bytes": binary.stat().st_size, "limit_bytes": FLASH_BYTES - STORAGE_BYTES},
         )
         made.write(RECORD)
     print(
         f"image: {UF2.relative_to(ROOT)} made in {time.monotonic() - started_s:.0f} s: Thecal {made.version},"
-        f" MicroPython {made.micropython}, {made.flash['image_bytes']} of {made.flash['limit_bytes']} bytes of flash"
+        f" MicroPython {made.micropython}, {made.flash['image_bytes']} bytes of {made.flash['limit_bytes']}"
     )
 
 
@@ -112,7 +112,8 @@ def _sources_of_debian() -> Sources:
         if not place.is_symlink():
             shutil.rmtree(place, ignore_errors=True)
             place.symlink_to(os.path.relpath(tree, place.parent))
-    library = WORK / "src" / "no-library"  # nothing is taken from micropython-lib, but the build asks where it is
+    # Nothing is taken from micropython-lib, but the build asks where it is.
+    library = WORK / "src" / "no-library"
     library.mkdir(exist_ok=True)
     (library / "README.md").touch()
     return Sources(
@@ -129,8 +130,14 @@ def _sources_of_debian() -> Sources:
 def _sources_of_checkout(checkout: Path) -> Sources:
     checkout = checkout.expanduser().resolve()
     if not (checkout / "ports/rp2/CMakeLists.txt").is_file():
-        raise BuildError(f"MICROPYTHON_DIR={checkout} is not a MicroPython source tree (no ports/rp2/CMakeLists.txt)")
-    for library, file in (("pico-sdk", "pico_sdk_init.cmake"), ("tinyusb", "src/tusb.h"), ("mbedtls", "library")):
+        raise BuildError(
+            f"MICROPYTHON_DIR={checkout} is not a MicroPython source tree (no ports/rp2/CMakeLists.txt)"
+        )
+    for library, file in (
+        ("pico-sdk", "pico_sdk_init.cmake"),
+        ("tinyusb", "src/tusb.h"),
+        ("mbedtls", "library"),
+    ):
         if not (checkout / "lib" / library / file).exists():
             raise BuildError(
                 f"{checkout}/lib/{library} is empty; fetch the checkout's submodules first:\n"
@@ -150,8 +157,8 @@ def _sources_of_checkout(checkout: Path) -> Sources:
 def _compile(sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
     """Compiles mpy-cross and the firmware; returns the raw binary."""
     environment, configure = _environment(sources), _configure_command(sources)
-    # What CMake's folder was made for. If that is another place, tool, tree or option, or if its making was killed,
-    # it is of no use: CMake remembers absolute paths, and make trusts whatever file is new enough.
+    # What CMake's folder was made for. If that is another place, tool, tree or option, or if its making was
+    # killed, it is of no use: CMake remembers absolute paths, and make trusts whatever file is new enough.
     made_for = f"{configure}\n{environment}\n{toolchain}\n"
     stamp = BUILD / ".made-for"
     if RUNNING.exists() or not stamp.is_file() or stamp.read_text() != made_for:
@@ -182,7 +189,8 @@ def _compile(sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
 
 
 def _environment(sources: Sources) -> dict[str, str]:
-    # Paths of this machine stay out of the image. As CMake options the flags would take the place of the SDK's own.
+    # Paths of this machine stay out of the image. As CMake options the flags would take the place of the
+    # SDK's own.
     no_paths = f"-ffile-prefix-map={sources.micropython}=micropython -ffile-prefix-map={ROOT}=thecal"
     flags = {name: no_paths for name in ("CFLAGS", "CXXFLAGS", "ASMFLAGS")}
     environment = compiler_environment(MICROPY_MPYCROSS=str(CROSS_COMPILER), **flags)
@@ -210,7 +218,9 @@ def _configure_command(sources: Sources) -> list[str | Path]:
 
 def _write_uf2(sources: Sources, binary: Path) -> None:
     if binary.stat().st_size > FLASH_BYTES - STORAGE_BYTES:
-        raise BuildError(f"the image has {binary.stat().st_size} bytes, {FLASH_BYTES - STORAGE_BYTES} are its share")
+        raise BuildError(
+            f"the image has {binary.stat().st_size} bytes, {FLASH_BYTES - STORAGE_BYTES} are its share"
+        )
     partial = UF2.with_suffix(".partial")
     converter = sources.micropython / "tools/uf2conv.py"
     options = ["-f", RP2040_FAMILY_ID, "-b", FLASH_START, "-c", "-o", partial, binary]

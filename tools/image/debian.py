@@ -1,13 +1,14 @@
 """Fetches the sources of the image from Debian, with apt, and leaves the machine's apt as it is.
 
-MicroPython and all it needs are packaged in Debian trixie, so the machine's own mirror has them and apt checks their
-signatures. apt is given a configuration of its own in the build folder: another suite, other lists, another cache.
-`sources` is the door; what it has fetched once it does not fetch again.
+MicroPython and all it needs are packaged in Debian trixie, so the machine's own mirror has them and apt
+checks their signatures. apt is given a configuration of its own in the build folder: another suite, other
+lists, another cache. `sources` is the door; what it has fetched once it does not fetch again.
 """
 
 import hashlib
 import json
 import shutil
+import subprocess
 import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from . import apt_sources
 from .process import BuildError, output, run
 
 SUITE = "trixie"
-# (package, folder it is unpacked to, part of the package that is the tree). Upstream tarballs where there is one:
-# the binary package of pico-sdk leaves out tools/pioasm. tinyusb is a binary package full of sources.
+# Upstream tarballs where there are any (pico-sdk's binary package leaves out tools/pioasm); tinyusb's sources
+# come as a binary package.
 SOURCE_PACKAGES = ("micropython", "pico-sdk", "mbedtls")
 BINARY_PACKAGE = "tinyusb-source"
 BINARY_TREE = "usr/src/tinyusb"
@@ -34,10 +35,10 @@ class SourcePackage:
 
 
 def sources(work: Path, log: Path) -> tuple[dict[str, Path], list[SourcePackage]]:
-    """Unpacked trees by package name, and what they are; fetched into `work` unless they are there already."""
+    """Unpacked trees by package name, and what they are; fetched into `work` unless they are there."""
     listing = work / "sources.json"  # written last: while it is missing nothing here is taken for complete
     trees = {name: work / "src" / name for name in (*SOURCE_PACKAGES, BINARY_PACKAGE)}
-    if listing.is_file():
+    if listing.is_file() and all(tree.is_dir() for tree in trees.values()):
         packages = [SourcePackage(**entry) for entry in json.loads(listing.read_text())]
     else:
         packages = _fetch(work, log)
@@ -55,22 +56,20 @@ def _fetch(work: Path, log: Path) -> list[SourcePackage]:
     download.mkdir(parents=True, exist_ok=True)
     options = _private_apt(work, log)
     # apt itself goes on with half a file, and checks the hash of a whole one.
-    run(
-        "fetching sources",
-        ["apt-get", *options, "source", "--download-only", "--tar-only", *SOURCE_PACKAGES],
-        log,
-        download,
-    )
-    run("fetching sources of USB", ["apt-get", *options, "download", BINARY_PACKAGE], log, download)
+    tarballs = ["source", "--download-only", "--tar-only", *SOURCE_PACKAGES]
+    run(f"fetching {', '.join(SOURCE_PACKAGES)}", ["apt-get", *options, *tarballs], log, download)
+    run(f"fetching {BINARY_PACKAGE}", ["apt-get", *options, "download", BINARY_PACKAGE], log, download)
     packages = []
     for name in (*SOURCE_PACKAGES, BINARY_PACKAGE):
-        show = ["show"] if name == BINARY_PACKAGE else ["showsrc", "--only-source"]
-        about = output(["apt-cache", *options, *show, name])
+        show = "show" if name == BINARY_PACKAGE else "showsrc"
+        about = output(["apt-cache", *options, show, name])
         version = next((line.split()[1] for line in about.splitlines() if line.startswith("Version:")), "")
         upstream = version.rpartition("-")[0].split(":")[-1]
         files = sorted(download.glob(f"{name}_{upstream}*"))
         if not version or len(files) != 1:
-            raise BuildError(f"Debian {SUITE} has {name} {version or '(none)'}, but {download} has {files or 'no file'}")
+            raise BuildError(
+                f"{name} {version or '(no version)'}: expected its file, found {files or 'none'}"
+            )
         digest = hashlib.sha256(files[0].read_bytes()).hexdigest()
         packages.append(SourcePackage(name, version, files[0].name, digest))
     return packages
@@ -128,12 +127,12 @@ Quiet "1";
 
 
 def _unpack(archive: Path, tree: Path) -> None:
-    """Unpacks a tarball with one top folder, or the sources in a .deb, so that `tree` is whole or not there."""
+    """Unpacks a tarball with one top folder, or a .deb of sources; `tree` is whole or not there."""
     unpacking = tree.with_name(tree.name + ".partial")
     shutil.rmtree(unpacking, ignore_errors=True)
     unpacking.mkdir(parents=True)
     if archive.suffix == ".deb":
-        run(f"unpacking {archive.name}", ["dpkg", "-x", archive, unpacking], unpacking / "log", unpacking)
+        subprocess.run(["dpkg", "-x", archive, unpacking], check=True)
         top = unpacking / BINARY_TREE
     else:
         with tarfile.open(archive) as tar:

@@ -1,4 +1,4 @@
-"""Runs the programs that build the image: output into a log, progress on the terminal, a clear end when one fails."""
+"""Runs the programs that build the image: output into a log, progress to the terminal."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from pathlib import Path
 
 PERCENT = re.compile(rb"^\[ *(\d+)%\]")
 LOG_LINES_SHOWN = 25
-# What a compiler may see of the caller's environment: CFLAGS, MAKEFLAGS, PICO_BOARD, BUILD and their like would all
-# change the image without leaving a trace in its record.
+# What a compiler may see of the caller's environment: CFLAGS, MAKEFLAGS, PICO_BOARD, BUILD and their like
+# would all change the image without leaving a trace in its record.
 COMPILER_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
@@ -26,9 +26,13 @@ def compiler_environment(**more: str) -> dict[str, str]:
 
 
 def run(
-    label: str, command: Sequence[str | Path], log: Path, cwd: Path, environment: Mapping[str, str] | None = None
+    label: str,
+    command: Sequence[str | Path],
+    log: Path,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs `command` with all its output appended to `log`; shows `label`, percentages if it prints any, and seconds.
+    """Runs `command`, its output appended to `log`; shows `label`, percentages if it prints any, seconds.
 
     Raises BuildError with the end of the log when the command fails or does not exist.
     """
@@ -39,7 +43,12 @@ def run(
         start = out.tell()
         try:
             child = subprocess.Popen(
-                command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                command,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
             )
         except FileNotFoundError as error:
             raise BuildError(f"{command[0]} is not installed; `make setup` brings it") from error
@@ -47,8 +56,8 @@ def run(
             assert child.stdout is not None
             for line in child.stdout:
                 out.write(line)
-                if match := PERCENT.match(line):
-                    show.percent(int(match[1]))
+                match = PERCENT.match(line)
+                show.tick(int(match[1]) if match else None)
     if child.returncode:
         show.end("FAILED")
         lines = log.read_bytes()[start:].decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
@@ -59,7 +68,9 @@ def run(
 def output(command: Sequence[str | Path], cwd: Path | None = None) -> str:
     """Standard output of a short command, or "" if it is not there or fails."""
     try:
-        done = subprocess.run(command, cwd=cwd, env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=True)
+        done = subprocess.run(
+            command, cwd=cwd, env={**os.environ, "LC_ALL": "C"}, capture_output=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
     return done.stdout.decode(errors="replace").strip()
@@ -71,7 +82,7 @@ class Progress:
     def __init__(self, label: str) -> None:
         self.label = label
         self.started_s = time.monotonic()
-        self.shown_percent = 0
+        self.percent = 0
         self.is_terminal = sys.stdout.isatty()
         print(f"image: {label} ...", end="" if self.is_terminal else "\n", flush=True)
 
@@ -79,15 +90,17 @@ class Progress:
         """Wall time since the start."""
         return time.monotonic() - self.started_s
 
-    def percent(self, percent: int) -> None:
-        """Shows `percent` when it is news."""
-        if self.is_terminal and percent > self.shown_percent:
-            print(f"\rimage: {self.label} ... {percent:3d} %", end="", flush=True)
-            self.shown_percent = percent
-        elif percent // 25 > self.shown_percent // 25 and percent < 100:
-            print(f"image: {self.label} ... {percent} %", flush=True)
-            self.shown_percent = percent
+    def tick(self, percent: int | None) -> None:
+        """Something has been done; `percent` of all, if that is known."""
+        quarter = self.percent // 25
+        self.percent = max(self.percent, percent or 0)
+        if self.is_terminal:
+            share = f" {self.percent} %," if self.percent else ""
+            print(f"\rimage: {self.label} ...{share} {self.seconds():.0f} s", end="", flush=True)
+        elif quarter < self.percent // 25 < 4:
+            print(f"image: {self.label} ... {self.percent} %", flush=True)
 
     def end(self, how: str) -> None:
         """Closes the line, saying `how` it ended."""
-        print(f"\rimage: {self.label} ... {how}" if self.is_terminal else f"image: {self.label}: {how}", flush=True)
+        start, erase = ("\r", "\x1b[K") if self.is_terminal else ("", "")
+        print(f"{start}image: {self.label}: {how}{erase}", flush=True)

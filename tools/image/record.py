@@ -31,6 +31,10 @@ class Record:
     uf2: dict[str, Any]  # file, bytes, sha256
     flash: dict[str, int]  # image_bytes, limit_bytes
 
+    def is_of(self, uf2: Path) -> bool:
+        """Whether `uf2` is there and is the file this was written for."""
+        return self.uf2["sha256"] == file_sha256(uf2)
+
     def write(self, path: Path) -> None:
         """Writes the record whole or not at all."""
         partial = path.with_suffix(".partial")
@@ -52,7 +56,7 @@ def file_sha256(path: Path) -> str:
 
 
 def inputs_sha256(root: Path, toolchain: dict[str, str]) -> str:
-    """One hash over the names and bytes of all that this repository and the machine's tools bring into the image."""
+    """One hash over all that this repository and the machine's tools bring into the image."""
     digest = hashlib.sha256(json.dumps(toolchain, sort_keys=True).encode())
     for folder in INPUTS:
         for path in sorted((root / folder).rglob("*")):
@@ -77,14 +81,20 @@ def firmware_version(root: Path) -> str:
 
 def micropython_version(tree: Path) -> str:
     """MicroPython's version: what git says of a checkout, else what the sources say."""
-    if (tree / ".git").exists() and (described := output(["git", "describe", "--tags", "--dirty", "--always"], tree)):
+    if (tree / ".git").exists() and (
+        described := output(["git", "describe", "--tags", "--dirty", "--always"], tree)
+    ):
         return described.removeprefix("v")
     text = (tree / "py/mpconfig.h").read_text()
-    parts = [re.search(rf"#define MICROPY_VERSION_{part} (\d+)", text) for part in ("MAJOR", "MINOR", "MICRO")]
+    parts = [
+        re.search(rf"#define MICROPY_VERSION_{part} (\d+)", text) for part in ("MAJOR", "MINOR", "MICRO")
+    ]
     return ".".join(part[1] for part in parts if part)
 
 
 def commit(root: Path) -> tuple[str, bool]:
     """This repository's commit, and whether what goes into the image differs from it."""
     head = output(["git", "rev-parse", "HEAD"], root)
-    return head, bool(head) and bool(output(["git", "status", "--porcelain", "--", *INPUTS], root))
+    return head, bool(head) and bool(
+        output(["git", "--no-optional-locks", "status", "--porcelain", "--", *INPUTS], root)
+    )

@@ -1,7 +1,8 @@
 """First code on the board: mounts the filesystem if there is one, and never makes one.
 
-The port's own version formats the flash whenever mounting fails, which would erase the pump's records after one bad
-read. Here a flash without a sound filesystem just stays unmounted: everything the pump needs is frozen.
+The port's own version formats the flash whenever mounting fails, which would erase the pump's records after
+one bad read. Here a flash without a sound filesystem just stays unmounted: everything the pump needs is
+frozen.
 """
 
 import sys

@@ -1,0 +1,134 @@
+"""`make flash` and `make deploy PORT=...`: puts the built image on a Pico that lies on the desk.
+
+A Pico takes an image as a file copied onto a USB drive named RPI-RP2. It offers that drive when its BOOTSEL
+button is held while it is plugged in (`make flash`), or when a program asks for it (`make deploy`). A board
+that runs the pump gives nobody a prompt to ask from, so for `deploy` its MAINTENANCE jumper has to be fitted.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .build import RECORD, ROOT, UF2
+from .record import load
+
+VOLUME_INFO = "INFO_UF2.TXT"
+VOLUME_BOARD = "RPI-RP2"
+VOLUME_WAIT_S = 30
+REBOOT_WAIT_S = 10
+
+BOOTSEL_HELP = """\
+No Pico in BOOTSEL mode is mounted here.
+  1. Unplug the Pico from USB, and the motor supply from the driver.
+  2. Hold the BOOTSEL button of the Pico and plug it in again; then let go.
+     A drive named RPI-RP2 appears.
+  3. Run `make flash` again, or copy the file yourself:
+     {uf2}
+Where drives are not mounted by themselves: udisksctl mount -b /dev/disk/by-label/RPI-RP2"""
+
+MAINTENANCE_HELP = """\
+  {port} did not give a MicroPython prompt. 1. Unplug the Pico, fit the MAINTENANCE jumper (GP18 to ground),
+  plug it in again: the pump stays off. 2. Close every other program that uses {port}. 3. Run `make deploy
+  PORT={port}` again. Take the jumper off afterwards and plug the Pico in again to run the pump.
+A board that holds no Thecal image or no MicroPython yet wants BOOTSEL: `make flash`."""
+
+
+class FlashError(Exception):
+    """The image could not be put on a board; the text says what to do."""
+
+
+def mount_points(mounts: Path = Path("/proc/mounts"), mac_volumes: Path = Path("/Volumes")) -> list[Path]:
+    """Where file systems are mounted, on Linux and macOS."""
+    if mounts.is_file():
+        fields = [line.split() for line in mounts.read_text().splitlines()]
+        return [Path(field[1].encode().decode("unicode_escape")) for field in fields if len(field) > 1]
+    return sorted(mac_volumes.glob("*"))
+
+
+def volumes(places: list[Path]) -> list[Path]:
+    """Those of `places` that are the drive of a Pico in BOOTSEL mode."""
+    found = []
+    for place in places:
+        try:
+            info = (place / VOLUME_INFO).read_text(errors="replace")
+        except OSError:
+            continue  # most mount points are something else, and some are not ours to read
+        if f"Board-ID: {VOLUME_BOARD}" in info:
+            found.append(place)
+    return found
+
+
+def copy(uf2: Path, volume: Path, wait_s: float = REBOOT_WAIT_S) -> None:
+    """Copies the image; the board restarts by itself with the last block, which takes the drive away."""
+    print(f"flash: copying {uf2.name} to {volume}", flush=True)
+    failure = None
+    try:
+        shutil.copyfile(uf2, volume / uf2.name)
+    except OSError as error:
+        failure = error  # the drive may vanish before the file is closed
+    deadline_s = time.monotonic() + wait_s
+    while (volume / VOLUME_INFO).exists():
+        if time.monotonic() > deadline_s:
+            raise FlashError(
+                f"the drive {volume} did not go away, so the board has not taken the image ({failure})"
+            )
+        time.sleep(0.2)
+
+
+def to_bootloader(port: str) -> None:
+    """Asks the MicroPython prompt on `port` for BOOTSEL mode."""
+    print(f"flash: asking the board on {port} for its boot loader", flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mpremote", "connect", port, "bootloader"], capture_output=True, text=True
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise FlashError("\n".join([*said[-1:], MAINTENANCE_HELP.format(port=port)]))
+
+
+def main() -> None:
+    """Puts the image on the one board that is there for it."""
+    arguments = argparse.ArgumentParser(
+        prog="flash", description=__doc__.partition("\n")[0] if __doc__ else None
+    )
+    arguments.add_argument("--port", help="serial port of a board at the MicroPython prompt")
+    port = arguments.parse_args().port
+    made = load(RECORD)
+    if made is None or not made.is_of(UF2):
+        raise FlashError(
+            f"{UF2.relative_to(ROOT)} is missing or is not what its record says; run `make image`"
+        )
+
+    wait_s = 0
+    if port is not None:
+        if not port:
+            raise FlashError(
+                "say which port: make deploy PORT=/dev/ttyACM0 (`.venv/bin/thecal ports` lists them)"
+            )
+        to_bootloader(port)
+        wait_s = VOLUME_WAIT_S
+        print(f"flash: waiting up to {wait_s} s for the drive {VOLUME_BOARD}", flush=True)
+    deadline_s = time.monotonic() + wait_s
+    while not (found := volumes(mount_points())) and time.monotonic() < deadline_s:
+        time.sleep(0.5)
+    if len(found) > 1:
+        raise FlashError(f"more than one Pico is in BOOTSEL mode, leave one: {', '.join(map(str, found))}")
+    if found:
+        copy(UF2, found[0])
+    elif shutil.which("picotool") and not subprocess.run(["picotool", "load", "-v", "-x", UF2]).returncode:
+        pass  # picotool reaches a board whose drive is not mounted, and says so itself
+    else:
+        raise FlashError(BOOTSEL_HELP.format(uf2=UF2))
+    print(f"flash: done, the board starts Thecal {made.version} (image {made.uf2['sha256'][:12]})")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except FlashError as error:
+        sys.exit(f"flash: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nflash: stopped")
