@@ -17,6 +17,7 @@ from .link.session import Session, refusal
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .record import events
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
+from .smallint import small
 from .watch.guard import Guard
 
 # Why the state changed or an order was refused: the `cause` of a state event, the `b` of a denial.
@@ -47,7 +48,7 @@ class Pump:
         self.bolus_nl = 0  # volume of the running bolus, 0 if there is none
         self.bolus_ms = 0  # and the duration that was asked for
         self.replan = False
-        self.settling = False  # a halt was ordered in the tick before
+        self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
         self.delivery = Delivery(mechanism)
         self.guard = Guard(
             mechanism.nl_per_rev,
@@ -132,13 +133,14 @@ class Pump:
             self.enter(states.HALTED, RUNAWAY)
         outputs.enable = self.state == states.RUNNING
         if self.state != states.RUNNING:
-            if self.settling:
-                # The queue was emptied after the last tick, so this is where the motor came to rest.
-                self.guard.rest(inputs.executed_steps)
-            self.settling = not outputs.halt
             outputs.halt = True
+            if self.settling:
+                self.settling -= 1
+                if self.settling == 0:
+                    # The queue was emptied after the last tick, so this is where the motor came to rest.
+                    self.guard.rest(inputs.executed_steps)
             return
-        self.settling = True
+        self.settling = 2
         if self.replan:
             self.replan = False
             outputs.motion_flush = True
@@ -228,7 +230,7 @@ class Pump:
         self.prescription = therapy
         self.guard.set_max_rate(therapy.max_rate_nl_h)
         self._event(events.THERAPY, therapy.rate_num // therapy.rate_den, therapy.max_rate_nl_h)
-        self.basal_nl_h = therapy.rate_num // therapy.rate_den
+        self.basal_nl_h = small(therapy.rate_num // therapy.rate_den)
         if self.state == states.RUNNING:
             self.delivery.set_basal(therapy.rate_num, therapy.rate_den)
             self.replan = True
@@ -270,7 +272,7 @@ class Pump:
 
     def _set_bolus_rate(self, rate):
         self.delivery.set_bolus_rate(*rate)
-        self.bolus_nl_h = rate[0] // rate[1]
+        self.bolus_nl_h = small(rate[0] // rate[1])
         self.replan = True
 
     def _bolus_denied(self, reason):

@@ -13,12 +13,12 @@ The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3
 """
 
 from ..signals import TICK_MS
+from ..smallint import LARGEST, small
 from .units import reduced
 
 TICKS_PER_HOUR = 3_600_000 // TICK_MS
-SMALL = 1 << 30  # integers from here on are heap objects on the board
-# Two remainders are added before the carry is taken out, so a remainder stays below half of SMALL.
-MOST_GRAINS_PER_STEP = (SMALL >> 1) - 1
+# Two remainders are added before the carry is taken out, and their sum must stay small.
+MOST_GRAINS_PER_STEP = LARGEST >> 1
 # Parts of 1 nL/h that a rate may have, the finest that fits wins: each holds all smaller ones.
 PARTS = (420, 60, 12, 4, 2, 1)
 
@@ -36,8 +36,8 @@ class Mechanism:
     def __init__(self, nl_per_rev, steps_per_rev, steps_per_tick_max, dir_forward_high=True, enable_high=False):
         if not 0 < steps_per_rev <= 102_400:
             raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
-        if nl_per_rev <= 0 or nl_per_rev * steps_per_rev >= SMALL:
-            raise MechanismError("nl_per_rev is %d, must be 1 to %d" % (nl_per_rev, (SMALL - 1) // steps_per_rev))
+        if nl_per_rev <= 0 or nl_per_rev * steps_per_rev > LARGEST:
+            raise MechanismError("nl_per_rev is %d, must be 1 to %d" % (nl_per_rev, LARGEST // steps_per_rev))
         _, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
         if base > MOST_GRAINS_PER_STEP:
             raise MechanismError(
@@ -48,7 +48,7 @@ class Mechanism:
         for parts in PARTS:
             if base * parts <= MOST_GRAINS_PER_STEP:
                 break
-        self.grains_per_step = base * parts
+        self.grains_per_step = small(base * parts)
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.steps_per_tick_max = steps_per_tick_max
@@ -62,7 +62,7 @@ class Mechanism:
 
     def grains_of_volume(self, volume_nl):
         """`volume_nl` (a whole number of nL is always exact) as (whole microsteps, grains)."""
-        return divmod(volume_nl * self.steps_per_rev * self.grains_per_step // self.nl_per_rev, self.grains_per_step)
+        return self._split(volume_nl * self.steps_per_rev * self.grains_per_step // self.nl_per_rev)
 
     def steps_per_tick(self, num, den):
         """A rate of num/den nL/h in microsteps per tick, a reduced fraction (num, den)."""
@@ -71,7 +71,11 @@ class Mechanism:
     def grains_per_tick(self, num, den):
         """A rate of num/den nL/h, which must be reachable, as (whole microsteps, grains) per tick."""
         num, den = self.steps_per_tick(num, den)
-        return divmod(num * self.grains_per_step // den, self.grains_per_step)
+        return self._split(num * self.grains_per_step // den)
+
+    def _split(self, grains):
+        steps, grains = divmod(grains, self.grains_per_step)
+        return small(steps), small(grains)
 
     def rate_nl_h(self, num, den):
         """The inverse: num/den microsteps per tick as a reduced fraction of nL/h."""

@@ -8,7 +8,9 @@ two views of one timer: the grid runs on milliseconds, the microseconds place a 
 
 from ..signals import TICK_MS
 
-WRAP = 1 << 30
+# The counters wrap at 2^30. 2^30 itself would be a heap object on the board, and so would all that is computed with it.
+MASK = 0x3FFF_FFFF
+HALF = 0x2000_0000
 LATEST_MS = TICK_MS // 2
 
 
@@ -23,10 +25,10 @@ class Pace:
 
     def wait_ms(self, counter_ms):
         """How long until the next tick may start, 0 if it may now; skips the ticks for which it is too late."""
-        wait = self.due_counter_ms - counter_ms & WRAP - 1
-        if wait < WRAP >> 1:
+        wait = self.due_counter_ms - counter_ms & MASK
+        if wait < HALF:
             return wait
-        late = WRAP - wait
+        late = MASK - wait + 1
         while late > LATEST_MS:
             self.started()
             late -= TICK_MS
@@ -34,13 +36,13 @@ class Pace:
 
     def left_us(self, counter_us):
         """Microseconds from `counter_us` to the next tick, negative if it is overdue. Within +-8.9 minutes."""
-        left = self.due_counter_us - counter_us & WRAP - 1
-        return left if left < WRAP >> 1 else left - WRAP
+        left = self.due_counter_us - counter_us & MASK
+        return left if left < HALF else left - MASK - 1
 
     def started(self):
         """The tick is being run, or was merged: on to the next one."""
-        self.due_counter_ms = self.due_counter_ms + TICK_MS & WRAP - 1
-        self.due_counter_us = self.due_counter_us + TICK_MS * 1_000 & WRAP - 1
+        self.due_counter_ms = self.due_counter_ms + TICK_MS & MASK
+        self.due_counter_us = self.due_counter_us + TICK_MS * 1_000 & MASK
         self.tick_ms += TICK_MS
         if self.tick_ms >= 1_000:
             self.tick_ms -= 1_000

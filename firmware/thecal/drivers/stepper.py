@@ -122,6 +122,13 @@ class Stepper:
         self.executed_steps += at_high - at_low
         self.reverse_steps += at_low
 
+    def _count(self, in_register):
+        counter = self.counter
+        counter.exec(CLEAR_ISR)
+        counter.exec(in_register)
+        counter.exec(PUSH)
+        return counter.get()
+
     def queue_free(self):
         """Segments that the queue can take."""
         return QUEUE - (mem32[FLEVEL] & 15)

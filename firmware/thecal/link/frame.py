@@ -15,8 +15,8 @@ LINE_BYTES = 1024  # longest request; `Inputs.rx` takes as much per tick
 MOST_DEPTH = 6  # nesting of a request; bounds the parser's stack
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 
-_LOW = array("H", bytes(512))
-_HIGH = array("H", bytes(512))
+LOW_TABLE = array("H", bytes(512))
+HIGH_TABLE = array("H", bytes(512))
 
 
 def _fill_tables():
@@ -30,8 +30,8 @@ def _fill_tables():
             if carry:  # polynomial 0xEDB88320, as in zlib and Ethernet
                 low ^= 0x8320
                 high ^= 0xEDB8
-        _LOW[index] = low
-        _HIGH[index] = high
+        LOW_TABLE[index] = low
+        HIGH_TABLE[index] = high
 
 
 _fill_tables()
@@ -41,8 +41,8 @@ def crc_into(data, start, end, digits):
     """CRC-32 of data[start:end] as 8 lower-case hex digits into the bytearray `digits`. Allocates nothing."""
     low = 0xFFFF
     high = 0xFFFF
-    low_table = _LOW
-    high_table = _HIGH
+    low_table = LOW_TABLE
+    high_table = HIGH_TABLE
     for index in range(start, end):
         slot = (low ^ data[index]) & 0xFF
         low = (low >> 8 | (high & 0xFF) << 8) ^ low_table[slot]

@@ -5,6 +5,8 @@ by whatever mistake is cut to what the profile allows. It also watches that the 
 ordered. Everything is in microsteps and below 2^30.
 """
 
+from ..smallint import small
+
 TICKS_PER_HOUR = 36_000
 # A segment's order is rounded to a step at its beginning and at its end, and what a late start left is made up for in it.
 ROUNDING_STEPS = 2
@@ -23,9 +25,8 @@ class Guard:
     def set_max_rate(self, max_rate_nl_h):
         """The profile's limit, nL/h."""
         for ticks in range(1, 3):
-            self.segment_most[ticks] = (
-                -(-max_rate_nl_h * self.steps_per_rev * ticks // (self.nl_per_rev * TICKS_PER_HOUR)) + ROUNDING_STEPS
-            )
+            most = -(-max_rate_nl_h * self.steps_per_rev * ticks // (self.nl_per_rev * TICKS_PER_HOUR))
+            self.segment_most[ticks] = small(most + ROUNDING_STEPS)
 
     def rest(self, executed_steps):
         """The motor stands and its queue is empty: nothing beyond here is ordered."""
