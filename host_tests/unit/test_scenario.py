@@ -287,7 +287,8 @@ def test_every_name_of_scenarios_md_is_in_a_table():
     expects = "bolus alarm state delivered ledger outflow window_peak resets reservoir"
     therapy = "mode rate drug concentration dose kvo step patient_bolus limit"
     alarms = """OCCLUSION_DOWN OCCLUSION_UP AIR STALL RUNAWAY FREE_FLOW OVER_INFUSION UNDER_INFUSION
-        RESERVOIR_LOW RESERVOIR_EMPTY MAX_DOSE LIMIT_GUARD SENSOR_FAULT DRIVER_FAULT SUPPLY_LOW SUPPLY_CRITICAL LONG_STOP
+        RESERVOIR_LOW RESERVOIR_EMPTY MAX_DOSE LIMIT_GUARD SENSOR_FAULT DRIVER_FAULT SUPPLY_LOW
+        SUPPLY_CRITICAL LONG_STOP
         CLOCK_LOST AUTO_RESUMED POST_FAILED LIBRARY_FAULT JOURNAL_FAULT MEMORY_FAULT LOOP_FAULT RESET_LOOP
         THREE_STRIKES SERVICE_DUE BAD_AUTH"""
     assert set(s.EVENTS) == set(events.split())

@@ -1,0 +1,83 @@
+"""What every board offers to the one that runs an experiment on it, whether it is emulated, in-process or real.
+
+Time is counted in device ticks of 100 ms since the application started (`tick`); bytes of the serial link
+go in by `send` and come out by `on_data`; `schedule` acts on the world between two ticks. A board that has
+a plant also has a clock for it, `now_ns`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from thecal_bench.plant import Plant
+
+TICK_MS = 100
+TICK_NS = TICK_MS * 1_000_000
+
+
+class BenchError(Exception):
+    """The board can not go on; the message says what it did and what to look at."""
+
+
+class NotPossible(Exception):
+    """This board can not do what was asked (a real one can not be hung from outside); it goes on without."""
+
+
+def _drop(data: bytes) -> None:
+    """Where bytes go that nobody listens to."""
+
+
+class Bench(ABC):
+    """One board with a pump on it."""
+
+    slack_ticks = 0
+    """How many ticks later than asked a thing may happen here, the link's own time included."""
+
+    def __init__(self, plant: Plant | None) -> None:
+        self.plant = plant
+        self.on_data: Callable[[bytes], object] = _drop
+        """Called with bytes that the pump sent, as they come."""
+
+    @property
+    @abstractmethod
+    def tick(self) -> int:
+        """The last tick that was run, as far as the board knows; -1 before the first."""
+
+    @property
+    @abstractmethod
+    def now_ns(self) -> int:
+        """The time on the plant's clock."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Bytes for the pump. A host that is disconnected sends nothing: BenchError."""
+
+    @abstractmethod
+    def advance_to_tick(self, tick: int) -> None:
+        """Run until that tick has been run, or, if the pump hangs, until its time has passed."""
+
+    @abstractmethod
+    def schedule(self, tick: int, action: Callable[[], object]) -> None:
+        """Do `action` just before the inputs of that tick are read; in the order of the calls on ties."""
+
+    @abstractmethod
+    def hang(self) -> None:
+        """The pump's loop stops from here on; what is wired to the board goes on."""
+
+    @abstractmethod
+    def host_disconnect(self) -> None:
+        """Nobody reads or writes the link from here on; what the pump sends is lost."""
+
+    @abstractmethod
+    def host_connect(self) -> None:
+        """Undo `host_disconnect`."""
+
+    def close(self) -> None:
+        """Let go of what the board holds. A closed board is not used again."""
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
