@@ -1,0 +1,307 @@
+"""The command `thecal`: talk to a pump, emulated or real, run experiments, and draw what came of them.
+
+Every command is a few lines: it opens what it needs, calls a module that does the work, prints. Errors that a
+user can mend are caught in one place (`_Commands`) and printed as one sentence. What is heavy to import (the
+emulator, matplotlib) is imported by the command that needs it.
+
+Exit status: 0 done; 1 the pump, the port or an expectation said no; 2 a file or an argument makes no sense.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+from rich.console import Console
+from rich.table import Table
+from thecal_bench import quantities
+
+from thecal_host import ports
+from thecal_host.link import LinkError
+from thecal_host.ports import PortError
+from thecal_host.pump import Pump, PumpError
+
+DONE, SAID_NO, NOT_UNDERSTOOD = 0, 1, 2
+
+out = Console()
+err = Console(stderr=True)
+
+
+def _user_errors() -> dict[type[Exception], int]:
+    from thecal_bench.scenario import ScenarioError
+
+    from thecal_host.record import RecordError
+
+    return {
+        PortError: SAID_NO,
+        PumpError: SAID_NO,
+        LinkError: SAID_NO,
+        RecordError: NOT_UNDERSTOOD,
+        ScenarioError: NOT_UNDERSTOOD,
+        quantities.QuantityError: NOT_UNDERSTOOD,
+    }
+
+
+class _Commands(typer.core.TyperGroup):
+    """All commands, with the one place where errors become a sentence and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as why:
+            status = _user_errors().get(type(why))
+            if status is None and isinstance(why, PumpError):
+                status = SAID_NO
+            if status is None:
+                raise
+            _complain(str(why))
+            raise typer.Exit(status) from None
+
+
+def _complain(text: str) -> None:
+    err.print(f"thecal: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Drive a Thecal pump, real or emulated, and run experiments on it.",
+)
+ANY_PUMP = "Any pump, emulated or real"
+EXPERIMENTS = "Experiments"
+
+PortOption = Annotated[
+    str | None,
+    typer.Option("--port", "-p", envvar="THECAL_PORT", metavar="PORT",
+                 help="Serial device, pty or socket://HOST:PORT of the pump [default: the only one]"),
+]  # fmt: skip
+
+
+@app.callback()
+def _common(ctx: typer.Context, port: PortOption = None) -> None:
+    ctx.obj = port
+
+
+@contextmanager
+def _connected(ctx: typer.Context, port: str | None) -> Iterator[Pump]:
+    """The pump that the command is about, after its hello."""
+    name = ports.choose_port(port or ctx.obj)
+    with ports.open_port(name) as opened:
+        pump = Pump(opened)
+        with err.status(f"connecting to {name}") if err.is_terminal else nullcontext():
+            pump.connect()
+        yield pump
+
+
+def _print_rows(rows: list[tuple[str, str]], title: str = "") -> None:
+    table = Table(title=title or None, show_header=False, title_justify="left")
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+@app.command("ports")
+def list_ports(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
+) -> None:
+    """List where a pump may be: boards, emulated benches, other USB serial ports."""
+    found = ports.find_ports()
+    if as_json:
+        for port in found:
+            print(json.dumps({"type": "port", **vars(port)}))
+        return
+    if not found:
+        _say("No ports: plug a board in, or start an emulated one with `thecal bench`.")
+        return
+    table = Table("port", "kind", "what")
+    for port in found:
+        table.add_row(port.name, port.kind, port.description, style="bold" if port.is_pump else "dim")
+    out.print(table)
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def program(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="TOML file with [therapy] and [profile]; a scenario will do")],
+    port: PortOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")] = False,
+) -> None:
+    """Program a therapy: propose it, show what the pump read back, confirm it."""
+    from thecal_bench.scenario import load_therapy
+
+    from thecal_host.pump import readback_rows
+
+    therapy, profile = load_therapy(file)
+    message = therapy.message(profile)
+    if message is None:
+        _complain(f"{file}: the therapy is `stopped`: there is nothing to program; use `thecal stop`")
+        raise typer.Exit(NOT_UNDERSTOOD)
+    with _connected(ctx, port) as pump:
+        proposal = pump.propose(message)
+        _print_rows(readback_rows(proposal), "The pump read back:")
+        if not yes and not typer.confirm("Is this the therapy you want?"):
+            _say("Not confirmed; the pump keeps the therapy it has.")
+            raise typer.Exit(SAID_NO)
+        pump.confirm(proposal)
+        _say(f"Therapy {proposal.digest} is in force; the pump is {pump.status()['state']}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def start(ctx: typer.Context, port: PortOption = None) -> None:
+    """Start the therapy that is programmed."""
+    with _connected(ctx, port) as pump:
+        pump.ask("start")
+        _say("Started: the pump is RUNNING.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def stop(ctx: typer.Context, port: PortOption = None) -> None:
+    """Stop the pump; a bolus that runs ends for good."""
+    with _connected(ctx, port) as pump:
+        reply = pump.ask("stop")
+        _say(f"The pump is {reply.get('state', 'STOPPED')}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def acknowledge(ctx: typer.Context, port: PortOption = None) -> None:
+    """Acknowledge the fault that halted the pump."""
+    with _connected(ctx, port) as pump:
+        reply = pump.ask("acknowledge")
+        _say(f"The pump is {reply.get('state', 'STOPPED')}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def bolus(
+    ctx: typer.Context,
+    volume: Annotated[str, typer.Option(help='Volume to be infused, as in "5 uL"')],
+    duration: Annotated[str, typer.Option(help='Over how long, as in "5 min"')],
+    port: PortOption = None,
+) -> None:
+    """Give a clinician bolus on top of the basal rate."""
+    from thecal_host.text import rate_text, volume_text
+
+    volume_nl = quantities.parse(volume, quantities.VOLUME)
+    duration_ms = quantities.parse_time_ms(duration)
+    if volume_nl.denominator != 1 or volume_nl < 1:
+        raise quantities.QuantityError(
+            f'--volume: expected whole nanolitres, 1 nL at least, found "{volume}"'
+        )
+    if duration_ms < 1:
+        raise quantities.QuantityError(f'--duration: expected 1 ms at least, found "{duration}"')
+    with _connected(ctx, port) as pump:
+        reply = pump.ask("bolus", volume_nl=int(volume_nl), duration_ms=duration_ms)
+        if reply.get("granted") is not True:
+            _complain(f"the bolus is not granted: {reply.get('reason') or 'no reason given'}")
+            raise typer.Exit(SAID_NO)
+        rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
+        _say(f"Granted: {volume_text(volume_nl)} at {rate_text(rate_nl_h)} on top of the basal rate.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def status(
+    ctx: typer.Context,
+    port: PortOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The frame as it came")] = False,
+) -> None:
+    """Show what the pump says of itself."""
+    from thecal_host.pump import status_rows
+
+    with _connected(ctx, port) as pump:
+        frame = pump.status()
+        if as_json:
+            print(json.dumps(frame))
+        else:
+            _print_rows(status_rows(pump.hello, frame))
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def monitor(ctx: typer.Context, port: PortOption = None) -> None:
+    """Watch the pump until Ctrl-C: state, rate, delivered against programmed, pressure, events."""
+    from thecal_host.live import LiveView, from_status
+    from thecal_host.text import event_text
+
+    with _connected(ctx, port) as pump, LiveView(pump.port.name, out) as view:
+        tick_ms = pump.tick_ms
+        with _until_interrupted():
+            for frames in pump.listen():
+                for frame in frames:
+                    if frame["type"] == "status":
+                        view.show(from_status(frame, pump.nl_per_step, tick_ms))
+                    elif frame["type"] == "event":
+                        view.event(frame["tick"] * tick_ms, event_text(frame))
+                view.note(_losses(pump))
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def record(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to write it, one JSON object per line")] = Path(
+        "record.ndjson"
+    ),
+    port: PortOption = None,
+    for_time: Annotated[
+        str | None, typer.Option("--for", help='How long, as in "10 min" [default: until Ctrl-C]')
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
+) -> None:
+    """Write everything the pump tells to a file, until Ctrl-C or for a time."""
+    from thecal_host.record import COUNTED_PULSES, Recorder
+
+    span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
+    if file.exists() and not force:
+        _complain(f"{file} is there already: name another file, or write over it with --force")
+        raise typer.Exit(NOT_UNDERSTOOD)
+    with _connected(ctx, port) as pump, file.open("w", encoding="utf-8") as target:
+        begun_s = time.monotonic()
+        recorder = Recorder(target, {
+            "source": COUNTED_PULSES,
+            "title": f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}",
+            "hello": pump.hello,
+        })  # fmt: skip
+        with err.status("") if err.is_terminal else nullcontext() as line, _until_interrupted():
+            for frames in pump.listen(None if span_s is None else begun_s + span_s):
+                for frame in frames:
+                    recorder.write(frame)
+                if line is not None:
+                    line.update(f"{recorder.lines} lines, {time.monotonic() - begun_s:.0f} s, Ctrl-C ends it")
+        _say(f"{recorder.lines} lines in {file}. {_losses(pump)}".rstrip())
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """Ctrl-C is how these commands are meant to end."""
+    with suppress(KeyboardInterrupt):
+        yield
+
+
+def _losses(pump: Pump) -> str:
+    """What was lost on the way, if anything."""
+    client = pump.client
+    counts = ((client.gaps, "frames lost"), (client.crc_errors, "CRC errors"), (client.restarts, "restarts"))
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""A run as it happens: one screen that is redrawn on a terminal, plain lines anywhere else.
+
+`Reading` is what is known at one moment, whoever measured it: `from_status` takes it from the pump's own
+telemetry, `thecal run` from the plant. `LiveView` shows the last one and the last events.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from thecal_host.text import clock_text, short_rate, short_volume
+
+# As many as fit under the numbers on a small terminal.
+EVENT_LINES = 8
+
+STATE_STYLES = {"RUNNING": "bold green", "STOPPED": "bold yellow", "HALTED": "bold red"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One moment. What nobody measured is None; volumes in nL, error in microsteps."""
+
+    at_ms: int
+    state: str
+    rate_nl_h: Fraction
+    delivered_nl: Fraction
+    programmed_nl: Fraction
+    error_steps: Fraction
+    pressure: str
+    bolus: str = "none"
+
+
+def from_status(status: dict[str, Any], nl_per_step: Fraction, tick_ms: int) -> Reading:
+    """The pump's own view: what it owes against the pulses it counted back."""
+    owed_steps, executed_steps = status["owed_steps"], status["executed_steps"]
+    bolus = status.get("bolus", "none")
+    if bolus != "none":
+        bolus = f"{bolus}, {short_volume(status.get('bolus_left_nl', 0))} left"
+    return Reading(
+        at_ms=status["tick"] * tick_ms,
+        state=status["state"],
+        rate_nl_h=Fraction(status["rate_nl_h"]),
+        delivered_nl=executed_steps * nl_per_step,
+        programmed_nl=owed_steps * nl_per_step,
+        error_steps=Fraction(executed_steps - owed_steps),
+        pressure=f"ADC {status['pressure_down_raw']}",
+        bolus=bolus,
+    )
+
+
+class LiveView:
+    """Shows readings and events. On a terminal one screen, else one line each. Use as a context."""
+
+    def __init__(self, title: str, console: Console, total_ms: int | None = None) -> None:
+        self._title = title
+        self._console = console
+        self._total_ms = total_ms
+        self._reading: Reading | None = None
+        self._events: deque[str] = deque(maxlen=EVENT_LINES)
+        self._note = ""
+        self._live = (
+            Live(console=console, refresh_per_second=8, get_renderable=self._screen)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> LiveView:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def show(self, reading: Reading) -> None:
+        """Take a new reading."""
+        self._reading = reading
+        if self._live is None:
+            bolus = "" if reading.bolus == "none" else f"  bolus {reading.bolus}"
+            self._line(
+                f"{clock_text(reading.at_ms):>9}  {reading.state:8} {short_rate(reading.rate_nl_h):>16}  "
+                f"delivered {short_volume(reading.delivered_nl)} of {short_volume(reading.programmed_nl)}  "
+                f"error {float(reading.error_steps):+.2f} microsteps  pressure {reading.pressure}{bolus}"
+            )
+
+    def event(self, at_ms: int, text: str) -> None:
+        """Take an event."""
+        line = f"{clock_text(at_ms):>9}  {text}"
+        self._events.append(line)
+        if self._live is None:
+            self._line(line)
+
+    def note(self, text: str) -> None:
+        """A word about the run itself, as what it waits for."""
+        if text != self._note and self._live is None and text:
+            self._line(text)
+        self._note = text
+
+    def _line(self, text: str) -> None:
+        # Not print: a pipe must get one line per reading, however narrow rich thinks it is.
+        self._console.out(text, highlight=False)
+
+    def _screen(self) -> Panel:
+        if self._reading is None:
+            return Panel(Text(self._note or "waiting for the first status", style="dim"), title=self._title)
+        reading = self._reading
+        numbers = Table.grid(padding=(0, 2))
+        numbers.add_column(justify="right", style="dim")
+        numbers.add_column(min_width=26)
+        numbers.add_column(justify="right", style="dim")
+        numbers.add_column(min_width=22)
+        style = "" if abs(reading.error_steps) <= 1 else "red"
+        error = Text(f"{float(reading.error_steps):+.2f} microsteps", style=style)
+        numbers.add_row(
+            "state",
+            Text(reading.state, style=STATE_STYLES.get(reading.state, "bold")),
+            "delivered",
+            short_volume(reading.delivered_nl),
+        )
+        numbers.add_row(
+            "rate", short_rate(reading.rate_nl_h), "programmed", short_volume(reading.programmed_nl)
+        )
+        numbers.add_row("bolus", reading.bolus, "error", error)
+        numbers.add_row("time", clock_text(reading.at_ms), "pressure", reading.pressure)
+        parts: list[Any] = [numbers]
+        if self._total_ms:
+            parts.append(ProgressBar(total=self._total_ms, completed=min(reading.at_ms, self._total_ms)))
+        if self._events:
+            parts.append(Text("\n" + "\n".join(self._events), style="dim"))
+        if self._note:
+            parts.append(Text(self._note, style="italic"))
+        return Panel(Group(*parts), title=self._title, expand=False)

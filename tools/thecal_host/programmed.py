@@ -1,0 +1,123 @@
+"""What should have flowed: the programmed volume over time, exact, computed on the host alone.
+
+This is the line that a run is judged by, so it shares no code with the firmware: rates are `Fraction`s of
+nL/h, and the volume is their integral, a line with a few corners. Tell it what happened in order of time
+(`start`, `stop`, `set_basal`, `bolus`), then ask `volume_nl(at_ms)`.
+
+Rules it applies: nothing accrues while stopped; a bolus flows on top of the basal rate until its volume is
+complete, slower where both together would pass the limit of the machine; a stop ends a bolus for good.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+
+MS_PER_H = 3_600_000
+
+
+@dataclass(frozen=True)
+class Corner:
+    """From `at_ms` on the volume grows from `volume_nl` at `rate_nl_h`."""
+
+    at_ms: Fraction
+    volume_nl: Fraction
+    rate_nl_h: Fraction
+
+
+class Programmed:
+    """The programmed volume of one pump since time 0, by events told in order of time."""
+
+    def __init__(self, basal_nl_h: Fraction | int = 0, max_rate_nl_h: Fraction | int | None = None) -> None:
+        self._basal_nl_h = Fraction(basal_nl_h)
+        self._max_rate_nl_h = None if max_rate_nl_h is None else Fraction(max_rate_nl_h)
+        self._running = False
+        self._bolus_left_nl = Fraction(0)
+        self._bolus_rate_nl_h = Fraction(0)
+        self.corners = [Corner(Fraction(0), Fraction(0), Fraction(0))]
+
+    def start(self, at_ms: int | Fraction) -> None:
+        """The pump runs from here; the basal rate accrues."""
+        self._advance(at_ms)
+        self._running = True
+        self._turn(at_ms)
+
+    def stop(self, at_ms: int | Fraction) -> None:
+        """Nothing accrues from here; what is left of a bolus is forfeited."""
+        self._advance(at_ms)
+        self._running = False
+        self._bolus_left_nl = Fraction(0)
+        self._turn(at_ms)
+
+    def set_basal(self, at_ms: int | Fraction, rate_nl_h: Fraction | int) -> None:
+        """Another basal rate from here."""
+        self._advance(at_ms)
+        self._basal_nl_h = Fraction(rate_nl_h)
+        self._turn(at_ms)
+
+    def bolus(self, at_ms: int | Fraction, volume_nl: Fraction | int, rate_nl_h: Fraction | int) -> None:
+        """A bolus from here, on top of the basal rate. Raises ValueError when stopped or one is running."""
+        self._advance(at_ms)
+        if not self._running or self._bolus_left_nl:
+            why = "one is running" if self._running else "stopped"
+            raise ValueError(f"no bolus can begin at {at_ms} ms: {why}")
+        if volume_nl <= 0 or rate_nl_h <= 0:
+            raise ValueError(f"a bolus of {volume_nl} nL at {rate_nl_h} nL/h is none")
+        self._bolus_left_nl = Fraction(volume_nl)
+        self._bolus_rate_nl_h = Fraction(rate_nl_h)
+        self._turn(at_ms)
+
+    def volume_nl(self, at_ms: int | Fraction) -> Fraction:
+        """Programmed volume at a time not before the last thing told."""
+        corner = self._corner(at_ms)
+        return corner.volume_nl + corner.rate_nl_h * (at_ms - corner.at_ms) / MS_PER_H
+
+    def rate_nl_h(self, at_ms: int | Fraction) -> Fraction:
+        """Programmed rate just after a time."""
+        return self._corner(at_ms).rate_nl_h
+
+    def finish(self, at_ms: int | Fraction) -> None:
+        """Run on to the end, so that a bolus that completes before it has its corner."""
+        self._advance(at_ms)
+
+    def _corner(self, at_ms: int | Fraction) -> Corner:
+        self._complete_bolus(at_ms)
+        index = bisect_right(self.corners, at_ms, key=lambda corner: corner.at_ms) - 1
+        return self.corners[max(index, 0)]
+
+    def _bolus_flow_nl_h(self) -> Fraction:
+        if not self._running or not self._bolus_left_nl:
+            return Fraction(0)
+        if self._max_rate_nl_h is None:
+            return self._bolus_rate_nl_h
+        return max(Fraction(0), min(self._bolus_rate_nl_h, self._max_rate_nl_h - self._basal_nl_h))
+
+    def _complete_bolus(self, at_ms: int | Fraction) -> None:
+        """Lay the corner where the running bolus is complete, if that is at or before `at_ms`."""
+        flow_nl_h = self._bolus_flow_nl_h()
+        if not flow_nl_h:
+            return
+        last = self.corners[-1]
+        end_ms = last.at_ms + self._bolus_left_nl * MS_PER_H / flow_nl_h
+        if end_ms <= at_ms:
+            self._bolus_left_nl = Fraction(0)
+            self._turn(end_ms)
+
+    def _advance(self, at_ms: int | Fraction) -> None:
+        if at_ms < self.corners[-1].at_ms:
+            raise ValueError(f"told of {at_ms} ms after {self.corners[-1].at_ms} ms")
+        self._complete_bolus(at_ms)
+        last = self.corners[-1]
+        self._bolus_left_nl -= self._bolus_flow_nl_h() * (at_ms - last.at_ms) / MS_PER_H
+
+    def _turn(self, at_ms: int | Fraction) -> None:
+        last = self.corners[-1]
+        at_ms = Fraction(at_ms)
+        volume_nl = last.volume_nl + last.rate_nl_h * (at_ms - last.at_ms) / MS_PER_H
+        rate_nl_h = self._basal_nl_h + self._bolus_flow_nl_h() if self._running else Fraction(0)
+        corner = Corner(at_ms, volume_nl, rate_nl_h)
+        if at_ms == last.at_ms:
+            self.corners[-1] = corner
+        else:
+            self.corners.append(corner)

@@ -1,0 +1,247 @@
+"""A conversation with one pump over an open port: connect, ask, program, listen.
+
+`Pump` owns the time that the link client does not know: it reads the port until an answer is there or the
+wait is over. Every failure is a `PumpError` whose message says what to do next. A request that changes
+something is sent once, never again on its own: a bolus whose reply was lost must not be given twice.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from thecal_bench.quantities import CONCENTRATION, show
+
+from thecal_host.link import PROTOCOL_VERSION, LinkClient
+from thecal_host.ports import Port
+from thecal_host.text import clock_text, mass_text, rate_text, volume_text
+
+# A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
+REPLY_TIMEOUT_S = 5.0
+HELLO_TIMEOUT_S = 3.0
+
+# While waiting, ask for hello again this often: the first may have met a board that was still booting.
+HELLO_AGAIN_S = 1.0
+
+H_PER_DAY = 24
+
+
+class PumpError(Exception):
+    """The pump did not do what was asked. The message says why and what to do."""
+
+
+class Refused(PumpError):
+    """The pump said no; `code` is its code."""
+
+    def __init__(self, cmd: str, code: str, message: str) -> None:
+        super().__init__(
+            f"the pump refuses `{cmd}`: {message} ({code})"
+            if message
+            else f"the pump refuses `{cmd}`: {code}"
+        )
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A therapy as the pump understood it; nothing is changed until its digest is confirmed."""
+
+    digest: str
+    readback: dict[str, Any]
+
+
+def readback_rows(proposal: Proposal) -> list[tuple[str, str]]:
+    """A read-back for a person to check: name and value, with the units one thinks in."""
+    said = proposal.readback
+    rows = [("mode", str(said["mode"]))]
+    if "drug" in said:
+        rows.append(("drug", f"{said['drug']}, {show(said['concentration_pg_nl'], CONCENTRATION, 'mg/mL')}"))
+        rows.append(("dose", f"{mass_text(said['daily_pg'])} a day"))
+    rows.append(("rate", rate_text(Fraction(said["rate_num"], said["rate_den"]))))
+    rows.append(("volume", f"{volume_text(said['daily_nl'])} a day"))
+    if said.get("kvo_num"):
+        rows.append(("keep vein open", rate_text(Fraction(said["kvo_num"], said["kvo_den"]))))
+    rows.append(("at most", rate_text(said["max_rate_nl_h"])))
+    steps = Fraction(said["steps_per_tick_num"], said["steps_per_tick_den"])
+    rows.append(("microsteps per tick", f"{steps} ({float(steps):.6g})"))
+    rows.append(("digest", proposal.digest))
+    return rows
+
+
+def status_rows(hello: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, str]]:
+    """A status frame for a person: what matters first, then every other field by its own name."""
+    shown = {"type", "seq", "state", "rate_nl_h", "delivered_nl", "owed_steps", "executed_steps", "bolus",
+             "bolus_left_nl", "tick"}  # fmt: skip
+    bolus = status["bolus"]
+    if bolus != "none":
+        bolus += f", {volume_text(status['bolus_left_nl'])} left"
+    return [
+        ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
+        ("state", status["state"]),
+        ("rate", rate_text(status["rate_nl_h"])),
+        ("bolus", bolus),
+        ("delivered", volume_text(status["delivered_nl"])),
+        ("microsteps", f"{status['executed_steps']} made, {status['owed_steps']} owed"),
+        ("up for", clock_text(status["tick"] * hello["tick_ms"])),
+        *((name, str(value)) for name, value in status.items() if name not in shown),
+    ]
+
+
+class Pump:
+    """One pump at one port. `hello` holds what it said of itself when it was connected."""
+
+    def __init__(self, port: Port, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self.port = port
+        self.hello: dict[str, Any] = {}
+        self._clock_s = clock_s
+        # Ids begin anywhere, so that a late reply to an earlier program is not taken for ours.
+        self.client = LinkClient(port.write, first_id=random.randrange(1, 1 << 29))
+
+    def connect(self) -> dict[str, Any]:
+        """Say hello until the pump answers; check that both speak the same protocol."""
+        # Ends whatever an earlier program may have left half sent.
+        self.port.write(b"\n")
+        deadline_s = self._clock_s() + HELLO_TIMEOUT_S
+        asked: list[int] = []
+        reply = None
+        while reply is None:
+            now_s = self._clock_s()
+            if now_s >= deadline_s:
+                raise PumpError(self._why_silent())
+            asked.append(self.client.request("hello"))
+            reply = self._wait(asked, min(deadline_s, now_s + HELLO_AGAIN_S))
+        self._check("hello", reply)
+        if reply.get("protocol") != PROTOCOL_VERSION:
+            raise PumpError(
+                f"{self.port.name} speaks protocol {reply.get('protocol')}, this program {PROTOCOL_VERSION}: "
+                "flash the image that belongs to this program (`make flash`)"
+            )
+        self.hello = reply
+        return reply
+
+    def poll(self, timeout_s: float) -> list[dict[str, Any]]:
+        """The frames that have arrived, waiting at most `timeout_s` for the first bytes."""
+        data = self.port.read(timeout_s)
+        return self.client.feed(data) if data else []
+
+    def ask(self, cmd: str, **args: Any) -> dict[str, Any]:
+        """Send one request and wait for its reply. Raises Refused, or PumpError when none comes."""
+        request_id = self.client.request(cmd, **args)
+        reply = self._wait([request_id], self._clock_s() + REPLY_TIMEOUT_S)
+        if reply is None:
+            raise PumpError(
+                f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: the pump may "
+                "have taken it or not; look with `thecal status` before you ask again"
+            )
+        self._check(cmd, reply)
+        return reply
+
+    def propose(self, therapy: dict[str, Any]) -> Proposal:
+        """Have a therapy read back. Raises PumpError when the read-back is not what was sent."""
+        reply = self.ask("program", therapy=therapy)
+        digest, readback = reply.get("digest"), reply.get("readback")
+        if not isinstance(digest, str) or not isinstance(readback, dict):
+            raise PumpError("the pump's answer to `program` has no digest and read-back; nothing was changed")
+        check_readback(therapy, readback)
+        return Proposal(digest, readback)
+
+    def confirm(self, proposal: Proposal) -> None:
+        """Apply a therapy that was read back."""
+        self.ask("confirm", digest=proposal.digest)
+
+    def status(self) -> dict[str, Any]:
+        """A status frame of now. The pump answers the request with the frame that it also sends by itself."""
+        self.client.last_status = None
+        self.client.request("status")
+        deadline_s = self._clock_s() + REPLY_TIMEOUT_S
+        while self.client.last_status is None:
+            if self._clock_s() >= deadline_s:
+                raise PumpError(
+                    f"no status from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: reset the pump"
+                )
+            self.poll(0.1)
+        return self.client.last_status
+
+    @property
+    def nl_per_step(self) -> Fraction:
+        """Mean volume of a microstep, from the pump's calibration."""
+        return Fraction(self.hello["nl_per_rev"], self.hello["steps_per_rev"])
+
+    @property
+    def tick_ms(self) -> int:
+        """Length of the pump's tick."""
+        return self.hello["tick_ms"]
+
+    def listen(self, until_s: float | None = None) -> Iterator[list[dict[str, Any]]]:
+        """Frames as they come, in batches (an empty one at least every 200 ms), until a time or for ever."""
+        while until_s is None or self._clock_s() < until_s:
+            yield self.poll(0.2)
+
+    def _wait(self, request_ids: list[int], until_s: float) -> dict[str, Any] | None:
+        while True:
+            for request_id in request_ids:
+                reply = self.client.reply(request_id)
+                if reply is not None:
+                    return reply
+            left_s = until_s - self._clock_s()
+            if left_s <= 0:
+                return None
+            self.poll(min(left_s, 0.1))
+
+    def _check(self, cmd: str, reply: dict[str, Any]) -> None:
+        if reply.get("ok") is not True:
+            raise Refused(cmd, str(reply.get("error", "no reason given")), str(reply.get("message", "")))
+
+    def _why_silent(self) -> str:
+        name = self.port.name
+        said = b"\n".join([*self.client.noise, self.client.unfinished])
+        if b">>>" in said or b"MicroPython" in said:
+            return (
+                f"{name} answers with a MicroPython prompt, not as a pump: take the MAINTENANCE jumper off "
+                "and reset the board, or put the image on it with `make flash`"
+            )
+        if said.strip():
+            return (
+                f"{name} answers, but not as a pump; it said {said.strip()[-60:]!r}: is it another "
+                "device? `thecal ports` lists what there is"
+            )
+        return (
+            f"no pump answers at {name}: reset it, see that it has the image (`make flash`) and that its "
+            "MAINTENANCE jumper is off; `thecal ports` lists what there is"
+        )
+
+
+def wanted_rate_nl_h(therapy: dict[str, Any]) -> Fraction:
+    """The basal rate of a therapy as it is sent, exact: its rate, or its dose over the concentration."""
+    if "dose_pg_day" in therapy:
+        return Fraction(therapy["dose_pg_day"], therapy["concentration_pg_nl"] * H_PER_DAY)
+    return Fraction(therapy["rate_num"], therapy["rate_den"])
+
+
+def check_readback(therapy: dict[str, Any], readback: dict[str, Any]) -> None:
+    """Compare what the pump read back with what was sent, by own arithmetic. PumpError if they differ."""
+    sent_as_is = {key: value for key, value in therapy.items() if not key.endswith(("_num", "_den"))}
+    differences = [
+        f"{key} was sent as {value!r}, read back as {readback[key]!r}"
+        for key, value in sent_as_is.items()
+        if key in readback and readback[key] != value
+    ]
+    try:
+        rate_nl_h = Fraction(readback["rate_num"], readback["rate_den"])
+        wanted_nl_h = wanted_rate_nl_h(therapy)
+        if rate_nl_h != wanted_nl_h:
+            differences.append(f"the rate should be {wanted_nl_h} nL/h, read back as {rate_nl_h} nL/h")
+        if "kvo_num" in therapy and "kvo_num" in readback:
+            sent_nl_h = Fraction(therapy["kvo_num"], therapy["kvo_den"])
+            kvo_nl_h = Fraction(readback["kvo_num"], readback["kvo_den"])
+            if kvo_nl_h != sent_nl_h:
+                differences.append(f"the kvo rate was sent as {sent_nl_h} nL/h, read back as {kvo_nl_h}")
+    except (KeyError, TypeError, ZeroDivisionError) as why:
+        differences.append(f"the read-back is not complete ({type(why).__name__}: {why})")
+    if differences:
+        said = "; ".join(differences)
+        raise PumpError(f"the pump read back another therapy than was sent, nothing was changed: {said}")

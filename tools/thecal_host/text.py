@@ -1,0 +1,101 @@
+"""How quantities and events are written for people: a unit by size, words for numbers.
+
+`volume_text` and `rate_text` are exact (a decimal that ends, or six places); the `short_` forms are for live
+views, where columns must not jump. The words for events come from the firmware's own tables.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from thecal import states
+from thecal.record.events import EVENTS
+from thecal_bench.quantities import MASS, MASS_RATE, RATE, VOLUME, Dimension, show
+
+NL_PER = {"nL": 1, "uL": 1_000, "mL": 1_000_000}
+_PG_PER = {"pg": 1, "ng": 1_000, "mcg": 1_000_000, "mg": 1_000_000_000}
+MS_PER = {"s": 1_000, "min": 60_000, "h": 3_600_000, "days": 86_400_000}
+
+
+def volume_unit(volume_nl: Fraction | int) -> str:
+    """The unit in which a volume of this size reads best."""
+    return _unit_by_size(volume_nl, NL_PER)
+
+
+def time_unit(span_ms: int | Fraction) -> str:
+    """The unit for the axis of a run this long: at least two of it."""
+    return next((unit for unit, ms in reversed(MS_PER.items()) if span_ms >= 2 * ms), "s")
+
+
+def volume_text(volume_nl: Fraction | int) -> str:
+    """Exact volume, as in "12.5 uL"."""
+    return show(volume_nl, VOLUME, volume_unit(volume_nl))
+
+
+def rate_text(rate_nl_h: Fraction | int) -> str:
+    """Exact rate, as in "1.7 mL/h"."""
+    return show(rate_nl_h, RATE, f"{volume_unit(rate_nl_h)}/h")
+
+
+def mass_text(mass_pg: Fraction | int) -> str:
+    """Exact mass of drug, as in "2.4 mg"."""
+    return show(mass_pg, MASS, _unit_by_size(mass_pg, _PG_PER))
+
+
+def mass_rate_text(rate_pg_day: Fraction | int) -> str:
+    """Exact dose per day, as in "2.4 mg/day"."""
+    return _per_day(rate_pg_day, _PG_PER, MASS_RATE)
+
+
+def short_volume(volume_nl: Fraction | int) -> str:
+    """Volume in uL with three places (1 nL), mL from 10 mL on."""
+    unit = "mL" if abs(volume_nl) >= 10_000_000 else "uL"
+    return f"{float(Fraction(volume_nl) / NL_PER[unit]):.3f} {unit}"
+
+
+def short_rate(rate_nl_h: Fraction | int) -> str:
+    """Rate with three places in the unit of its size."""
+    unit = volume_unit(rate_nl_h)
+    return f"{float(Fraction(rate_nl_h) / NL_PER[unit]):.3f} {unit}/h"
+
+
+def clock_text(at_ms: int | Fraction) -> str:
+    """Time since the beginning: "1:02.3", "1:00:02.3" from an hour on."""
+    tenths = int(at_ms) // 100
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{tenths // 10:02d}.{tenths % 10}"
+    return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
+
+
+def event_text(event: dict[str, Any]) -> str:
+    """An event on one line, its two numbers named as the firmware's table of events names them."""
+    code, a, b = event.get("code"), event.get("a", 0), event.get("b", 0)
+    if code == "state" and all(0 <= number < len(states.STATES) for number in (a, b)):
+        return f"state: {states.STATES[a]} to {states.STATES[b]}"
+    row = next((row for row in EVENTS if row.name == code), None)
+    if row is None:
+        return f"{code}: {a}, {b}"
+    numbers = ", ".join(f"{name} {value}" for name, value in ((row.a, a), (row.b, b)) if name)
+    return f"{row.name}: {numbers}" if numbers else row.name
+
+
+def mark_text(event: dict[str, Any]) -> str:
+    """An event in the fewest words, for the picture."""
+    code, a, b = event["code"], event["a"], event["b"]
+    if code == "state" and states.RUNNING in (a, b):
+        return "start" if b == states.RUNNING else "stop" if b == states.STOPPED else "halt"
+    if code == "bolus_start":
+        return f"bolus {volume_text(a)}"
+    if code == "bolus_end":
+        return "bolus complete" if b else f"bolus cut short at {short_volume(a)}"
+    return event_text(event)
+
+
+def _unit_by_size(value: Fraction | int, table: dict[str, int]) -> str:
+    return next((unit for unit, size in reversed(table.items()) if abs(value) >= size), next(iter(table)))
+
+
+def _per_day(rate: Fraction | int, table: dict[str, int], dimension: Dimension) -> str:
+    return show(rate, dimension, f"{_unit_by_size(rate, table)}/day")
