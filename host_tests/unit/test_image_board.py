@@ -1,0 +1,107 @@
+"""The board definition: the nets are where the wiring has them, and start-up never formats the flash."""
+
+import re
+import sys
+import types
+
+import pytest
+from image import build
+
+# The wiring, written down a second time on purpose: boards on desks are wired like this.
+WIRING = {
+    "STEP": 2,
+    "DIR": 3,
+    "EN": 4,
+    "STEP_SENSE": 5,
+    "ENCODER": 6,
+    "INDEX": 7,
+    "AIR": 8,
+    "DRIVER_FAULT": 9,
+    "BUZZER": 10,
+    "BUZZER_SENSE": 11,
+    "LED_RED": 12,
+    "LED_YELLOW": 13,
+    "LED_CYAN": 14,
+    "BUTTON_PATIENT": 16,
+    "BUTTON_STOP": 17,
+    "MAINTENANCE": 18,
+    "LED": 25,
+    "PRESSURE_DOWN": 26,
+    "PRESSURE_UP": 27,
+    "SUPPLY": 28,
+}
+
+
+def nets() -> list[tuple[str, str]]:
+    rows = (build.BOARD_DIR / "pins.csv").read_text().splitlines()
+    pairs = [row.split(",") for row in rows if row and not row.startswith("#")]
+    return [(net, gpio) for net, gpio in pairs]
+
+
+@pytest.mark.req("SIM-01")
+def test_nets_are_on_the_pins_that_boards_are_wired_to():
+    assert dict(nets()) == {net: f"GPIO{gpio}" for net, gpio in WIRING.items()}
+    assert len(nets()) == len(WIRING)  # no net twice
+
+
+@pytest.mark.req("SIM-01")
+def test_firmware_names_only_nets_of_the_board():
+    used = set()
+    for source in (build.ROOT / "firmware").rglob("*.py"):
+        used.update(re.findall(r"Pin\.board\.(\w+)", source.read_text()))
+    assert used, "the firmware names no nets; does it number its pins?"
+    assert used <= WIRING.keys()
+
+
+def test_share_of_the_flash_is_the_same_in_header_and_build():
+    header = (build.BOARD_DIR / "mpconfigboard.h").read_text()
+    defined = re.search(r"#define MICROPY_HW_FLASH_STORAGE_BYTES \((\d+) \* 1024\)", header)
+    assert defined and int(defined[1]) * 1024 == build.STORAGE_BYTES
+
+
+class Flash:
+    """Stands in for rp2.Flash."""
+
+
+def run_boot(monkeypatch: pytest.MonkeyPatch, lfs2, mount) -> list[str]:
+    """Runs _boot.py with stand-ins for the port's modules; returns the module path it leaves behind."""
+    monkeypatch.setitem(sys.modules, "rp2", types.SimpleNamespace(Flash=Flash))
+    monkeypatch.setitem(sys.modules, "vfs", types.SimpleNamespace(VfsLfs2=lfs2, mount=mount))
+    search = ["", ".frozen", "/lib"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", search)
+        exec((build.BOARD_DIR / "modules/_boot.py").read_text(), {})
+    return search
+
+
+class Lfs2:
+    """Stands in for vfs.VfsLfs2 over a flash with or without a filesystem; formatting is an offence."""
+
+    sound = True
+
+    def __init__(self, device, progsize):
+        assert isinstance(device, Flash)
+        assert progsize == 256  # a whole page, as the SDK programs it
+        if not self.sound:
+            raise OSError(19)
+
+    @staticmethod
+    def mkfs(*_):
+        raise AssertionError("_boot.py formats the flash")
+
+
+@pytest.mark.req("REC-05")
+def test_a_flash_without_a_sound_filesystem_is_left_alone(monkeypatch):
+    class Damaged(Lfs2):
+        sound = False
+
+    mounted = []
+    assert run_boot(monkeypatch, Damaged, lambda *args: mounted.append(args)) == [".frozen"]
+    assert mounted == []
+
+
+@pytest.mark.req("REC-05")
+def test_a_sound_filesystem_is_mounted(monkeypatch):
+    mounted = []
+    assert run_boot(monkeypatch, Lfs2, lambda fs, place: mounted.append((type(fs), place))) == [".frozen"]
+    assert mounted == [(Lfs2, "/")]

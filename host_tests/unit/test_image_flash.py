@@ -1,0 +1,57 @@
+"""Putting the image on a board: finding the drive of a Pico, and telling success from failure."""
+
+import threading
+
+import pytest
+from image import flash
+from image.flash import FlashError
+
+
+def drive(folder, board: str):
+    folder.mkdir()
+    (folder / flash.VOLUME_INFO).write_text(
+        f"UF2 Bootloader v3.0\nModel: Raspberry Pi RP2\nBoard-ID: {board}\n"
+    )
+    return folder
+
+
+def test_drives_of_picos_are_found_among_mount_points(tmp_path):
+    pico = drive(tmp_path / "My Pico", "RPI-RP2")
+    other = drive(tmp_path / "other", "SAMD21G18A-Feather-v0")
+    mounts = tmp_path / "mounts"
+    escaped = str(pico).replace(" ", "\\040")
+    mounts.write_text(
+        f"proc /proc proc rw 0 0\n/dev/sdb1 {escaped} vfat rw 0 0\n/dev/sdc1 {other} vfat rw 0 0\n"
+    )
+    assert flash.volumes(flash.mount_points(mounts)) == [pico]
+
+
+def test_drives_on_a_mac_are_found(tmp_path):
+    pico = drive(tmp_path / "RPI-RP2", "RPI-RP2")
+    assert flash.volumes(flash.mount_points(tmp_path / "no such file", tmp_path)) == [pico]
+
+
+def test_image_is_taken_when_the_drive_goes_away(tmp_path):
+    pico = drive(tmp_path / "pico", "RPI-RP2")
+    uf2 = tmp_path / "image.uf2"
+    uf2.write_bytes(b"UF2" * 1000)
+    # A board restarts by itself once it has the last block.
+    restart = threading.Timer(0.3, (pico / flash.VOLUME_INFO).unlink)
+    restart.start()
+    flash.copy(uf2, pico, wait_s=30)
+    restart.join()
+    assert (pico / "image.uf2").read_bytes() == uf2.read_bytes()
+
+
+def test_a_drive_that_stays_is_a_failure(tmp_path):
+    pico = drive(tmp_path / "pico", "RPI-RP2")
+    uf2 = tmp_path / "image.uf2"
+    uf2.write_bytes(b"UF2")
+    with pytest.raises(FlashError, match="has not taken the image"):
+        flash.copy(uf2, pico, wait_s=0)
+
+
+def test_a_port_without_a_prompt_is_told_about_the_jumper(tmp_path, capsys):
+    with pytest.raises(FlashError, match="MAINTENANCE jumper"):
+        flash.to_bootloader(str(tmp_path / "ttyNONE"))
+    assert "ttyNONE" in capsys.readouterr().out
