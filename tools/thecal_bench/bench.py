@@ -1,4 +1,4 @@
-"""What every board offers to the one that runs an experiment on it, whether it is emulated, in-process or real.
+"""What every board offers to the one that runs an experiment on it: in-process, emulated or real.
 
 Time is counted in device ticks of 100 ms since the application started (`tick`); bytes of the serial link
 go in by `send` and come out by `on_data`; `schedule` acts on the world between two ticks. A board that has
@@ -73,6 +73,7 @@ class Bench(ABC):
     def host_connect(self) -> None:
         """Undo `host_disconnect`."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go of what the board holds. A closed board is not used again."""
 

@@ -1,0 +1,234 @@
+"""The in-process board: its motor against the edges of its segments, its loop against the real one."""
+
+import ast
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from thecal.drivers import segment
+from thecal.link.frame import crc_into
+from thecal_bench import inprocess
+from thecal_bench.bench import BenchError
+from thecal_bench.inprocess import CYCLE_NS, TICK_CYCLES, HostBench, Motor, host_crc
+from thecal_bench.plant import Plant
+from thecal_host.link import LinkClient
+
+FIRMWARE = Path(inprocess.__file__).parents[2] / "firmware" / "thecal"
+
+
+class Host:
+    """A link client that asks and waits a tick for the answer."""
+
+    def __init__(self, bench):
+        self.bench = bench
+        self.link = LinkClient(bench.send)
+        bench.on_data = self.link.feed
+
+    def ask(self, cmd, **args):
+        number = self.link.request(cmd, **args)
+        self.bench.advance_to_tick(self.bench.tick + 1)
+        reply = self.link.reply(number)
+        assert reply is not None and reply["ok"], (cmd, reply)
+        return reply
+
+    def start(self, rate_nl_h):
+        therapy = {"mode": "continuous", "rate_num": rate_nl_h, "rate_den": 1}
+        self.ask("confirm", digest=self.ask("program", therapy=therapy)["digest"])
+        self.ask("start")
+
+    def codes(self):
+        return [event["code"] for event in self.link.events]
+
+
+def test_repeats_the_numbers_of_the_application():
+    """`thecal.app` can not be imported here (it needs `machine`), so its constant is read from its source."""
+    tree = ast.parse((FIRMWARE / "app.py").read_text())
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.targets[0], ast.Name)
+    }
+    assert values["START_LEAD_US"] == inprocess.START_LEAD_US
+    assert inprocess.UNITS_PER_16_US * segment.UNIT_CYCLES * CYCLE_NS == 16_000  # 5 units are 16 us
+    assert TICK_CYCLES == segment.TICK_UNITS * segment.UNIT_CYCLES
+
+
+def test_crc_of_the_host_is_the_crc_of_the_pump():
+    data = bytearray(b'{"id":1,"cmd":"hello"} and more')
+    for start, end in ((0, 22), (3, 31), (5, 5)):
+        theirs, ours = bytearray(8), bytearray(16)
+        crc_into(data, start, end, theirs)
+        host_crc(data, start, end, ours)
+        assert ours[:8] == theirs == b"%08x" % zlib.crc32(data[start:end])
+
+
+def test_motor_makes_the_edges_of_its_segments():
+    """Position at every instant near an edge, over segments of all kinds, counted edge by edge."""
+    motor = Motor()
+    segments = [(3, 30_000), (0, 62_500), (240, 62_500), (1, 62_500), (54, 62_500)]
+    target, start, edges = 0, 1000, []
+    for index, (steps, units) in enumerate(segments):
+        target += steps
+        if index == 4:
+            motor.go(1000)
+        motor.queue(target, units, 1000)
+        edges += [start + segment.edge_cycles(k, steps, units) for k in range(steps)]
+        start += units * segment.UNIT_CYCLES
+    assert edges == sorted(edges)
+    for made, edge in enumerate(edges):
+        assert motor.executed_steps(edge - 1) == made
+        assert motor.executed_steps(edge) == made + 1
+    assert motor.executed_steps(start - 1) == target
+    assert not motor.starved
+    assert motor.executed_steps(start) == target
+    assert motor.starved
+    assert motor.executed_steps(start + 10**9) == target
+
+
+def test_motor_halts_in_mid_segment_and_resumes_from_there():
+    motor = Motor()
+    motor.queue(100, 62_500, 0)
+    motor.go(0)
+    motor.halt(125_000)
+    assert motor.executed_steps(10**7) == motor.ordered_steps == 50
+    assert not motor.starved
+    motor.queue(40, 62_500, 10**7)  # behind: a pause
+    motor.queue(60, 62_500, 10**7)
+    motor.go(10**7)
+    assert motor.executed_steps(10**7 + 250_000) == 50
+    assert motor.executed_steps(10**7 + 500_000) == 60
+
+
+def test_motor_that_ran_dry_starts_again_with_the_next_order():
+    motor = Motor()
+    motor.queue(10, 62_500, 0)
+    motor.go(0)
+    assert motor.executed_steps(10**6) == 10 and motor.starved
+    motor.queue(20, 62_500, 10**6)
+    assert motor.executed_steps(10**6 + 125_000) == 15
+    assert motor.starved  # until it is started anew
+
+
+def test_motor_takes_no_more_than_the_queue_holds_and_no_more_steps_than_the_segment():
+    motor = Motor()
+    for _ in range(4):
+        motor.queue(10**6, 62_500, 0)
+    assert motor.ordered_steps == 4 * segment.MAX_STEPS
+    assert motor.queue_free() == 0
+    with pytest.raises(BenchError, match="while 4 wait"):
+        motor.queue(10**6, 62_500, 0)
+
+
+@pytest.mark.req("DOSE-05", "MOT-01")
+def test_an_hour_is_delivered_to_the_step_and_the_plant_agrees():
+    bench = HostBench()
+    host = Host(bench)
+    host.start(6_000_000)
+    started = bench.tick
+    bench.advance_to_tick(started + 36_000)
+    assert bench.motor.executed_steps(bench.tick * TICK_CYCLES) == bench.plant.steps_seen == 192_000
+    assert bench.plant.displaced_nl() == 6_000_000
+    assert bench.inputs.encoder_count == 6000
+    assert host.link.gaps == host.link.bad_frames == host.link.crc_errors == 0
+
+
+@pytest.mark.req("MOT-04")
+def test_a_hung_loop_stops_the_motor_within_a_second():
+    bench = HostBench()
+    host = Host(bench)
+    host.start(60_000_000)
+    bench.advance_to_tick(bench.tick + 100)
+    hung = bench.tick + 1
+    bench.schedule(hung, bench.hang)
+    bench.advance_to_tick(hung)
+    at_hang = bench.plant.steps_seen
+    frames = host.link.last_status
+    bench.advance_to_tick(hung + 10)
+    stopped = bench.plant.steps_seen
+    bench.advance_to_tick(hung + 1000)
+    assert bench.plant.steps_seen == stopped
+    assert 0 < stopped - at_hang <= 534  # a second at 60 mL/h is 533.3 steps
+    assert host.link.last_status == frames
+
+
+def test_a_disconnected_host_gets_nothing_and_sends_nothing():
+    bench = HostBench()
+    host = Host(bench)
+    host.start(60_000_000)
+    bench.host_disconnect()
+    with pytest.raises(BenchError, match="disconnected"):
+        bench.send(b"x")
+    last = host.link.last_status
+    bench.advance_to_tick(bench.tick + 50)
+    assert host.link.last_status == last
+    bench.host_connect()
+    bench.advance_to_tick(bench.tick + 50)
+    assert host.link.gaps == 5
+    assert host.link.last_status["state"] == "RUNNING"
+
+
+def test_actions_come_just_before_their_tick_in_order():
+    bench = HostBench()
+    seen = []
+    bench.schedule(7, lambda: seen.append(("b", bench.tick, bench.now_ns)))
+    bench.schedule(5, lambda: seen.append(("a", bench.tick, bench.now_ns)))
+    bench.schedule(7, lambda: seen.append(("c", bench.tick, bench.now_ns)))
+    bench.schedule(5, lambda: bench.schedule(6, lambda: seen.append(("d", bench.tick, bench.now_ns))))
+    bench.advance_to_tick(10)
+    assert seen == [
+        ("a", 4, 500_000_000),
+        ("d", 5, 600_000_000),
+        ("b", 6, 700_000_000),
+        ("c", 6, 700_000_000),
+    ]
+
+
+@pytest.mark.req("SIM-03")
+def test_a_run_does_not_depend_on_how_it_was_advanced():
+    def run(stride):
+        bench = HostBench(Plant(seed=5))
+        data = bytearray()
+        host = Host(bench)
+        host.start(7_654_321)
+        bench.on_data = data.extend
+        end = bench.tick + 600
+        while bench.tick < end:
+            bench.advance_to_tick(min(end, bench.tick + stride))
+        return bytes(data)
+
+    assert run(1) == run(7) == run(600) != b""
+
+
+@pytest.mark.req("DOSE-03")
+def test_a_late_loop_is_the_loop_of_the_board():
+    """Held up by 30 ms every third turn: late ticks, none merged, and still on the step at every tick."""
+    late = HostBench(lateness_us=lambda turn: 30_000 if turn % 3 == 0 else 0)
+    host = Host(late)
+    host.start(6_000_000)
+    started = late.tick
+    late.advance_to_tick(started + 3600)
+    assert "merged" not in host.codes()
+    assert late.motor.executed_steps((started + 3600) * TICK_CYCLES) == 19_200
+
+
+@pytest.mark.req("DOSE-03")
+@pytest.mark.parametrize("counter_us", [0, ((1 << 30) - 20_000) * 1000, (1 << 30) - 500_000])
+def test_a_loop_held_up_for_long_merges_ticks_and_one_held_up_longer_starves(counter_us):
+    """Also where the millisecond and the microsecond counter wrap within the run."""
+    held_us = {100: 430_000, 300: 5_000_000}
+    bench = HostBench(lateness_us=lambda turn: held_us.get(turn, 0), counter_us=counter_us)
+    host = Host(bench)
+    host.start(6_000_000)
+    bench.advance_to_tick(1000)
+    merged, starved = ([e for e in host.link.events if e["code"] == code] for code in ("merged", "starved"))
+    # 430 ms late: four ticks missed, the fifth comes 30 ms late. 5 s late: 50 are missed.
+    assert [event["a"] for event in merged] == [4, 50]
+    # The motor had up to a second of orders (10 to 8 ticks of 5.3 steps); the rest of 5.1 s is forfeited.
+    assert len(starved) == 1
+    assert 4.0 * 53.3 <= starved[0]["a"] <= 4.4 * 53.4
+    assert starved[0]["tick"] == merged[1]["tick"]
+    owed = Fraction(16, 3) * (bench.tick - host.link.events[4]["tick"]) - starved[0]["a"]
+    assert abs(bench.plant.steps_seen - owed) <= 1

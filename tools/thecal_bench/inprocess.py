@@ -1,0 +1,289 @@
+"""The board without a chip: the pump's own code under CPython, a motor that obeys, a clock turned by hand.
+
+How to read it: `Motor` does what the step state machine does with the same segments
+(`thecal.drivers.segment`), in PIO cycles and in closed form: how many steps have been made is computed for
+any instant, never counted one by one. `HostBench` is the loop around it: every 100 ms it moves the motor
+and the plant on, fills `Inputs`, calls `Pump.step` and obeys `Outputs`, as `thecal.app` does on the board.
+
+The loop is exactly on time unless `lateness_us` says otherwise (a function of the turn's number: for so
+long the loop is held up before that turn). Then the board's own arithmetic (`thecal.drivers.pace`) decides
+what runs late and what is merged, and a motor that gets no orders runs dry.
+
+Not `thecal.app`: that imports `machine`. What it does between the pins and the pump is repeated here, its
+numbers too.
+"""
+
+from __future__ import annotations
+
+import heapq
+import zlib
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from thecal.dose.mechanism import reference
+from thecal.drivers import pace, segment
+from thecal.pump import Pump
+from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, Inputs, Outputs
+
+from thecal_bench.bench import TICK_MS, Bench, BenchError
+from thecal_bench.plant import Plant
+
+TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
+CYCLE_NS = 1_000_000_000 // segment.PIO_HZ
+CYCLES_PER_4_US = segment.PIO_HZ * 4 // 1_000_000
+START_LEAD_US = 4_000
+"""As in `thecal.app`: a flushed queue starts this much after the tick, or after a late one."""
+
+UNITS_PER_16_US = 5
+TICKS_PER_S = 1000 // TICK_MS
+_NEVER = 1 << 62
+
+
+def host_crc(data: bytearray, start: int, end: int, digits: bytearray) -> None:
+    """`thecal.link.frame.crc_into` by the host's zlib: the same digits, a hundred times faster."""
+    digits[:8] = b"%08x" % zlib.crc32(memoryview(data)[start:end])
+
+
+class Steps(Protocol):
+    """What runs on the board: a `Pump`, or one elsewhere."""
+
+    def step(self, inputs: Inputs, outputs: Outputs) -> None: ...
+
+
+class Motor:
+    """The step state machine and its queue, at any instant given in PIO cycles (1.25 MHz) since the start."""
+
+    def __init__(self) -> None:
+        self.ordered_steps = 0  # position at the end of what is queued
+        self.starved = False  # the queue ran dry since it was last started
+        self._waiting: deque[tuple[int, int]] = deque()  # (steps, units)
+        self._active = False  # takes segments as they come
+        self._running = False  # is in the middle of one
+        self._base_steps = 0  # position at the start of the running segment, or at rest
+        self._steps = 0
+        self._units = 0
+        self._start_cycles = 0
+        self._end_cycles = 0
+
+    def executed_steps(self, at_cycles: int) -> int:
+        """Steps made until then (a pulse that rises just then counts)."""
+        while self._running and at_cycles >= self._end_cycles:
+            self._base_steps += self._steps
+            self._next(self._end_cycles)
+        if self._running and self._steps and at_cycles > self._start_cycles:
+            since_cycles = at_cycles - self._start_cycles
+            return self._base_steps + segment.edges_by(since_cycles, self._steps, self._units)
+        return self._base_steps
+
+    def queue_free(self) -> int:
+        """Segments that the queue can take, as of the last `executed_steps`."""
+        return QUEUE_SEGMENTS - len(self._waiting)
+
+    def queue(self, target_steps: int, units: int, at_cycles: int) -> None:
+        """Order the way to `target_steps` within `units` of 3.2 us; a target behind orders a pause."""
+        if len(self._waiting) == QUEUE_SEGMENTS:
+            raise BenchError(
+                f"at {at_cycles * CYCLE_NS / 1e9:.1f} s a segment is ordered while {QUEUE_SEGMENTS} wait: "
+                "on the board the loop would hang here until one is done"
+            )
+        steps = min(max(target_steps - self.ordered_steps, 0), segment.most_steps(units))
+        self.ordered_steps += steps
+        self._waiting.append((steps, units))
+        if self._active and not self._running:
+            self._next(at_cycles)
+
+    def go(self, at_cycles: int) -> None:
+        """Start on a queue that was filled after `halt`, now or later."""
+        self._active = True
+        self._next(at_cycles)
+
+    def halt(self, at_cycles: int) -> None:
+        """Stop there, in mid-segment, and empty the queue."""
+        self._base_steps = self.ordered_steps = self.executed_steps(at_cycles)
+        self._waiting.clear()
+        self._active = self._running = self.starved = False
+
+    def _next(self, at_cycles: int) -> None:
+        self._running = bool(self._waiting)
+        if self._running:
+            self._steps, self._units = self._waiting.popleft()
+            self._start_cycles = at_cycles
+            self._end_cycles = at_cycles + self._units * segment.UNIT_CYCLES
+        else:
+            self.starved = True
+
+
+class HostBench(Bench):
+    """The in-process board. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for tests."""
+
+    def __init__(
+        self,
+        plant: Plant | None = None,
+        pump: Steps | None = None,
+        lateness_us: Callable[[int], int] | None = None,
+        counter_us: int = 0,
+    ) -> None:
+        self._plant = plant or Plant()
+        super().__init__(self._plant)
+        self.pump: Steps = pump or Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), host_crc)
+        self.inputs = Inputs()
+        self.outputs = Outputs()
+        self.motor = Motor()
+        self.connected = True
+        self._tick = -1
+        self._at_cycles = 0  # up to here the motor has been followed
+        self._executed_steps = 0
+        self._enabled = False
+        self._hung = False
+        self._rx = bytearray()
+        self._actions: list[tuple[int, int, Callable[[], object]]] = []
+        self._action_count = 0
+        self._action_tick = _NEVER
+        self._lateness_us = lateness_us
+        self._turn_count = 0
+        self._now_us = 0
+        self._counter_us = counter_us // 1000 * 1000  # tick 0 is where a millisecond begins
+        self._pace = pace.Pace(*self._counters())
+
+    # --- the bench
+
+    @property
+    def tick(self) -> int:
+        return self._tick
+
+    @property
+    def now_ns(self) -> int:
+        return self._at_cycles * CYCLE_NS
+
+    def send(self, data: bytes) -> None:
+        if not self.connected:
+            raise BenchError("the host is disconnected, nothing can be sent")
+        self._rx += data
+
+    def advance_to_tick(self, tick: int) -> None:
+        if self._lateness_us is None:
+            for number in range(self._tick + 1, tick + 1):
+                self._turn(number, number * TICK_CYCLES)
+        else:
+            while self._tick < tick:
+                self._late_turn()
+
+    def schedule(self, tick: int, action: Callable[[], object]) -> None:
+        self._action_count += 1
+        heapq.heappush(self._actions, (tick, self._action_count, action))
+        self._action_tick = self._actions[0][0]
+
+    def hang(self) -> None:
+        self._hung = True
+
+    def host_disconnect(self) -> None:
+        self.connected = False
+        self._rx.clear()
+
+    def host_connect(self) -> None:
+        self.connected = True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    # --- one turn of the loop
+
+    def _turn(self, tick: int, at_cycles: int) -> None:
+        """Tick `tick`, run at `at_cycles`: what `App.tick` does."""
+        executed_steps = self.motor.executed_steps(at_cycles)
+        if executed_steps != self._executed_steps:
+            if self._enabled:
+                from_ns = self._at_cycles * CYCLE_NS
+                self._plant.steps(executed_steps - self._executed_steps, from_ns, at_cycles * CYCLE_NS)
+            self._executed_steps = executed_steps
+        self._at_cycles = at_cycles
+        if tick >= self._action_tick:
+            self._act(tick)
+        self._tick = tick
+        if self._hung:
+            return
+
+        inputs = self.inputs
+        outputs = self.outputs
+        plant = self._plant
+        at_ns = at_cycles * CYCLE_NS
+        inputs.tick_s = tick // TICKS_PER_S
+        inputs.tick_ms = tick % TICKS_PER_S * TICK_MS
+        inputs.executed_steps = executed_steps
+        inputs.starved = self.motor.starved
+        inputs.queue_free = self.motor.queue_free()
+        inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
+        inputs.pressure_up_raw = plant.adc_pressure_up(at_ns)
+        inputs.supply_raw = plant.adc_supply()
+        inputs.encoder_count = plant.encoder_count
+        if self._rx:
+            self._receive()
+        else:
+            inputs.rx_len = 0
+        self.pump.step(inputs, outputs)
+        if outputs.halt or outputs.target_count:
+            self._move(tick, at_cycles)
+        self._enabled = outputs.enable
+        if outputs.tx_start < outputs.tx_end:
+            self._transmit()
+
+    def _late_turn(self) -> None:
+        """The next turn of a loop that is held up: what `App.wait` and `App.tick` do."""
+        assert self._lateness_us is not None
+        self._sleep()
+        self._now_us += self._lateness_us(self._turn_count)
+        self._turn_count += 1
+        self._sleep()
+        tick = self._pace.tick_s * TICKS_PER_S + self._pace.tick_ms // TICK_MS
+        self._pace.started()
+        self._turn(tick, self._now_us * CYCLES_PER_4_US // 4)
+
+    def _sleep(self) -> None:
+        while wait_ms := self._pace.wait_ms(self._counters()[0]):
+            self._now_us += wait_ms * 1000
+
+    def _counters(self) -> tuple[int, int]:
+        counter_us = self._counter_us + self._now_us
+        return counter_us // 1000 & pace.MASK, counter_us & pace.MASK
+
+    def _act(self, tick: int) -> None:
+        while self._actions and self._actions[0][0] <= tick:
+            heapq.heappop(self._actions)[2]()
+        self._action_tick = self._actions[0][0] if self._actions else _NEVER
+
+    def _move(self, tick: int, at_cycles: int) -> None:
+        outputs = self.outputs
+        motor = self.motor
+        if outputs.halt:
+            motor.halt(at_cycles)
+            return
+        if not outputs.motion_flush:
+            for index in range(outputs.target_count):
+                motor.queue(outputs.targets[index], segment.SEGMENT_UNITS, at_cycles)
+            return
+        motor.halt(at_cycles)
+        end_cycles = (tick + 1) * TICK_CYCLES
+        left_us = (end_cycles - at_cycles) * 4 // CYCLES_PER_4_US
+        units = max((left_us - START_LEAD_US) * UNITS_PER_16_US // 16, segment.MIN_UNITS)
+        motor.queue(outputs.targets[0], units, at_cycles)
+        start_cycles = max(at_cycles, end_cycles - units * segment.UNIT_CYCLES)
+        for index in range(1, outputs.target_count):
+            if index == QUEUE_SEGMENTS:
+                motor.go(start_cycles)
+            motor.queue(outputs.targets[index], segment.SEGMENT_UNITS, start_cycles)
+
+    # --- the link
+
+    def _receive(self) -> None:
+        length = min(len(self._rx), RX_BYTES)
+        self.inputs.rx[:length] = self._rx[:length]
+        self.inputs.rx_len = length
+        del self._rx[:length]
+
+    def _transmit(self) -> None:
+        outputs = self.outputs
+        data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
+        outputs.tx_start = outputs.tx_end
+        if self.connected:
+            self.on_data(data)
