@@ -1,4 +1,6 @@
-"""First thing after boot: the motor driver off, then the pump, or the prompt if the MAINTENANCE jumper is fitted."""
+"""First thing after boot: the motor driver off, then the pump, or the prompt if the MAINTENANCE jumper is
+fitted.
+"""
 
 from machine import Pin
 

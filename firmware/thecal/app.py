@@ -1,8 +1,8 @@
 """Composition root on the board: builds the drivers and the `Pump`, and runs the fixed-rate loop.
 
-`App.tick` is one turn: fill Inputs, `Pump.step`, obey Outputs. `run` turns it for ever. An exception that reaches the loop's edge
-halts the motor first and is then reported as a fault; the pump stays HALTED and keeps talking. One that comes again and again
-resets the board, which comes up with the motor off.
+`App.tick` is one turn: fill Inputs, `Pump.step`, obey Outputs. `run` turns it for ever. An exception that
+reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays HALTED and keeps
+talking. One that comes again and again resets the board, which comes up with the motor off.
 """
 
 import gc
@@ -21,8 +21,8 @@ from .record import events
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
 
 FAULTS_BEFORE_RESET = 3  # in a row
-# A flushed queue is filled while the motor rests and started at a time fixed before, so that the first segment ends on the
-# tick to a few microseconds. Filling it takes less than this.
+# A flushed queue is filled while the motor rests and started at a time fixed before, so that the first
+# segment ends on the tick to a few microseconds. Filling it takes less than this.
 START_LEAD_US = 4_000
 HEAP_PERIOD_S = 60  # counting the heap takes 9 ms
 UNITS_PER_16_US = 5  # segment units of 3.2 us
@@ -97,7 +97,8 @@ class App:
         stepper = self.stepper
         pace = self.pace
         stepper.halt()
-        # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that something is.
+        # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that
+        # something is.
         units = (pace.left_us(time.ticks_us()) - START_LEAD_US) * UNITS_PER_16_US // 16
         if units < segment.MIN_UNITS:
             units = segment.MIN_UNITS
@@ -119,7 +120,9 @@ class App:
         if self.faults == FAULTS_BEFORE_RESET:
             machine.reset()
         thecal = self.pump
-        thecal.log.add(thecal.tick_s, thecal.tick_ms, events.FAULT, thecal.state, pump.LOOP_FAULT, thecal.executed_steps)
+        thecal.log.add(
+            thecal.tick_s, thecal.tick_ms, events.FAULT, thecal.state, pump.LOOP_FAULT, thecal.executed_steps
+        )
         if thecal.state != states.HALTED:
             thecal.enter(states.HALTED, pump.LOOP_FAULT)
 

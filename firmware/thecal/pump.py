@@ -2,10 +2,12 @@
 
 `Pump.step(inputs, outputs)` reads everything, decides, and leaves its orders in `outputs`:
 
-    inputs -> link (commands) -> dose (wanted position) -> watch (allowed position) -> record (events) -> outputs
+    inputs -> link (commands) -> dose (wanted position) -> watch (allowed position) -> record (events) ->
+    outputs
 
-It is called once per tick of 100 ms with the nominal time of the tick; a tick that came too late to be run is merged into the
-next one, which then lets more than one tick pass. Nothing here knows a pin, a clock or a wall.
+It is called once per tick of 100 ms with the nominal time of the tick; a tick that came too late to be run is
+merged into the next one, which then lets more than one tick pass. Nothing here knows a pin, a clock or a
+wall.
 """
 
 from . import states, version
@@ -21,8 +23,20 @@ from .smallint import small
 from .watch.guard import Guard
 
 # Why the state changed or an order was refused: the `cause` of a state event, the `b` of a denial.
-CAUSES = ("power_on", "self_test", "command", "runaway", "illegal_move", "loop_fault", "not_running", "bolus_active", "prescription")
-POWER_ON, SELF_TEST, COMMAND, RUNAWAY, ILLEGAL_MOVE, LOOP_FAULT, NOT_RUNNING, BOLUS_ACTIVE, PRESCRIPTION = range(len(CAUSES))
+CAUSES = (
+    "power_on",
+    "self_test",
+    "command",
+    "runaway",
+    "illegal_move",
+    "loop_fault",
+    "not_running",
+    "bolus_active",
+    "prescription",
+)
+POWER_ON, SELF_TEST, COMMAND, RUNAWAY, ILLEGAL_MOVE, LOOP_FAULT, NOT_RUNNING, BOLUS_ACTIVE, PRESCRIPTION = (
+    range(len(CAUSES))
+)
 
 
 class IllegalMove(Exception):
@@ -30,7 +44,9 @@ class IllegalMove(Exception):
 
 
 class Pump:
-    """The whole pump but for its hardware. `mechanism` is the calibration, `crc` may be a faster one for the link."""
+    """The whole pump but for its hardware. `mechanism` is the calibration, `crc` may be a faster one for the
+    link.
+    """
 
     def __init__(self, mechanism, crc=crc_into):
         self.mechanism = mechanism
@@ -61,7 +77,8 @@ class Pump:
         self.telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.session = Session(crc)
 
-    # --- one tick ---------------------------------------------------------------------------------------------------
+    # --- one tick
+    # ---------------------------------------------------------------------------------------------------
 
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
@@ -79,7 +96,9 @@ class Pump:
         self._report(inputs, outputs)
 
     def enter(self, state, cause):
-        """The one door to a change of state. Raises IllegalMove, after halting, for a move that is not in the table."""
+        """The one door to a change of state. Raises IllegalMove, after halting, for a move that is not in the
+        table.
+        """
         left = self.state
         if state not in states.MOVES[left]:
             self.state = states.HALTED
@@ -104,7 +123,8 @@ class Pump:
         self.executed_steps = inputs.executed_steps
         return ticks
 
-    # --- dose -------------------------------------------------------------------------------------------------------
+    # --- dose
+    # -------------------------------------------------------------------------------------------------------
 
     def _owe(self, ticks, inputs):
         if ticks > 1:
@@ -124,7 +144,8 @@ class Pump:
             self._event(events.BOLUS_END, self.bolus_nl if complete else owed_nl, 1 if complete else 0)
             self.bolus_nl = 0
 
-    # --- motion -----------------------------------------------------------------------------------------------------
+    # --- motion
+    # -----------------------------------------------------------------------------------------------------
 
     def _order_motion(self, inputs, outputs):
         runaway = self.guard.runaway_steps(inputs.executed_steps)
@@ -166,7 +187,8 @@ class Pump:
         if allowed > self.planned_steps:
             self.planned_steps = allowed
 
-    # --- link -------------------------------------------------------------------------------------------------------
+    # --- link
+    # -------------------------------------------------------------------------------------------------------
 
     def _obey_host(self, inputs, outputs):
         session = self.session
@@ -191,7 +213,9 @@ class Pump:
         except prescription.PrescriptionError as error:
             answer = refusal(request, "refused", "; ".join(error.problems))
         if not answer.get("ok", True):
-            self._event(events.DENIED, _row(name), PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING)
+            self._event(
+                events.DENIED, _row(name), PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
+            )
         else:
             answer["ok"] = True
             answer["type"] = "reply"
@@ -222,10 +246,14 @@ class Pump:
 
     def _do_confirm(self, request):
         if self.proposed is None or request["digest"] != self.proposed_digest:
-            return refusal(request, "refused", "digest: %s is not that of the last proposal" % request["digest"][:16])
+            return refusal(
+                request, "refused", "digest: %s is not that of the last proposal" % request["digest"][:16]
+            )
         therapy = self.proposed
         if self.delivery.bolus_active:
-            self._set_bolus_rate(prescription.bolus_rate(therapy, self.mechanism, self.bolus_nl, self.bolus_ms))
+            self._set_bolus_rate(
+                prescription.bolus_rate(therapy, self.mechanism, self.bolus_nl, self.bolus_ms)
+            )
         self.proposed = None
         self.prescription = therapy
         self.guard.set_max_rate(therapy.max_rate_nl_h)
@@ -238,7 +266,9 @@ class Pump:
 
     def _do_start(self, request):
         if self.state != states.STOPPED:
-            return refusal(request, "refused", "start: the pump is %s, not STOPPED" % states.STATES[self.state])
+            return refusal(
+                request, "refused", "start: the pump is %s, not STOPPED" % states.STATES[self.state]
+            )
         if self.prescription is None:
             return refusal(request, "refused", "start: no therapy is programmed")
         self.enter(states.RUNNING, COMMAND)
@@ -279,7 +309,8 @@ class Pump:
         self._event(events.DENIED, _row("bolus"), reason)
         return {"granted": False, "reason": CAUSES[reason]}
 
-    # --- record -----------------------------------------------------------------------------------------------------
+    # --- record
+    # -----------------------------------------------------------------------------------------------------
 
     def _event(self, code, a, b):
         self.log.add(self.tick_s, self.tick_ms, code, a, b, self.executed_steps)
@@ -300,7 +331,7 @@ class Pump:
         values[2] = self.delivery.position()
         values[3] = inputs.executed_steps
         values[4] = self.guard.ordered_steps
-        values[5] = self.mechanism.volume_nl(inputs.executed_steps)
+        values[5] = self.mechanism.volume_ul(inputs.executed_steps)
         values[6] = self.mechanism.volume_nl(self.delivery.bolus_left_steps())
         values[7] = inputs.pressure_down_raw
         values[8] = inputs.pressure_up_raw

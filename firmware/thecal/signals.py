@@ -1,7 +1,8 @@
 """What crosses the border between the rooms and the drivers: `Inputs` (filled) and `Outputs` (obeyed).
 
-Both are allocated once and refilled in place. All numbers are integers below 2^30. Time is the nominal time of the tick
-(a multiple of `TICK_MS` since boot); the loop's own lateness never shows in it, so every record is stamped in whole ticks.
+Both are allocated once and refilled in place. All numbers are integers below 2^30. Time is the nominal time
+of the tick (a multiple of `TICK_MS` since boot); the loop's own lateness never shows in it, so every record
+is stamped in whole ticks.
 """
 
 TICK_MS = 100  # the fixed-rate loop, 10 Hz
@@ -38,11 +39,11 @@ class Inputs:
 class Outputs:
     """Everything a tick wants done. Obeyed by the drivers after `Pump.step`.
 
-    Motion is ordered as absolute positions on the scale of `Inputs.executed_steps`: `targets[k]` is where the motor shall
-    be at the end of the k-th new segment. With `motion_flush` the queue is emptied first and the new segments start at once:
-    the first one takes what is left of this tick, so that every segment ends on a tick. `halt` empties the queue and orders
-    nothing. The driver issues `target - ordered` steps and never a negative number: a target that lies behind is a segment
-    without steps.
+    Motion is ordered as absolute positions on the scale of `Inputs.executed_steps`: `targets[k]` is where the
+    motor shall be at the end of the k-th new segment. With `motion_flush` the queue is emptied first and the
+    new segments start at once: the first one takes what is left of this tick, so that every segment ends on a
+    tick. `halt` empties the queue and orders nothing. The driver issues `target - ordered` steps and never a
+    negative number: a target that lies behind is a segment without steps.
     """
 
     def __init__(self):

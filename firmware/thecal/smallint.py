@@ -1,8 +1,9 @@
-"""Small integers on the board: from -2^30 to 2^30 - 1 they live in a machine word, beyond they are heap objects.
+"""Small integers on the board: from -2^30 to 2^30 - 1 they live in a machine word, beyond they are heap
+objects.
 
-MicroPython keeps the result of an operation on a large integer large, however small its value is, and what is computed with it
-is large again. A value that comes out of such arithmetic (at programming time) and goes into the steady loop must therefore pass
-through `small` once.
+MicroPython keeps the result of an operation on a large integer large, however small its value is, and what is
+computed with it is large again. A value that comes out of such arithmetic (at programming time) and goes into
+the steady loop must therefore pass through `small` once.
 """
 
 from array import array

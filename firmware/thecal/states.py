@@ -1,7 +1,7 @@
 """The states of the pump and the moves between them: one table, one door (`Pump.enter`).
 
-BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. RUNNING: delivering. HALTED: stopped by a
-fault, until acknowledged. The motor has power in RUNNING only.
+BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. RUNNING: delivering. HALTED:
+stopped by a fault, until acknowledged. The motor has power in RUNNING only.
 """
 
 STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED")

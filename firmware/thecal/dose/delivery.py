@@ -1,11 +1,12 @@
 """What is owed, by whom, and where the rotor therefore ought to be.
 
-`Delivery` keeps two images of the same flows: `owed`, up to the current tick, and `planned`, up to the end of the last segment
-ordered, at most a second ahead. Every change of rate throws the plan away (the queue is flushed) and plans anew from what is
-owed. Positions are microsteps on the scale of `Inputs.executed_steps`.
+`Delivery` keeps two images of the same flows: `owed`, up to the current tick, and `planned`, up to the end of
+the last segment ordered, at most a second ahead. Every change of rate throws the plan away (the queue is
+flushed) and plans anew from what is owed. Positions are microsteps on the scale of `Inputs.executed_steps`.
 
-A position is what is owed rounded to the step after adding a quarter: with pulses a quarter of a period after the period's start
-(drivers/segment.py) the edges made and the volume owed then never differ by more than one step, at a tick or between.
+A position is what is owed rounded to the step after adding a quarter: with pulses a quarter of a period after
+the period's start (drivers/segment.py) the edges made and the volume owed then never differ by more than one
+step, at a tick or between.
 """
 
 from .rate import Flow
@@ -31,7 +32,9 @@ class Delivery:
         self.basal.set_rate(*self.mechanism.grains_per_tick(rate_num, rate_den))
 
     def forfeit(self, executed_steps):
-        """Owe nothing more: what was owed and not executed, a fraction of a step included, is given up. Ends a bolus."""
+        """Owe nothing more: what was owed and not executed, a fraction of a step included, is given up. Ends
+        a bolus.
+        """
         self.basal.clear()
         self.bolus.clear()
         self.bolus_active = False

@@ -1,15 +1,17 @@
 """The one place where microsteps and volume are turned into each other.
 
-A `Mechanism` is calibration data: nanolitres per rotor revolution, microsteps per revolution, and the polarity of the pins.
-The displaced volume is uniform over the rotor's angle for now; a table over the phase of the rollers would come in here and
-nowhere else, which is why nothing outside may assume that all steps are alike.
+A `Mechanism` is calibration data: nanolitres per rotor revolution, microsteps per revolution, and the
+polarity of the pins. The displaced volume is uniform over the rotor's angle for now; a table over the phase
+of the rollers would come in here and nowhere else, which is why nothing outside may assume that all steps are
+alike.
 
-Volumes that are owed are counted in `grain`s: `grains_per_step` of them make a microstep. The number is chosen per mechanism so
-that every whole nL/h is a whole number of grains per tick (and so are its halves, thirds, ... as far as 30 bits allow). All
-flows share the grain, so sums and changes of rate are exact without ever leaving small integers.
+Volumes that are owed are counted in `grain`s: `grains_per_step` of them make a microstep. The number is
+chosen per mechanism so that every whole nL/h is a whole number of grains per tick (and so are its halves,
+thirds, ... as far as 30 bits allow). All flows share the grain, so sums and changes of rate are exact without
+ever leaving small integers.
 
-The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3 200 microsteps of 31.25 nL, and a grain of
-1/420 nL/h x 1 tick.
+The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3 200 microsteps of 31.25 nL,
+and a grain of 1/420 nL/h x 1 tick.
 """
 
 from ..signals import TICK_MS
@@ -28,12 +30,15 @@ class MechanismError(Exception):
 
 
 class Mechanism:
-    """Calibration: `nl_per_rev` (1 .. 2^30/steps_per_rev nL), `steps_per_rev` microsteps (1 .. 102 400), and polarity.
+    """Calibration: `nl_per_rev` (1 .. 2^30/steps_per_rev), `steps_per_rev` microsteps (1 .. 102 400), and
+    polarity.
 
     `steps_per_tick_max` is what the motion driver can issue in one tick. Raises MechanismError.
     """
 
-    def __init__(self, nl_per_rev, steps_per_rev, steps_per_tick_max, dir_forward_high=True, enable_high=False):
+    def __init__(
+        self, nl_per_rev, steps_per_rev, steps_per_tick_max, dir_forward_high=True, enable_high=False
+    ):
         if not 0 < steps_per_rev <= 102_400:
             raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
         if nl_per_rev <= 0 or nl_per_rev * steps_per_rev > LARGEST:
@@ -41,7 +46,7 @@ class Mechanism:
         _, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
         if base > MOST_GRAINS_PER_STEP:
             raise MechanismError(
-                "nl_per_rev %d with steps_per_rev %d: 1 nL/h is not exact below 2^30, take a rounder nl_per_rev"
+                "nl_per_rev %d with steps_per_rev %d: 1 nL/h is not exact in 30 bits, round nl_per_rev"
                 % (nl_per_rev, steps_per_rev)
             )
         parts = 1
@@ -56,9 +61,18 @@ class Mechanism:
         self.enable_high = enable_high
 
     def volume_nl(self, steps):
-        """Volume displaced by `steps` microsteps (any sign), nL, rounded towards minus infinity. Small integers only."""
+        """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any single delivery."""
         turns = steps // self.steps_per_rev
-        return turns * self.nl_per_rev + (steps - turns * self.steps_per_rev) * self.nl_per_rev // self.steps_per_rev
+        return turns * self.nl_per_rev + self._part_nl(steps - turns * self.steps_per_rev)
+
+    def volume_ul(self, steps):
+        """Volume of `steps` microsteps (any sign), uL, rounded down. Small for all that a small count can hold."""
+        turns = steps // self.steps_per_rev
+        part_nl = turns * (self.nl_per_rev % 1_000) + self._part_nl(steps - turns * self.steps_per_rev)
+        return turns * (self.nl_per_rev // 1_000) + part_nl // 1_000
+
+    def _part_nl(self, steps):
+        return steps * self.nl_per_rev // self.steps_per_rev
 
     def grains_of_volume(self, volume_nl):
         """`volume_nl` (a whole number of nL is always exact) as (whole microsteps, grains)."""

@@ -1,13 +1,14 @@
 """What may be programmed: one validator that says everything that is wrong at once.
 
-`parse` takes the `therapy` object of the link's `program` command and a mechanism, and returns a `Prescription` or raises
-`PrescriptionError` with a list of problems, each naming key, value and bound. Keys:
+`parse` takes the `therapy` object of the link's `program` command and a mechanism, and returns a
+`Prescription` or raises `PrescriptionError` with a list of problems, each naming key, value and bound. Keys:
 
     mode                continuous
     rate_num, rate_den  basal rate, nL/h as a fraction; or
     drug, concentration_pg_nl, dose_pg_day   basal as a dose: the rate follows exactly
     kvo_num, kvo_den    keep-vein-open rate, nL/h; 0 where absent
-    max_rate_nl_h       profile: total of all flows never above this; the mechanism's and MOST_RATE_NL_H bound it
+    max_rate_nl_h       profile: total of all flows never above this; the mechanism's and MOST_RATE_NL_H bound
+    it
 """
 
 import binascii
@@ -15,7 +16,8 @@ import hashlib
 
 from .units import dose_of_rate, rate_of_dose, reduced
 
-# DOSE-04: 0.048 mL/day, the slowest rate of implantable pumps, to 60 mL/h, for each component; 120 mL/h in total.
+# DOSE-04: 0.048 mL/day, the slowest rate of implantable pumps, to 60 mL/h, for each component; 120 mL/h in
+# total.
 LEAST_COMPONENT_NL_H = 2_000
 MOST_COMPONENT_NL_H = 60_000_000
 MOST_RATE_NL_H = 120_000_000
@@ -45,7 +47,9 @@ class PrescriptionError(Exception):
 
 
 class Prescription:
-    """A therapy as the device understood it. Rates are reduced fractions of nL/h that the mechanism reaches exactly."""
+    """A therapy as the device understood it. Rates are reduced fractions of nL/h that the mechanism reaches
+    exactly.
+    """
 
     def __init__(self, rate, kvo, max_rate_nl_h, drug, concentration_pg_nl):
         self.rate_num, self.rate_den = rate
@@ -105,14 +109,15 @@ def parse(therapy, mechanism):
 
 
 def digest(readback):
-    """Eight hex digits that stand for a read-back: the start of the SHA-256 of its sorted `key=value` lines."""
+    """Eight hex digits for a read-back: the start of the SHA-256 of its sorted `key=value` lines."""
     text = "\n".join("%s=%s" % (key, readback[key]) for key in sorted(readback))
     return binascii.hexlify(hashlib.sha256(text.encode()).digest()[:4]).decode()
 
 
 def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
-    """The rate of a single bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate and to what the
-    basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Raises PrescriptionError.
+    """The rate of a single bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate and
+    to what the basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Raises
+    PrescriptionError.
     """
     problems = []
     if not 0 < volume_nl <= MOST_BOLUS_NL:
@@ -124,7 +129,10 @@ def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
     rate = reduced(volume_nl * 3_600_000, duration_ms)
     if rate[0] < LEAST_COMPONENT_NL_H * rate[1] or rate[0] > MOST_COMPONENT_NL_H * rate[1]:
         raise PrescriptionError(
-            ["bolus: %d/%d nL/h, must be %d to %d nL/h" % (rate + (LEAST_COMPONENT_NL_H, MOST_COMPONENT_NL_H))]
+            [
+                "bolus: %d/%d nL/h, must be %d to %d nL/h"
+                % (rate + (LEAST_COMPONENT_NL_H, MOST_COMPONENT_NL_H))
+            ]
         )
     room = reduced(
         prescription.max_rate_nl_h * prescription.rate_den - prescription.rate_num,
@@ -142,7 +150,9 @@ def _check_rate(name, rate, max_rate_nl_h, mechanism, problems):
     num, den = rate
     most = min(MOST_COMPONENT_NL_H, max_rate_nl_h)
     if num < LEAST_COMPONENT_NL_H * den or num > most * den:
-        problems.append("%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, LEAST_COMPONENT_NL_H, most))
+        problems.append(
+            "%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, LEAST_COMPONENT_NL_H, most)
+        )
     elif not mechanism.reaches(num, den):
         problems.append(
             "%s: %d/%d nL/h can not be delivered exactly, the nearest that can is %d/%d nL/h"

@@ -1,8 +1,9 @@
 """Exact accumulation of a flow: no drift, whatever the rate, however long.
 
-A flow owns whole microsteps and a remainder in grains (`mechanism`), `grains` of `grains_per_step`. A rate is split once, when
-it is programmed, into whole microsteps and grains per tick. No value here reaches 2^30: a remainder stays below 2^29, so the
-doubled one of `advance` still fits, and the total stays below 2^30 microsteps (33 L on the reference mechanism).
+A flow owns whole microsteps and a remainder in grains (`mechanism`), `grains` of `grains_per_step`. A rate is
+split once, when it is programmed, into whole microsteps and grains per tick. No value here reaches 2^30: a
+remainder stays below 2^29, so the doubled one of `advance` still fits, and the total stays below 2^30
+microsteps (33 L on the reference mechanism).
 """
 
 
@@ -62,7 +63,9 @@ class Flow:
         self.limit_grains = other.limit_grains
 
     def advance(self, ticks):
-        """Let `ticks` ticks (0 .. 2^20) pass. By doubling, so a merged jump of a day costs as little as a second."""
+        """Let `ticks` ticks (0 .. 2^20) pass. By doubling, so a merged jump of a day costs as little as a
+        second.
+        """
         rate_steps = self.rate_steps
         rate_grains = self.rate_grains
         one = self.grains_per_step
@@ -82,7 +85,8 @@ class Flow:
                     rate_grains -= one
                     rate_steps += 1
         if not self.endless and (
-            self.steps > self.limit_steps or (self.steps == self.limit_steps and self.grains > self.limit_grains)
+            self.steps > self.limit_steps
+            or (self.steps == self.limit_steps and self.grains > self.limit_grains)
         ):
             self.steps = self.limit_steps
             self.grains = self.limit_grains

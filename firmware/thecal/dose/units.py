@@ -1,8 +1,9 @@
 """Drug mass and volume: the exact way from a dose to a rate.
 
-On the link and on the device a mass is picograms, a volume nanolitres, a concentration picograms per nanolitre
-(1 mcg/mL = 1 pg/nL, 1 mg/mL = 1 000 pg/nL), a rate a reduced fraction of nL/h. The name of every value carries its unit, so
-a mass can not stand where a volume is wanted. Works at programming time only: numbers may be larger than 2^30 here.
+On the link and on the device a mass is picograms, a volume nanolitres, a concentration picograms per
+nanolitre (1 mcg/mL = 1 pg/nL, 1 mg/mL = 1 000 pg/nL), a rate a reduced fraction of nL/h. The name of every
+value carries its unit, so a mass can not stand where a volume is wanted. Works at programming time only:
+numbers may be larger than 2^30 here.
 """
 
 HOURS_PER_DAY = 24
@@ -17,7 +18,9 @@ def reduced(num, den):
 
 
 def rate_of_dose(dose_pg_day, concentration_pg_nl):
-    """Rate in nL/h, a reduced fraction (num, den), that gives `dose_pg_day` at `concentration_pg_nl`; both > 0."""
+    """Rate in nL/h, a reduced fraction (num, den), that gives `dose_pg_day` at `concentration_pg_nl`; both >
+    0.
+    """
     return reduced(dose_pg_day, concentration_pg_nl * HOURS_PER_DAY)
 
 

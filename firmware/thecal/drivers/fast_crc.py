@@ -1,4 +1,6 @@
-"""`link.frame.crc_into` in the chip's own instructions: 30 times faster, the same digits (a chip test compares them)."""
+"""`link.frame.crc_into` in the chip's own instructions: 30 times faster, the same digits (a chip test
+compares them).
+"""
 
 import micropython
 

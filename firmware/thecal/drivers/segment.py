@@ -1,9 +1,10 @@
 """One motion segment in one 32-bit word, as the step state machine (`stepper.py`) executes it.
 
-A segment lasts `units` of 3.2 us and holds `steps` pulses, evenly spread: a pulse comes a quarter of a period after the
-period's start, so none falls near a tick boundary. Periods are whole units; where the time does not divide, the first ones
-are one unit longer. The bench computes the same edges from the same word (`first_edge_cycles` and so on), so that a pulse
-on the emulated chip and a step in the in-process board can be held against one schedule.
+A segment lasts `units` of 3.2 us and holds `steps` pulses, evenly spread: a pulse comes a quarter of a period
+after the period's start, so none falls near a tick boundary. Periods are whole units; where the time does not
+divide, the first ones are one unit longer. The bench computes the same edges from the same word
+(`first_edge_cycles` and so on), so that a pulse on the emulated chip and a step in the in-process board can
+be held against one schedule.
 
 Word: bits 0-15 `q` (period in units less `PERIOD_UNITS`), bits 16-23 long periods, bits 24-31 short periods.
 """
@@ -13,15 +14,16 @@ UNIT_CYCLES = 4  # PIO cycles per unit: 3.2 us
 TICK_UNITS = 31_250  # units in 100 ms
 SEGMENT_UNITS = 62_500  # units in 200 ms; fits the 16 bits of q
 
-# Cycle counts of the program in stepper.py, in units: a short period takes q + 4, a long one q + 5, a segment with steps
-# one unit more than its periods, one without q + 3.
+# Cycle counts of the program in stepper.py, in units: a short period takes q + 4, a long one q + 5, a segment
+# with steps one unit more than its periods, one without q + 3.
 PERIOD_UNITS = 4
 STEPPING_UNITS = 1
 IDLE_UNITS = 3
 MIN_UNITS = 625  # 2 ms: the shortest segment the driver issues after a flush
 
-# Counts are 8 bits. 240 in 200 ms (1 200 a second) keeps the shift that the longer first periods cause below a quarter of a
-# period (60 units of 260), so at mid-segment, on a tick, the right number of steps has been made.
+# Counts are 8 bits. 240 in 200 ms (1 200 a second) keeps the shift that the longer first periods cause below
+# a quarter of a period (60 units of 260), so at mid-segment, on a tick, the right number of steps has been
+# made.
 MAX_STEPS = 240
 MIN_PERIOD_UNITS = 130  # 416 us: what the motor can follow from rest, for the short segment after a flush
 
@@ -57,7 +59,9 @@ def edge_cycles(index, steps, units):
 
 
 def edges_by(cycles, steps, units):
-    """How many pulses have risen `cycles` PIO cycles after the segment's start (one that rises just then counts)."""
+    """How many pulses have risen `cycles` PIO cycles after the segment's start (one that rises just then
+    counts).
+    """
     if steps == 0:
         return 0
     q = word_low(steps, units)

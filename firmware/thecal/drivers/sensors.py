@@ -1,4 +1,6 @@
-"""Everything that is only read: pressures, supply, encoder, air, the driver's fault line, buttons. Allocates nothing."""
+"""Everything that is only read: pressures, supply, encoder, air, the driver's fault line, buttons. Allocates
+nothing.
+"""
 
 from machine import ADC, Pin
 

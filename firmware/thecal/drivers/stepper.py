@@ -1,8 +1,8 @@
 """The motor: segments into a PIO state machine, pulses back from another one.
 
-The step machine executes one word per segment (`segment.py`) and stops by itself when its FIFO is empty; the CPU never makes an
-edge. The count machine sees the pulses that came back over a wire on STEP_SENSE, and the level of DIR at the pad, and
-counts forward and backward apart. Nothing here allocates after construction.
+The step machine executes one word per segment (`segment.py`) and stops by itself when its FIFO is empty; the
+CPU never makes an edge. The count machine sees the pulses that came back over a wire on STEP_SENSE, and the
+level of DIR at the pad, and counts forward and backward apart. Nothing here allocates after construction.
 """
 
 import struct
@@ -32,8 +32,8 @@ IN_Y_16 = 0x4050  # in_(y, 16)
 PUSH = 0x8000  # push(noblock)
 
 
-# Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 16 cycles, a long one 4 q + 20; a segment
-# is 4 cycles more than its periods, or 4 q + 12 without steps.
+# Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 16 cycles, a long
+# one 4 q + 20; a segment is 4 cycles more than its periods, or 4 q + 12 without steps.
 @rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT)
 def step_program():
     # fmt: off
@@ -97,7 +97,9 @@ class Stepper:
         self.dir_forward_high = dir_forward_high
         sense = Pin(Pin.board.STEP_SENSE, Pin.IN, Pin.PULL_DOWN)
         step = Pin(Pin.board.STEP, Pin.OUT, value=0)
-        self.counter = rp2.StateMachine(COUNT_MACHINE, count_program, freq=COUNT_HZ, in_base=sense, jmp_pin=self.dir_pin)
+        self.counter = rp2.StateMachine(
+            COUNT_MACHINE, count_program, freq=COUNT_HZ, in_base=sense, jmp_pin=self.dir_pin
+        )
         self.machine = rp2.StateMachine(STEP_MACHINE, step_program, freq=segment.PIO_HZ, set_base=step)
         self.word = array("I", [0])
         self.ordered_steps = 0  # position at the end of what is queued
@@ -109,7 +111,9 @@ class Stepper:
         self.low_count = self._count(IN_X_16)
 
     def read(self):
-        """Bring `executed_steps` and `reverse_steps` up to date. At most 2^16 steps may lie between two calls."""
+        """Bring `executed_steps` and `reverse_steps` up to date. At most 2^16 steps may lie between two
+        calls.
+        """
         low = self._count(IN_X_16)
         high = self._count(IN_Y_16)
         # The machine counts down.
@@ -154,7 +158,9 @@ class Stepper:
         self.moving = False
 
     def queue(self, target_steps, units):
-        """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target behind orders a pause."""
+        """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target behind
+        orders a pause.
+        """
         steps = target_steps - self.ordered_steps
         if steps < 0:
             steps = 0

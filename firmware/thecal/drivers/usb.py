@@ -1,9 +1,9 @@
 """The USB serial link: takes what has come, gives what USB takes, waits for nothing."""
 
+import select
 import sys
 
 import micropython
-import select
 
 
 class Usb:
@@ -36,5 +36,8 @@ class Usb:
     def write(self, outputs):
         """Send what USB takes of `outputs.tx` now."""
         if outputs.tx_start < outputs.tx_end:
-            # MicroPython's streams take an offset and a length, which saves a slice; they return how much was taken.
-            outputs.tx_start += self.sink.write(outputs.tx, outputs.tx_start, outputs.tx_end - outputs.tx_start)
+            # MicroPython's streams take an offset and a length, which saves a slice; they return how much was
+            # taken.
+            outputs.tx_start += self.sink.write(
+                outputs.tx, outputs.tx_start, outputs.tx_end - outputs.tx_start
+            )

@@ -1,1 +1,1 @@
-"""Who said so. Frames, commands and who may give them, and telemetry. Imports nothing from the other rooms."""
+"""Who said so: frames, commands and who may give them, telemetry. Imports nothing from the other rooms."""

@@ -1,8 +1,8 @@
 """The one table of commands: name, role that may give it, whether it changes anything, and its arguments.
 
-Code, tests and documentation read this table. Arguments are whole numbers or objects; `session` checks them before the
-command is seen by anyone. Every command may carry `id` (a whole number, echoed in the reply); one that changes something may
-carry `at_tick`, the tick at which it is to be carried out.
+Code, tests and documentation read this table. Arguments are whole numbers or objects; `session` checks them
+before the command is seen by anyone. Every command may carry `id` (a whole number, echoed in the reply); one
+that changes something may carry `at_tick`, the tick at which it is to be carried out.
 """
 
 # Roles, each may do what the ones before it may.
@@ -11,7 +11,9 @@ ROLES = ("observer", "patient", "clinician", "service")
 
 
 class Command:
-    """One row: `needs` and `may` are tuples of argument names, `objects` those of them that are objects, not numbers."""
+    """One row: `needs` and `may` are tuples of argument names, `objects` those of them that are objects, not
+    numbers.
+    """
 
     def __init__(self, name, role, changes, needs=(), may=(), objects=(), texts=()):
         self.name = name

@@ -1,8 +1,9 @@
 """One line of the serial link: JSON, a space, the CRC-32 of the JSON bytes as 8 hex digits, LF.
 
-`LineReader` turns bytes into request objects and never raises, never grows and never changes anything: what it can not
-understand becomes an `error` with a reason, and the next good line is read as if nothing had been. `FrameWriter` formats frames
-into one reused buffer without allocating; a frame that does not fit is dropped whole and counted.
+`LineReader` turns bytes into request objects and never raises, never grows and never changes anything: what
+it can not understand becomes an `error` with a reason, and the next good line is read as if nothing had been.
+`FrameWriter` formats frames into one reused buffer without allocating; a frame that does not fit is dropped
+whole and counted.
 
 The CRC is kept as two 16-bit halves, because a 32-bit integer is a heap object on the board.
 """
@@ -60,7 +61,9 @@ def _hex_digit(value):
 
 
 class LineReader:
-    """Collects bytes into lines. `feed` byte ranges, then take requests with `next_request` until it returns None."""
+    """Collects bytes into lines. `feed` byte ranges, then take requests with `next_request` until it returns
+    None.
+    """
 
     def __init__(self, crc=crc_into):
         self.crc = crc
@@ -72,8 +75,9 @@ class LineReader:
         self.bad_lines = 0
 
     def read(self, data, start, end):
-        """Take bytes up to and including the next LF, which completes a line. Returns the index after it, or -1 if there is
-        none."""
+        """Take bytes up to and including the next LF, which completes a line. Returns the index after it, or
+        -1 if there is none.
+        """
         line = self.line
         length = self.length
         for index in range(start, end):
@@ -90,7 +94,9 @@ class LineReader:
         return -1
 
     def take(self):
-        """The completed line as a request (a dict with a text `cmd`), or None with `error` set (empty for a blank line)."""
+        """The completed line as a request (a dict with a text `cmd`), or None with `error` set (empty for a
+        blank line).
+        """
         length = self.length
         overlong = self.overlong
         self.length = 0

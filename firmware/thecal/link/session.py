@@ -1,8 +1,9 @@
 """From bytes to commands that may be carried out now, in order.
 
-`Session.next` is called until it returns None. It checks frame, command, role and arguments, answers what is wrong itself, and
-holds back commands that carry an `at_tick` until their tick has come. Authentication will decide `role_of` a request; until
-then the cable is the authority, as it is for every bench instrument on a desk.
+`Session.next` is called until it returns None. It checks frame, command, role and arguments, answers what is
+wrong itself, and holds back commands that carry an `at_tick` until their tick has come. Authentication will
+decide `role_of` a request; until then the cable is the authority, as it is for every bench instrument on a
+desk.
 """
 
 from . import commands
@@ -30,7 +31,9 @@ class Session:
         return commands.SERVICE
 
     def next(self, inputs, tick):
-        """The next request to carry out in this tick, or None. After each call `refusal` may hold a reply to be sent."""
+        """The next request to carry out in this tick, or None. After each call `refusal` may hold a reply to
+        be sent.
+        """
         self.refusal = None
         due = self._due(tick)
         if due is not None:
@@ -59,7 +62,9 @@ class Session:
             self.refusal = refusal(request, "bad_argument", problem)
             return None
         if self.role_of(request) < command.role:
-            self.refusal = refusal(request, "role", "%s needs the role %s" % (command.name, commands.ROLES[command.role]))
+            self.refusal = refusal(
+                request, "role", "%s needs the role %s" % (command.name, commands.ROLES[command.role])
+            )
             return None
         if request.get("at_tick", 0) > tick:
             if len(self.held) == MOST_HELD:

@@ -1,7 +1,8 @@
-"""What the pump tells unasked: a status frame every second and every event at once, each kind numbered on its own.
+"""What the pump tells unasked: a status frame every second and every event at once, each kind numbered on its
+own.
 
-The status frame is formatted from a row of fields in the order of `STATUS_FIELDS`, without allocating. `status` as a command
-gives the same frame.
+The status frame is formatted from a row of fields in the order of `STATUS_FIELDS`, without allocating.
+`status` as a command gives the same frame.
 """
 
 from ..signals import TICK_MS
@@ -18,7 +19,7 @@ STATUS_FIELDS = (
     "owed_steps",
     "executed_steps",
     "ordered_steps",
-    "delivered_nl",
+    "delivered_ul",
     "bolus_left_nl",
     "pressure_down_raw",
     "pressure_up_raw",
@@ -32,7 +33,9 @@ STATUS_FIELDS = (
 
 
 class Telemetry:
-    """Formats into a FrameWriter. `states` are the names of the pump's states, `events` those of the event codes."""
+    """Formats into a FrameWriter. `states` are the names of the pump's states, `events` those of the event
+    codes.
+    """
 
     def __init__(self, writer, states, events):
         self.writer = writer
@@ -51,7 +54,9 @@ class Telemetry:
         self._close = Text("}")
 
     def status(self, outputs, state, bolus):
-        """One status frame from `values`; `state` and `bolus` are indices. A frame without room is dropped, its number used."""
+        """One status frame from `values`; `state` and `bolus` are indices. A frame without room is dropped,
+        its number used.
+        """
         writer = self.writer
         writer.begin(outputs)
         writer.text(self._head)

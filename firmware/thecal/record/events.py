@@ -1,8 +1,8 @@
 """The event log: fixed-size records in a ring, stamped in ticks.
 
-One table says which events exist and what their two numbers mean. A record is `RECORD` packed: sequence number, time (seconds
-and milliseconds since boot), code, two numbers, executed microsteps. The ring holds the last `CAPACITY`; the link sends each as
-soon as it has room, from `unsent` on.
+One table says which events exist and what their two numbers mean. A record is `RECORD` packed: sequence
+number, time (seconds and milliseconds since boot), code, two numbers, executed microsteps. The ring holds the
+last `CAPACITY`; the link sends each as soon as it has room, from `unsent` on.
 """
 
 import struct
@@ -62,7 +62,9 @@ class EventLog:
         self.count += 1
 
     def unsent(self):
-        """Number of the oldest record that is still to be sent, or -1. Records overwritten unsent are a visible gap."""
+        """Number of the oldest record that is still to be sent, or -1. Records overwritten unsent are a
+        visible gap.
+        """
         if self.sent < self.count - CAPACITY:
             self.sent = self.count - CAPACITY
         return self.sent if self.sent < self.count else -1

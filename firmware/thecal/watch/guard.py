@@ -1,19 +1,22 @@
 """The last look at every motion order, with arithmetic of its own.
 
-It is built from plain calibration values and knows nothing of prescriptions, flows or grains: an order that `dose` got wrong
-by whatever mistake is cut to what the profile allows. It also watches that the motor never made more steps than were ever
-ordered. Everything is in microsteps and below 2^30.
+It is built from plain calibration values and knows nothing of prescriptions, flows or grains: an order that
+`dose` got wrong by whatever mistake is cut to what the profile allows. It also watches that the motor never
+made more steps than were ever ordered. Everything is in microsteps and below 2^30.
 """
 
 from ..smallint import small
 
 TICKS_PER_HOUR = 36_000
-# A segment's order is rounded to a step at its beginning and at its end, and what a late start left is made up for in it.
+# A segment's order is rounded to a step at its beginning and at its end, and what a late start left is made
+# up for in it.
 ROUNDING_STEPS = 2
 
 
 class Guard:
-    """Judges orders against the largest total rate, `max_rate_nl_h`, on a mechanism of so many nL and steps per revolution."""
+    """Judges orders against the largest total rate, `max_rate_nl_h`, on a mechanism of so many nL and steps
+    per revolution.
+    """
 
     def __init__(self, nl_per_rev, steps_per_rev, max_rate_nl_h):
         self.nl_per_rev = nl_per_rev
@@ -37,7 +40,9 @@ class Guard:
         return executed_steps - self.ordered_steps if executed_steps > self.ordered_steps else 0
 
     def allow(self, start_steps, target_steps, ticks):
-        """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or less."""
+        """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or
+        less.
+        """
         most = start_steps + self.segment_most[ticks]
         allowed = target_steps if target_steps <= most else most
         if allowed > self.ordered_steps:

@@ -1,0 +1,81 @@
+"""A Pump without any board: the test turns the clock, types frames and reads the answers."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+from thecal.dose import mechanism
+from thecal.drivers import segment
+from thecal.pump import Pump
+from thecal.signals import Inputs, Outputs
+
+SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
+
+
+def frame(text: bytes) -> bytes:
+    return text + b" %08x\n" % zlib.crc32(text)
+
+
+def request(cmd: str, **arguments) -> bytes:
+    return frame(json.dumps({"cmd": cmd, **arguments}, separators=(",", ":")).encode())
+
+
+class PumpOnDesk:
+    """`tick` runs one tick; `frames` are those sent in it. The motor is obedient: it stands where it was told
+    to be.
+    """
+
+    def __init__(self) -> None:
+        self.mechanism = mechanism.reference(segment.MAX_STEPS // 2)
+        self.pump = Pump(self.mechanism)
+        self.inputs = Inputs()
+        self.outputs = Outputs()
+        self.frames: list[dict] = []
+        self.at_tick = -1
+
+    def tick(self, data: bytes = b"", ticks: int = 1, **inputs) -> list[dict]:
+        self.at_tick += ticks
+        self.inputs.tick_s, tenths = divmod(self.at_tick, 10)
+        self.inputs.tick_ms = tenths * 100
+        self.inputs.rx[: len(data)] = data
+        self.inputs.rx_len = len(data)
+        self.inputs.queue_free = 0
+        for name, value in inputs.items():
+            assert hasattr(self.inputs, name)
+            setattr(self.inputs, name, value)
+        self.pump.step(self.inputs, self.outputs)
+        sent = bytes(self.outputs.tx[self.outputs.tx_start : self.outputs.tx_end])
+        self.outputs.tx_start = self.outputs.tx_end = 0
+        self.frames = []
+        for line in sent.splitlines():
+            text, crc = line.rsplit(b" ", 1)
+            assert int(crc, 16) == zlib.crc32(text) and len(crc) == 8
+            self.frames.append(json.loads(text))
+        return self.frames
+
+    def ask(self, cmd: str, **arguments) -> dict:
+        """One request, one tick, its reply."""
+        replies = [sent for sent in self.tick(request(cmd, id=7, **arguments)) if sent["type"] == "reply"]
+        assert len(replies) == 1 and replies[0]["id"] == 7
+        return replies[0]
+
+    def program(self, therapy: dict | None = None) -> dict:
+        proposal = self.ask("program", therapy=therapy or SIX_ML_H)
+        assert proposal["ok"], proposal
+        assert self.ask("confirm", digest=proposal["digest"])["ok"]
+        return proposal
+
+    def run(self, therapy: dict | None = None) -> None:
+        """Power on, program, start."""
+        self.tick()
+        self.program(therapy)
+        assert self.ask("start")["ok"]
+
+    @property
+    def targets(self) -> list[int]:
+        return self.outputs.targets[: self.outputs.target_count]
+
+    @property
+    def events(self) -> list[tuple[str, int, int]]:
+        return [(sent["code"], sent["a"], sent["b"]) for sent in self.frames if sent["type"] == "event"]
