@@ -1,7 +1,11 @@
-# What is frozen into the image: the port's PIO assembler, this board's start-up files and the firmware. The
-# image holds everything it runs, in the order it runs: _boot.py, boot.py, main.py.
+# What is frozen into the image: the port's PIO assembler, this board's start-up files and all of the
+# firmware. It holds everything it runs, in the order it runs: _boot.py, boot.py, main.py.
+from glob import glob
+
 module("rp2.py", base_path="$(PORT_DIR)/modules")
-module("_boot.py", base_path="$(BOARD_DIR)/modules")
-module("boot.py", base_path="$(BOARD_DIR)/modules")
-module("main.py", base_path="$(BOARD_DIR)/../../firmware")
-package("thecal", base_path="$(BOARD_DIR)/../../firmware")
+module("_boot.py", base_path="modules")
+module("boot.py", base_path="modules")
+# File by file and sorted: package() takes files as the file system lists them, so that every disk gives
+# another image.
+for path in sorted(glob("**/*.py", root_dir="../../firmware", recursive=True)):
+    module(path, base_path="../../firmware")
