@@ -22,7 +22,6 @@ from rp2040py.gpio_pin import GPIOPinState
 from rp2040py.memory_map import FLASH_START_ADDRESS
 from rp2040py.peripherals.vreg_and_chip_reset import HAD_POR, HAD_RUN
 from rp2040py.rp2040 import RP2040
-from rp2040py.simulator import Simulator
 from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
 from .nets import EXTERNAL_PULL_UPS, WIRES, load_nets
@@ -45,6 +44,42 @@ _LEVELS = {GPIOPinState.LOW: 0, GPIOPinState.HIGH: 1}
 Listener = Callable[[int, int, int], None]
 
 
+class _Chip(RP2040):
+    """The chip, with PIO blocks that the CPU loop does not see.
+
+    The loop asks every block at every instruction whether it wants to be advanced, and a block that is
+    driven by alarms never does. The question costs as much as the instruction, so the loop, which reads
+    `pio` once when it starts, is given an empty list that one time.
+    """
+
+    def __init__(self) -> None:
+        self.hide_pio_once = False
+        self._blocks: list = []
+        super().__init__()
+
+    @property
+    def pio(self) -> list:
+        if self.hide_pio_once:
+            self.hide_pio_once = False
+            return []
+        return self._blocks
+
+    @pio.setter
+    def pio(self, blocks: list) -> None:
+        self._blocks = blocks
+
+
+class _Engine:
+    """What the CPU loop runs: a chip, its clock, and whether to stop after this instruction."""
+
+    __slots__ = ("clock", "rp2040", "stopped")
+
+    def __init__(self, chip: RP2040) -> None:
+        self.rp2040 = chip
+        self.clock = chip.clock
+        self.stopped = True
+
+
 class EmulatedBoard:
     """A board running `uf2`, stopped at the first instruction.
 
@@ -63,8 +98,8 @@ class EmulatedBoard:
         log_level: LogLevel = LogLevel.ERROR,
     ) -> None:
         self.nets = dict(nets) if nets is not None else load_nets(BOARD_PINS_CSV)
-        self.mcu = RP2040()
-        self._simulator = Simulator(rp2040=self.mcu)
+        self.mcu = _Chip()
+        self._engine = self.mcu.simulator = _Engine(self.mcu)
         self.mcu.logger = ConsoleLogger(log_level)
         self.usb = install_holdable_usb(self.mcu)
         self.pio: list[ClockedPio] = install_clocked_pio(self.mcu) if mend_pio else []
@@ -144,7 +179,7 @@ class EmulatedBoard:
         self.mcu.clock.create_alarm(action).schedule(max(at_ns - self.mcu.clock.nanos, 0))
 
     def _stop(self) -> None:
-        self._simulator.stopped = True
+        self._engine.stopped = True
 
     def _run(self, until_ns: int) -> None:
         if self._closed:
@@ -154,10 +189,11 @@ class EmulatedBoard:
             if self._frozen_until_ns is not None:
                 self._run_without_processor(until_ns)
                 continue
-            self._simulator.stopped = False
+            self._engine.stopped = False
             self._stop_alarm.schedule(until_ns - clock.nanos)
-            while not self._simulator.stopped:
-                execute_batch(self._simulator, 1)  # returns after 5 ms of wall time at the latest
+            while not self._engine.stopped:
+                self.mcu.hide_pio_once = bool(self.pio)
+                execute_batch(self._engine, 1)  # returns after 5 ms of wall time at the latest
         self._stop_alarm.cancel()
 
     def _run_without_processor(self, until_ns: int) -> None:
