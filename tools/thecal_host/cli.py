@@ -10,7 +10,6 @@ Exit status: 0 done; 1 the pump, the port or an expectation said no; 2 a file or
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
@@ -269,7 +268,7 @@ def record(
         _complain(f"{file} is there already: name another file, or write over it with --force")
         raise typer.Exit(NOT_UNDERSTOOD)
     with _connected(ctx, port) as pump, file.open("w", encoding="utf-8") as target:
-        begun_s = time.monotonic()
+        begun_s = pump.clock_s()
         recorder = Recorder(target, {
             "source": COUNTED_PULSES,
             "title": f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}",
@@ -280,7 +279,7 @@ def record(
                 for frame in frames:
                     recorder.write(frame)
                 if line is not None:
-                    line.update(f"{recorder.lines} lines, {time.monotonic() - begun_s:.0f} s, Ctrl-C ends it")
+                    line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         _say(f"{recorder.lines} lines in {file}. {_losses(pump)}".rstrip())
 
 

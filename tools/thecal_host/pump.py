@@ -74,8 +74,9 @@ def readback_rows(proposal: Proposal) -> list[tuple[str, str]]:
 
 def status_rows(hello: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, str]]:
     """A status frame for a person: what matters first, then every other field by its own name."""
-    shown = {"type", "seq", "state", "rate_nl_h", "delivered_nl", "owed_steps", "executed_steps", "bolus",
-             "bolus_left_nl", "tick"}  # fmt: skip
+    told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
+    shown = {*told, "owed_steps", "executed_steps"}
+    nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
     bolus = status["bolus"]
     if bolus != "none":
         bolus += f", {volume_text(status['bolus_left_nl'])} left"
@@ -84,7 +85,7 @@ def status_rows(hello: dict[str, Any], status: dict[str, Any]) -> list[tuple[str
         ("state", status["state"]),
         ("rate", rate_text(status["rate_nl_h"])),
         ("bolus", bolus),
-        ("delivered", volume_text(status["delivered_nl"])),
+        ("delivered", volume_text(status["executed_steps"] * nl_per_step)),
         ("microsteps", f"{status['executed_steps']} made, {status['owed_steps']} owed"),
         ("up for", clock_text(status["tick"] * hello["tick_ms"])),
         *((name, str(value)) for name, value in status.items() if name not in shown),
@@ -97,7 +98,7 @@ class Pump:
     def __init__(self, port: Port, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.port = port
         self.hello: dict[str, Any] = {}
-        self._clock_s = clock_s
+        self.clock_s = clock_s
         # Ids begin anywhere, so that a late reply to an earlier program is not taken for ours.
         self.client = LinkClient(port.write, first_id=random.randrange(1, 1 << 29))
 
@@ -105,11 +106,11 @@ class Pump:
         """Say hello until the pump answers; check that both speak the same protocol."""
         # Ends whatever an earlier program may have left half sent.
         self.port.write(b"\n")
-        deadline_s = self._clock_s() + HELLO_TIMEOUT_S
+        deadline_s = self.clock_s() + HELLO_TIMEOUT_S
         asked: list[int] = []
         reply = None
         while reply is None:
-            now_s = self._clock_s()
+            now_s = self.clock_s()
             if now_s >= deadline_s:
                 raise PumpError(self._why_silent())
             asked.append(self.client.request("hello"))
@@ -131,7 +132,7 @@ class Pump:
     def ask(self, cmd: str, **args: Any) -> dict[str, Any]:
         """Send one request and wait for its reply. Raises Refused, or PumpError when none comes."""
         request_id = self.client.request(cmd, **args)
-        reply = self._wait([request_id], self._clock_s() + REPLY_TIMEOUT_S)
+        reply = self._wait([request_id], self.clock_s() + REPLY_TIMEOUT_S)
         if reply is None:
             raise PumpError(
                 f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: the pump may "
@@ -157,9 +158,9 @@ class Pump:
         """A status frame of now. The pump answers the request with the frame that it also sends by itself."""
         self.client.last_status = None
         self.client.request("status")
-        deadline_s = self._clock_s() + REPLY_TIMEOUT_S
+        deadline_s = self.clock_s() + REPLY_TIMEOUT_S
         while self.client.last_status is None:
-            if self._clock_s() >= deadline_s:
+            if self.clock_s() >= deadline_s:
                 raise PumpError(
                     f"no status from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: reset the pump"
                 )
@@ -178,7 +179,7 @@ class Pump:
 
     def listen(self, until_s: float | None = None) -> Iterator[list[dict[str, Any]]]:
         """Frames as they come, in batches (an empty one at least every 200 ms), until a time or for ever."""
-        while until_s is None or self._clock_s() < until_s:
+        while until_s is None or self.clock_s() < until_s:
             yield self.poll(0.2)
 
     def _wait(self, request_ids: list[int], until_s: float) -> dict[str, Any] | None:
@@ -187,7 +188,7 @@ class Pump:
                 reply = self.client.reply(request_id)
                 if reply is not None:
                     return reply
-            left_s = until_s - self._clock_s()
+            left_s = until_s - self.clock_s()
             if left_s <= 0:
                 return None
             self.poll(min(left_s, 0.1))

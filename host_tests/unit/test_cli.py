@@ -1,0 +1,505 @@
+"""Unit tests of the command `thecal` and of what it is made of: ports, sessions, exit statuses, messages.
+
+`PumpPort` is the pump's own code under CPython behind a port whose clock goes on by a tick with each look, so no
+test waits. `SilentPort` and `TalkingPort` are what a user meets when something is wrong.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+
+import pytest
+from thecal_bench.bench import BenchError, NotPossible
+from thecal_bench.inprocess import HostBench
+from thecal_host import cli, ports, pump
+from thecal_host.link import encode
+from thecal_host.ports import FoundPort, PortError
+from thecal_host.pump import Pump, PumpError, check_readback
+from thecal_host.serial_bench import SerialBench
+from typer.testing import CliRunner
+
+THERAPY = """
+[profile]
+max_rate = "60 mL/h"
+[therapy]
+mode = "continuous"
+drug = "morphine"
+concentration = "20 mg/mL"
+dose = "2.4 mg/day"
+kvo = "2 uL/h"
+"""
+
+
+class PumpPort(ports.Port):
+    """A pump that runs as long as somebody looks; Ctrl-C comes after `looks` looks."""
+
+    name = "test pump"
+
+    def __init__(self, looks=None):
+        self.bench = HostBench()
+        self.bench.on_data = self._take
+        self._data = bytearray()
+        self._looks = looks
+
+    def _take(self, data):
+        self._data += data
+
+    def clock_s(self):
+        return self.bench.tick / 10
+
+    def read(self, timeout_s):
+        if self._looks is not None:
+            self._looks -= 1
+            if self._looks < 0:
+                raise KeyboardInterrupt
+        self.bench.advance_to_tick(self.bench.tick + 1)
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+    def write(self, data):
+        self.bench.send(data)
+
+    def close(self):
+        pass
+
+
+class SilentPort(ports.Port):
+    """Nothing answers. Its clock goes on with each look."""
+
+    name = "dead port"
+    said = b""
+
+    def __init__(self):
+        self.now_s = 0.0
+        self.sent = b""
+
+    def clock_s(self):
+        return self.now_s
+
+    def read(self, timeout_s):
+        self.now_s += timeout_s
+        said, self.said = self.said, b""
+        return said
+
+    def write(self, data):
+        self.sent += data
+
+    def close(self):
+        pass
+
+
+class TalkingPort(SilentPort):
+    """Answers every request with `answer` and the request's id."""
+
+    def __init__(self, **answer):
+        super().__init__()
+        self.answer = answer
+
+    def write(self, data):
+        for line in data.splitlines():
+            if line:
+                request = json.loads(line[:-9])
+                self.said += encode({"type": "reply", "id": request["id"], **self.answer})
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """`thecal ARGS` on a port, in this process."""
+    monkeypatch.setattr(cli, "Pump", lambda port: Pump(port, port.clock_s))
+    monkeypatch.delenv("THECAL_PORT", raising=False)
+
+    def run_command(port, *args, answer=None):
+        monkeypatch.setattr(ports, "find_ports", lambda: [FoundPort(port.name, "serial", "a pump", True)])
+        monkeypatch.setattr(ports, "open_port", lambda name: port)
+        return CliRunner().invoke(cli.app, [str(arg) for arg in args], input=answer)
+
+    return run_command
+
+
+@pytest.fixture
+def therapy_file(tmp_path):
+    path = tmp_path / "therapy.toml"
+    path.write_text(THERAPY)
+    return path
+
+
+# --- a session from programming to stop
+
+
+@pytest.mark.req("LNK-01", "DOSE-13")
+def test_program_shows_the_read_back_and_a_yes_confirms_it(run, therapy_file):
+    port = PumpPort()
+    result = run(port, "program", therapy_file, answer="y\n")
+    assert result.exit_code == 0, result.output
+    # 2.4 mg/day at 20 mg/mL: 120 uL/day, 5 uL/h; 160 microsteps/h in 36 000 ticks/h.
+    for said in (
+        "morphine, 20 mg/mL",
+        "2.4 mg a day",
+        "5 uL/h",
+        "120 uL a day",
+        "2 uL/h",
+        "60 mL/h",
+        "1/225",
+    ):
+        assert said in result.output
+    assert port.bench.pump.prescription.rate_num == 5000
+
+
+@pytest.mark.req("LNK-01")
+def test_program_without_a_yes_changes_nothing(run, therapy_file):
+    port = PumpPort()
+    result = run(port, "program", therapy_file, answer="n\n")
+    assert result.exit_code == 1 and "keeps the therapy it has" in result.output
+    assert port.bench.pump.prescription is None
+
+
+@pytest.mark.req("DOSE-07", "LNK-01")
+def test_a_session_delivers_what_was_ordered(run, therapy_file):
+    port = PumpPort()
+    assert run(port, "program", therapy_file, "--yes").exit_code == 0
+    assert "RUNNING" in run(port, "start").output
+    result = run(port, "bolus", "--volume", "5 uL", "--duration", "1 min")
+    assert result.exit_code == 0 and "Granted: 5 uL at 300 uL/h" in result.output
+    port.bench.advance_to_tick(port.bench.tick + 1200)
+    result = run(port, "status")
+    assert result.exit_code == 0 and "5 uL/h" in result.output
+    assert "made" in result.output and "pressure_down_raw" in result.output
+    frame = json.loads(run(port, "status", "--json").output)
+    assert frame["state"] == "RUNNING" and frame["bolus"] == "none"
+    # The bolus is 160 microsteps, the basal 160 an hour: about 5.4 of them in the two minutes.
+    assert 164 <= frame["executed_steps"] <= 166
+    assert "STOPPED" in run(port, "stop").output
+    assert run(port, "acknowledge").exit_code == 0
+
+
+@pytest.mark.req("DOSE-07")
+def test_a_bolus_on_a_stopped_pump_says_why_not(run):
+    result = run(PumpPort(), "bolus", "--volume", "5 uL", "--duration", "1 min")
+    assert result.exit_code == 1
+    assert result.stderr == "thecal: the bolus is not granted: not_running\n"
+
+
+def test_start_without_a_therapy_repeats_what_the_pump_said(run):
+    result = run(PumpPort(), "start")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("thecal: the pump refuses `start`:") and "no therapy" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("volume", "duration", "said"),
+    [
+        ("5", "1 min", 'expected a volume such as "100 uL", found "5" without a unit'),
+        ("5 uL", "1 mL", "which is a volume"),
+        ("0.5 nL", "1 min", "whole nanolitres"),
+        ("5 uL", "0 s", "1 ms at least"),
+    ],
+)
+def test_a_bolus_that_makes_no_sense_reaches_no_pump(run, volume, duration, said):
+    port = SilentPort()
+    result = run(port, "bolus", "--volume", volume, "--duration", duration)
+    assert result.exit_code == 2 and said in result.stderr and port.sent == b""
+
+
+def test_a_file_that_is_not_understood_says_where(run, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('[therapy]\nmode = "continuous"\nrate = "6 mg/h"\n')
+    result = run(SilentPort(), "program", path)
+    assert result.exit_code == 2 and f"{path}:3:" in result.stderr
+    result = run(SilentPort(), "program", tmp_path / "none.toml")
+    assert result.exit_code == 2 and "none.toml" in result.stderr
+
+
+def test_a_therapy_that_stands_still_is_not_programmed(run, tmp_path):
+    path = tmp_path / "stopped.toml"
+    path.write_text('[therapy]\nmode = "stopped"\n')
+    result = run(SilentPort(), "program", path)
+    assert result.exit_code == 2 and "thecal stop" in result.stderr
+
+
+# --- watching and recording
+
+
+@pytest.mark.req("LNK-04")
+def test_monitor_prints_a_line_per_status_and_event_until_ctrl_c(run, therapy_file):
+    port = PumpPort()
+    run(port, "program", therapy_file, "--yes")
+    run(port, "start")
+    port._looks = 35
+    result = run(port, "monitor")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    readings = [line for line in lines if "delivered" in line]
+    assert len(readings) in (3, 4) and all("RUNNING" in line and "microsteps" in line for line in readings)
+    assert "5.000 uL/h" in readings[0]
+
+
+@pytest.mark.req("LNK-04")
+def test_monitor_names_the_states_of_an_event(run, therapy_file):
+    port = PumpPort(looks=60)
+    run(port, "program", therapy_file, "--yes")
+    # The program command has read what the pump said until then; the start comes while monitor listens.
+    port.bench.schedule(port.bench.tick + 12, lambda: port.bench.send(b'{"cmd":"stop"}\n'))
+    port.bench.schedule(port.bench.tick + 8, lambda: port.bench.send(encode({"id": 1, "cmd": "start"})))
+    result = run(port, "monitor")
+    assert "state: STOPPED to RUNNING" in result.output and "state: RUNNING to STOPPED" in result.output
+
+
+@pytest.mark.req("LNK-04")
+def test_record_writes_a_header_and_every_frame_for_as_long_as_asked(run, tmp_path):
+    path = tmp_path / "r.ndjson"
+    result = run(PumpPort(), "record", path, "--for", "5 s")
+    assert result.exit_code == 0, result.output
+    header, *frames = [json.loads(line) for line in path.read_text().splitlines()]
+    assert header["type"] == "header" and header["hello"]["steps_per_rev"] == 3200
+    ticks = [frame["tick"] for frame in frames if frame["type"] == "status"]
+    assert len(ticks) == 5 and ticks == list(range(ticks[0], ticks[0] + 50, 10))
+    assert f"{len(frames) + 1} lines in" in result.output and "lost" not in result.output
+
+
+def test_record_ends_well_with_ctrl_c(run, tmp_path):
+    path = tmp_path / "r.ndjson"
+    result = run(PumpPort(looks=30), "record", path)
+    assert result.exit_code == 0 and path.read_text().endswith("\n")
+
+
+def test_record_does_not_write_over_a_file_unasked(run, tmp_path):
+    path = tmp_path / "r.ndjson"
+    path.write_text("precious")
+    result = run(PumpPort(looks=30), "record", path)
+    assert result.exit_code == 2 and "--force" in result.stderr and path.read_text() == "precious"
+    assert run(PumpPort(looks=30), "record", path, "--force").exit_code == 0
+    assert path.read_text() != "precious"
+
+
+# --- what a user meets when something is wrong
+
+
+def test_silence_is_explained(run):
+    result = run(SilentPort(), "status")
+    assert result.exit_code == 1
+    assert "no pump answers at dead port" in result.stderr and "make flash" in result.stderr
+
+
+@pytest.mark.parametrize("said", [b"\r\nMicroPython v1.25.0\r\nType help()\r\n>>> ", b">>> "])
+def test_a_prompt_is_told_from_silence(run, said):
+    port = SilentPort()
+    port.said = said
+    result = run(port, "status")
+    assert result.exit_code == 1 and "MAINTENANCE" in result.stderr and "prompt" in result.stderr
+
+
+def test_another_device_is_told_from_silence(run):
+    port = SilentPort()
+    port.said = b"$GPGGA,123519,4807.038,N\r\n"
+    result = run(port, "status")
+    assert result.exit_code == 1 and "GPGGA" in result.stderr and "another device" in result.stderr
+
+
+def test_another_protocol_is_refused(run):
+    result = run(TalkingPort(ok=True, protocol=2), "start")
+    assert result.exit_code == 1
+    assert "speaks protocol 2, this program 1" in result.stderr and "make flash" in result.stderr
+
+
+def test_an_order_whose_reply_is_lost_is_sent_once(monkeypatch):
+    port = TalkingPort(ok=True, protocol=1)
+    session = Pump(port, port.clock_s)
+    session.connect()
+    sent = []
+    monkeypatch.setattr(session.client, "_send", sent.append)
+    with pytest.raises(PumpError, match="may have taken it or not"):
+        session.ask("bolus", volume_nl=1, duration_ms=1)
+    assert len(sent) == 1
+
+
+def test_no_pump_and_several_pumps_say_what_to_do(run, monkeypatch):
+    monkeypatch.delenv("THECAL_PORT", raising=False)
+    monkeypatch.setattr(ports, "find_ports", lambda: [FoundPort("/dev/x", "serial", "a GPS", False)])
+    result = CliRunner().invoke(cli.app, ["status"])
+    assert result.exit_code == 1 and "thecal bench" in result.stderr and "--port" in result.stderr
+    two = [FoundPort(f"/dev/pump{n}", "serial", "Pico", True) for n in (0, 1)]
+    monkeypatch.setattr(ports, "find_ports", lambda: two)
+    result = CliRunner().invoke(cli.app, ["status"])
+    assert (
+        result.exit_code == 1
+        and "--port /dev/pump0" in result.stderr
+        and "--port /dev/pump1" in result.stderr
+    )
+
+
+@pytest.mark.parametrize("args", [("--port", "/dev/mine", "stop"), ("stop", "--port", "/dev/mine")])
+def test_the_port_may_be_named_before_or_after_the_command(run, monkeypatch, args):
+    asked = []
+    port = PumpPort()
+    run(port, "status")
+    monkeypatch.setattr(ports, "open_port", lambda name: asked.append(name) or port)
+    assert CliRunner().invoke(cli.app, list(args)).exit_code == 0 and asked == ["/dev/mine"]
+
+
+@pytest.mark.req("DOSE-13")
+@pytest.mark.parametrize(
+    ("readback", "said"),
+    [
+        ({"rate_num": 5000, "rate_den": 1, "drug": "morphine"}, None),
+        ({"rate_num": 10_000, "rate_den": 2}, None),
+        ({"rate_num": 5001, "rate_den": 1}, "the rate should be 5000 nL/h, read back as 5001"),
+        ({"rate_num": 5000, "rate_den": 1, "drug": "baclofen"}, "'morphine', read back as 'baclofen'"),
+        ({"rate_num": 5000}, "not complete"),
+        ({"rate_num": 5000, "rate_den": 0}, "not complete"),
+        ({"rate_num": 5000, "rate_den": 1, "kvo_num": 3, "kvo_den": 1}, "the kvo rate was sent as 2 nL/h"),
+    ],
+)
+def test_a_read_back_is_checked_by_the_host(readback, said):
+    therapy = {"mode": "continuous", "drug": "morphine", "concentration_pg_nl": 20_000,
+               "dose_pg_day": 2_400_000_000, "kvo_num": 2, "kvo_den": 1}  # fmt: skip
+    if said is None:
+        check_readback(therapy, readback)
+    else:
+        with pytest.raises(PumpError, match=said):
+            check_readback(therapy, readback)
+
+
+# --- ports
+
+
+def test_a_bench_is_found_while_it_runs_and_only_then(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert ports.find_benches() == []
+    with ports.announce_bench("/dev/pts/9", 2525, "emulated pump"):
+        (found,) = ports.find_benches()
+        assert (found.name, found.kind, found.is_pump) == ("/dev/pts/9", "emulated", True)
+        assert "socket://localhost:2525" in found.description
+        assert found in ports.find_ports()
+    assert ports.find_benches() == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="process ids are looked up by a signal")
+def test_what_a_dead_bench_left_is_removed(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with ports.announce_bench(None, 2525, "emulated pump"):
+        (path,) = (tmp_path / "thecal").glob("*.json")
+        path.write_text(path.read_text().replace(str(os.getpid()), str(gone.pid)))
+        (tmp_path / "thecal" / "bench-half.json").write_text('{"process_id": 1, "pt')
+        assert ports.find_benches() == [] and not path.exists()
+
+
+def test_ports_that_do_not_open_say_why(tmp_path):
+    with pytest.raises(PortError, match="thecal ports"):
+        ports.open_port(str(tmp_path / "ttyNONE"))
+    for address in ("socket://", "socket://localhost", "socket://localhost:x", "socket://localhost:99999"):
+        with pytest.raises(PortError, match="HOST:PORT"):
+            ports.open_port(address)
+    with socket.socket() as listener:
+        listener.bind(("localhost", 0))
+        number = listener.getsockname()[1]
+    with pytest.raises(PortError, match=f"thecal bench --tcp {number}"):
+        ports.open_port(f"socket://localhost:{number}")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pty")
+def test_a_pty_is_a_port_and_one_at_a_time_has_it():
+    import pty
+
+    ours, theirs = pty.openpty()
+    name = os.ttyname(theirs)
+    with ports.open_port(name) as port:
+        with pytest.raises(PortError, match="busy"):
+            ports.open_port(name)
+        port.write(b"hello\n")
+        assert os.read(ours, 100) == b"hello\n"
+        os.write(ours, b"there\n")
+        assert port.read(5) == b"there\n"
+        assert port.read(0.01) == b""
+        os.close(theirs)
+        os.close(ours)
+        with pytest.raises(PortError, match="is gone"):
+            port.read(0.01)
+
+
+def test_a_tcp_bench_is_a_port():
+    with socket.create_server(("localhost", 0)) as server:
+        port = ports.open_port(f"socket://localhost:{server.getsockname()[1]}")
+        peer, _ = server.accept()
+        with port, peer:
+            port.write(b"hello\n")
+            assert peer.recv(100) == b"hello\n"
+            assert port.read(0.01) == b""
+            threading.Timer(0.01, peer.sendall, (b"there\n",)).start()
+            assert port.read(5) == b"there\n"
+            peer.close()
+            with pytest.raises(PortError, match="closed by the other end"):
+                port.read(5)
+
+
+def test_ports_lists_what_there_is(run, monkeypatch):
+    result = run(PumpPort(), "ports")
+    assert result.exit_code == 0 and "test pump" in result.output
+    result = run(PumpPort(), "ports", "--json")
+    assert json.loads(result.output)["name"] == "test pump"
+    monkeypatch.setattr(ports, "find_ports", list)
+    assert "thecal bench" in CliRunner().invoke(cli.app, ["ports"]).output
+
+
+# --- a real pump as a board of the scenario runner
+
+
+@pytest.fixture
+def serial_bench(monkeypatch):
+    port = PumpPort()
+    monkeypatch.setattr(ports, "open_port", lambda name: port)
+    return SerialBench("test pump", port.clock_s), port
+
+
+def test_a_serial_bench_keeps_the_pump_s_time(serial_bench):
+    bench, port = serial_bench
+    seen = []
+    bench.on_data = seen.append
+    done = []
+    bench.schedule(60, lambda: done.append(port.bench.tick))
+    bench.advance_to_tick(40)
+    assert done == [] and 40 <= port.bench.tick <= 42
+    bench.advance_to_tick(100)
+    assert 100 <= port.bench.tick <= 102 and 58 <= done[0] <= 60
+    assert b"".join(seen).count(b'"status"') in (9, 10)
+    with pytest.raises(NotPossible):
+        bench.hang()
+
+
+def test_a_serial_bench_notices_silence_and_a_restart(serial_bench, monkeypatch):
+    bench, port = serial_bench
+    bench.advance_to_tick(20)
+    port.bench.hang()
+    with pytest.raises(BenchError, match="said nothing for 3 s"):
+        bench.advance_to_tick(100)
+    again = PumpPort()
+    monkeypatch.setattr(bench, "_port", again)
+    with pytest.raises(BenchError, match="restarted"):
+        bench.advance_to_tick(200)
+
+
+# --- the command itself
+
+
+def test_help_waits_for_nothing_heavy():
+    code = (
+        "import sys; from typer.testing import CliRunner; from thecal_host import cli;"
+        "assert CliRunner().invoke(cli.app, ['--help']).exit_code == 0;"
+        "print([m for m in ('rp2040py', 'matplotlib', 'serial', 'numpy') if m in sys.modules])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+
+
+def test_readings_use_exact_volumes():
+    port = PumpPort()
+    session = Pump(port, port.clock_s)
+    session.connect()
+    assert session.nl_per_step == Fraction(125, 4) and session.tick_ms == 100
+    assert pump.REPLY_TIMEOUT_S > 1
