@@ -133,11 +133,13 @@ def _sources_of_checkout(checkout: Path) -> Sources:
         raise BuildError(
             f"MICROPYTHON_DIR={checkout} is not a MicroPython source tree (no ports/rp2/CMakeLists.txt)"
         )
-    for library, file in (
-        ("pico-sdk", "pico_sdk_init.cmake"),
-        ("tinyusb", "src/tusb.h"),
-        ("mbedtls", "library"),
-    ):
+    needed = {
+        "pico-sdk": "pico_sdk_init.cmake",
+        "tinyusb": "src/tusb.h",
+        "mbedtls": "library",
+        "micropython-lib": "README.md",
+    }
+    for library, file in needed.items():
         if not (checkout / "lib" / library / file).exists():
             raise BuildError(
                 f"{checkout}/lib/{library} is empty; fetch the checkout's submodules first:\n"
@@ -159,7 +161,7 @@ def _compile(sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
     environment, configure = _environment(sources), _configure_command(sources)
     # What CMake's folder was made for. If that is another place, tool, tree or option, or if its making was
     # killed, it is of no use: CMake remembers absolute paths, and make trusts whatever file is new enough.
-    made_for = f"{configure}\n{environment}\n{toolchain}\n"
+    made_for = f"{configure}\n{environment}\n{toolchain}\n{sources.packages}\n"
     stamp = BUILD / ".made-for"
     if RUNNING.exists() or not stamp.is_file() or stamp.read_text() != made_for:
         shutil.rmtree(BUILD, ignore_errors=True)
@@ -176,7 +178,7 @@ def _compile(sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
     try:
         if not CROSS_COMPILER.is_file():
             command = [*make, sources.micropython / "mpy-cross", f"BUILD={CROSS_COMPILER.parent}"]
-            run("compiling mpy-cross", command, LOG, WORK, compiler_environment())
+            run("compiling mpy-cross", command, LOG, WORK, environment)
         if not (FIRMWARE / "Makefile").is_file():
             run("configuring", configure, LOG, WORK, environment)
         run("compiling MicroPython and the firmware", [*make, FIRMWARE], LOG, WORK, environment)
