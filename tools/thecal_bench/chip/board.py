@@ -118,6 +118,7 @@ class EmulatedBoard:
         self._cycles_before_reset = 0
         self._closed = False
         self.resets = 0
+        self.reset_at_ns = 0  # when the chip's own clocks began to count
 
         for gpio in range(len(self.mcu.gpio)):
             self.mcu.gpio[gpio].add_listener(functools.partial(self._pad_changed, gpio))
@@ -249,6 +250,7 @@ class EmulatedBoard:
 
     def _reset(self, *, from_watchdog: bool) -> None:
         self.resets += 1
+        self.reset_at_ns = self.now_ns
         self._cycles_before_reset += self.mcu.core.cycles
         self._frozen_until_ns = None
         self.mcu.enter_reset(from_watchdog=from_watchdog)
@@ -369,12 +371,12 @@ class EmulatedBoard:
         self.host.send(data)
 
     @property
-    def on_data(self) -> Callable[[bytes], None]:
+    def on_data(self) -> Callable[[bytes], object]:
         """Called with the bytes that come from the board's serial port."""
         return self.host.on_data
 
     @on_data.setter
-    def on_data(self, receive: Callable[[bytes], None]) -> None:
+    def on_data(self, receive: Callable[[bytes], object]) -> None:
         self.host.on_data = receive
 
     def close(self) -> None:

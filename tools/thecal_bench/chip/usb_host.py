@@ -74,7 +74,7 @@ class UsbHost(USBCDC):
 
     def __init__(self, usb: HoldableUsb) -> None:
         super().__init__(usb)
-        self.on_data: Callable[[bytes], None] = lambda data: None
+        self.on_data: Callable[[bytes], object] = lambda data: None
         self.reading = True
         self.open = True
         self._controller = usb
@@ -122,15 +122,19 @@ class UsbHost(USBCDC):
         """Drop DTR and RTS and stop reading, as a terminal that closes the port."""
         if self.open:
             self.open = False
-            self.set_control_lines(dtr=False, rts=False)
+            self._set_lines()
             self.stop_reading()
 
     def open_port(self) -> None:
         """Raise DTR and RTS and read again."""
         if not self.open:
             self.open = True
-            self.set_control_lines(dtr=True, rts=True)
+            self._set_lines()
             self.resume_reading()
+
+    def _set_lines(self) -> None:
+        if self._initialized:  # otherwise enumeration will do it
+            self.set_control_lines(dtr=self.open, rts=self.open)
 
     def _feed(self) -> None:
         while self._to_send and self._armed_bytes:
@@ -155,7 +159,7 @@ class UsbHost(USBCDC):
     def _on_enumerated(self) -> None:
         """The device is back on the bus: the port stays as this side had left it."""
         if not self.open:
-            self.set_control_lines(dtr=False, rts=False)
+            self._set_lines()  # enumeration has raised them
         if not self.reading:
             self._controller.held_in_endpoint = self._in_endpoint
 

@@ -1,0 +1,136 @@
+"""The emulated board as a bench of the scenario runner: the image itself, in simulated time.
+
+The device counts its ticks from the moment its loop starts, and only the device knows when that was. But the
+first thing every tick does is to sample its inputs, and a conversion of the downstream pressure can be seen
+from outside: the first one since the reset is tick 0, and all later ones lie on a grid of 100 ms.
+`learn_tick` corrects that grid from what the device says of itself, should that ever be needed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from pathlib import Path
+
+from thecal_bench.bench import TICK_NS, Bench, BenchError
+from thecal_bench.plant import Plant
+
+from .board import MS_NS, EmulatedBoard
+from .plant_wiring import wire_plant
+
+__all__ = ("DEFAULT_IMAGE", "ChipBench")
+
+DEFAULT_IMAGE = Path(__file__).resolve().parents[3] / "build" / "image" / "thecal-pico.uf2"
+
+# A tick is taken to be over this long before the next one: the loop needs a few milliseconds of its hundred.
+REST_NS = 3 * MS_NS
+# An action "just before the inputs of a tick are read" happens this long before the tick.
+ACTION_LEAD_NS = 2 * MS_NS
+START_LIMIT_MS = 5_000
+
+
+class ChipBench(Bench):
+    """The image on the emulated board, with a plant on its pins.
+
+    `board` is the board itself, for everything that only an emulated one can do.
+    """
+
+    def __init__(self, plant: Plant | None = None, image: Path = DEFAULT_IMAGE) -> None:
+        self._plant = plant or Plant()
+        super().__init__(self._plant)
+        if not image.is_file():
+            raise BenchError(f"there is no image at {image}: build it with `make image`")
+        self.board = EmulatedBoard(image)
+        self.board.set_pin("MAINTENANCE", 1)  # no jumper: the pump runs
+        self._connected = True
+        self._actions: list[tuple[int, int, Callable[[], object]]] = []
+        self._action_count = 0
+        self._plant_origin_ns: int | None = None  # board time at which the plant's clock starts
+        self._tick_0_ns: int | None = None  # board time of the device's tick 0
+        self._read_at_ns = 0  # when the device last sampled its inputs
+        self._resets = 0
+        wire_plant(self.board, self._plant, plant_ns=self._plant_ns)
+        self.board.set_adc("PRESSURE_DOWN", self._inputs_read)
+        self.board.on_data = lambda data: self.on_data(data)
+        self.board.boot()
+
+    # --- the bench
+
+    @property
+    def tick(self) -> int:
+        if self._tick_0_ns is None:
+            return -1
+        return (self.board.now_ns - self._tick_0_ns) // TICK_NS
+
+    @property
+    def now_ns(self) -> int:
+        return self._plant_ns(self.board.now_ns)
+
+    def send(self, data: bytes) -> None:
+        if not self._connected:
+            raise BenchError("the host is disconnected, nothing can be sent")
+        self.board.send(data)
+
+    def advance_to_tick(self, tick: int) -> None:
+        while self._actions and self._actions[0][0] <= tick:
+            action_tick, _, action = heapq.heappop(self._actions)
+            if action_tick > 0 or self._tick_0_ns is not None:
+                self.board.run_until_ns(self._due_ns(action_tick) - ACTION_LEAD_NS)
+            action()
+        self.board.run_until_ns(self._due_ns(tick + 1) - REST_NS)
+
+    def schedule(self, tick: int, action: Callable[[], object]) -> None:
+        self._action_count += 1
+        heapq.heappush(self._actions, (tick, self._action_count, action))
+
+    def hang(self) -> None:
+        self.board.hang()
+
+    def host_disconnect(self) -> None:
+        self._connected = False
+        self.board.host.close_port()
+
+    def host_connect(self) -> None:
+        self._connected = True
+        self.board.host.open_port()
+
+    def close(self) -> None:
+        self.board.close()
+
+    # --- what only this board knows
+
+    def learn_tick(self, tick: int) -> None:
+        """The device says that the inputs it read last were those of its tick `tick`."""
+        self._tick_0_ns = self._whole_ms(self._read_at_ns) - tick * TICK_NS
+
+    @property
+    def busy_cycles(self) -> int:
+        """Cycles that the processor has worked since power-on; `make bench` takes differences."""
+        return self.board.busy_cycles
+
+    def _due_ns(self, tick: int) -> int:
+        """Board time at which the device's tick `tick` is due."""
+        if self._tick_0_ns is None:
+            self.board.run_until(
+                lambda: self._tick_0_ns is not None,
+                START_LIMIT_MS,
+                "the start of the pump's loop (its first reading of a pressure)",
+            )
+        assert self._tick_0_ns is not None
+        return self._tick_0_ns + tick * TICK_NS
+
+    def _inputs_read(self, now_ns: int) -> int:
+        self._read_at_ns = now_ns
+        if self._tick_0_ns is None or self._resets != self.board.resets:
+            self._resets = self.board.resets
+            self.learn_tick(0)
+            if self._plant_origin_ns is None:
+                self._plant_origin_ns = self._tick_0_ns
+        return self._plant.adc_pressure_down(self._plant_ns(now_ns))
+
+    def _whole_ms(self, at_ns: int) -> int:
+        """The millisecond of the chip's own clock in which `at_ns` lies: ticks begin on one."""
+        return at_ns - (at_ns - self.board.reset_at_ns) % MS_NS
+
+    def _plant_ns(self, now_ns: int) -> int:
+        return 0 if self._plant_origin_ns is None else now_ns - self._plant_origin_ns
