@@ -6,10 +6,12 @@ over small steps that shares nothing with the closed form.
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
+from matplotlib.lines import Line2D
 from thecal_host import report
 from thecal_host.programmed import Programmed
 from thecal_host.report import Run, Sample
@@ -77,7 +79,7 @@ def test_what_cannot_be_is_an_error():
     programmed.bolus(1_000, 10, Fraction(1))
     with pytest.raises(ValueError, match="one is running"):
         programmed.bolus(2_000, 1, Fraction(1))
-    with pytest.raises(ValueError, match="told of 500 ms after 1000 ms"):
+    with pytest.raises(ValueError, match="told of 500 ms after 2000 ms"):
         programmed.stop(500)
 
 
@@ -148,19 +150,24 @@ def test_the_summary_says_what_was_programmed_delivered_and_wrong():
     assert rows["highest pressure"] == "4.0 kPa"
 
 
+def y_of(line: Line2D) -> list[float]:
+    """What a line shows."""
+    return [float(value) for value in np.asarray(line.get_ydata())]
+
+
 def test_the_picture_holds_the_run():
     run = small_run((0, Fraction(1, 2), -2, 0))
     volumes, errors = report.figure_of(run).axes
-    lines = {line.get_label(): line for line in volumes.get_lines()}
-    (programmed,) = (line for label, line in lines.items() if label.startswith("programmed"))
-    (delivered,) = (line for label, line in lines.items() if label.startswith("delivered"))
+    programmed, delivered = volumes.get_lines()[:2]
+    assert str(programmed.get_label()).startswith("programmed: 0.833 uL")
+    assert str(delivered.get_label()).startswith("delivered (plant): 0.833 uL")
     assert to_hex(programmed.get_color()) != to_hex(delivered.get_color())
-    assert list(delivered.get_ydata()) == [float(s.delivered_nl) for s in run.samples]
-    assert programmed.get_ydata()[-1] == pytest.approx(833.33, abs=0.01)
+    assert y_of(delivered) == [float(s.delivered_nl) for s in run.samples]
+    assert y_of(programmed)[-1] == pytest.approx(833.33, abs=0.01)
     assert volumes.get_ylabel() == "volume [nL]" and errors.get_ylabel() == "error [microsteps]"
     assert "[s]" in errors.get_xlabel()
     (error,) = (line for line in errors.get_lines() if "largest" in str(line.get_label()))
-    assert list(error.get_ydata()) == [0, 0.5, -2, 0] and "-2.00" in error.get_label()
+    assert y_of(error) == [0, 0.5, -2, 0] and "-2.00" in str(error.get_label())
     low, high = errors.get_ylim()
     assert low < -2 and high > 1
     assert [text.get_text() for text in volumes.texts] == ["bolus"]

@@ -110,6 +110,8 @@ class Programmed:
         self._complete_bolus(at_ms)
         last = self.corners[-1]
         self._bolus_left_nl -= self._bolus_flow_nl_h() * (at_ms - last.at_ms) / MS_PER_H
+        # What is left of the bolus counts from the last corner, so there has to be one here.
+        self._turn(at_ms)
 
     def _turn(self, at_ms: int | Fraction) -> None:
         last = self.corners[-1]

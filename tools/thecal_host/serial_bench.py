@@ -1,8 +1,8 @@
 """A real pump, or an emulated one that somebody serves, as a board of the scenario runner.
 
-Time here is the pump's own: each status frame carries its tick, and between frames the host's clock counts on. So
-`advance_to_tick` waits, in real time. There is no plant to act on and none to ask; what the runner can not do
-here it says (`NotPossible`).
+Time here is the pump's own: each status frame carries its tick, between frames the host's clock counts
+on. So `advance_to_tick` waits, in real time. There is no plant to act on and none to ask; what the runner can
+not do here it says (`NotPossible`).
 """
 
 from __future__ import annotations
