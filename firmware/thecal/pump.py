@@ -13,7 +13,7 @@ wall.
 from . import states, version
 from .dose import prescription
 from .dose.delivery import Delivery
-from .link.commands import COMMANDS
+from .link import commands
 from .link.frame import FrameWriter, crc_into
 from .link.session import Session, refusal
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
@@ -107,11 +107,11 @@ class Pump:
             raise IllegalMove("%s to %s" % (states.STATES[left], states.STATES[state]))
         self.state = state
         self.cause = cause
-        self._event(events.STATE, left, state)
         if state == states.RUNNING:
             self.delivery.begin(self.executed_steps, self.prescription.rate_num, self.prescription.rate_den)
             self.replan = True
-        elif left == states.RUNNING:
+        self._event(events.STATE, left, state)
+        if left == states.RUNNING:
             self._end_bolus(complete=False)
             self.delivery.forfeit(self.executed_steps)
 
@@ -136,6 +136,10 @@ class Pump:
             self._event(events.STARVED, forfeited, 0)
             self.replan = True
         if bolus_through:
+            self._end_bolus(complete=True)
+
+    def _to_boundary(self):
+        if self.state == states.RUNNING and self.delivery.to_boundary():
             self._end_bolus(complete=True)
 
     def _end_bolus(self, complete):
@@ -165,18 +169,19 @@ class Pump:
         if self.replan:
             self.replan = False
             outputs.motion_flush = True
-            self.delivery.plan_from_now()
+            # First to where the motor ought to be at the end of this tick, then on from there.
+            self._to_boundary()
             self.planned_steps = inputs.executed_steps
-            self._order_segment(outputs, 1)
+            self._order(outputs, self.delivery.position(), 1)
+            self.delivery.plan_from_now()
             free = QUEUE_SEGMENTS
         else:
             free = inputs.queue_free
         while free > 0:
-            self._order_segment(outputs, SEGMENT_TICKS)
+            self._order(outputs, self.delivery.plan(SEGMENT_TICKS), SEGMENT_TICKS)
             free -= 1
 
-    def _order_segment(self, outputs, ticks):
-        wanted = self.delivery.plan(ticks)
+    def _order(self, outputs, wanted, ticks):
         allowed = self.guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
             # What the guard cuts is never made up for.
@@ -204,6 +209,8 @@ class Pump:
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
+        if commands.find(name).changes == commands.FLOW:
+            self._to_boundary()
         if name == "status":
             self._status(inputs, outputs)
             if "id" not in request:
@@ -313,7 +320,12 @@ class Pump:
     # -----------------------------------------------------------------------------------------------------
 
     def _event(self, code, a, b):
-        self.log.add(self.tick_s, self.tick_ms, code, a, b, self.executed_steps)
+        if not self.delivery.ahead:
+            self.log.add(self.tick_s, self.tick_ms, code, a, b, self.executed_steps)
+        elif self.tick_ms + TICK_MS < 1_000:
+            self.log.add(self.tick_s, self.tick_ms + TICK_MS, code, a, b, self.delivery.position())
+        else:
+            self.log.add(self.tick_s + 1, 0, code, a, b, self.delivery.position())
 
     def _report(self, inputs, outputs):
         while True:
@@ -350,7 +362,7 @@ class Pump:
 
 
 def _row(name):
-    for index in range(len(COMMANDS)):
-        if COMMANDS[index].name == name:
+    for index in range(len(commands.COMMANDS)):
+        if commands.COMMANDS[index].name == name:
             return index
     return -1

@@ -120,43 +120,42 @@ def test_everything_that_is_wrong_with_a_therapy_is_said_at_once(desk, therapy, 
 
 @pytest.mark.req("MOT-04")
 def test_a_start_orders_a_second_of_motion_and_no_more(desk):
-    """6 mL/h is 16/3 microsteps a tick; positions are owed + 1/4 rounded down at 1, 3, 5, 7 and 9 ticks."""
+    """6 mL/h is 16/3 microsteps a tick, from the next tick on; positions are owed + 1/4, rounded down."""
     desk.run()
     assert desk.outputs.motion_flush
-    assert desk.targets == [5, 16, 26, 37, 48]
+    assert desk.targets == [0, 10, 21, 32, 42]
     assert len(desk.targets) == 1 + QUEUE_SEGMENTS
-    desk.tick(executed_steps=5)
+    desk.tick(executed_steps=0)
     assert not desk.outputs.motion_flush and desk.targets == []
-    desk.tick(executed_steps=10, queue_free=1)
-    assert desk.targets == [58]
+    desk.tick(executed_steps=5, queue_free=1)
+    assert desk.targets == [53]
 
 
 @pytest.mark.req("DOSE-02")
 def test_a_new_rate_throws_the_queue_away_and_keeps_what_is_owed(desk):
     desk.run()
-    desk.tick(executed_steps=5)
+    desk.tick(executed_steps=0)
     twice = desk.ask("program", therapy={"mode": "continuous", "rate_num": 12_000_000, "rate_den": 1})
     assert not desk.outputs.motion_flush
-    desk.inputs.executed_steps = 16
+    desk.inputs.executed_steps = 10
     desk.ask("confirm", digest=twice["digest"])
-    # 3 ticks at 16/3, then 32/3 a tick: 16 + 10 2/3, + 3 x 10 2/3 ...
-    assert desk.outputs.motion_flush and desk.targets == [26, 48, 69, 90, 112]
+    # 3 ticks at 16/3, then 32/3 a tick: 16, + 2 x 10 2/3, + 4 x 10 2/3 ...
+    assert desk.outputs.motion_flush and desk.targets == [16, 37, 58, 80, 101]
 
 
 @pytest.mark.req("DOSE-07", "DOSE-12")
 def test_a_bolus_runs_on_top_of_the_basal_and_is_slowed_to_the_largest_rate(desk):
     desk.run({**SIX_ML_H, "max_rate_nl_h": 36_000_000})
-    desk.inputs.executed_steps = 5
     # 1 mL in 1 min is 60 mL/h; the profile leaves 30 mL/h beside the basal, for 2 min
     reply = desk.ask("bolus", volume_nl=1_000_000, duration_ms=60_000)
     assert reply["granted"] and (reply["rate_num"], reply["rate_den"]) == (30_000_000, 1)
     assert desk.events == [("bolus_start", 1_000_000, 30_000_000)]
     ends = 0
-    for tick in range(1_200):
+    for tick in range(1_201):
         desk.tick(executed_steps=desk.pump.delivery.position(), queue_free=tick % 2)
         ends += ("bolus_end", 1_000_000, 1) in desk.events
     assert ends == 1 and desk.events == [("bolus_end", 1_000_000, 1)]
-    # 1 201 ticks of basal at 16/3 and 32 000 steps of bolus, + 1/4, rounded down
+    # 1 201 ticks of basal at 16/3, one of them before the bolus, and 32 000 steps of bolus, + 1/4, rounded down
     assert desk.pump.delivery.position() == 38_405
 
 
@@ -195,22 +194,23 @@ def test_a_bolus_out_of_range_is_refused(desk, volume_nl, duration_ms, said):
 def test_stop_cancels_the_bolus_and_nothing_of_it_comes_after_a_new_start(desk):
     desk.run()
     desk.ask("bolus", volume_nl=1_000_000, duration_ms=60_000)
-    desk.tick(executed_steps=200)
+    desk.tick(executed_steps=5)
+    desk.inputs.executed_steps = 64
     desk.ask("stop")
     assert ("state", states.RUNNING, states.STOPPED) in desk.events
-    # owed of it: 2 ticks at 60 mL/h, 3 333 nL
-    assert ("bolus_end", 3_312, 0) in desk.events
-    desk.tick(executed_steps=210)
+    # owed of it: 1 tick at 60 mL/h, 1 666 nL, 53 whole steps
+    assert ("bolus_end", 1_656, 0) in desk.events
+    desk.tick(executed_steps=67)
     desk.ask("start")
-    assert desk.targets == [215, 226, 236, 247, 258], "a fresh basal from where the motor stands"
+    assert desk.targets == [67, 77, 88, 99, 109], "a fresh basal from where the motor stands"
 
 
 @pytest.mark.req("MOT-01")
 def test_more_steps_than_were_ever_ordered_halt_the_pump(desk):
     desk.run()
-    desk.tick(executed_steps=48)
+    desk.tick(executed_steps=42)
     assert desk.pump.state == states.RUNNING
-    desk.tick(executed_steps=49)
+    desk.tick(executed_steps=43)
     assert desk.pump.state == states.HALTED and desk.outputs.halt and not desk.outputs.enable
     assert ("fault", states.RUNNING, pump.RUNAWAY) in desk.events
     assert not desk.ask("start")["ok"]
@@ -232,10 +232,10 @@ def test_steps_of_a_motor_at_rest_halt_the_pump_but_those_of_the_last_moment_do_
 @pytest.mark.req("DOSE-01")
 def test_what_a_starved_motor_missed_is_forfeited_and_logged(desk):
     desk.run()
-    desk.tick(ticks=20, executed_steps=48, starved=True)
-    # owed 20 x 16/3 = 106.67, executed 48
-    assert ("merged", 19, 0) in desk.events and ("starved", 58, 0) in desk.events
-    assert desk.outputs.motion_flush and desk.targets == [54, 64, 75, 86, 96]
+    desk.tick(ticks=20, executed_steps=42, starved=True)
+    # owed 19 x 16/3 = 101 1/3, executed 42; 47 2/3 at the end of this tick
+    assert ("merged", 19, 0) in desk.events and ("starved", 59, 0) in desk.events
+    assert desk.outputs.motion_flush and desk.targets == [47, 58, 69, 79, 90]
 
 
 @pytest.mark.req("DOSE-12", "LIM-05")
@@ -244,9 +244,9 @@ def test_the_guard_cuts_a_wrong_order_and_what_it_cuts_is_not_owed(desk):
     desk.tick(executed_steps=5)
     desk.pump.delivery.planned_basal.rate_steps += 100
     desk.tick(executed_steps=10, queue_free=1)
-    # 2 ticks at 6 mL/h are 10 2/3 microsteps: 11 and 2 for rounding
-    assert desk.targets == [48 + 13]
-    assert desk.events == [("limited", 48 + 10 + 200 - 61, 0)]
+    # 2 ticks at 6 mL/h are 10 2/3 microsteps: 11 and 2 for rounding; wanted were 53 and 200 more
+    assert desk.targets == [42 + 13]
+    assert desk.events == [("limited", 253 - 55, 0)]
 
 
 @pytest.mark.req("LNK-04")
@@ -261,7 +261,7 @@ def test_status_comes_every_second_and_events_at_once_each_numbered(desk):
             seen["event"].append((sent["tick"], sent["seq"]))
     assert seen["status"] == [(10 * n, n) for n in range(5)]
     assert [seq for _, seq in seen["event"]] == [0, 1, 2, 4], "3 was the therapy's"
-    assert seen["event"][-1][0] == desk.at_tick
+    assert seen["event"][-1][0] == desk.at_tick + 1, "a flow changes at the end of the tick"
 
 
 @pytest.mark.req("LNK-01")
@@ -326,14 +326,31 @@ def test_a_line_may_come_in_pieces_and_several_in_one_tick(desk):
 def test_a_command_with_a_tick_waits_for_it(desk):
     desk.tick()
     desk.program()
-    held = desk.ask("start", at_tick=desk.at_tick + 4)
-    assert held["held"] and desk.pump.state == states.STOPPED
-    desk.tick(request("stop", at_tick=desk.at_tick + 2))
-    for _ in range(1):
+    at_tick = desk.at_tick + 5
+    assert desk.ask("start", at_tick=at_tick)["held"]
+    assert desk.ask("stop", at_tick=at_tick - 2)["held"]
+    while desk.at_tick < at_tick - 2:
+        assert desk.pump.state == states.STOPPED
         desk.tick()
-    assert desk.pump.state == states.STOPPED
     desk.tick()
-    assert desk.pump.state == states.RUNNING, "start at its tick, after the stop that came before it"
+    assert desk.pump.state == states.RUNNING and desk.targets[0] == 0
+    assert desk.events == [("state", states.STOPPED, states.RUNNING)]
+    assert [sent["tick"] for sent in desk.frames if sent["type"] == "event"] == [at_tick]
+
+
+@pytest.mark.req("LNK-01")
+def test_commands_for_one_tick_keep_their_order_even_if_the_second_could_be_early(desk):
+    desk.run()
+    at_tick = desk.at_tick + 4
+    desk.ask("stop", at_tick=at_tick)
+    desk.ask("start", at_tick=at_tick)
+    while desk.at_tick < at_tick:
+        assert desk.pump.state == states.RUNNING
+        desk.tick()
+    assert desk.events == [
+        ("state", states.RUNNING, states.STOPPED),
+        ("state", states.STOPPED, states.RUNNING),
+    ]
 
 
 @pytest.mark.req("LNK-01")

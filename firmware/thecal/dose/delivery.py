@@ -1,8 +1,12 @@
 """What is owed, by whom, and where the rotor therefore ought to be.
 
-`Delivery` keeps two images of the same flows: `owed`, up to the current tick, and `planned`, up to the end of
-the last segment ordered, at most a second ahead. Every change of rate throws the plan away (the queue is
-flushed) and plans anew from what is owed. Positions are microsteps on the scale of `Inputs.executed_steps`.
+`Delivery` keeps two images of the same flows: `owed`, up to a tick, and `planned`, up to the end of the last
+segment ordered, at most a second ahead. Every change of rate throws the plan away (the queue is flushed) and
+plans anew from what is owed. Positions are microsteps on the scale of `Inputs.executed_steps`.
+
+A change takes effect at the end of the tick that accepts it (`to_boundary`): a point on the grid that the
+motor can still be brought to exactly, however long the tick takes to think and however late it came. So the
+old rate holds up to there and the new one from there, on the board as on paper.
 
 A position is what is owed rounded to the step after adding a quarter: with pulses a quarter of a period after
 the period's start (drivers/segment.py) the edges made and the volume owed then never differ by more than one
@@ -25,11 +29,22 @@ class Delivery:
         self.planned_basal = Flow(grains_per_step)
         self.planned_bolus = Flow(grains_per_step)
         self.bolus_active = False
+        self.ahead = 0  # ticks by which `owed` is ahead of the current tick, 0 or 1
 
     def begin(self, executed_steps, rate_num, rate_den):
-        """Start to owe, from the motor's position, at a basal of rate_num/rate_den nL/h (reachable)."""
+        """Owe a basal of rate_num/rate_den nL/h (reachable) from the end of this tick on; the motor rests."""
         self.forfeit(executed_steps)
         self.basal.set_rate(*self.mechanism.grains_per_tick(rate_num, rate_den))
+        self.ahead = 1
+
+    def to_boundary(self):
+        """Owe up to the end of this tick, where a change that follows takes effect. True if a bolus is
+        through.
+        """
+        if self.ahead:
+            return False
+        self.ahead = 1
+        return self._advance(1)
 
     def forfeit(self, executed_steps):
         """Owe nothing more: what was owed and not executed, a fraction of a step included, is given up. Ends
@@ -38,6 +53,7 @@ class Delivery:
         self.basal.clear()
         self.bolus.clear()
         self.bolus_active = False
+        self.ahead = 0
         self.origin_steps = executed_steps
         self.plan_from_now()
 
@@ -59,6 +75,11 @@ class Delivery:
 
     def advance(self, ticks):
         """Let `ticks` ticks pass. Returns True when this is the tick at which a bolus is through."""
+        ticks -= self.ahead
+        self.ahead = 0
+        return self._advance(ticks)
+
+    def _advance(self, ticks):
         self.basal.advance(ticks)
         if self.bolus_active:
             self.bolus.advance(ticks)
@@ -68,11 +89,11 @@ class Delivery:
         return False
 
     def position(self):
-        """Where the motor ought to be now."""
+        """Where the motor ought to be now, or at the end of this tick after `to_boundary` or `begin`."""
         return self._position(self.basal, self.bolus)
 
     def plan_from_now(self):
-        """Throw the plan away: the next segment begins at the current tick."""
+        """Throw the plan away: the next segment begins where `position` is."""
         self.planned_basal.copy(self.basal)
         self.planned_bolus.copy(self.bolus)
 

@@ -61,12 +61,15 @@ class Mechanism:
         self.enable_high = enable_high
 
     def volume_nl(self, steps):
-        """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any single delivery."""
+        """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any single delivery.
+        """
         turns = steps // self.steps_per_rev
         return turns * self.nl_per_rev + self._part_nl(steps - turns * self.steps_per_rev)
 
     def volume_ul(self, steps):
-        """Volume of `steps` microsteps (any sign), uL, rounded down. Small for all that a small count can hold."""
+        """Volume of `steps` microsteps (any sign), uL, rounded down. Small for all that a small count can
+        hold.
+        """
         turns = steps // self.steps_per_rev
         part_nl = turns * (self.nl_per_rev % 1_000) + self._part_nl(steps - turns * self.steps_per_rev)
         return turns * (self.nl_per_rev // 1_000) + part_nl // 1_000

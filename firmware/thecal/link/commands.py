@@ -1,39 +1,41 @@
-"""The one table of commands: name, role that may give it, whether it changes anything, and its arguments.
+"""The one table of commands: name, role that may give it, what it changes and when, and its arguments.
 
 Code, tests and documentation read this table. Arguments are whole numbers or objects; `session` checks them
 before the command is seen by anyone. Every command may carry `id` (a whole number, echoed in the reply); one
-that changes something may carry `at_tick`, the tick at which it is to be carried out.
+that changes something may carry `at_tick`, the tick at which it is to take effect.
 """
 
 # Roles, each may do what the ones before it may.
 OBSERVER, PATIENT, CLINICIAN, SERVICE = range(4)
 ROLES = ("observer", "patient", "clinician", "service")
 
+# What a command changes: nothing, something at once, or the flow, which takes effect at the end of the tick
+# in which it is carried out. The numbers are the ticks by which it is carried out early to take effect at
+# `at_tick`.
+READS, AT_ONCE, FLOW = -1, 0, 1
+
 
 class Command:
-    """One row: `needs` and `may` are tuples of argument names, `objects` those of them that are objects, not
-    numbers.
-    """
+    """One row: `needs` names the arguments; `objects` and `texts` are those of them that are not numbers."""
 
-    def __init__(self, name, role, changes, needs=(), may=(), objects=(), texts=()):
+    def __init__(self, name, role, changes, needs=(), objects=(), texts=()):
         self.name = name
         self.role = role
         self.changes = changes
         self.needs = needs
-        self.may = may
         self.objects = objects
         self.texts = texts
 
 
 COMMANDS = (
-    Command("hello", OBSERVER, False),
-    Command("status", OBSERVER, False),
-    Command("program", CLINICIAN, True, needs=("therapy",), objects=("therapy",)),
-    Command("confirm", CLINICIAN, True, needs=("digest",), texts=("digest",)),
-    Command("start", CLINICIAN, True),
-    Command("stop", PATIENT, True),
-    Command("acknowledge", CLINICIAN, True),
-    Command("bolus", CLINICIAN, True, needs=("volume_nl", "duration_ms")),
+    Command("hello", OBSERVER, READS),
+    Command("status", OBSERVER, READS),
+    Command("program", CLINICIAN, AT_ONCE, needs=("therapy",), objects=("therapy",)),
+    Command("confirm", CLINICIAN, FLOW, needs=("digest",), texts=("digest",)),
+    Command("start", CLINICIAN, FLOW),
+    Command("stop", PATIENT, AT_ONCE),
+    Command("acknowledge", CLINICIAN, AT_ONCE),
+    Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms")),
 )
 
 
@@ -47,9 +49,9 @@ def find(name):
 
 def problem_with(command, request):
     """What is wrong with the arguments of `request`, as a text; empty if nothing."""
-    allowed = ("cmd", "id", "at_tick") if command.changes else ("cmd", "id")
+    allowed = ("cmd", "id", "at_tick") if command.changes != READS else ("cmd", "id")
     for key in request:
-        if key not in allowed and key not in command.needs and key not in command.may:
+        if key not in allowed and key not in command.needs:
             return "%s: unknown argument" % key
     for key in command.needs:
         if key not in request:

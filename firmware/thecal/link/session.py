@@ -18,7 +18,7 @@ class Session:
     def __init__(self, crc):
         self.reader = LineReader(crc)
         self.at = 0
-        self.held = []  # (tick, request), in the order in which they came
+        self.held = []  # requests in the order in which they came
         self.refusal = None  # a reply to send, for a request that was not accepted
         self.request = None
 
@@ -66,7 +66,7 @@ class Session:
                 request, "role", "%s needs the role %s" % (command.name, commands.ROLES[command.role])
             )
             return None
-        if request.get("at_tick", 0) > tick:
+        if "at_tick" in request and _not_before(request, command) > tick:
             if len(self.held) == MOST_HELD:
                 self.refusal = refusal(request, "busy", "%d commands are held back already" % MOST_HELD)
             else:
@@ -76,12 +76,20 @@ class Session:
         return request
 
     def _due(self, tick):
-        first = -1
-        for index in range(len(self.held)):
-            at_tick = self.held[index]["at_tick"]
-            if at_tick <= tick and (first < 0 or at_tick < self.held[first]["at_tick"]):
+        # The earliest first, and in the order in which they came on ties; so one that acts at once at its
+        # tick is not overtaken by one that is carried out a tick early.
+        first = 0
+        held = self.held
+        for index in range(1, len(held)):
+            if held[index]["at_tick"] < held[first]["at_tick"]:
                 first = index
-        return self.held.pop(first) if first >= 0 else None
+        if held and _not_before(held[first], commands.find(held[first]["cmd"])) <= tick:
+            return held.pop(first)
+        return None
+
+
+def _not_before(request, command):
+    return request["at_tick"] - command.changes
 
 
 def refusal(request, error, message):
