@@ -90,7 +90,7 @@ class App:
             self._start_anew()
             return
         for index in range(outputs.target_count):
-            stepper.queue(outputs.targets[index], segment.SEGMENT_UNITS)
+            stepper.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
 
     def _start_anew(self):
         outputs = self.outputs
@@ -110,7 +110,7 @@ class App:
                 while pace.left_us(time.ticks_us()) > left_us:
                     pass
                 stepper.go()
-            stepper.queue(outputs.targets[index], segment.SEGMENT_UNITS)
+            stepper.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
 
     def fault(self):
         """The motor off, whatever the state of the rest; the pump is told that its tick failed."""

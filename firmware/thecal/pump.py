@@ -18,7 +18,7 @@ from .link.frame import FrameWriter, crc_into
 from .link.session import Session, refusal
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .record import events
-from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
+from .signals import QUEUE_SEGMENTS, TICK_MS
 from .smallint import small
 from .watch.guard import Guard
 
@@ -178,7 +178,8 @@ class Pump:
         else:
             free = inputs.queue_free
         while free > 0:
-            self._order(outputs, self.delivery.plan(SEGMENT_TICKS), SEGMENT_TICKS)
+            ticks = self.delivery.next_ticks()
+            self._order(outputs, self.delivery.plan(ticks), ticks)
             free -= 1
 
     def _order(self, outputs, wanted, ticks):
@@ -188,6 +189,7 @@ class Pump:
             self.delivery.drop(wanted - allowed)
             self._event(events.LIMITED, wanted - allowed, 0)
         outputs.targets[outputs.target_count] = allowed
+        outputs.target_ticks[outputs.target_count] = ticks
         outputs.target_count += 1
         if allowed > self.planned_steps:
             self.planned_steps = allowed

@@ -6,7 +6,7 @@ is stamped in whole ticks.
 """
 
 TICK_MS = 100  # the fixed-rate loop, 10 Hz
-SEGMENT_TICKS = 2  # a motion segment lasts exactly 200 ms
+SEGMENT_TICKS = 2  # a motion segment lasts exactly 200 ms, or 100 ms around the end of a bolus
 QUEUE_SEGMENTS = 4  # depth of the PIO's transmit FIFO: segments that wait behind the running one
 RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack
 TX_BYTES = 4096  # frames on their way to the host
@@ -40,10 +40,11 @@ class Outputs:
     """Everything a tick wants done. Obeyed by the drivers after `Pump.step`.
 
     Motion is ordered as absolute positions on the scale of `Inputs.executed_steps`: `targets[k]` is where the
-    motor shall be at the end of the k-th new segment. With `motion_flush` the queue is emptied first and the
-    new segments start at once: the first one takes what is left of this tick, so that every segment ends on a
-    tick. `halt` empties the queue and orders nothing. The driver issues `target - ordered` steps and never a
-    negative number: a target that lies behind is a segment without steps.
+    motor shall be at the end of the k-th new segment, which lasts `target_ticks[k]` ticks (1 or 2). With
+    `motion_flush` the queue is emptied first and the new segments start at once: the first one takes what is
+    left of this tick, so that every segment ends on a tick. `halt` empties the queue and orders nothing. The
+    driver issues `target - ordered` steps and never a negative number: a target that lies behind is a segment
+    without steps.
     """
 
     def __init__(self):
@@ -51,6 +52,7 @@ class Outputs:
         self.motion_flush = False
         self.target_count = 0
         self.targets = [0] * (QUEUE_SEGMENTS + 1)
+        self.target_ticks = [0] * (QUEUE_SEGMENTS + 1)
         self.enable = False  # power to the motor driver
         self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
         self.tx_start = 0  # moved on by the driver as USB takes bytes; both return to 0 when all is sent

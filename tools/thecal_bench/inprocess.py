@@ -260,7 +260,8 @@ class HostBench(Bench):
             return
         if not outputs.motion_flush:
             for index in range(outputs.target_count):
-                motor.queue(outputs.targets[index], segment.SEGMENT_UNITS, at_cycles)
+                units = outputs.target_ticks[index] * segment.TICK_UNITS
+                motor.queue(outputs.targets[index], units, at_cycles)
             return
         motor.halt(at_cycles)
         end_cycles = (tick + 1) * TICK_CYCLES
@@ -271,7 +272,8 @@ class HostBench(Bench):
         for index in range(1, outputs.target_count):
             if index == QUEUE_SEGMENTS:
                 motor.go(start_cycles)
-            motor.queue(outputs.targets[index], segment.SEGMENT_UNITS, start_cycles)
+            units = outputs.target_ticks[index] * segment.TICK_UNITS
+            motor.queue(outputs.targets[index], units, start_cycles)
 
     # --- the link
 

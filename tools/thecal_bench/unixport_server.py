@@ -59,7 +59,8 @@ def serve(source, sink, request_format, reply_format):
         flags = (1 if outputs.halt else 0) | (2 if outputs.motion_flush else 0) | (4 if outputs.enable else 0)
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end
-        sink.write(struct.pack(reply_format, flags, outputs.target_count, *(outputs.targets + [len(data)])))
+        orders = outputs.targets + outputs.target_ticks
+        sink.write(struct.pack(reply_format, flags, outputs.target_count, *(orders + [len(data)])))
         if data:
             sink.write(data)
 

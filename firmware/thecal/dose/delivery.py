@@ -13,6 +13,7 @@ the period's start (drivers/segment.py) the edges made and the volume owed then 
 step, at a tick or between.
 """
 
+from ..signals import SEGMENT_TICKS
 from .rate import Flow
 
 
@@ -96,6 +97,13 @@ class Delivery:
         """Throw the plan away: the next segment begins where `position` is."""
         self.planned_basal.copy(self.basal)
         self.planned_bolus.copy(self.bolus)
+
+    def next_ticks(self):
+        """How long the next segment may be: the flow does not change within it but at its end.
+
+        A bolus ends within a tick, and steps spread evenly over two would be off at the one between.
+        """
+        return 1 if self.bolus_active and self.planned_bolus.ends_within(SEGMENT_TICKS) else SEGMENT_TICKS
 
     def plan(self, ticks):
         """Plan one more segment of `ticks` ticks and return the position at its end."""

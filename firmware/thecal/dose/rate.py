@@ -31,6 +31,20 @@ class Flow:
         self.limit_steps = steps
         self.limit_grains = grains
 
+    def ends_within(self, ticks):
+        """Whether the end is not reached yet, but is in the next `ticks` (a few) ticks."""
+        if self.endless or self.done():
+            return False
+        steps = self.steps
+        grains = self.grains
+        for _ in range(ticks):
+            steps += self.rate_steps
+            grains += self.rate_grains
+            if grains >= self.grains_per_step:
+                grains -= self.grains_per_step
+                steps += 1
+        return steps > self.limit_steps or (steps == self.limit_steps and grains >= self.limit_grains)
+
     def done(self):
         """Whether all that a bolus may owe is owed."""
         return not self.endless and self.steps == self.limit_steps and self.grains == self.limit_grains
