@@ -39,7 +39,7 @@ if [ -n "$missing" ]; then
     elif have sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
         as_root=sudo
     else
-        stop "and is neither root nor allowed to use sudo; have it run: apt-get install$missing"
+        stop "this user is neither root nor may use sudo; have an administrator run: apt-get install$missing"
     fi
     echo "setup: installing$missing"
     apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
