@@ -16,7 +16,7 @@ def drive(folder, board: str):
 
 
 def test_drives_of_picos_are_found_among_mount_points(tmp_path):
-    pico = drive(tmp_path / "My Pico", "RPI-RP2")
+    pico = drive(tmp_path / "Jürgens Pico", "RPI-RP2")
     other = drive(tmp_path / "other", "SAMD21G18A-Feather-v0")
     mounts = tmp_path / "mounts"
     escaped = str(pico).replace(" ", "\\040")

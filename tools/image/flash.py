@@ -6,6 +6,7 @@ that runs the pump gives nobody a prompt to ask from, so for `deploy` its MAINTE
 """
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -30,9 +31,11 @@ No Pico in BOOTSEL mode is mounted here.
 Where drives are not mounted by themselves: udisksctl mount -b /dev/disk/by-label/RPI-RP2"""
 
 MAINTENANCE_HELP = """\
-  {port} did not give a MicroPython prompt. 1. Unplug the Pico, fit the MAINTENANCE jumper (GP18 to ground),
-  plug it in again: the pump stays off. 2. Close every other program that uses {port}. 3. Run `make deploy
-  PORT={port}` again. Take the jumper off afterwards and plug the Pico in again to run the pump.
+{port} did not give a MicroPython prompt.
+  1. Unplug the Pico, fit the MAINTENANCE jumper (GP18 to ground), plug it in again: the pump stays off.
+  2. Close every other program that uses {port}.
+  3. Run `make deploy PORT={port}` again.
+  4. Take the jumper off and plug the Pico in again to run the pump.
 A board that holds no Thecal image or no MicroPython yet wants BOOTSEL: `make flash`."""
 
 
@@ -44,7 +47,9 @@ def mount_points(mounts: Path = Path("/proc/mounts"), mac_volumes: Path = Path("
     """Where file systems are mounted, on Linux and macOS."""
     if mounts.is_file():
         fields = [line.split() for line in mounts.read_text().splitlines()]
-        return [Path(field[1].encode().decode("unicode_escape")) for field in fields if len(field) > 1]
+        # A space in a path stands there as \040.
+        paths = [re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), field[1]) for field in fields]
+        return [Path(path) for path in paths]
     return sorted(mac_volumes.glob("*"))
 
 

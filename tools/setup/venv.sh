@@ -11,13 +11,17 @@ if command -v flock >/dev/null; then # two makes at once: the second waits, then
 fi
 [ .venv/.ready -nt pyproject.toml ] && [ "$(cat .venv/.place)" = "$PWD" ] && exit 0
 
+quiet=--quiet
 # A venv holds absolute paths, so one that was moved, or that was never finished, is made anew.
 if [ "$(cat .venv/.place 2>/dev/null)" != "$PWD" ] || ! .venv/bin/python -c 'import pip' 2>/dev/null; then
-    echo "setup: making .venv"
+    echo "setup: making .venv and installing the packages of pyproject.toml (a minute or so)"
+    quiet=
     rm -rf .venv
     python3 -m venv .venv
     echo "$PWD" >.venv/.place
+else
+    echo "setup: bringing .venv up to date with pyproject.toml"
 fi
-echo "setup: installing the packages of pyproject.toml into .venv (a minute or so)"
-PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check --editable .
+# shellcheck disable=SC2086  # no word, or one
+PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check $quiet --editable .
 touch .venv/.ready
