@@ -10,7 +10,7 @@ Exit status: 0 done; 1 the pump, the port or an expectation said no; 2 a file or
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from fractions import Fraction
@@ -34,19 +34,20 @@ out = Console()
 err = Console(stderr=True)
 
 
-def _user_errors() -> dict[type[Exception], int]:
+def _status_of(why: Exception) -> int | None:
+    """The exit status for an error that the user can mend; None for one of ours."""
+    from thecal_bench.bench import BenchError
+    from thecal_bench.runner import RunError
     from thecal_bench.scenario import ScenarioError
 
+    from thecal_host.experiment import NoSuchBoard
     from thecal_host.record import RecordError
 
-    return {
-        PortError: SAID_NO,
-        PumpError: SAID_NO,
-        LinkError: SAID_NO,
-        RecordError: NOT_UNDERSTOOD,
-        ScenarioError: NOT_UNDERSTOOD,
-        quantities.QuantityError: NOT_UNDERSTOOD,
-    }
+    if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError):
+        return SAID_NO
+    if isinstance(why, ScenarioError | RecordError | NoSuchBoard | quantities.QuantityError):
+        return NOT_UNDERSTOOD
+    return None
 
 
 class _Commands(typer.core.TyperGroup):
@@ -56,9 +57,7 @@ class _Commands(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as why:
-            status = _user_errors().get(type(why))
-            if status is None and isinstance(why, PumpError):
-                status = SAID_NO
+            status = _status_of(why)
             if status is None:
                 raise
             _complain(str(why))
@@ -234,7 +233,7 @@ def status(
 def monitor(ctx: typer.Context, port: PortOption = None) -> None:
     """Watch the pump until Ctrl-C: state, rate, delivered against programmed, pressure, events."""
     from thecal_host.live import LiveView, from_status
-    from thecal_host.text import event_text
+    from thecal_host.text import clock_text, event_text
 
     with _connected(ctx, port) as pump, LiveView(pump.port.name, out) as view:
         tick_ms = pump.tick_ms
@@ -244,7 +243,7 @@ def monitor(ctx: typer.Context, port: PortOption = None) -> None:
                     if frame["type"] == "status":
                         view.show(from_status(frame, pump.nl_per_step, tick_ms))
                     elif frame["type"] == "event":
-                        view.event(frame["tick"] * tick_ms, event_text(frame))
+                        view.event(f"{clock_text(frame['tick'] * tick_ms):>9}  {event_text(frame)}")
                 view.note(_losses(pump))
 
 
@@ -261,7 +260,7 @@ def record(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
 ) -> None:
     """Write everything the pump tells to a file, until Ctrl-C or for a time."""
-    from thecal_host.record import COUNTED_PULSES, Recorder
+    from thecal_host.record import COUNTED_PULSES, Recorder, header
 
     span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
     if file.exists() and not force:
@@ -269,11 +268,15 @@ def record(
         raise typer.Exit(NOT_UNDERSTOOD)
     with _connected(ctx, port) as pump, file.open("w", encoding="utf-8") as target:
         begun_s = pump.clock_s()
-        recorder = Recorder(target, {
-            "source": COUNTED_PULSES,
-            "title": f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}",
-            "hello": pump.hello,
-        })  # fmt: skip
+        title = f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}"
+        head = header(
+            title=title,
+            source=COUNTED_PULSES,
+            nl_per_step=pump.nl_per_step,
+            tick_ms=pump.tick_ms,
+            hello=pump.hello,
+        )
+        recorder = Recorder(target, head)
         with err.status("") if err.is_terminal else nullcontext() as line, _until_interrupted():
             for frames in pump.listen(None if span_s is None else begun_s + span_s):
                 for frame in frames:
@@ -281,6 +284,124 @@ def record(
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         _say(f"{recorder.lines} lines in {file}. {_losses(pump)}".rstrip())
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def simulate(
+    file: Annotated[Path, typer.Argument(help="Scenario (TOML)")],
+    on: Annotated[
+        str, typer.Option(metavar="BOARD", help="host, micropython, chip, or the port of a real pump")
+    ] = "host",
+    as_json: Annotated[bool, typer.Option("--json", help="Every record as one JSON object per line")] = False,
+    every: Annotated[str | None, typer.Option(help='Samples of the plant this often, as in "1 min"')] = None,
+) -> None:
+    """Run a scenario. Exit status 1 when an expectation fails, 2 for a file that is not understood."""
+    from thecal_bench.runner import make_plant, run_scenario
+    from thecal_bench.scenario import load
+
+    from thecal_host.experiment import line_of, open_bench, progress_bar, summary_rows
+    from thecal_host.link import LinkClient
+
+    scenario = load(file)
+    every_ms = None if every is None else quantities.parse_time_ms(every)
+    if every_ms is not None and every_ms < 1:
+        raise quantities.QuantityError(f'--every: expected 1 ms at least, found "{every}"')
+    with open_bench(on, make_plant(scenario)) as bench, progress_bar(file.name, err, out) as progress:
+        result = run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)
+        for record in result:
+            line = json.dumps(record, separators=(",", ":")) if as_json else line_of(record)
+            if line is not None:
+                print(line)
+    if not as_json and result.summary is not None:
+        _print_rows(summary_rows(result.summary), scenario.title)
+    if result.expect_failed:
+        count = len(scenario.expects)
+        err.print(f"{result.expect_failed} of {count} expectations failed", style="red", highlight=False)
+        raise typer.Exit(SAID_NO)
+
+
+@app.command("run", rich_help_panel=EXPERIMENTS)
+def run_demo(
+    file: Annotated[
+        Path | None, typer.Argument(help="Scenario (TOML) [default: a basal rate and a bolus]")
+    ] = None,
+    on: Annotated[str, typer.Option(metavar="BOARD", help="chip, host or micropython")] = "chip",
+    folder: Annotated[Path, typer.Option("--into", help="Where the record and the picture go")] = Path(
+        "build/run"
+    ),
+) -> None:
+    """Run a therapy on the emulated board, live; then a summary, a record and a picture."""
+    from thecal_bench.scenario import load
+
+    from thecal_host.experiment import BOARDS, NoSuchBoard, line_of, microsteps_text
+    from thecal_host.run import DEMO, RecordedRun
+
+    if on not in BOARDS:
+        raise NoSuchBoard(
+            f"--on {on}: expected one of {', '.join(BOARDS)}; `thecal record` records a real pump"
+        )
+    scenario = load(file or DEMO)
+    record_path = folder / "record.ndjson"
+    run = RecordedRun(scenario, on, record_path, out)
+    result = run.go()
+    for record in run.expects:
+        _say(line_of(record) or "")
+    assert result.summary is not None
+    counted = ("microsteps", microsteps_text(result.summary))
+    _report(record_path, folder / "delivered.png", None, [counted])
+    if result.expect_failed:
+        raise typer.Exit(SAID_NO)
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def report(
+    file: Annotated[Path, typer.Argument(help="A record of `thecal run` or `thecal record`")],
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", "-o", help="Where the picture goes [default: beside the record]"),
+    ] = None,
+    therapy: Annotated[
+        Path | None, typer.Option(help="The file that was programmed, for a record that does not know")
+    ] = None,
+) -> None:
+    """Draw delivered against programmed volume from a record, with the error under it."""
+    _report(file, picture or file.with_suffix(".png"), therapy)
+
+
+def _report(
+    record_path: Path, picture: Path, therapy_path: Path | None, more: Sequence[tuple[str, str]] = ()
+) -> None:
+    from thecal_bench.scenario import load_therapy
+
+    from thecal_host.record import run_of
+
+    with err.status("drawing") if err.is_terminal else nullcontext():
+        from thecal_host.report import draw, summary_rows
+
+        run = run_of(record_path, load_therapy(therapy_path) if therapy_path else None)
+        draw(run, picture)
+    _print_rows(
+        [*summary_rows(run), *more, ("record", str(record_path)), ("picture", str(picture))], run.title
+    )
+
+
+@app.command("bench", rich_help_panel=EXPERIMENTS)
+def serve_bench(
+    tcp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Serve TCP too; 0: any")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Simulated seconds per second; 0: as fast as it goes")
+    ] = 1.0,
+    image: Annotated[Path | None, typer.Option(help="UF2 to boot [default: what `make image` built]")] = None,
+    maintenance: Annotated[
+        bool, typer.Option("--maintenance", help="Fit the jumper: a prompt, no pump")
+    ] = False,
+) -> None:
+    """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C."""
+    from thecal_host import emulated
+
+    emulated.serve_bench(image, tcp, speed or None, maintenance, out)
 
 
 @contextmanager

@@ -37,15 +37,15 @@ class Reading:
     programmed_nl: Fraction
     error_steps: Fraction
     pressure: str
-    bolus: str = "none"
+    bolus: str = ""
 
 
 def from_status(status: dict[str, Any], nl_per_step: Fraction, tick_ms: int) -> Reading:
     """The pump's own view: what it owes against the pulses it counted back."""
     owed_steps, executed_steps = status["owed_steps"], status["executed_steps"]
-    bolus = status.get("bolus", "none")
-    if bolus != "none":
-        bolus = f"{bolus}, {short_volume(status.get('bolus_left_nl', 0))} left"
+    bolus = ""
+    if status["bolus"] != "none":
+        bolus = f"{status['bolus']}, {short_volume(status['bolus_left_nl'])} left"
     return Reading(
         at_ms=status["tick"] * tick_ms,
         state=status["state"],
@@ -84,19 +84,18 @@ class LiveView:
             self._live.stop()
 
     def show(self, reading: Reading) -> None:
-        """Take a new reading."""
-        self._reading = reading
-        if self._live is None:
-            bolus = "" if reading.bolus == "none" else f"  bolus {reading.bolus}"
+        """Take a new reading. As a line, one a second is enough."""
+        last, self._reading = self._reading, reading
+        if self._live is None and (last is None or reading.at_ms // 1000 != last.at_ms // 1000):
+            bolus = f"  bolus {reading.bolus}" if reading.bolus else ""
             self._line(
                 f"{clock_text(reading.at_ms):>9}  {reading.state:8} {short_rate(reading.rate_nl_h):>16}  "
                 f"delivered {short_volume(reading.delivered_nl)} of {short_volume(reading.programmed_nl)}  "
                 f"error {float(reading.error_steps):+.2f} microsteps  pressure {reading.pressure}{bolus}"
             )
 
-    def event(self, at_ms: int, text: str) -> None:
-        """Take an event."""
-        line = f"{clock_text(at_ms):>9}  {text}"
+    def event(self, line: str) -> None:
+        """Take an event, a line of its own."""
         self._events.append(line)
         if self._live is None:
             self._line(line)

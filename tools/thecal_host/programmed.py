@@ -81,6 +81,11 @@ class Programmed:
         """Run on to the end, so that a bolus that completes before it has its corner."""
         self._advance(at_ms)
 
+    @property
+    def told_ms(self) -> Fraction:
+        """Time of the last thing told."""
+        return self.corners[-1].at_ms
+
     def _corner(self, at_ms: int | Fraction) -> Corner:
         self._complete_bolus(at_ms)
         index = bisect_right(self.corners, at_ms, key=lambda corner: corner.at_ms) - 1

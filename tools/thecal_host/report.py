@@ -27,9 +27,6 @@ DELIVERED_COLOUR = "#0072B2"
 ERROR_COLOUR = "#333333"
 MARK_COLOUR = "#888888"
 
-# DOSE-01: delivered and programmed differ by one step at most.
-BOUND_STEPS = 1
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -42,7 +39,11 @@ class Sample:
 
 @dataclass
 class Run:
-    """One run, ready to be judged. `source` says who saw the delivered volume, as in "plant"."""
+    """One run, ready to be judged. `source` says who saw the delivered volume, as in "plant".
+
+    `bound_steps` is how far delivered may be off: a microstep (DOSE-01) for each start, because a stop
+    forfeits the fraction of a step that was owed.
+    """
 
     title: str
     nl_per_step: Fraction
@@ -50,6 +51,7 @@ class Run:
     samples: list[Sample]
     source: str
     marks: list[tuple[int, str]] = field(default_factory=list)
+    bound_steps: int = 1
 
     def error_steps(self) -> list[Fraction]:
         """Delivered minus programmed at each sample, in microsteps, exact."""
@@ -146,11 +148,11 @@ def _draw_errors(run: Run, axes: Axes, ms_per_unit: int) -> None:
     error_steps = run.error_steps()
     largest = worst_error_steps(run)
     axes.axhspan(
-        -BOUND_STEPS,
-        BOUND_STEPS,
+        -run.bound_steps,
+        run.bound_steps,
         color=DELIVERED_COLOUR,
         alpha=0.08,
-        label=f"allowed: {BOUND_STEPS} microstep of {float(run.nl_per_step):g} nL",
+        label=f"allowed: {_bound_text(run)}",
     )
     axes.axhline(0, color=MARK_COLOUR, linewidth=0.8)
     axes.plot(
@@ -162,12 +164,17 @@ def _draw_errors(run: Run, axes: Axes, ms_per_unit: int) -> None:
         markersize=2.5 if len(error_steps) < 2000 else 0,
         label=f"delivered - programmed, largest {float(largest):+.2f}",
     )
-    reach = max(1.6, 1.25 * float(abs(largest)))
+    reach = max(1.6 * run.bound_steps, 1.25 * float(abs(largest)))
     # Room above for the legend, which must not lie on the line it explains.
     axes.set_ylim(-reach, reach * 1.7)
     axes.set_ylabel("error [microsteps]")
     axes.grid(alpha=0.25)
     axes.legend(loc="upper right", ncols=2, framealpha=0.95)
+
+
+def _bound_text(run: Run) -> str:
+    steps = "1 microstep" if run.bound_steps == 1 else f"{run.bound_steps} microsteps, one for each start"
+    return f"{steps} ({float(run.bound_steps * run.nl_per_step):g} nL)"
 
 
 def _draw_marks(run: Run, volumes: Axes, errors: Axes, ms_per_unit: int) -> None:

@@ -6,12 +6,15 @@ views, where columns must not jump. The words for events come from the firmware'
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from thecal import states
+from thecal.link.commands import COMMANDS
+from thecal.pump import CAUSES
 from thecal.record.events import EVENTS
-from thecal_bench.quantities import MASS, MASS_RATE, RATE, VOLUME, Dimension, show
+from thecal_bench.quantities import MASS, RATE, VOLUME, show
 
 NL_PER = {"nL": 1, "uL": 1_000, "mL": 1_000_000}
 _PG_PER = {"pg": 1, "ng": 1_000, "mcg": 1_000_000, "mg": 1_000_000_000}
@@ -43,11 +46,6 @@ def mass_text(mass_pg: Fraction | int) -> str:
     return show(mass_pg, MASS, _unit_by_size(mass_pg, _PG_PER))
 
 
-def mass_rate_text(rate_pg_day: Fraction | int) -> str:
-    """Exact dose per day, as in "2.4 mg/day"."""
-    return _per_day(rate_pg_day, _PG_PER, MASS_RATE)
-
-
 def short_volume(volume_nl: Fraction | int) -> str:
     """Volume in uL with three places (1 nL), mL from 10 mL on."""
     unit = "mL" if abs(volume_nl) >= 10_000_000 else "uL"
@@ -70,15 +68,33 @@ def clock_text(at_ms: int | Fraction) -> str:
 
 
 def event_text(event: dict[str, Any]) -> str:
-    """An event on one line, its two numbers named as the firmware's table of events names them."""
+    """An event on one line."""
     code, a, b = event.get("code"), event.get("a", 0), event.get("b", 0)
-    if code == "state" and all(0 <= number < len(states.STATES) for number in (a, b)):
-        return f"state: {states.STATES[a]} to {states.STATES[b]}"
+    words = _EVENT_WORDS.get(str(code))
+    if words is not None:
+        return words(a, b)
     row = next((row for row in EVENTS if row.name == code), None)
     if row is None:
         return f"{code}: {a}, {b}"
-    numbers = ", ".join(f"{name} {value}" for name, value in ((row.a, a), (row.b, b)) if name)
-    return f"{row.name}: {numbers}" if numbers else row.name
+    # An event without words of its own: its numbers with the names of the firmware's table.
+    numbers = ", ".join(f"{name}: {value}" for name, value in ((row.a, a), (row.b, b)) if name)
+    return f"{row.name} ({numbers})" if numbers else row.name
+
+
+def _named(names: Sequence[str], index: int) -> str:
+    """A name from one of the firmware's tables; the bare number where another firmware has more of them."""
+    return names[index] if 0 <= index < len(names) else str(index)
+
+
+_COMMAND_NAMES = [command.name for command in COMMANDS]
+_EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
+    "state": lambda a, b: f"state: {_named(states.STATES, a)} to {_named(states.STATES, b)}",
+    "therapy": lambda a, b: f"therapy: {rate_text(a)}, at most {rate_text(b)}",
+    "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {_named(CAUSES, b)}",
+    "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
+    "bolus_end": lambda a, b: f"bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
+    "fault": lambda a, b: f"fault while {_named(states.STATES, a)}: {_named(CAUSES, b)}",
+}
 
 
 def mark_text(event: dict[str, Any]) -> str:
@@ -88,14 +104,8 @@ def mark_text(event: dict[str, Any]) -> str:
         return "start" if b == states.RUNNING else "stop" if b == states.STOPPED else "halt"
     if code == "bolus_start":
         return f"bolus {volume_text(a)}"
-    if code == "bolus_end":
-        return "bolus complete" if b else f"bolus cut short at {short_volume(a)}"
     return event_text(event)
 
 
 def _unit_by_size(value: Fraction | int, table: dict[str, int]) -> str:
     return next((unit for unit, size in reversed(table.items()) if abs(value) >= size), next(iter(table)))
-
-
-def _per_day(rate: Fraction | int, table: dict[str, int], dimension: Dimension) -> str:
-    return show(rate, dimension, f"{_unit_by_size(rate, table)}/day")

@@ -1,0 +1,66 @@
+"""`thecal bench`: the image on the emulated board, with the reference plant, as a serial port.
+
+The work is `thecal_bench.chip.serve`'s; here the board is put together, announced to the other commands, and
+the user is told how to reach it.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from thecal_host.ports import PortError, announce_bench
+
+
+def how_to_connect(pty: str | None, tcp_port: int | None, maintenance: bool) -> list[str]:
+    """Command lines for the programs that people use."""
+    lines = []
+    for name in (pty, f"socket://localhost:{tcp_port}" if tcp_port else None):
+        if name is None:
+            continue
+        if maintenance:
+            # The jumper keeps the pump from starting: a prompt answers.
+            lines.append(f"mpremote connect {name} repl")
+        else:
+            lines.append(f"thecal --port {name} monitor")
+        lines.append(f"pyserial-miniterm {name} 115200")
+    return lines
+
+
+def serve_bench(
+    image: Path | None, tcp_port: int | None, speed: float | None, maintenance: bool, console: Console
+) -> None:
+    """Serve until Ctrl-C. Raises BenchError without an image, PortError when the TCP port is taken."""
+    with console.status("booting the image") if console.is_terminal else nullcontext():
+        from thecal_bench.chip.bench import DEFAULT_IMAGE, ChipBench
+        from thecal_bench.chip.serve import Server
+
+        image = image or DEFAULT_IMAGE
+        bench = ChipBench(image=image)
+    with bench:
+        board = bench.board
+        if maintenance:
+            board.set_pin("MAINTENANCE", 0)
+            board.reset()
+        try:
+            server = Server(board, tcp_port=tcp_port, speed=speed)
+        except OSError as why:
+            raise PortError(
+                f"TCP port {tcp_port} can not be served ({why.strerror}): name another with --tcp"
+            ) from None
+        try:
+            bound_port = server.tcp_address[1] if server.tcp_address else None
+            what = f"emulated pump, {image.name}" + (", MAINTENANCE jumper fitted" if maintenance else "")
+            with announce_bench(server.pty_path, bound_port, what), suppress(KeyboardInterrupt):
+                console.print(
+                    f"Emulated pump with {image}; Ctrl-C ends it. Connect with",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+                for line in how_to_connect(server.pty_path, bound_port, maintenance):
+                    console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+                server.run()
+        finally:
+            server.close()

@@ -1,0 +1,160 @@
+"""Experiments from the command line: the board by its name, the records as lines for people, progress.
+
+The records themselves, and what they mean, are `thecal_bench.runner`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from thecal_bench.bench import Bench
+from thecal_bench.plant import Plant
+
+from thecal_host.text import clock_text, event_text, short_rate, short_volume, volume_text
+
+BOARDS = {
+    "host": "in-process",
+    "micropython": "MicroPython's unix port",
+    "chip": "emulated RP2040",
+}
+"""What `--on` may say besides a port, and what that is."""
+
+# Without a terminal one line of progress this often: enough to see in a log that it lives.
+PLAIN_PROGRESS_S = 10.0
+
+
+class NoSuchBoard(Exception):
+    """`--on` names no board and no port."""
+
+
+def open_bench(name: str, plant: Plant) -> Bench:
+    """The board called `name`, one of BOARDS or a port, with `plant` on it (a port has its own).
+
+    Raises NoSuchBoard, BenchError (no image, no MicroPython), PortError or PumpError.
+    """
+    if name == "host":
+        from thecal_bench.inprocess import HostBench
+
+        return HostBench(plant)
+    if name == "micropython":
+        from thecal_bench.unixport import MicropythonBench
+
+        return MicropythonBench(plant)
+    if name == "chip":
+        from thecal_bench.chip.bench import ChipBench
+
+        return ChipBench(plant)
+    if not name.startswith(("/", "socket://", "COM")):
+        boards = ", ".join(BOARDS)
+        raise NoSuchBoard(
+            f"--on {name}: expected one of {boards}; or a port, a device path or socket://HOST:PORT"
+        )
+    from thecal_host.serial_bench import SerialBench
+
+    return SerialBench(name)
+
+
+@contextmanager
+def progress_bar(what: str, console: Console, lines: Console) -> Iterator[Callable[[int, int], None]]:
+    """Something to call with (done, total) now and then. `lines` is where records are printed meanwhile.
+
+    On a terminal a bar that goes away, else a line every ten seconds on `console`.
+    """
+    if not console.is_terminal:
+        begun_s = last_s = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last_s
+            now_s = time.monotonic()
+            if now_s - last_s >= PLAIN_PROGRESS_S:
+                last_s = now_s
+                percent = 100 * done // max(total, 1)
+                console.print(f"{what}: {percent} % after {now_s - begun_s:.0f} s", highlight=False)
+
+        yield tell
+        return
+    # Lines to the same terminal have to go through the bar's console, lines to a file must not.
+    same = lines.is_terminal
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+               TimeRemainingColumn())  # fmt: skip
+    bar = Progress(*columns, console=lines if same else console, transient=True, redirect_stdout=same)
+    with bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def line_of(record: dict[str, Any]) -> str | None:
+    """A record of the runner on one line; None for one that another record says as well."""
+    kind = record["type"]
+    if kind == "expect":
+        return _expect_line(record)
+    if kind == "warning":
+        return f"warning: {record['message']}"
+    if kind == "bolus":
+        at_ms = record["asked_ms"]
+    elif kind == "alarm":
+        at_ms = record["raised_ms"]
+    else:
+        at_ms = record.get("at_ms", 0)
+    text = _text_of(kind, record)
+    return None if text is None else f"{clock_text(at_ms):>9}  {text}"
+
+
+def _text_of(kind: str, record: dict[str, Any]) -> str | None:
+    if kind == "event":
+        # Changes of state and denials have records of their own, which know more.
+        return None if record["code"] in ("state", "denied") else event_text(record)
+    if kind == "state":
+        return f"{record['state']}" + (f" ({record['cause']})" if record.get("cause") else "")
+    if kind == "bolus":
+        if record["granted"]:
+            # The pump's own event says it, at the tick at which it began.
+            return None
+        return f"bolus of {volume_text(record['volume_nl'])} denied: {record['reason']}"
+    if kind == "alarm":
+        return f"alarm {record['code']}, priority {record['priority']}"
+    if kind == "refused":
+        return f"{record['do']} refused: {record['message'] or record['error']}"
+    if kind == "skipped":
+        return f"{record['do']} skipped: {record['why']}"
+    if kind == "sample":
+        return (f"{record['state']:8} delivered {short_volume(record['delivered_nl'])} at "
+                f"{short_rate(record['rate_nl_h'])}, pressure {record['pressure_pa'] / 1000:.2f} kPa")  # fmt: skip
+    return None if kind == "summary" else f"{kind}: {record}"
+
+
+def _expect_line(record: dict[str, Any]) -> str:
+    verdict = {True: "holds ", False: "FAILS ", None: "no say"}[record["ok"]]
+    where = f"line {record['line']}: {record['what']} at {clock_text(record['at_ms'])}"
+    return f"{verdict}  {where}: expected {record['expected']}; found {record['found']}"
+
+
+def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The summary of a run for a person: what this board could not tell is left out."""
+    granted = sum(bolus["granted"] for bolus in summary["boluses"])
+    rows = [("duration", clock_text(summary["duration_ms"]))]
+    volumes = (
+        ("delivered (plant)", "delivered_nl"),
+        ("left the catheter", "outflow_nl"),
+        ("ledger", "ledger_nl"),
+    )
+    rows += [(name, short_volume(summary[key])) for name, key in volumes if summary[key] is not None]
+    if summary["executed_steps"] is not None:
+        rows.append(("microsteps", microsteps_text(summary)))
+    rows.append(("boluses", f"{granted} granted, {len(summary['boluses']) - granted} denied"))
+    rows.append(("alarms", ", ".join(alarm["code"] for alarm in summary["alarms"]) or "none"))
+    if summary["pressure_peak_pa"] is not None:
+        rows.append(("highest pressure", f"{summary['pressure_peak_pa'] / 1000:.2f} kPa"))
+    if summary["resets"]:
+        rows.append(("resets", str(summary["resets"])))
+    return rows
+
+
+def microsteps_text(summary: dict[str, Any]) -> str:
+    """How many were commanded, and how many the pulse counter saw."""
+    return f"{summary['commanded_steps']} commanded, {summary['executed_steps']} counted at STEP_SENSE"
