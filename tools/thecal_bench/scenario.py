@@ -32,6 +32,10 @@ from thecal_bench.plant import MECHANISMS, PlantParameters
 MS_PER_HOUR = 3_600_000
 HOURS_PER_DAY = 24
 
+LINK_LEAD_MS = 1000
+"""The runner sends a command this long before its time, so the host must be connected by then. A therapy is
+read back in between, so two of them are at least twice as far apart."""
+
 # --- the model
 
 
@@ -691,20 +695,29 @@ class _Reader:
         read.sort(key=lambda item: item[0])  # stable: file order on ties
         events = []
         concentration_pg_nl = therapy.concentration_pg_nl if therapy else None
-        connected = True
+        connected, connected_ms, programmed_ms = True, -LINK_LEAD_MS, -2 * LINK_LEAD_MS
         for at_ms, path, do, values, new_therapy in read:
             bolus = None
             if do == "clinician_bolus":
                 bolus = self._bolus(path, values, concentration_pg_nl)
             elif do == "program":
                 concentration_pg_nl = new_therapy.concentration_pg_nl if new_therapy else None
+                if at_ms < programmed_ms + 2 * LINK_LEAD_MS:
+                    self._problem(
+                        (*path, "at"), "expected 2 s or more after the last program: it is read back"
+                    )
+                programmed_ms = at_ms
             elif do in ("host_disconnect", "host_connect"):
                 if connected == (do == "host_connect"):
                     before = "disconnected" if connected else "connected"
                     self._problem((*path, "do"), f"expected the host to be {before} until then")
-                connected = do == "host_connect"
+                connected, connected_ms = do == "host_connect", at_ms
             if do in ON_THE_LINK and not connected:
                 self._problem((*path, "do"), f"expected a connected host: no {do} reaches the pump without")
+            elif do in ON_THE_LINK and at_ms < connected_ms + LINK_LEAD_MS:
+                self._problem(
+                    (*path, "at"), "expected 1 s or more after host_connect: it is sent before its time"
+                )
             events.append(Event(at_ms, do, self._lines.of(path), bolus, new_therapy))
         return events
 

@@ -1,0 +1,218 @@
+"""What a scenario expects, held against what was found.
+
+`Checks` says beforehand for which ticks the truth of the plant (`truth_ticks`) and a status of the pump
+(`status_ticks`) are needed, and judges afterwards from the `Evidence`. Each expectation gives one record:
+`ok` is true, false, or null where this board can not tell (a real one has no plant to ask).
+
+Where `within` is not given, a volume may be off by what flows in one tick at the programmed rate and one
+microstep, a time by one tick; a board whose link is slow gets its slack on top. The programmed rate is that
+of the therapies confirmed and the boluses granted about that time, whatever the pump made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from thecal_bench.bench import TICK_MS
+from thecal_bench.quantities import TIME, VOLUME, show
+from thecal_bench.scenario import MS_PER_HOUR, Expect, Scenario
+from thecal_bench.story import Story
+
+OF_THE_PLANT = ("delivered", "outflow")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The plant at one time."""
+
+    now_ns: int
+    displaced_nl: Fraction
+    outflow_nl: float
+
+    def since(self, start: Truth) -> Truth:
+        """What has come since `start`."""
+        return Truth(
+            self.now_ns - start.now_ns,
+            self.displaced_nl - start.displaced_nl,
+            self.outflow_nl - start.outflow_nl,
+        )
+
+
+@dataclass
+class Bolus:
+    """A bolus that was asked for. `volume_nl` is what was asked, once it has ended what was given."""
+
+    asked_ms: int
+    tick: int
+    volume_nl: int
+    rate_nl_h: Fraction
+    started: bool = False
+    granted: bool = False
+    reason: str | None = None
+    ended_tick: int | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As the summary has it."""
+        return {
+            "asked_ms": self.asked_ms,
+            "granted": self.granted,
+            "reason": self.reason,
+            "volume_nl": self.volume_nl,
+            "ended_ms": None if self.ended_tick is None else self.ended_tick * TICK_MS,
+        }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was found. `truths` is None without a plant; `basals` are (tick, rate) of each therapy."""
+
+    story: Story
+    truths: dict[int, Truth] | None
+    step_nl: Fraction
+    boluses: list[Bolus]
+    basals: list[tuple[int, Fraction]]
+    slack_ticks: int
+
+    def rate_near_nl_h(self, tick: int) -> Fraction:
+        """The largest programmed rate within a tick (and the board's slack) of that tick."""
+        first, last = tick - 1 - self.slack_ticks, tick + 1 + self.slack_ticks
+        since = [(at, rate) for at, rate in self.basals if at <= last]
+        in_force = [rate for at, rate in since if at > first] + [rate for at, rate in since if at <= first][
+            -1:
+        ]
+        flowing = [
+            bolus.rate_nl_h
+            for bolus in self.boluses
+            if bolus.granted
+            and bolus.tick <= last
+            and (bolus.ended_tick is None or bolus.ended_tick >= first)
+        ]
+        return max(in_force, default=Fraction(0)) + sum(flowing)
+
+
+class Checks:
+    """The expectations of one scenario that ends after `end_tick` ticks."""
+
+    def __init__(self, scenario: Scenario, end_tick: int) -> None:
+        self._expects = scenario.expects
+        self._end_tick = end_tick
+        self.truth_ticks = [self._tick(e) for e in self._expects if e.what in OF_THE_PLANT]
+        self.status_ticks = [self._tick(e) for e in self._expects if e.what == "ledger"]
+
+    def _tick(self, expect: Expect) -> int:
+        return self._end_tick if expect.at_ms is None else -(-expect.at_ms // TICK_MS)
+
+    def judge(self, evidence: Evidence) -> Iterator[dict[str, Any]]:
+        """One record for each expectation, in the order of the file."""
+        for expect in self._expects:
+            ok, expected, found = getattr(self, "_" + expect.what)(expect, evidence)
+            yield {
+                "type": "expect",
+                "line": expect.line,
+                "what": expect.what,
+                "at_ms": expect.at_ms if expect.at_ms is not None else self._end_tick * TICK_MS,
+                "ok": ok,
+                "expected": expected,
+                "found": found,
+            }
+
+    # Each of these gives (ok, expected, found).
+
+    def _bolus(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        expected = "granted" if expect.granted else "denied"
+        if expect.reason is not None:
+            expected += f" ({expect.reason})"
+        asked = [bolus for bolus in evidence.boluses if bolus.asked_ms == expect.at_ms]
+        found = [
+            "granted" if b.granted else f"denied ({b.reason})" if b.reason else "not answered" for b in asked
+        ]
+        ok = any(
+            bolus.granted == expect.granted
+            and (bolus.granted or bolus.reason is not None)
+            and (expect.reason is None or bolus.reason == expect.reason)
+            for bolus in asked
+        )
+        return ok, expected, ", ".join(found)
+
+    def _alarm(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        raised = [alarm.raised_tick * TICK_MS for alarm in evidence.story.alarms if alarm.code == expect.code]
+        found = ", ".join(f"{expect.code} at {_time(at)}" for at in raised) or f"no {expect.code}"
+        if expect.never:
+            return not raised, f"no {expect.code}", found
+        assert expect.at_ms is not None
+        within_ms = self._within_ms(expect, evidence)
+        ok = any(abs(at - expect.at_ms) <= within_ms for at in raised)
+        return ok, f"{expect.code} at {_time(expect.at_ms)} within {_time(within_ms)}", found
+
+    def _within_ms(self, expect: Expect, evidence: Evidence) -> int:
+        return (1 + evidence.slack_ticks) * TICK_MS if expect.within_ms is None else expect.within_ms
+
+    def _state(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        tick, story = self._tick(expect), evidence.story
+        if expect.within_ms is None:
+            state = story.state_at(tick)
+            if state != expect.value and evidence.slack_ticks:
+                ticks = story.states_between(tick, tick + evidence.slack_ticks)
+                return expect.value in ticks, str(expect.value), ", ".join(ticks)
+            return state == expect.value, str(expect.value), state
+        reach = expect.within_ms // TICK_MS
+        states = story.states_between(tick - reach, tick + reach)
+        return expect.value in states, f"{expect.value} within {_time(expect.within_ms)}", ", ".join(states)
+
+    def _resets(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        return evidence.story.resets == expect.value, str(expect.value), str(evidence.story.resets)
+
+    def _delivered(self, expect: Expect, evidence: Evidence) -> tuple[bool | None, str, str]:
+        truth = None if evidence.truths is None else evidence.truths.get(self._tick(expect))
+        if evidence.truths is None:
+            return self._no_plant(expect, evidence)
+        return self._volume(expect, evidence, None if truth is None else truth.displaced_nl)
+
+    def _outflow(self, expect: Expect, evidence: Evidence) -> tuple[bool | None, str, str]:
+        truth = None if evidence.truths is None else evidence.truths.get(self._tick(expect))
+        if evidence.truths is None:
+            return self._no_plant(expect, evidence)
+        return self._volume(expect, evidence, None if truth is None else Fraction(truth.outflow_nl))
+
+    def _ledger(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        steps = evidence.story.steps_at(self._tick(expect))
+        return self._volume(expect, evidence, None if steps is None else steps * evidence.step_nl)
+
+    def _no_plant(self, expect: Expect, evidence: Evidence) -> tuple[None, str, str]:
+        _, expected, _ = self._volume(expect, evidence, None)
+        return None, expected, "can not be told: this board has no plant to ask"
+
+    def _volume(self, expect: Expect, evidence: Evidence, found_nl: Fraction | None) -> tuple[bool, str, str]:
+        if expect.within_nl is not None:
+            within_nl = expect.within_nl
+        else:
+            tick_nl = evidence.rate_near_nl_h(self._tick(expect)) * TICK_MS / MS_PER_HOUR
+            within_nl = tick_nl * (1 + evidence.slack_ticks) + evidence.step_nl
+        assert not isinstance(expect.value, str)
+        bounds = []
+        least, most = expect.at_least_nl, expect.at_most_nl
+        if expect.value is not None:
+            least = most = Fraction(expect.value)
+            bounds.append(_volume(least))
+        else:
+            bounds += [f"at least {_volume(least)}"] if least is not None else []
+            bounds += [f"at most {_volume(most)}"] if most is not None else []
+        expected = f"{', '.join(bounds)} within {_volume(within_nl)}"
+        if found_nl is None:
+            return False, expected, "nothing: the pump did not answer"
+        ok = (least is None or found_nl >= least - within_nl) and (
+            most is None or found_nl <= most + within_nl
+        )
+        return ok, expected, _volume(found_nl)
+
+
+def _volume(volume_nl: Fraction) -> str:
+    unit = "nL" if abs(volume_nl) < 1000 else "uL" if abs(volume_nl) < 10**6 else "mL"
+    return show(round(volume_nl, 3), VOLUME, unit)
+
+
+def _time(time_ms: int) -> str:
+    return show(time_ms, TIME, "s" if time_ms < 60_000 else "min" if time_ms < 3_600_000 else "h")

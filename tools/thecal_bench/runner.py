@@ -1,0 +1,525 @@
+"""Runs a `Scenario` on any `Bench` and says what came of it, record by record.
+
+How to read it: `run_scenario` gives a `RunResult`; iterating over it runs the experiment. `_Run` is one run:
+`_prepare` (hello, program, read-back, confirm, choose t=0), `_timeline` (what is to happen when), then the
+loop in `records`. `_Commands` gets commands to the pump in time: each is sent about a second early with the
+tick at which it acts, so the tick is exact on every board. What the pump says is kept by `story.Story`,
+what was expected is judged by `checks.Checks`.
+
+t=0 is a tick on which the pump also sends its periodic status. Plant truth is read just before the inputs
+of a tick are, through `Bench.schedule`.
+
+Records are plain dicts of integers and texts with a `type`: `event` (as the pump logged it), `state`,
+`bolus`, `alarm`, `refused` (a command the pump did not take), `skipped` (what this board can not do),
+`sample`, `warning`, `expect`, and `summary` last. `*_ms` count from t=0.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from thecal_host.link import LinkClient
+
+from thecal_bench.bench import TICK_MS, Bench, NotPossible
+from thecal_bench.checks import Bolus, Checks, Evidence, Truth
+from thecal_bench.plant import MECHANISMS, Plant
+from thecal_bench.scenario import LINK_LEAD_MS, MS_PER_HOUR, ON_THE_LINK, Event, Scenario, Therapy
+from thecal_bench.story import LEDGER_FIELDS, STATUS_PERIOD_TICKS, Story
+
+Record = dict[str, Any]
+
+LEAD_TICKS = LINK_LEAD_MS // TICK_MS
+"""How long before its tick a command is sent."""
+
+PROPOSE_TICKS = LEAD_TICKS // 2
+"""How long before its tick a new therapy is proposed, so that the read-back can be confirmed in time."""
+
+LATEST_TICKS = 2
+"""How long before its tick a command is sent at the latest: a change of flow is taken up a tick ahead."""
+
+MOST_HELD = 8
+"""Commands that the pump holds back at a time (`thecal.link.session`)."""
+
+HELLO_TICKS = 10
+HELLO_TRIES = 10
+REPLY_TICKS = 20
+SETTLE_TICKS = 20
+"""From the confirmed therapy to t=0 at least: time to send what acts at t=0."""
+
+CHUNK_S = 0.2
+"""About how long the board runs, in real time, between two looks at what it said."""
+
+
+class RunError(Exception):
+    """The experiment can not be run: no answer, or the pump is not in a state to begin. Says what to do."""
+
+
+class TherapyRefused(RunError):
+    """The pump refuses the therapy of the scenario; the message holds its reasons."""
+
+
+def make_plant(scenario: Scenario) -> Plant:
+    """The plant that the scenario describes."""
+    geometry = MECHANISMS[scenario.profile.mechanism]
+    return Plant(scenario.plant, geometry, scenario.seed, scenario.reservoir.fill_nl)
+
+
+class RunResult:
+    """One run. Iterate over it for the records; afterwards there are `summary`, `expect_failed`, `story`."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._records = run.records()
+        self.summary: Record | None = None
+
+    def __iter__(self) -> Iterator[Record]:
+        for record in self._records:
+            if record["type"] == "summary":
+                self.summary = record
+            yield record
+
+    def finish(self) -> Record:
+        """Run to the end without looking at the records; returns the summary."""
+        deque(self, maxlen=0)
+        assert self.summary is not None
+        return self.summary
+
+    @property
+    def expect_failed(self) -> int:
+        """How many expectations did not hold."""
+        return 0 if self.summary is None else self.summary["expect_failed"]
+
+    @property
+    def story(self) -> Story:
+        """What the pump said."""
+        return self._run.story
+
+
+def run_scenario(
+    scenario: Scenario,
+    bench: Bench,
+    link: LinkClient,
+    *,
+    every_ms: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    keep_ledger: bool = False,
+) -> RunResult:
+    """Prepare a run; nothing happens until the result is iterated over.
+
+    `link` sends by `bench.send`; its callbacks and the bench's `on_data` are taken over. `every_ms` asks for
+    samples, `progress(at_ms, duration_ms)` is called now and then, `keep_ledger` is for `canonical_records`.
+    Iterating raises RunError, and BenchError if the board gives up.
+    """
+    return RunResult(_Run(scenario, bench, link, every_ms, progress, keep_ledger))
+
+
+def canonical_records(result: RunResult) -> bytes:
+    """Ledger and events of a finished run from t=0 on, in ticks: the same bytes on every board (SIM-02).
+
+    One JSON object a line, keys sorted, in order of ticks, the events of a tick before its ledger line.
+    """
+    ledger = result.story.ledger
+    if ledger is None:
+        raise ValueError("run_scenario was not asked to keep_ledger")
+    lines: list[tuple[int, int, Record]] = [
+        (event["tick"], 0, {"type": "event", **event}) for event in result.story.events
+    ]
+    width = 1 + len(LEDGER_FIELDS)
+    for at in range(0, len(ledger), width):
+        tick, *values = ledger[at : at + width]
+        lines.append(
+            (tick, 1, {"type": "ledger", "tick": tick, **dict(zip(LEDGER_FIELDS, values, strict=True))})
+        )
+    lines.sort(key=lambda line: line[:2])
+    return b"".join(
+        json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n" for *_, line in lines
+    )
+
+
+@dataclass
+class _Command:
+    """A command on its way: waiting, proposed (a program only), or asked."""
+
+    event: Event
+    tick: int  # at which it acts, the device's
+    bolus: Bolus | None = None
+    proposal_id: int | None = None
+    request_id: int | None = None
+
+
+class _Run:
+    """One experiment on one board."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        bench: Bench,
+        link: LinkClient,
+        every_ms: int | None,
+        progress: Callable[[int, int], object] | None,
+        keep_ledger: bool,
+    ) -> None:
+        self.scenario = scenario
+        self.bench = bench
+        self.link = link
+        self.story = Story(keep_ledger)
+        self._progress = progress
+        self._every_ticks = None if every_ms is None else max(1, -(-every_ms // TICK_MS))
+        self._fresh: deque[Record] = deque()
+        self._end = -(-scenario.duration_ms // TICK_MS)
+        self._begin = 0  # the device's tick at t=0
+        self._connected = True
+        self._start = Truth(0, Fraction(0), 0.0)
+        self._truths: dict[int, Truth] = {}
+        self._sampled_nl = Fraction(0)
+        self._boluses: list[Bolus] = []
+        self._flowing: Bolus | None = None
+        self._basals: list[tuple[int, Fraction]] = []  # (tick, rate) confirmed
+        self._commands: deque[_Command] = deque()
+        self._open: list[_Command] = []
+        self._asks: deque[int] = deque()  # ticks for which a status is to be asked
+        self._step_nl = Fraction(0)
+        bench.on_data = link.feed
+        link.on_event = self._on_event
+        link.on_status = self.story.status
+
+    # --- the run
+
+    def records(self) -> Iterator[Record]:
+        """Everything, from power-on to the summary."""
+        self._prepare()
+        checks = Checks(self.scenario, self._end)
+        self._timeline(checks)
+        bench, end = self.bench, self._begin + self._end
+        chunk = STATUS_PERIOD_TICKS
+        while bench.tick < end:
+            self._send()
+            stop = min(end, bench.tick + chunk, self._next_send())
+            before, started_s = bench.tick, time.perf_counter()
+            bench.advance_to_tick(stop)
+            took_s = time.perf_counter() - started_s
+            if stop - before == chunk:
+                # Only how often we look, never what happens, depends on the real time it takes.
+                chunk = max(1, min(36_000, int(chunk * min(2.0, CHUNK_S / max(took_s, 1e-6)))))
+            yield from self._drain()
+            if self._progress is not None:
+                self._progress(max(0, bench.tick - self._begin) * TICK_MS, self.scenario.duration_ms)
+        for _ in range(1 + self.bench.slack_ticks):
+            if self._connected and (self.story.waits_for(self._end) or self._open):
+                bench.advance_to_tick(bench.tick + 1)
+        yield from self._drain()
+        yield from self._warnings()
+        failed = 0
+        for record in checks.judge(self._evidence()):
+            failed += record["ok"] is False
+            yield record
+        yield self._summary(failed)
+
+    def _on_event(self, frame: Record) -> None:
+        alarms, states = len(self.story.alarms), len(self.story.states)
+        event = self.story.event(frame)
+        if event is None:
+            return
+        self._fresh.append({"type": "event", "at_ms": event["tick"] * TICK_MS, **event})
+        for alarm in self.story.alarms[alarms:]:
+            self._fresh.append({"type": "alarm", **alarm.record()})
+        for change in self.story.states[states:]:
+            self._fresh.append({"type": "state", **change.record()})
+        if event["code"] == "bolus_start":
+            asked = [bolus for bolus in self._boluses if bolus.tick <= event["tick"] and not bolus.started]
+            if asked:
+                self._flowing = max(asked, key=lambda bolus: bolus.tick)
+                self._flowing.started = True
+        elif event["code"] == "bolus_end" and self._flowing is not None:
+            self._flowing.volume_nl = event["a"]
+            self._flowing.ended_tick = event["tick"]
+            self._flowing = None
+
+    def _drain(self) -> Iterator[Record]:
+        self._read_replies()
+        while self._fresh:
+            record = self._fresh.popleft()
+            if record["type"] == "sample":
+                # Taken just before its tick; the state is that after it.
+                record["state"] = self.story.state_at(record["at_ms"] // TICK_MS)
+            yield record
+
+    def _warnings(self) -> Iterator[Record]:
+        link = self.link
+        lost = {
+            "frames lost": link.gaps,
+            "CRC errors": link.crc_errors,
+            "lines that are no frame": link.bad_frames,
+        }
+        lost["commands without an answer"] = len(self._open) + len(self._commands)
+        for what, count in lost.items():
+            if count:
+                yield {"type": "warning", "message": f"{count} {what} between pump and host"}
+
+    def _evidence(self) -> Evidence:
+        return Evidence(
+            self.story,
+            None if self.bench.plant is None else self._truths,
+            self._step_nl,
+            self._boluses,
+            self._basals,
+            self.bench.slack_ticks,
+        )
+
+    def _summary(self, failed: int) -> Record:
+        end, story, plant = self._end, self.story, self.bench.plant
+        truth = self._truths.get(end)
+        executed_steps = story.steps_at(end)
+        return {
+            "type": "summary",
+            "duration_ms": self.scenario.duration_ms,
+            "delivered_nl": None if plant is None or truth is None else round(truth.displaced_nl),
+            "outflow_nl": None if plant is None or truth is None else round(truth.outflow_nl),
+            "ledger_nl": None if executed_steps is None else round(executed_steps * self._step_nl),
+            "commanded_steps": story.steps_at(end, "ordered_steps"),
+            "executed_steps": executed_steps,
+            "window_peak_nl": None,  # there is no window before there is a limit
+            "boluses": [bolus.record() for bolus in self._boluses],
+            "alarms": [alarm.record() for alarm in story.alarms],
+            "states": [change.record() for change in story.states if change.tick <= end],
+            "resets": story.resets,
+            "pressure_peak_pa": None if plant is None else round(plant.pressure_peak_pa()),
+            "expect_failed": failed,
+        }
+
+    # --- before t=0
+
+    def _prepare(self) -> None:
+        bench = self.bench
+        bench.advance_to_tick(max(0, bench.tick))
+        hello = None
+        for _ in range(HELLO_TRIES):
+            hello = self._ask("hello", HELLO_TICKS)
+            if hello is not None:
+                break
+        if hello is None:
+            raise RunError(f"no pump answers `hello` in {HELLO_TRIES * HELLO_TICKS * TICK_MS // 1000} s")
+        if hello["state"] != "STOPPED":
+            raise RunError(
+                f"the pump is {hello['state']}, an experiment begins with it STOPPED: stop it first"
+            )
+        self._step_nl = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
+        message = self.scenario.therapy.message(self.scenario.profile)
+        if message is not None:
+            proposal = self._must("program", therapy=message)
+            self._check_readback(self.scenario.therapy, proposal["readback"])
+            self._must("confirm", digest=proposal["digest"])
+            self._basals.append((0, self.scenario.therapy.rate_nl_h))
+        self.link.request("status")
+        earliest = bench.tick + SETTLE_TICKS
+        self._begin = -(-earliest // STATUS_PERIOD_TICKS) * STATUS_PERIOD_TICKS
+        bench.advance_to_tick(self._begin - LEAD_TICKS - 1)
+        status = self.link.last_status
+        if status is None:
+            raise RunError("the pump answers, but sends no status")
+        self.story.begin(self._begin, status["executed_steps"], self._end)
+
+    def _ask(self, cmd: str, ticks: int, **args: Any) -> Record | None:
+        number = self.link.request(cmd, **args)
+        for _ in range(ticks):
+            self.bench.advance_to_tick(self.bench.tick + 1)
+            reply = self.link.reply(number)
+            if reply is not None:
+                return reply
+        return None
+
+    def _must(self, cmd: str, **args: Any) -> Record:
+        reply = self._ask(cmd, REPLY_TICKS, **args)
+        if reply is None:
+            raise RunError(f"the pump does not answer `{cmd}`")
+        if not reply["ok"]:
+            raise TherapyRefused(
+                f"the pump refuses the therapy: {reply.get('message') or reply.get('error')}"
+            )
+        return reply
+
+    def _check_readback(self, therapy: Therapy, readback: Record) -> None:
+        understood = Fraction(readback["rate_num"], readback["rate_den"])
+        if understood != therapy.rate_nl_h:
+            raise RunError(f"the pump read back {understood} nL/h, the therapy says {therapy.rate_nl_h} nL/h")
+
+    # --- what is to happen
+
+    def _timeline(self, checks: Checks) -> None:
+        bench, begin = self.bench, self._begin
+        bench.schedule(begin, self._at_begin)
+        for event in self.scenario.events:
+            tick = begin - (-event.at_ms // TICK_MS)
+            if event.do in ON_THE_LINK:
+                command = _Command(event, tick)
+                if event.bolus is not None:
+                    request = event.bolus
+                    command.bolus = Bolus(event.at_ms, tick - begin, request.volume_nl, request.rate_nl_h)
+                    self._boluses.append(command.bolus)
+                self._commands.append(command)
+            else:
+                bench.schedule(tick, self._action(event))
+        for tick in sorted({*checks.truth_ticks, self._end}):
+            bench.schedule(begin + tick, self._keeper(tick))
+        wanted = sorted({*checks.status_ticks, self._end})
+        for tick in wanted:
+            self.story.want_status(tick)
+        self._asks.extend(tick for tick in wanted if tick % STATUS_PERIOD_TICKS)
+        if self._every_ticks is not None:
+            bench.schedule(begin + self._every_ticks, self._sample)
+
+    def _action(self, event: Event) -> Callable[[], None]:
+        do = {
+            "hang": self.bench.hang,
+            "host_disconnect": self.bench.host_disconnect,
+            "host_connect": self.bench.host_connect,
+        }[event.do]
+
+        def act() -> None:
+            try:
+                do()
+            except NotPossible as why:
+                self._fresh.append({"type": "skipped", "at_ms": event.at_ms, "do": event.do, "why": str(why)})
+            else:
+                if event.do.startswith("host_"):
+                    self._connected = event.do == "host_connect"
+
+        return act
+
+    def _truth(self) -> Truth:
+        plant = self.bench.plant
+        if plant is None:
+            return Truth(0, Fraction(0), 0.0)
+        now_ns = self.bench.now_ns
+        return Truth(now_ns, plant.displaced_nl(), plant.outflow_nl(now_ns))
+
+    def _at_begin(self) -> None:
+        self._start = self._truth()
+
+    def _keeper(self, tick: int) -> Callable[[], None]:
+        def keep() -> None:
+            self._truths[tick] = self._truth().since(self._start)
+
+        return keep
+
+    def _sample(self) -> None:
+        assert self._every_ticks is not None
+        tick = self.bench.tick + 1 - self._begin
+        sample: Record = {
+            "type": "sample",
+            "at_ms": tick * TICK_MS,
+            "delivered_nl": None,
+            "rate_nl_h": None,
+            "pressure_pa": None,
+            "state": None,
+            "reservoir_nl": None,
+        }
+        plant = self.bench.plant
+        if plant is not None:
+            delivered_nl = plant.displaced_nl() - self._start.displaced_nl
+            hours = Fraction(self._every_ticks * TICK_MS, MS_PER_HOUR)
+            sample["delivered_nl"] = round(delivered_nl)
+            sample["rate_nl_h"] = round((delivered_nl - self._sampled_nl) / hours)
+            sample["pressure_pa"] = round(plant.pressure_down_pa(self.bench.now_ns))
+            sample["reservoir_nl"] = round(plant.reservoir_nl())
+            self._sampled_nl = delivered_nl
+        self._fresh.append(sample)
+        if tick + self._every_ticks <= self._end:
+            self.bench.schedule(self._begin + tick + self._every_ticks, self._sample)
+
+    # --- commands
+
+    def _send(self) -> None:
+        """Send what is due; in order, so that commands for one tick act in the order of the file."""
+        now = self.bench.tick
+        while self._commands and self._connected:
+            command = self._commands[0]
+            if command.tick - LEAD_TICKS > now:
+                break
+            held = sum(other.tick > now for other in self._open)
+            if held >= MOST_HELD - 1 and command.tick - LATEST_TICKS > now:
+                break  # a later look will do
+            if command.event.therapy is not None:
+                if not self._send_program(command):
+                    break
+            else:
+                bolus = command.event.bolus
+                if bolus is None:
+                    self._request(command, command.event.do)
+                else:
+                    self._request(command, "bolus", volume_nl=bolus.volume_nl, duration_ms=bolus.duration_ms)
+            self._commands.popleft()
+        while self._asks and self._begin + self._asks[0] - 1 <= now:
+            self._asks.popleft()
+            if self._connected:
+                self.link.request("status")
+
+    def _send_program(self, command: _Command) -> bool:
+        """Propose, later confirm; True when there is nothing more to be sent for it."""
+        assert command.event.therapy is not None
+        if command.proposal_id is None:
+            message = command.event.therapy.message(self.scenario.profile)
+            at_tick = command.tick - PROPOSE_TICKS
+            command.proposal_id = self.link.request("program", therapy=message, at_tick=at_tick)
+        reply = self.link.reply(command.proposal_id)
+        if reply is None or "held" in reply:
+            # A pump that does not answer must not hold up the rest for ever.
+            return self.bench.tick > command.tick + LEAD_TICKS
+        if not reply["ok"]:
+            self._refused(command, reply)
+            return True
+        self._check_readback(command.event.therapy, reply["readback"])
+        self._request(command, "confirm", digest=reply["digest"])
+        self._basals.append((command.tick - self._begin, command.event.therapy.rate_nl_h))
+        return True
+
+    def _request(self, command: _Command, cmd: str, **args: Any) -> None:
+        command.request_id = self.link.request(cmd, at_tick=command.tick, **args)
+        self._open.append(command)
+
+    def _next_send(self) -> int:
+        """Up to which tick the board may run before `_send` has something to do."""
+        soonest = [1 << 62]
+        if self._commands:
+            command = self._commands[0]
+            soonest.append(max(command.tick - LEAD_TICKS, self.bench.tick + 1))
+        if self._asks:
+            soonest.append(max(self._begin + self._asks[0] - 1, self.bench.tick + 1))
+        return min(soonest)
+
+    def _read_replies(self) -> None:
+        still_open = []
+        for command in self._open:
+            assert command.request_id is not None
+            reply = self.link.reply(command.request_id)
+            if reply is None or "held" in reply:
+                still_open.append(command)
+            elif command.bolus is not None:
+                self._answered(command.bolus, reply)
+            elif not reply["ok"]:
+                self._refused(command, reply)
+        self._open = still_open
+
+    def _answered(self, bolus: Bolus, reply: Record) -> None:
+        if reply["ok"] and reply["granted"]:
+            bolus.granted = True
+        else:
+            bolus.reason = reply.get("reason") or reply.get("error")
+        self._fresh.append({"type": "bolus", **bolus.record()})
+
+    def _refused(self, command: _Command, reply: Record) -> None:
+        self._fresh.append(
+            {
+                "type": "refused",
+                "at_ms": command.event.at_ms,
+                "do": command.event.do,
+                "error": reply["error"],
+                "message": reply.get("message", ""),
+            }
+        )
