@@ -2,6 +2,8 @@
 
 import json
 import zlib
+from contextlib import closing
+from fractions import Fraction
 
 import pytest
 from thecal_bench.bench import TICK_NS, BenchError
@@ -50,7 +52,7 @@ class Talk:
 
 @pytest.fixture
 def bench(image):
-    with ChipBench(image=image) as bench:
+    with closing(ChipBench(image=image)) as bench:
         yield bench
 
 
@@ -146,13 +148,13 @@ def test_an_image_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_plant_with_its_own_parameters_is_the_one_that_turns(image):
-    plant = Plant(PlantParameters(back_pressure_pa=5_000))
-    with ChipBench(plant, image) as bench:
+    plant = Plant(PlantParameters(back_pressure_pa=Fraction(5_000)))
+    with closing(ChipBench(plant, image)) as bench:
         talk = Talk(bench)
         bench.advance_to_tick(0)
         codes = talk.statuses()[0]["pressure_down_raw"]
         assert bench.plant is plant
-    with ChipBench(image=image) as bench:
+    with closing(ChipBench(image=image)) as bench:
         talk = Talk(bench)
         bench.advance_to_tick(0)
         assert codes > talk.statuses()[0]["pressure_down_raw"]

@@ -8,6 +8,7 @@ afford on a chip that lives for minutes, and needs no alarm, no skipping and no 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -26,7 +27,7 @@ from rp2040py.peripherals.pio_registers import (
     TXF0,
 )
 from rp2040py.rp2040 import RP2040
-from rp2040py.utils.logging import LogLevel
+from rp2040py.utils.logging import ConsoleLogger, LogLevel
 from thecal_bench.chip.pio_clock import CYCLE_NS, ClockedPio
 
 PIO_FUNCTION = 6
@@ -44,9 +45,9 @@ class Reference:
     """A chip whose PIO is advanced by hand, cycle by cycle."""
 
     def __init__(self) -> None:
-        self.chip = RP2040()
+        self.chip: Any = RP2040()
         self.chip.simulator = object()  # somebody owns the chip: the block must not run by itself
-        self.chip.logger.log_level = LogLevel.ERROR
+        self.chip.logger = ConsoleLogger(LogLevel.ERROR)
         self.pio = self.make_block()
         self.pio.pin_directions = 0xFF  # eight outputs
         self.chip.pio[0] = self.pio
@@ -77,7 +78,7 @@ class Reference:
         self.pio.check_changed_pins()
 
     def set_input(self, level: int) -> None:
-        self.chip.gpio[INPUT_PIN].set_input_value(level)
+        self.chip.gpio[INPUT_PIN].set_input_value(bool(level))
 
     def state(self) -> dict:
         machines = [

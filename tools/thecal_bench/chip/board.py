@@ -99,7 +99,8 @@ class EmulatedBoard:
     ) -> None:
         self.nets = dict(nets) if nets is not None else load_nets(BOARD_PINS_CSV)
         self.mcu = _Chip()
-        self._engine = self.mcu.simulator = _Engine(self.mcu)
+        self._engine: Any = _Engine(self.mcu)  # all that the CPU loop asks of a rp2040py Simulator
+        self.mcu.simulator = self._engine
         self.mcu.logger = ConsoleLogger(log_level)
         self.usb = install_holdable_usb(self.mcu)
         self.pio: list[ClockedPio] = install_clocked_pio(self.mcu) if mend_pio else []
@@ -328,9 +329,9 @@ class EmulatedBoard:
         for block in self.pio:
             block.synchronise()  # a machine that waits for this pin goes on from here
         if level is not None:
-            pin.set_input_value(level)  # a pad reads back what it drives
+            pin.set_input_value(bool(level))  # a pad reads back what it drives
         elif (level := self._external.get(gpio)) is not None:
-            pin.set_input_value(level)
+            pin.set_input_value(bool(level))
         else:
             level = 1 if state is GPIOPinState.INPUT_PULL_UP else 0
             pin.release_input()

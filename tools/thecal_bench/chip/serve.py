@@ -60,7 +60,7 @@ class _Pty:
         except (BlockingIOError, OSError):  # OSError: the user has just closed it
             return b""
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | bytearray) -> int:
         """Pass on what the user takes of `data`; how much that was."""
         try:
             return os.write(self._fd, data)
@@ -107,7 +107,7 @@ class _Tcp:
             self._leave()
         return data
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | bytearray) -> int:
         """Pass on what the user takes of `data`; how much that was."""
         if self._user is None:
             return len(data)
