@@ -1,5 +1,7 @@
 """Putting the image on a board: finding the drive of a Pico, and telling success from failure."""
 
+import os
+import pty
 import threading
 
 import pytest
@@ -55,3 +57,24 @@ def test_a_port_without_a_prompt_is_told_about_the_jumper(tmp_path, capsys):
     with pytest.raises(FlashError, match="MAINTENANCE jumper"):
         flash.to_bootloader(str(tmp_path / "ttyNONE"))
     assert "ttyNONE" in capsys.readouterr().out
+
+
+def test_a_pump_that_talks_on_does_not_hold_us_up(monkeypatch):
+    monkeypatch.setattr(flash, "PROMPT_WAIT_S", 3)
+    board, port = pty.openpty()
+    ended = threading.Event()
+
+    def talk():
+        while not ended.wait(0.05):
+            os.write(board, b'{"type":"status"} 00000000\n')
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    try:
+        with pytest.raises(FlashError, match="MAINTENANCE jumper"):
+            flash.to_bootloader(os.ttyname(port))
+    finally:
+        ended.set()
+        talking.join()
+        os.close(board)
+        os.close(port)

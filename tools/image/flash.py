@@ -18,6 +18,7 @@ from .record import load
 
 VOLUME_INFO = "INFO_UF2.TXT"
 VOLUME_BOARD = "RPI-RP2"
+PROMPT_WAIT_S = 15
 VOLUME_WAIT_S = 30
 REBOOT_WAIT_S = 10
 
@@ -86,12 +87,16 @@ def copy(uf2: Path, volume: Path, wait_s: float = REBOOT_WAIT_S) -> None:
 def to_bootloader(port: str) -> None:
     """Asks the MicroPython prompt on `port` for BOOTSEL mode."""
     print(f"flash: asking the board on {port} for its boot loader", flush=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "mpremote", "connect", port, "bootloader"], capture_output=True, text=True
-    )
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise FlashError("\n".join([*said[-1:], MAINTENANCE_HELP.format(port=port)]))
+    command = [sys.executable, "-m", "mpremote", "connect", port, "bootloader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROMPT_WAIT_S)
+        said = (done.stdout + done.stderr).strip().splitlines()[-1:] if done.returncode else None
+    except (
+        subprocess.TimeoutExpired
+    ):  # a pump that runs talks on, and mpremote listens as long as anything comes
+        said = []
+    if said is not None:
+        raise FlashError("\n".join([*said, MAINTENANCE_HELP.format(port=port)]))
 
 
 def main() -> None:
