@@ -58,16 +58,11 @@ class App:
         """One turn of the loop; the tick must be due."""
         inputs = self.inputs
         outputs = self.outputs
-        stepper = self.stepper
         started_us = time.ticks_us()
         inputs.tick_s = self.pace.tick_s
         inputs.tick_ms = self.pace.tick_ms
         self.pace.started()
-        stepper.read()
-        inputs.executed_steps = stepper.executed_steps
-        inputs.reverse_steps = stepper.reverse_steps
-        inputs.starved = stepper.starved()
-        inputs.queue_free = stepper.queue_free()
+        self.stepper.read(inputs)
         self.sensors.read(inputs)
         self.usb.read(inputs)
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:

@@ -61,8 +61,7 @@ class Mechanism:
         self.enable_high = enable_high
 
     def volume_nl(self, steps):
-        """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any single delivery.
-        """
+        """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any one delivery."""
         turns = steps // self.steps_per_rev
         return turns * self.nl_per_rev + self._part_nl(steps - turns * self.steps_per_rev)
 

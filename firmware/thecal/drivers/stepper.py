@@ -1,8 +1,7 @@
-"""The motor: segments into a PIO state machine, pulses back from another one.
+"""The motor: segments into a PIO state machine, pulses back from another one (`counter.py`).
 
 The step machine executes one word per segment (`segment.py`) and stops by itself when its FIFO is empty; the
-CPU never makes an edge. The count machine sees the pulses that came back over a wire on STEP_SENSE, and the
-level of DIR at the pad, and counts forward and backward apart. Nothing here allocates after construction.
+CPU never makes an edge. Nothing here allocates after construction.
 """
 
 import struct
@@ -12,9 +11,11 @@ import rp2
 from machine import Pin, mem32
 
 from . import segment
+from .counter import Counter
 
 STEP_MACHINE = 0  # in PIO block 0
-COUNT_MACHINE = 4  # in PIO block 1
+COUNT_MACHINE = 4  # in PIO block 1 ...
+ENCODER_MACHINE = 5  # ... and so is this
 PIO0_BASE = 0x5020_0000
 FSTAT = PIO0_BASE + 0x04
 FDEBUG = PIO0_BASE + 0x08
@@ -22,14 +23,8 @@ FLEVEL = PIO0_BASE + 0x0C
 TX_STALL = 1 << (24 + STEP_MACHINE)
 QUEUE = 4
 
-COUNT_HZ = 12_500_000  # sees a pulse of 3.2 us 40 times over
-
 PULL_NOBLOCK = 0x8080  # pull(noblock)
 STEP_LOW = 0xE000  # set(pins, 0)
-CLEAR_ISR = 0xA0C3  # mov(isr, null)
-IN_X_16 = 0x4030  # in_(x, 16)
-IN_Y_16 = 0x4050  # in_(y, 16)
-PUSH = 0x8000  # push(noblock)
 
 
 # Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 16 cycles, a long
@@ -50,7 +45,7 @@ def step_program():
     mov(x, isr)                     # [1]
     label("long_wait")
     jmp(x_dec, "long_wait") [3]     # [4 q + 4]
-    jmp(y_dec, "long")      [7]     # [8] y is not 0 here
+    jmp(y_dec, "long")      [8]     # [9] y is not 0 here
     label("short")
     out(y, 8)                       # [1] short periods; 0 means no step in this segment
     jmp(not_y, "tail")              # [1]
@@ -71,75 +66,32 @@ def step_program():
     # fmt: on
 
 
-@rp2.asm_pio(in_shiftdir=rp2.PIO.SHIFT_LEFT)
-def count_program():
-    # fmt: off
-    wrap_target()
-    label("next")
-    wait(0, pin, 0)
-    wait(1, pin, 0)
-    jmp(pin, "high")
-    jmp(x_dec, "next")
-    jmp("next")
-    label("high")
-    jmp(y_dec, "next")
-    wrap()
-    # fmt: on
-
-
 class Stepper:
-    """The motor driver: DIR, EN, the step queue and the count of executed steps."""
+    """The motor driver: DIR, EN, the step queue, the counts of steps made and of encoder pulses."""
 
     def __init__(self, dir_forward_high, enable_high):
         self.enable_high = enable_high
         self.enable_pin = Pin(Pin.board.EN, Pin.OUT, value=0 if enable_high else 1)
         self.dir_pin = Pin(Pin.board.DIR, Pin.OUT, value=1 if dir_forward_high else 0)
-        self.dir_forward_high = dir_forward_high
-        sense = Pin(Pin.board.STEP_SENSE, Pin.IN, Pin.PULL_DOWN)
         step = Pin(Pin.board.STEP, Pin.OUT, value=0)
-        self.counter = rp2.StateMachine(
-            COUNT_MACHINE, count_program, freq=COUNT_HZ, in_base=sense, jmp_pin=self.dir_pin
-        )
+        sense = Pin(Pin.board.STEP_SENSE, Pin.IN, Pin.PULL_DOWN)
+        encoder = Pin(Pin.board.ENCODER, Pin.IN, Pin.PULL_DOWN)
+        self.made = Counter(COUNT_MACHINE, sense, self.dir_pin, dir_forward_high)
+        self.turned = Counter(ENCODER_MACHINE, encoder, self.dir_pin, dir_forward_high)
         self.machine = rp2.StateMachine(STEP_MACHINE, step_program, freq=segment.PIO_HZ, set_base=step)
         self.word = array("I", [0])
         self.ordered_steps = 0  # position at the end of what is queued
-        self.executed_steps = 0
-        self.reverse_steps = 0
         self.moving = False  # segments are queued or being executed
-        self.counter.active(1)
-        self.high_count = self._count(IN_Y_16)
-        self.low_count = self._count(IN_X_16)
 
-    def read(self):
-        """Bring `executed_steps` and `reverse_steps` up to date. At most 2^16 steps may lie between two
-        calls.
-        """
-        low = self._count(IN_X_16)
-        high = self._count(IN_Y_16)
-        # The machine counts down.
-        at_low = (self.low_count - low) & 0xFFFF
-        at_high = (self.high_count - high) & 0xFFFF
-        self.low_count = low
-        self.high_count = high
-        if not self.dir_forward_high:
-            at_low, at_high = at_high, at_low
-        self.executed_steps += at_high - at_low
-        self.reverse_steps += at_low
-
-    def _count(self, in_register):
-        counter = self.counter
-        counter.exec(CLEAR_ISR)
-        counter.exec(in_register)
-        counter.exec(PUSH)
-        return counter.get()
-
-    def queue_free(self):
-        """Segments that the queue can take."""
-        return QUEUE - (mem32[FLEVEL] & 15)
-
-    def starved(self):
-        """Whether the queue ran dry while it should not have."""
-        return self.moving and mem32[FDEBUG] & TX_STALL != 0
+    def read(self, inputs):
+        """Fill in what the motor did."""
+        self.made.read()
+        self.turned.read()
+        inputs.executed_steps = self.made.forward - self.made.backward
+        inputs.reverse_steps = self.made.backward
+        inputs.encoder_count = self.turned.forward - self.turned.backward
+        inputs.starved = self.moving and mem32[FDEBUG] & TX_STALL != 0
+        inputs.queue_free = QUEUE - (mem32[FLEVEL] & 15)
 
     def enable(self, on):
         """Power to the motor driver."""
@@ -153,8 +105,8 @@ class Stepper:
         for _ in range(QUEUE):
             machine.exec(PULL_NOBLOCK)
         machine.restart()
-        self.read()
-        self.ordered_steps = self.executed_steps
+        self.made.read()
+        self.ordered_steps = self.made.forward - self.made.backward
         self.moving = False
 
     def queue(self, target_steps, units):
