@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.inprocess import HostBench
-from thecal_host import cli, ports, pump
+from thecal_bench.scenario import load_therapy
+from thecal_host import cli, ports, pump, record, report
 from thecal_host.link import encode
 from thecal_host.ports import FoundPort, PortError
 from thecal_host.pump import Pump, PumpError, check_readback
@@ -503,3 +505,219 @@ def test_readings_use_exact_volumes():
     session.connect()
     assert session.nl_per_step == Fraction(125, 4) and session.tick_ms == 100
     assert pump.REPLY_TIMEOUT_S > 1
+
+
+# --- experiments
+
+EXPERIMENT = """
+title = "A short one"
+duration = "10 s"
+[profile]
+max_rate = "60 mL/h"
+[therapy]
+mode = "continuous"
+rate = "3.6 mL/h"
+[[event]]
+at = "1 s"
+do = "start"
+[[event]]
+at = "2 s"
+do = "clinician_bolus"
+volume = "2 uL"
+duration = "4 s"
+[[event]]
+at = "9 s"
+do = "stop"
+[[expect]]
+what = "delivered"
+value = "10 uL"
+within = "31.25 nL"
+"""
+
+
+@pytest.fixture
+def scenario_file(tmp_path):
+    path = tmp_path / "short.toml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+def thecal(*args):
+    return CliRunner().invoke(cli.app, [str(arg) for arg in args])
+
+
+@pytest.mark.parametrize("board", ["host", "micropython"])
+def test_simulate_prints_what_happens_and_what_came_of_it(scenario_file, board):
+    result = thecal("simulate", scenario_file, "--on", board)
+    # 8 s at 1 uL/s and 2 uL of bolus.
+    assert result.exit_code == 0, result.stderr
+    assert "0:01.0  RUNNING (command)" in result.output and "bolus begins: 2 uL" in result.output
+    assert "holds   line 20: delivered" in result.output and "10.000 uL" in result.output
+
+
+@pytest.mark.req("SIM-02")
+def test_simulate_gives_each_record_as_json(scenario_file):
+    result = thecal("simulate", scenario_file, "--json", "--every", "1s")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert records[-1]["type"] == "summary" and records[-1]["delivered_nl"] == 10_000
+    assert sum(record["type"] == "sample" for record in records) == 10
+    assert [record["code"] for record in records if record["type"] == "event"] == [
+        "state",
+        "bolus_start",
+        "bolus_end",
+        "state",
+    ]
+
+
+def test_simulate_ends_with_1_when_an_expectation_fails(scenario_file):
+    scenario_file.write_text(EXPERIMENT.replace('value = "10 uL"', 'value = "11 uL"'))
+    result = thecal("simulate", scenario_file)
+    assert result.exit_code == 1 and "1 of 1 expectations failed" in result.stderr
+    assert (
+        "FAILS   line 20" in result.stdout and "expected 11 uL within 31.25 nL; found 10 uL" in result.stdout
+    )
+    records = thecal("simulate", scenario_file, "--json").stdout.splitlines()
+    assert json.loads(records[-1])["expect_failed"] == 1
+
+
+def test_simulate_ends_with_2_for_a_file_it_does_not_understand(scenario_file):
+    scenario_file.write_text(EXPERIMENT.replace("max_rate", "top_rate"))
+    result = thecal("simulate", scenario_file)
+    assert result.exit_code == 2 and f"{scenario_file}:5:" in result.stderr and "top_rate" in result.stderr
+    scenario_file.write_text(EXPERIMENT.replace("clinician_bolus", "patient_bolus"))
+    result = thecal("simulate", scenario_file)
+    assert result.exit_code == 2 and "not supported yet: event.patient_bolus" in result.stderr
+
+
+def test_simulate_says_which_boards_there_are(scenario_file):
+    result = thecal("simulate", scenario_file, "--on", "hots")
+    assert result.exit_code == 2 and "host, micropython, chip" in result.stderr
+    result = thecal("simulate", scenario_file, "--on", "/dev/no-such-port")
+    assert result.exit_code == 1 and "thecal ports" in result.stderr
+    result = thecal("run", scenario_file, "--on", "/dev/ttyACM0")
+    assert result.exit_code == 2 and "thecal record" in result.stderr
+
+
+@pytest.mark.req("SIM-01")
+def test_without_an_image_the_chip_says_make_image(scenario_file, monkeypatch, tmp_path):
+    from thecal_bench.chip import bench
+
+    monkeypatch.setattr(bench, "ChipBench", partial(bench.ChipBench, image=tmp_path / "none.uf2"))
+    result = thecal("simulate", scenario_file, "--on", "chip")
+    assert result.exit_code == 1 and "make image" in result.stderr
+    result = thecal("bench", "--image", tmp_path / "none.uf2")
+    assert result.exit_code == 1 and "make image" in result.stderr
+
+
+def test_a_scenario_runs_on_a_pump_at_a_port(scenario_file, monkeypatch):
+    port = PumpPort()
+    monkeypatch.setattr(ports, "open_port", lambda name: port)
+    from thecal_host import serial_bench
+
+    def on_its_clock(name):
+        return SerialBench(name, port.clock_s)
+
+    monkeypatch.setattr(serial_bench, "SerialBench", on_its_clock)
+    # A real pump has no plant to ask: what was delivered can not be told, the ledger can.
+    scenario_file.write_text(
+        EXPERIMENT + EXPERIMENT[EXPERIMENT.index("[[expect]]") :].replace("delivered", "ledger")
+    )
+    result = thecal("simulate", scenario_file, "--on", "/dev/pump")
+    assert result.exit_code == 0, result.output + result.stderr
+    assert "no say  line 20: delivered" in result.stdout and "holds   line 24: ledger" in result.stdout
+
+
+def test_run_leaves_a_record_and_a_picture_that_agree(scenario_file, tmp_path):
+    folder = tmp_path / "deep" / "run"
+    result = thecal("run", scenario_file, "--on", "host", "--into", folder)
+    assert result.exit_code == 0, result.output + result.stderr
+    assert "programmed" in result.stdout and "10.000 uL" in result.stdout
+    assert "counted at STEP_SENSE" in result.stdout
+    assert (folder / "delivered.png").read_bytes().startswith(b"\x89PNG")
+    run = record.run_of(folder / "record.ndjson")
+    assert len(run.samples) == 101 and run.programmed.volume_nl(10_000) == 10_000
+    assert abs(report.worst_error_steps(run)) <= 1
+    assert [text for _, text in run.marks] == ["start", "bolus 2 uL", "bolus complete: 2 uL", "stop"]
+
+
+def test_the_demo_is_a_scenario_that_holds(tmp_path):
+    result = thecal("run", "--on", "host", "--into", tmp_path)
+    assert result.exit_code == 0, result.output + result.stderr
+    assert "FAILS" not in result.stdout and result.stdout.count("holds") >= 5
+
+
+def test_run_ends_with_1_when_an_expectation_fails(scenario_file, tmp_path):
+    scenario_file.write_text(EXPERIMENT.replace('value = "10 uL"', 'value = "11 uL"'))
+    result = thecal("run", scenario_file, "--on", "host", "--into", tmp_path)
+    assert result.exit_code == 1 and "FAILS" in result.stdout and (tmp_path / "delivered.png").exists()
+
+
+def test_a_record_of_a_pump_is_judged_with_the_therapy_that_was_programmed(run, therapy_file, tmp_path):
+    port = PumpPort()
+    run(port, "program", therapy_file, "--yes")
+    run(port, "start")
+    port.bench.schedule(
+        port.bench.tick + 100,
+        lambda: port.bench.send(encode({"id": 1, "cmd": "bolus", "volume_nl": 5000, "duration_ms": 60_000})),
+    )
+    path = tmp_path / "r.ndjson"
+    assert run(port, "record", path, "--for", "120 s").exit_code == 0
+    result = run(port, "report", path)
+    assert result.exit_code == 2 and "--therapy" in result.stderr
+    result = run(port, "report", path, "--therapy", therapy_file, "-o", tmp_path / "p.png")
+    assert result.exit_code == 0 and (tmp_path / "p.png").exists(), result.stderr
+    found = record.run_of(path, load_therapy(therapy_file))
+    assert found.source == record.COUNTED_PULSES and len(found.samples) == 120
+    # 119 s of 5 uL/h and the bolus.
+    assert found.programmed.volume_nl(119_000) == Fraction(5000 * 119, 3600) + 5000
+    assert abs(report.worst_error_steps(found)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "header"),
+        ('{"type":"status"}\n', "header"),
+        ('{"type":"header","format":1}\nnonsense\n{"type":"x"}\n', ":2: is not JSON"),
+        ('{"type":"header","format":1}\n[1]\n', ":2: expected an object"),
+        ('{"type":"header","format":9}\n', "format 1"),
+        ('{"type":"header","format":1,"prescription":{}}\n', "is no record of a run"),
+    ],
+)
+def test_a_file_that_is_no_record_says_where(tmp_path, text, said):
+    path = tmp_path / "r.ndjson"
+    path.write_text(text)
+    result = thecal("report", path)
+    assert result.exit_code == 2 and str(path) in result.stderr and said in result.stderr
+
+
+def test_a_record_that_was_cut_off_is_a_record_up_to_there(scenario_file, tmp_path):
+    thecal("run", scenario_file, "--on", "host", "--into", tmp_path)
+    path = tmp_path / "record.ndjson"
+    text = path.read_text()
+    path.write_text(text[: text.index('"at_ms":5000') + 5])
+    run = record.run_of(path)
+    assert run.samples[-1].at_ms == 4900 and abs(report.worst_error_steps(run)) <= 1
+
+
+@pytest.mark.chip
+@pytest.mark.req("SIM-01", "LNK-01")
+def test_the_served_bench_answers_the_command_and_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    command = [sys.executable, "-m", "thecal_host.cli", "bench", "--tcp", "0", "--speed", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        try:
+            address = next(
+                word for line in served.stdout for word in line.split() if word.startswith("socket://")
+            )
+            (found,) = ports.find_benches()
+            assert address in found.description
+            # Over the pty, found by itself, and over TCP.
+            for port in ((), ("--port", address)):
+                result = thecal(*port, "status", "--json")
+                assert result.exit_code == 0, result.stderr
+                assert json.loads(result.stdout)["state"] == "STOPPED"
+        finally:
+            served.terminate()
+    assert served.returncode == 0 and ports.find_benches() == []

@@ -6,12 +6,17 @@ the user is told how to reach it.
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+import signal
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from thecal_host.ports import PortError, announce_bench
+
+# Addresses must come out whole, to be copied.
+PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def how_to_connect(pty: str | None, tcp_port: int | None, maintenance: bool) -> list[str]:
@@ -39,11 +44,15 @@ def serve_bench(
 
         image = image or DEFAULT_IMAGE
         bench = ChipBench(image=image)
-    with bench:
         board = bench.board
         if maintenance:
             board.set_pin("MAINTENANCE", 0)
             board.reset()
+            board.boot()
+        else:
+            # Until the pump's loop runs nobody would answer, and at the emulator's speed that takes seconds.
+            bench.advance_to_tick(0)
+    with bench:
         try:
             server = Server(board, tcp_port=tcp_port, speed=speed)
         except OSError as why:
@@ -53,14 +62,13 @@ def serve_bench(
         try:
             bound_port = server.tcp_address[1] if server.tcp_address else None
             what = f"emulated pump, {image.name}" + (", MAINTENANCE jumper fitted" if maintenance else "")
-            with announce_bench(server.pty_path, bound_port, what), suppress(KeyboardInterrupt):
-                console.print(
-                    f"Emulated pump with {image}; Ctrl-C ends it. Connect with",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+            # Ctrl-C and a friendly kill both end it well: the announcement goes.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: server.stop())
+            with announce_bench(server.pty_path, bound_port, what, is_pump=not maintenance):
+                console.print(f"Emulated pump with {image}; Ctrl-C ends it. Connect with", **PLAIN)
                 for line in how_to_connect(server.pty_path, bound_port, maintenance):
-                    console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+                    console.print(f"  {line}", **PLAIN)
                 server.run()
         finally:
             server.close()

@@ -51,9 +51,7 @@ def open_bench(name: str, plant: Plant) -> Bench:
         return ChipBench(plant)
     if not name.startswith(("/", "socket://", "COM")):
         boards = ", ".join(BOARDS)
-        raise NoSuchBoard(
-            f"--on {name}: expected one of {boards}; or a port, a device path or socket://HOST:PORT"
-        )
+        raise NoSuchBoard(f"--on {name}: expected one of {boards}; or a device path or socket://HOST:PORT")
     from thecal_host.serial_bench import SerialBench
 
     return SerialBench(name)
@@ -123,8 +121,9 @@ def _text_of(kind: str, record: dict[str, Any]) -> str | None:
     if kind == "skipped":
         return f"{record['do']} skipped: {record['why']}"
     if kind == "sample":
-        return (f"{record['state']:8} delivered {short_volume(record['delivered_nl'])} at "
-                f"{short_rate(record['rate_nl_h'])}, pressure {record['pressure_pa'] / 1000:.2f} kPa")  # fmt: skip
+        delivered, rate = short_volume(record["delivered_nl"]), short_rate(record["rate_nl_h"])
+        pressure = f"{record['pressure_pa'] / 1000:.2f} kPa"
+        return f"{record['state']:8} delivered {delivered} at {rate}, pressure {pressure}"
     return None if kind == "summary" else f"{kind}: {record}"
 
 

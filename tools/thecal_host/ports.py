@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import socket
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -173,7 +174,10 @@ def _why_not_open(name: str, why: Exception) -> str:
 def _bench_folder() -> Path:
     from platformdirs import user_runtime_path
 
-    return user_runtime_path("thecal", appauthor=False)
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR it takes a folder in /tmp, and says so; that is good enough here.
+        warnings.simplefilter("ignore")
+        return user_runtime_path("thecal", appauthor=False)
 
 
 def _is_running(process_id: int) -> bool:
@@ -190,12 +194,21 @@ def _is_running(process_id: int) -> bool:
 
 
 @contextlib.contextmanager
-def announce_bench(pty: str | None, tcp_port: int | None, what: str) -> Iterator[None]:
-    """Let the other commands find this process's bench for as long as the context lasts."""
-    folder = _bench_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bool = True) -> Iterator[None]:
+    """Let the other commands find this process's bench for as long as the context lasts.
+
+    `is_pump` is whether a pump answers there, and not a prompt.
+    """
+    try:
+        folder = _bench_folder()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except PermissionError as why:
+        raise PortError(
+            f"the bench can not be announced ({why}): set XDG_RUNTIME_DIR to a folder of yours"
+        ) from None
     path = folder / f"bench-{os.getpid()}.json"
-    path.write_text(json.dumps({"process_id": os.getpid(), "pty": pty, "tcp_port": tcp_port, "what": what}))
+    state = {"process_id": os.getpid(), "pty": pty, "tcp_port": tcp_port, "what": what, "is_pump": is_pump}
+    path.write_text(json.dumps(state))
     try:
         yield
     finally:
@@ -205,11 +218,16 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str) -> Iterator
 def find_benches() -> list[FoundPort]:
     """The emulated benches that run on this machine; files of those that have died are removed."""
     found = []
-    for path in sorted(_bench_folder().glob("bench-*.json")):
+    try:
+        paths = sorted(_bench_folder().glob("bench-*.json"))
+    except PermissionError:
+        # A runtime folder that is not ours: no bench of ours is in it.
+        return []
+    for path in paths:
         try:
             state = json.loads(path.read_text())
-            keys = ("process_id", "pty", "tcp_port", "what")
-            process_id, pty, tcp_port, what = (state[key] for key in keys)
+            keys = ("process_id", "pty", "tcp_port", "what", "is_pump")
+            process_id, pty, tcp_port, what, is_pump = (state[key] for key in keys)
         except (OSError, ValueError, KeyError, TypeError):
             # Half written by a bench that starts just now, or not ours: the next look tells.
             continue
@@ -218,7 +236,7 @@ def find_benches() -> list[FoundPort]:
             continue
         also = f", also socket://localhost:{tcp_port}" if pty and tcp_port else ""
         name = pty or f"socket://localhost:{tcp_port}"
-        found.append(FoundPort(name, "emulated", f"{what}, process {process_id}{also}", True))
+        found.append(FoundPort(name, "emulated", f"{what}, process {process_id}{also}", is_pump))
     return found
 
 

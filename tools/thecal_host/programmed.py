@@ -86,6 +86,11 @@ class Programmed:
         """Time of the last thing told."""
         return self.corners[-1].at_ms
 
+    @property
+    def bolus_left_nl(self) -> Fraction:
+        """What was left of a bolus at that time."""
+        return self._bolus_left_nl
+
     def _corner(self, at_ms: int | Fraction) -> Corner:
         self._complete_bolus(at_ms)
         index = bisect_right(self.corners, at_ms, key=lambda corner: corner.at_ms) - 1

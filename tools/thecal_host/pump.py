@@ -22,7 +22,7 @@ from thecal_host.text import clock_text, mass_text, rate_text, volume_text
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0
-HELLO_TIMEOUT_S = 3.0
+HELLO_TIMEOUT_S = 4.0
 
 # While waiting, ask for hello again this often: the first may have met a board that was still booting.
 HELLO_AGAIN_S = 1.0
@@ -122,6 +122,7 @@ class Pump:
                 "flash the image that belongs to this program (`make flash`)"
             )
         self.hello = reply
+        self.client.forget_losses()
         return reply
 
     def poll(self, timeout_s: float) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from thecal_host.experiment import BOARDS, line_of, open_bench
 from thecal_host.link import LinkClient
 from thecal_host.live import LiveView, Reading
 from thecal_host.record import PLANT, Recorder, header, prescription_of, programmed_by_events
+from thecal_host.text import short_volume
 
 DEMO = Path(__file__).with_name("demo.toml")
 
@@ -146,4 +147,5 @@ class RecordedRun:
             programmed_nl=programmed_nl,
             error_steps=(delivered_nl - programmed_nl) / self._nl_per_step,
             pressure=f"{pressure_pa / 1000:.2f} kPa",
+            bolus=f"{short_volume(programmed.bolus_left_nl)} left" if programmed.bolus_left_nl else "",
         )
