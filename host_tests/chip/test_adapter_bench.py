@@ -87,6 +87,9 @@ def test_an_action_is_in_time_for_its_tick_and_not_before(bench):
     """The status of tick 20 shows the supply as it was read in tick 20."""
     talk = Talk(bench)
     order = []
+    read_ns = []
+    sensor = bench.plant.adc_pressure_down
+    bench.plant.adc_pressure_down = lambda at_ns: read_ns.append(at_ns) or sensor(at_ns)
     for tick, supply_v in ((20, 4.0), (21, 3.0), (20, 4.5)):
         bench.schedule(tick, lambda supply_v=supply_v: order.append((supply_v, bench.now_ns)))
         bench.schedule(tick, lambda supply_v=supply_v: setattr(bench.plant, "supply_v", supply_v))
@@ -94,6 +97,8 @@ def test_an_action_is_in_time_for_its_tick_and_not_before(bench):
     assert [supply_v for supply_v, _ in order] == [4.0, 4.5, 3.0]
     for tick, (_, at_ns) in zip((20, 20, 21), order, strict=True):
         assert 0 < tick * TICK_NS - at_ns < TICK_NS // 10
+    for tick, at_ns in enumerate(read_ns):
+        assert 0 <= at_ns - tick * TICK_NS < TICK_NS // 20
     reference = Plant()
 
     def code(supply_v: float) -> int:

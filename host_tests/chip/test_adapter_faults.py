@@ -68,7 +68,7 @@ while True:
     assert 0 <= hang_ns - led.edges[-1].cycle * 8 < 1_000_000  # it toggled until then and no longer
     board.run_for_ms(100)
     assert board.resets == 1
-    board.boot()
+    assert board.host.connected  # the chip has started again the moment it was bitten
     assert RawRepl(board).run("import machine\nprint(machine.reset_cause() == machine.WDT_RESET)") == "True\n"
 
 
@@ -91,6 +91,8 @@ def test_a_stalled_processor_goes_on_where_it_was(prompt):
 
 def test_a_hang_outlasts_a_stall(prompt):
     board = prompt.board
+    prompt.start("while True: pass")
+    board.run_for_ms(10)
     board.hang()
     board.stall_cpu_ms(10)
     busy = board.busy_cycles

@@ -167,6 +167,37 @@ machine.exec(stalled_at + 1)  # jmp, always
     assert intervals(edges.rising) == {64 * PIO_CYCLE}
 
 
+def test_a_forced_instruction_moves_its_pin_at_once(prompt):
+    prompt.run(PULSES + "maker = rp2.StateMachine(0, pulse_maker, set_base=Pin(NET['STEP']))")
+    for level in (1, 0, 1):
+        prompt.run(f"maker.exec('set(pins, {level})')")
+        assert prompt.board.pin("STEP") == level
+
+
+def test_a_pin_frees_a_waiting_machine_one_of_its_cycles_later(prompt):
+    prompt.run("""
+import rp2
+from machine import Pin
+@rp2.asm_pio(set_init=rp2.PIO.OUT_LOW)
+def echo():
+    wait(1, pin, 0)
+    set(pins, 1)
+    wait(0, pin, 0) [2]
+    set(pins, 0)
+machine = rp2.StateMachine(0, echo, freq=2000, set_base=Pin(NET['STEP']), in_base=Pin(NET['AIR'], Pin.IN))
+machine.active(1)
+""")
+    board = prompt.board
+    board.run_for_ms(50)
+    cycle = 125_000_000 // 2000
+    edges = EdgeRecorder(board)
+    for level, cycles_later in ((1, cycle), (0, 3 * cycle), (1, cycle)):
+        board.set_pin("AIR", level)
+        changed_at = board.now_cycle
+        board.run_for_ms(10)
+        assert edges.edges[-1] == (changed_at + cycles_later, level)
+
+
 def test_dma_feeds_a_machine(prompt):
     edges = EdgeRecorder(prompt.board)
     prompt.run(

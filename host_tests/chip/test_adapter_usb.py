@@ -101,8 +101,9 @@ last = flash.ioctl(4, 0) - 1
 flash.writeblocks(last, b'kept' + bytes(4092))
 here = True
 """)
-    for again in (board.reset, board.power_cycle):
+    for again, forgets in ((board.reset, False), (board.power_cycle, True)):
         again()
+        assert any(board.mcu.sram) != forgets
         assert not board.host.connected
         board.boot()
         answer = RawRepl(board).run("""

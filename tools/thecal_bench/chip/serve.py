@@ -6,8 +6,6 @@ is up while somebody has it open, and a user who does not read is a host that do
 
 One thread does everything: a slice of simulated time, then whatever the sockets want. With `speed` 1 the
 board's clock keeps to the wall's; a busy chip may be slower than that, and is then not hurried afterwards.
-A board must not lose output to a user who is only slower than simulated time, so its time stands still until
-he has caught up. Only if he takes nothing at all does the host stop reading, and the board has to cope.
 """
 
 from __future__ import annotations
@@ -25,8 +23,7 @@ __all__ = ("Server", "serve")
 
 SLICE_MS = 2  # simulated time between two looks at the outside
 LONGEST_LAG_S = 0.25  # how far behind the wall the board may fall and still catch up
-UNREAD_BYTES = 4096  # output that may wait for a slow user while the board lives on
-DEAF_AFTER_S = 0.5  # wall time after which a user who takes nothing is one who does not read
+UNREAD_BYTES = 4096  # output that waits for a slow user before the host stops reading
 READ_BYTES = 4096
 
 
@@ -204,28 +201,13 @@ class Server:
                 self.board.send(data)
             if unread:
                 del unread[: line.write(unread)]
-        if self._catch_up():
-            host.resume_reading()
-        else:
+        if any(len(unread) > UNREAD_BYTES for unread in self._unread.values()):
             host.stop_reading()
+        else:
+            host.resume_reading()
         used = [line for line in used if line.in_use]
         if wait_s > 0:
             select.select(used, [], [], wait_s)
-
-    def _catch_up(self) -> bool:
-        """Wait for users with much to read, as long as they read at all. False if one does not."""
-        patience_s = DEAF_AFTER_S if self.board.host.reading else 0.0
-        until_s = time.monotonic() + patience_s
-        while slow := [line for line, unread in self._unread.items() if len(unread) > UNREAD_BYTES]:
-            left_s = until_s - time.monotonic()
-            if left_s <= 0 or self._stopped:
-                return False
-            for line in select.select([], slow, [], left_s)[1]:
-                taken = line.write(self._unread[line])
-                del self._unread[line][:taken]
-                if taken:
-                    until_s = time.monotonic() + patience_s
-        return True
 
     def _from_board(self, data: bytes) -> None:
         for unread in self._unread.values():
