@@ -347,7 +347,7 @@ def run_demo(
     for record in run.expects:
         _say(line_of(record) or "")
     assert result.summary is not None
-    counted = ("microsteps", microsteps_text(result.summary))
+    counted = ("microsteps", f"{microsteps_text(result.summary)}, {run.plant.steps_seen} by the plant")
     _report(record_path, folder / "delivered.png", None, [counted])
     if result.expect_failed:
         raise typer.Exit(SAID_NO)

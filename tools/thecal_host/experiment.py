@@ -156,4 +156,4 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 def microsteps_text(summary: dict[str, Any]) -> str:
     """How many were commanded, and how many the pulse counter saw."""
-    return f"{summary['commanded_steps']} commanded, {summary['executed_steps']} counted at STEP_SENSE"
+    return f"{summary['commanded_steps']} commanded, {summary['executed_steps']} counted back"

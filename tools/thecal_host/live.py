@@ -130,8 +130,9 @@ class LiveView:
         numbers.add_row(
             "rate", short_rate(reading.rate_nl_h), "programmed", short_volume(reading.programmed_nl)
         )
-        numbers.add_row("bolus", reading.bolus, "error", error)
-        numbers.add_row("time", clock_text(reading.at_ms), "pressure", reading.pressure)
+        numbers.add_row("bolus", reading.bolus or "none", "error", error)
+        at = clock_text(reading.at_ms) + (f" of {clock_text(self._total_ms)}" if self._total_ms else "")
+        numbers.add_row("time", at, "pressure", reading.pressure)
         parts: list[Any] = [numbers]
         if self._total_ms:
             parts.append(ProgressBar(total=self._total_ms, completed=min(reading.at_ms, self._total_ms)))

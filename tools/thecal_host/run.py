@@ -63,13 +63,13 @@ class RecordedRun:
         self._prescription = prescription_of(scenario.therapy, scenario.profile, scenario.events)
         self._events: list[tuple[int, dict[str, Any]]] = []
         self._start: Moment | None = None
+        self.plant = make_plant(scenario)
+        self._nl_per_step = self.plant.geometry.step_nl
         self.expects: list[dict[str, Any]] = []
 
     def go(self) -> RunResult:
         """Run to the end. Raises what `open_bench` and the runner raise."""
         scenario = self._scenario
-        plant = make_plant(scenario)
-        self._nl_per_step = plant.geometry.step_nl
         title = f"{scenario.title} ({BOARDS[self._board]})"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -77,11 +77,11 @@ class RecordedRun:
             LiveView(title, self._console, scenario.duration_ms) as view,
         ):
             view.note(f"starting: {BOARDS[self._board]}")
-            with open_bench(self._board, plant) as bench:
+            with open_bench(self._board, self.plant) as bench:
                 head = header(
                     title=title,
                     source=PLANT,
-                    nl_per_step=plant.geometry.step_nl,
+                    nl_per_step=self._nl_per_step,
                     tick_ms=TICK_MS,
                     scenario=scenario,
                 )

@@ -37,12 +37,15 @@ class SerialBench(Bench):
         self._decoder = Decoder()
         self._actions: list[tuple[int, Callable[[], object]]] = []
         try:
-            self.hello = Pump(self._port, clock_s).connect()
+            pump = Pump(self._port, clock_s)
+            self.hello = pump.connect()
         except Exception:
             self.close()
             raise
         self._seen_tick: int = self.hello["tick"]
         self._seen_s = clock_s()
+        # The frame that was on its way when the hello was answered: half of it has been read.
+        self._first = pump.client.unfinished
 
     @property
     def tick(self) -> int:
@@ -68,6 +71,7 @@ class SerialBench(Bench):
                 self._listen(self._port.read(LOOK_S))
 
     def _listen(self, data: bytes) -> None:
+        data, self._first = self._first + data, b""
         for frame in self._decoder.feed(data):
             # Not from events: those are kept until somebody reads them, and may be old.
             if not isinstance(frame, FrameError) and frame.get("type") == "status":
