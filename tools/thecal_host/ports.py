@@ -175,7 +175,7 @@ def _bench_folder() -> Path:
     from platformdirs import user_runtime_path
 
     with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR it takes a folder in /tmp, and says so; that is good enough here.
+        # Without XDG_RUNTIME_DIR it takes a temporary folder, and says so; that is good enough here.
         warnings.simplefilter("ignore")
         return user_runtime_path("thecal", appauthor=False)
 
