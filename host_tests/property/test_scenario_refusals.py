@@ -150,6 +150,6 @@ def test_a_rate_reaches_the_link_exactly(number, unit):
     name, factor = unit
     text = f'[therapy]\nmode = "continuous"\nrate = "{decimal_text(number)} {name}"\n'
     therapy = s.parse(f'duration = "1 h"\n{text}').therapy
-    said = therapy.message(s.Profile())
+    said = therapy.message(s.Profile()) or {}
     assert Fraction(said["rate_num"], said["rate_den"]) == number * factor
     assert all(type(said[key]) is int for key in ("rate_num", "rate_den"))

@@ -306,12 +306,13 @@ def test_a_therapy_that_the_pump_refuses_ends_the_run_before_it_begins():
 
 def test_a_pump_that_runs_already_is_left_alone():
     experiment = scenario.parse(HEAD + START)
-    with HostBench() as bench:
+    plant = make_plant(experiment)
+    with HostBench(plant) as bench:
         list(run_scenario(experiment, bench, LinkClient(bench.send)))
-        delivered_nl = bench.plant.displaced_nl()
+        delivered_nl = plant.displaced_nl()
         with pytest.raises(RunError, match="the pump is RUNNING"):
             list(run_scenario(experiment, bench, LinkClient(bench.send)))
-        assert bench.plant.displaced_nl() > delivered_nl
+        assert plant.displaced_nl() > delivered_nl
 
 
 def test_a_second_run_on_the_same_board_counts_from_its_own_beginning():

@@ -200,6 +200,7 @@ def test_a_bolus_by_dose_is_rounded_down_to_whole_nanolitres_and_its_time_up():
     event = '[[event]]\nat="1 min"\ndo="clinician_bolus"\ndose="100 mcg"\nrate="7 mL/h"\n'
     therapy = MINIMAL.replace('rate = "6 mL/h"', 'drug="d"\nconcentration="30 mg/mL"\ndose="1 mg/day"')
     (bolus,) = (e.bolus for e in s.parse(therapy + event).events)
+    assert bolus is not None
     assert bolus.volume_nl == 3333  # 3 333.3 nL
     assert bolus.duration_ms == 1715  # 3 333 nL at 7 mL/h take 1 714.1 ms
     assert bolus.rate_nl_h <= 7_000_000

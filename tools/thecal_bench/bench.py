@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Self
 
 from thecal_bench.plant import Plant
 
@@ -77,7 +78,7 @@ class Bench(ABC):
     def close(self) -> None:
         """Let go of what the board holds. A closed board is not used again."""
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -76,24 +76,30 @@ class RunResult:
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._records = run.records()
-        self.summary: Record | None = None
+        self._summary: Record | None = None
 
     def __iter__(self) -> Iterator[Record]:
         for record in self._records:
             if record["type"] == "summary":
-                self.summary = record
+                self._summary = record
             yield record
 
     def finish(self) -> Record:
         """Run to the end without looking at the records; returns the summary."""
         deque(self, maxlen=0)
-        assert self.summary is not None
         return self.summary
+
+    @property
+    def summary(self) -> Record:
+        """The last record. RunError while the run is not finished."""
+        if self._summary is None:
+            raise RunError("the run is not finished: there is no summary yet")
+        return self._summary
 
     @property
     def expect_failed(self) -> int:
         """How many expectations did not hold."""
-        return 0 if self.summary is None else self.summary["expect_failed"]
+        return self.summary["expect_failed"]
 
     @property
     def story(self) -> Story:

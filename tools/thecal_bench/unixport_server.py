@@ -70,5 +70,5 @@ try:
     serve(sys.stdin.buffer, sys.stdout.buffer, sys.argv[2], sys.argv[3])
 except Exception as error:
     # Uncaught, MicroPython would print it into the pipe.
-    sys.print_exception(error, sys.stderr)
+    sys.print_exception(error, sys.stderr)  # type: ignore  # MicroPython's own
     sys.exit(1)
