@@ -156,9 +156,20 @@ def test_summary_has_the_keys_of_scenarios_md_and_comes_last():
 
 
 def test_records_come_in_order_and_are_plain_json():
-    records, _ = run(HEAD + START + event("60 s", "stop") + event("90 s", "start"), every_ms=10_000)
-    times = [record["at_ms"] for record in records if record["type"] in ("event", "sample", "state")]
+    boluses = "".join(
+        event(at, "clinician_bolus", volume="10 uL", duration="4 s")
+        for at in ("30 s", "32 s", "70 s", "100 s")
+    )
+    text = HEAD + START + event("60 s", "stop") + event("90 s", "start") + boluses
+    records, _ = run(text, every_ms=10_000)
+    times = [record.get("at_ms", record.get("asked_ms")) for record in records[:-1]]
     assert times == sorted(times)
+    assert [(r["asked_ms"], r["granted"]) for r in of_type(records, "bolus")] == [
+        (30_000, True),
+        (32_000, False),
+        (70_000, False),
+        (100_000, True),
+    ]
     for record in records:
         assert json.loads(json.dumps(record)) == record
         assert not any(isinstance(value, float) for value in record.values())

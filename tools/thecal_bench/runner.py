@@ -191,7 +191,7 @@ class _Run:
         self._open: list[_Command] = []
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
         self._step_nl = Fraction(0)
-        bench.on_data = link.feed
+        bench.on_data = self._on_data
         link.on_event = self._on_event
         link.on_status = self.story.status
 
@@ -227,6 +227,10 @@ class _Run:
             yield record
         yield self._summary(failed)
 
+    def _on_data(self, data: bytes) -> None:
+        if any(frame.get("type") == "reply" for frame in self.link.feed(data)):
+            self._read_replies()
+
     def _on_event(self, frame: Record) -> None:
         alarms, states = len(self.story.alarms), len(self.story.states)
         event = self.story.event(frame)
@@ -248,7 +252,6 @@ class _Run:
             self._flowing = None
 
     def _drain(self) -> Iterator[Record]:
-        self._read_replies()
         while self._fresh:
             record = self._fresh.popleft()
             if record["type"] == "sample":
