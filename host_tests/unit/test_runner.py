@@ -162,7 +162,7 @@ def test_records_come_in_order_and_are_plain_json():
     )
     text = HEAD + START + event("60 s", "stop") + event("90 s", "start") + boluses
     records, _ = run(text, every_ms=10_000)
-    times = [record.get("at_ms", record.get("asked_ms")) for record in records[:-1]]
+    times = [record["asked_ms" if record["type"] == "bolus" else "at_ms"] for record in records[:-1]]
     assert times == sorted(times)
     assert [(r["asked_ms"], r["granted"]) for r in of_type(records, "bolus")] == [
         (30_000, True),
