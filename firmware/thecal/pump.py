@@ -63,6 +63,7 @@ class Pump:
         self.bolus_nl_h = 0
         self.bolus_nl = 0  # volume of the running bolus, 0 if there is none
         self.bolus_ms = 0  # and the duration that was asked for
+        self.early = False  # a command that changes the flow is being carried out
         self.replan = False
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
         self.delivery = Delivery(mechanism)
@@ -211,7 +212,8 @@ class Pump:
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
-        if commands.find(name).changes == commands.FLOW:
+        self.early = commands.find(name).changes == commands.FLOW
+        if self.early:
             self._to_boundary()
         if name == "status":
             self._status(inputs, outputs)
@@ -229,6 +231,7 @@ class Pump:
             answer["ok"] = True
             answer["type"] = "reply"
             answer["id"] = request.get("id", 0)
+        self.early = False
         self.writer.send_object(outputs, answer)
 
     def _do_hello(self, request):
@@ -322,12 +325,16 @@ class Pump:
     # -----------------------------------------------------------------------------------------------------
 
     def _event(self, code, a, b):
-        if not self.delivery.ahead:
+        # What changes the flow, or is refused to, does so at the end of the tick.
+        if not self.early and not self.delivery.ahead:
             self.log.add(self.tick_s, self.tick_ms, code, a, b, self.executed_steps)
         elif self.tick_ms + TICK_MS < 1_000:
-            self.log.add(self.tick_s, self.tick_ms + TICK_MS, code, a, b, self.delivery.position())
+            self.log.add(self.tick_s, self.tick_ms + TICK_MS, code, a, b, self._steps_ahead())
         else:
-            self.log.add(self.tick_s + 1, 0, code, a, b, self.delivery.position())
+            self.log.add(self.tick_s + 1, 0, code, a, b, self._steps_ahead())
+
+    def _steps_ahead(self):
+        return self.delivery.position() if self.delivery.ahead else self.executed_steps
 
     def _report(self, inputs, outputs):
         while True:

@@ -171,6 +171,17 @@ def test_a_second_bolus_and_one_while_stopped_are_denied_with_the_reason(desk):
     assert desk.events == [("denied", bolus, pump.BOLUS_ACTIVE)]
 
 
+@pytest.mark.req("LIM-07")
+def test_a_denial_is_stamped_when_the_bolus_was_asked_for(desk):
+    """Asked for tick 20 and looked at in tick 19, like every command that changes the flow."""
+    desk.tick()
+    desk.ask("bolus", volume_nl=1_000, duration_ms=1_000, at_tick=20)
+    seen = []
+    while desk.at_tick < 21:
+        seen += [(sent["tick"], sent["code"]) for sent in desk.tick() if sent["type"] == "event"]
+    assert seen == [(20, "denied")]
+
+
 @pytest.mark.req("DOSE-04")
 @pytest.mark.parametrize(
     ("volume_nl", "duration_ms", "said"),

@@ -17,6 +17,7 @@ from thecal_bench.plant import Plant
 
 from .board import MS_NS, EmulatedBoard
 from .plant_wiring import wire_plant
+from .raw_repl import RawRepl
 
 __all__ = ("DEFAULT_IMAGE", "ChipBench")
 
@@ -32,16 +33,20 @@ START_LIMIT_MS = 5_000
 class ChipBench(Bench):
     """The image on the emulated board, with a plant on its pins.
 
-    `board` is the board itself, for everything that only an emulated one can do.
+    `board` is the board itself, for everything that only an emulated one can do. With a `program` the
+    MAINTENANCE jumper is fitted and the program is typed at the prompt: the same image, with a loop of the
+    test's own around its parts.
     """
 
-    def __init__(self, plant: Plant | None = None, image: Path = DEFAULT_IMAGE) -> None:
+    def __init__(
+        self, plant: Plant | None = None, image: Path = DEFAULT_IMAGE, program: str | None = None
+    ) -> None:
         self._plant = plant or Plant()
         super().__init__(self._plant)
         if not image.is_file():
             raise BenchError(f"there is no image at {image}: build it with `make image`")
         self.board = EmulatedBoard(image)
-        self.board.set_pin("MAINTENANCE", 1)  # no jumper: the pump runs
+        self.board.set_pin("MAINTENANCE", 1 if program is None else 0)  # no jumper: the pump runs
         self._connected = True
         self._actions: list[tuple[int, int, Callable[[], object]]] = []
         self._action_count = 0
@@ -51,8 +56,10 @@ class ChipBench(Bench):
         self._resets = 0
         wire_plant(self.board, self._plant, plant_ns=self._plant_ns)
         self.board.set_adc("PRESSURE_DOWN", self._inputs_read)
-        self.board.on_data = lambda data: self.on_data(data)
         self.board.boot()
+        if program is not None:
+            RawRepl(self.board).start(program)
+        self.board.on_data = lambda data: self.on_data(data)
 
     # --- the bench
 

@@ -1,0 +1,154 @@
+"""The image on the emulated board, its motor under a logic analyser, held against schedule and prescription.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from fractions import Fraction
+from pathlib import Path
+
+from thecal.drivers import segment
+from thecal_bench.chip.bench import ChipBench
+from thecal_bench.chip.pio_clock import CYCLE_NS
+from thecal_bench.chip.recorders import EdgeRecorder, SegmentRecorder
+from thecal_host.link import LinkClient
+
+CPU_CYCLES_PER_PIO_CYCLE = 125_000_000 // segment.PIO_HZ
+STEPS_PER_NL = Fraction(3_200, 100_000)
+TICKS_PER_HOUR = 36_000
+
+
+def pulse_cycles(word: int) -> list[int]:
+    """When the pulses of a segment rise, in PIO cycles after it was taken: lead, long periods, short periods.
+    """
+    q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
+    at = 6 + q
+    cycles = []
+    for _ in range(long_periods):
+        cycles.append(at)
+        at += 4 * (q + 5)
+    at += 2
+    for _ in range(short_periods):
+        cycles.append(at)
+        at += 4 * (q + 4)
+    return cycles
+
+
+def segment_cycles(word: int) -> int:
+    """How long the step machine is busy with a word, in PIO cycles."""
+    q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
+    if not short_periods:
+        return 4 * (q + 3)
+    return 4 * (long_periods * (q + 5) + short_periods * (q + 4) + 1)
+
+
+class Rig:
+    """One powered board. `owe` tells the oracle what the device was told; `law` compares."""
+
+    def __init__(self, image: Path, program: str | None = None) -> None:
+        self.bench = ChipBench(image=image, program=program)
+        self.board = self.bench.board
+        self.edges = EdgeRecorder(self.board, "STEP")
+        self.segments = SegmentRecorder(self.board, 0)
+        self.client = LinkClient(self.bench.send)
+        self.bench.on_data = self.client.feed
+        self.statuses: list[dict] = []
+        self.client.on_status = self.statuses.append
+        self.changes: dict[int, dict[str, Fraction]] = defaultdict(dict)
+        self.bench.advance_to_tick(2)  # what is sent before the loop runs may go to the prompt
+
+    def ask(self, cmd: str, **arguments) -> dict:
+        number = self.client.request(cmd, **arguments)
+        limit = self.bench.tick + 50
+        while (reply := self.client.reply(number)) is None:
+            assert self.bench.tick < limit, f"no reply to {cmd}"
+            self.run_ticks(1)
+        assert reply["ok"], reply
+        return reply
+
+    def run_ticks(self, ticks: int) -> None:
+        self.bench.advance_to_tick(self.bench.tick + ticks)
+
+    def program(self, rate_nl_h: int) -> int:
+        therapy = {"mode": "continuous", "rate_num": rate_nl_h, "rate_den": 1}
+        digest = self.ask("program", therapy=therapy)["digest"]
+        self.ask("confirm", digest=digest)
+        return self.bench.tick + 1
+
+    def start(self, rate_nl_h: int) -> None:
+        self.program(rate_nl_h)
+        self.ask("start")
+        self.changes[self.bench.tick + 1]["basal"] = rate_nl_h * STEPS_PER_NL / TICKS_PER_HOUR
+
+    def change_rate(self, rate_nl_h: int) -> None:
+        self.changes[self.program(rate_nl_h)]["basal"] = rate_nl_h * STEPS_PER_NL / TICKS_PER_HOUR
+
+    def bolus(self, volume_nl: int, duration_ms: int) -> None:
+        reply = self.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
+        change = self.changes[self.bench.tick + 1]
+        change["bolus"] = Fraction(reply["rate_num"], reply["rate_den"]) * STEPS_PER_NL / TICKS_PER_HOUR
+        change["left"] = volume_nl * STEPS_PER_NL
+
+    def status(self) -> dict:
+        self.run_ticks(12)
+        return self.statuses[-1]
+
+    # --- what is held against what
+
+    def worst_edge_cycles(self) -> int:
+        """The largest deviation of an edge from its segment's schedule, in CPU cycles; every pulse must be
+        there.
+
+        The schedule is that of the word which the step machine took, by the cycle counts of its program. A
+        segment that was cut off by a flush or a halt owes its pulses up to the last one that came.
+        """
+        seen = self.edges.rising
+        taken = self.segments.taken
+        starts = [entry.cycle for entry in taken]
+        worst = matched = 0
+        for start, word, following in zip(
+            starts, (entry.word for entry in taken), [*starts[1:], 1 << 62], strict=True
+        ):
+            expected = [start + at * CPU_CYCLES_PER_PIO_CYCLE for at in pulse_cycles(word)]
+            end = start + segment_cycles(word) * CPU_CYCLES_PER_PIO_CYCLE
+            came = seen[matched : bisect(seen, following)]
+            matched += len(came)
+            if abs(following - end) > CPU_CYCLES_PER_PIO_CYCLE:
+                assert following < end or following == 1 << 62, "a pause between segments"
+                expected = expected[: len(came)]
+            assert len(came) == len(expected), f"{len(came)} pulses of {len(expected)} at cycle {start}"
+            for made, due in zip(came, expected, strict=True):
+                worst = max(worst, abs(made - due))
+        assert matched == len(seen), "pulses before the first segment"
+        return worst
+
+    def worst_off_steps(self) -> Fraction:
+        """The largest difference between edges made and steps owed, over every tick since power-on."""
+        owed = basal = bolus = left = worst = Fraction(0)
+        rising = self.edges.rising
+        made = 0
+        for tick in range(self.bench.tick + 1):
+            if tick:
+                now = min(bolus, left)
+                left -= now
+                owed += basal + now
+            change = self.changes.get(tick, {})
+            basal, bolus, left = (
+                change.get("basal", basal),
+                change.get("bolus", bolus),
+                change.get("left", left),
+            )
+            due_cycle = (self.bench._due_ns(tick)) // CYCLE_NS
+            while made < len(rising) and rising[made] <= due_cycle:
+                made += 1
+            worst = max(worst, abs(made - owed))
+        return worst
+
+    def three_counts(self) -> tuple[int, int, int]:
+        """Steps at the pin, in the plant, and by the device's own counter, once the motor rests."""
+        self.ask("stop")
+        return len(self.edges.rising), self.bench.plant.steps_seen, self.status()["executed_steps"]
+
+    def no_backlog(self) -> bool:
+        return all(block.backlog_drops == 0 for block in self.board.pio)

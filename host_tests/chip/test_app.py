@@ -1,0 +1,146 @@
+"""The application on the chip: nothing allocated in the steady loop, native CRC, faults that end with the
+motor off.
+"""
+
+import pytest
+from rig import Rig
+
+pytestmark = pytest.mark.chip
+
+
+@pytest.mark.req("PERF-02", "LNK-04")
+@pytest.mark.parametrize("ticks", [200, pytest.param(2_000, marks=pytest.mark.long)])
+def test_the_steady_loop_allocates_nothing(prompt, ticks):
+    """Under heap_lock, running, a status frame in every tenth tick: an allocation would raise."""
+    printed = prompt.run(
+        f"TICKS = {ticks}"
+        """
+import gc, micropython
+from thecal import app, states
+from thecal.dose import prescription
+a = app.App()
+p = a.pump
+a.tick()
+p.prescription = prescription.parse({"mode": "continuous", "rate_num": 59999999, "rate_den": 1}, p.mechanism)
+p.enter(states.RUNNING, 0)
+for _ in range(3):
+    a.wait()
+    a.tick()
+gc.collect()
+def steady(n):
+    micropython.heap_lock()
+    while n:
+        a.tick()
+        n -= 1
+    micropython.heap_unlock()
+before = gc.mem_alloc()
+for _ in range(60):
+    a.wait()
+    micropython.heap_lock()
+    a.tick()
+    micropython.heap_unlock()
+steady(TICKS - 60)  # as fast as they go: the clock of the ticks runs ahead of the motor's
+a.stepper.halt()
+a.stepper.enable(False)
+micropython.kbd_intr(3)
+print()
+print("ticks", p.tick, "bytes", gc.mem_alloc() - before, "state", states.STATES[p.state])
+""",
+        limit_ms=60_000,
+    )
+    last = printed.strip().splitlines()[-1].split()
+    assert int(last[1]) >= ticks
+    assert last[2:] == ["bytes", "0", "state", "RUNNING"]
+
+
+def test_the_native_crc_gives_the_digits_of_the_plain_one(prompt):
+    printed = prompt.run(
+        """
+import os
+from thecal.drivers import fast_crc
+from thecal.link import frame
+same = 0
+for n in range(40):
+    data = os.urandom(n * 5)
+    plain, native = bytearray(8), bytearray(8)
+    frame.crc_into(data, n, len(data), plain)
+    fast_crc.crc_into(data, n, len(data), native)
+    same += plain == native
+print(same)
+"""
+    )
+    assert printed.split() == ["40"]
+
+
+@pytest.mark.req("SAFE-05")
+@pytest.mark.parametrize("room", ["pump.step", "sensors.read", "usb.read"])
+def test_an_exception_in_the_loop_stops_the_motor_and_is_reported(image, room):
+    """The same image, with one part replaced by one that raises after 30 ticks."""
+    owner, name = room.split(".")
+    rig = Rig(
+        image,
+        program=f"""
+from thecal import app
+class Broken(app.App):
+    turns = 0
+    def __init__(self):
+        super().__init__()
+        self.whole = self.{owner}.{name}
+        self.{owner}.{name} = self.breaking
+    def breaking(self, *arguments):
+        self.turns += 1
+        if self.turns == 30:
+            raise ValueError
+        return self.whole(*arguments)
+app.App = Broken
+app.run()
+""",
+    )
+    rig.start(60_000_000)
+    rig.run_ticks(40)
+    made = len(rig.edges.rising)
+    assert made > 0 and rig.board.pin("EN") == 1
+    rig.run_ticks(10)
+    assert len(rig.edges.rising) == made
+    faults = [event for event in rig.client.events if event["code"] == "fault"]
+    assert len(faults) == 1
+    assert rig.status()["state"] == "HALTED"
+
+
+@pytest.mark.req("SAFE-05", "SAFE-04")
+def test_a_loop_that_keeps_failing_resets_the_board_with_the_motor_off(image):
+    rig = Rig(
+        image,
+        program="""
+from thecal import app
+class Broken(app.App):
+    turns = 0
+    def tick(self):
+        self.turns += 1
+        if self.turns > 30:
+            raise ValueError
+        super().tick()
+app.App = Broken
+app.run()
+""",
+    )
+    rig.start(60_000_000)
+    rig.board.run_for_ms(4_000)
+    assert rig.board.resets == 1
+    made = len(rig.edges.rising)
+    assert made > 0 and rig.board.pin("EN") == 1
+    rig.board.run_for_ms(1_000)
+    assert len(rig.edges.rising) == made
+
+
+@pytest.mark.req("SEC-04")
+def test_a_running_pump_has_no_prompt(image):
+    """Ctrl-C, Ctrl-D, Ctrl-A and a break in the middle of everything are noise to the pump."""
+    rig = Rig(image)
+    rig.start(6_000_000)
+    for keys in (b"\x03", b"\x03\x03\x01", b"\x04", b"\x02", b"import machine\r\nmachine.reset()\r\n"):
+        rig.bench.send(keys)
+        rig.run_ticks(2)
+    rig.bench.send(b"\n")
+    assert rig.ask("hello")["state"] == "RUNNING"
+    assert rig.board.resets == 0
