@@ -1,0 +1,32 @@
+"""SIM-02: one experiment, three machines, the same ledger and event bytes."""
+
+from pathlib import Path
+
+import pytest
+from thecal_bench import runner, scenario
+from thecal_bench.chip.bench import ChipBench
+from thecal_bench.inprocess import HostBench
+from thecal_bench.unixport import MicropythonBench
+from thecal_host.link import LinkClient
+
+pytestmark = pytest.mark.chip
+
+# 6 mL/h, a bolus on top, one refused, commands between ticks, a stop: no step falls where a loop of milliseconds
+# could see it in another tick.
+FILE = Path(__file__).parents[1] / "scenarios" / "between_ticks.toml"
+
+
+@pytest.mark.req("SIM-01", "SIM-02")
+def test_cpython_the_unix_port_and_the_chip_write_the_same_records(image):
+    experiment = scenario.load(FILE)
+    written = {}
+    for make in (HostBench, MicropythonBench, lambda plant: ChipBench(plant, image)):
+        with make(runner.make_plant(experiment)) as bench:
+            result = runner.run_scenario(experiment, bench, LinkClient(bench.send), keep_ledger=True)
+            result.finish()
+        assert result.expect_failed == 0
+        written[type(bench).__name__] = runner.canonical_records(result)
+    on_host, on_unix_port, on_chip = written.values()
+    assert on_host == on_unix_port
+    assert on_host == on_chip
+    assert on_host.count(b"\n") > 90 and b"bolus_end" in on_host

@@ -1,0 +1,121 @@
+"""Runs under MicroPython's unix port and under CPython alike: the rooms' own arithmetic, printed line by line.
+
+Arguments: the folder of the firmware. Everything is drawn from one small generator, so both print the same.
+"""
+
+import sys
+
+sys.path.insert(0, sys.argv[1])
+
+from thecal.dose import mechanism, prescription, units  # noqa: E402
+from thecal.dose.delivery import Delivery  # noqa: E402
+from thecal.dose.rate import Flow  # noqa: E402
+from thecal.drivers import segment  # noqa: E402
+from thecal.drivers.pace import Pace  # noqa: E402
+from thecal.link.frame import LineReader, crc_into  # noqa: E402
+from thecal.watch.guard import Guard  # noqa: E402
+
+
+class Draw:
+    """Numbers below a bound, the same everywhere (Park and Miller's generator)."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def below(self, bound):
+        self.state = self.state * 48_271 % 2_147_483_647
+        return self.state % bound
+
+
+def rate(draw, head):
+    flow = Flow(head.grains_per_step)
+    for _ in range(50):
+        flow.set_rate(*head.grains_per_tick(2_000 + draw.below(60_000_000), 1))
+        flow.advance(draw.below(900_000))
+        print("flow", flow.steps, flow.grains)
+        flow.steps = 0
+
+
+def delivery(draw, head):
+    course = Delivery(head)
+    course.begin(7, 5_000 + draw.below(50_000_000), 1)
+    for _ in range(60):
+        course.advance(1 + draw.below(9))
+        if not course.bolus_active and draw.below(3) == 0:
+            course.to_boundary()
+            course.begin_bolus(1 + draw.below(50_000))
+            course.set_bolus_rate(2_000 + draw.below(60_000_000), 1)
+        print("position", course.position(), [course.plan(course.next_ticks()) for _ in range(4)])
+
+
+def segments(draw):
+    for _ in range(100):
+        length = segment.MIN_UNITS + draw.below(segment.SEGMENT_UNITS - segment.MIN_UNITS)
+        steps = draw.below(segment.most_steps(length) + 1)
+        at = draw.below(length * 4)
+        low, high = segment.word_low(steps, length), segment.word_high(steps, length)
+        print("segment", low, high, segment.edges_by(at, steps, length))
+
+
+def pace(draw):
+    clock = Pace(0x3FFF_F000, 0x3FFF_0000)
+    counter_ms = 0x3FFF_F000
+    for _ in range(200):
+        counter_ms = counter_ms + draw.below(260) & 0x3FFF_FFFF
+        counter_ms = counter_ms + clock.wait_ms(counter_ms) & 0x3FFF_FFFF
+        print("tick", clock.tick_s, clock.tick_ms, clock.due_counter_us)
+        clock.started()
+
+
+def guard(draw):
+    last = Guard(100_000, 3_200, 6_000_000)
+    for _ in range(50):
+        start = draw.below(1_000)
+        print("allow", last.allow(start, start + draw.below(40), 1 + draw.below(2)), last.runaway_steps(900))
+
+
+def programming(draw, head):
+    for _ in range(60):
+        therapy = {"mode": "continuous", "rate_num": 1_000 + draw.below(90_000_000), "rate_den": 1 + draw.below(9)}
+        if draw.below(2):
+            therapy = {
+                "mode": "continuous",
+                "drug": "morphine",
+                "concentration_pg_nl": 1 + draw.below(30_000),
+                "dose_pg_day": 1 + draw.below(2_000_000_000),
+            }
+        try:
+            said = prescription.parse(therapy, head).readback(head)
+            print("readback", prescription.digest(said), [said[key] for key in sorted(said)])
+        except prescription.PrescriptionError as error:
+            print("refused", error.problems)
+    print("reduced", units.reduced(6 * 10**15, 8 * 10**12))
+
+
+def link(draw):
+    digits = bytearray(8)
+    for length in range(40):
+        data = bytes(draw.below(256) for _ in range(length))
+        crc_into(data, 0, length, digits)
+        print("crc", bytes(digits))
+    reader = LineReader()
+    for line in (b"stop\n", b'{"cmd":"start","x":1.5} 12345678\n', b"\xff\xfe\xfd\n", b"x" * 2_000 + b"\n"):
+        at = reader.read(line, 0, len(line))
+        print("line", at, reader.take(), reader.error)
+
+
+def main():
+    draw = Draw(20_261)
+    head = mechanism.reference(segment.MAX_STEPS // 2)
+    other = mechanism.Mechanism(98_760, 3_200, 120)
+    for one in (head, other):
+        rate(draw, one)
+        delivery(draw, one)
+        programming(draw, one)
+    segments(draw)
+    pace(draw)
+    guard(draw)
+    link(draw)
+
+
+main()
