@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv with the packages of pyproject.toml and this project itself, editable. Can be broken off and run again.
+# Makes .venv with the packages of pyproject.toml and this project itself, editable; the emulator among them is
+# compiled anew, see emulator.py. Can be broken off and run again.
 # Package index, proxy and certificates are those of the machine's own pip settings.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -9,7 +10,10 @@ if command -v flock >/dev/null; then # two makes at once: the second waits, then
     exec 9>build/.setup.lock
     flock 9
 fi
-[ .venv/.ready -nt pyproject.toml ] && [ "$(cat .venv/.place)" = "$PWD" ] && exit 0
+if [ .venv/.ready -nt pyproject.toml ] && [ "$(cat .venv/.place)" = "$PWD" ]; then
+    [ ! -e .venv/.emulator-lacks ] || .venv/bin/python tools/setup/emulator.py
+    exit 0
+fi
 
 quiet=--quiet
 # A venv holds absolute paths, so one that was moved, or that was never finished, is made anew.
@@ -24,4 +28,5 @@ else
 fi
 # shellcheck disable=SC2086  # no word, or one
 PIP_USER=0 .venv/bin/python -m pip install --disable-pip-version-check $quiet --editable .
+.venv/bin/python tools/setup/emulator.py
 touch .venv/.ready
