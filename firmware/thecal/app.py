@@ -10,14 +10,13 @@ import time
 
 import machine
 
-from . import pump, states
+from . import pump
 from .dose import mechanism
 from .drivers import fast_crc, segment
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
 from .drivers.stepper import Stepper
 from .drivers.usb import Usb
-from .record import events
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
 
 FAULTS_BEFORE_RESET = 3  # in a row
@@ -114,12 +113,7 @@ class App:
         self.faults += 1
         if self.faults == FAULTS_BEFORE_RESET:
             machine.reset()
-        thecal = self.pump
-        thecal.log.add(
-            thecal.tick_s, thecal.tick_ms, events.FAULT, thecal.state, pump.LOOP_FAULT, thecal.executed_steps
-        )
-        if thecal.state != states.HALTED:
-            thecal.enter(states.HALTED, pump.LOOP_FAULT)
+        self.pump.fail()
 
 
 def run():

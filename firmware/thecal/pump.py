@@ -12,31 +12,45 @@ wall.
 
 from . import states, version
 from .dose import prescription
-from .dose.delivery import Delivery
+from .dose.delivery import CLINICIAN, KINDS, PATIENT, Delivery
+from .dose.schedule import TICKS_PER_WEEK
 from .link import commands
 from .link.frame import FrameWriter, crc_into
 from .link.session import Session, refusal
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .record import events
 from .signals import QUEUE_SEGMENTS, TICK_MS
-from .smallint import small
+from .smallint import LARGEST, small
+from .watch import alarms
 from .watch.guard import Guard
+from .watch.limits import WindowLedger
+from .watch.lockout import Lockout
+from .watch.reservoir import Reservoir
 
 # Why the state changed or an order was refused: the `cause` of a state event, the `b` of a denial.
 CAUSES = (
     "power_on",
     "self_test",
     "command",
-    "runaway",
+    "alarm",
     "illegal_move",
-    "loop_fault",
     "not_running",
     "bolus_active",
+    "lockout",
+    "max_per_day",
+    "max_dose",
+    "reservoir",
     "prescription",
 )
-POWER_ON, SELF_TEST, COMMAND, RUNAWAY, ILLEGAL_MOVE, LOOP_FAULT, NOT_RUNNING, BOLUS_ACTIVE, PRESCRIPTION = (
-    range(len(CAUSES))
-)
+POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE = range(5)
+NOT_RUNNING, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PRESCRIPTION = range(5, len(CAUSES))
+GRANTED = -1
+
+# DOSE-08: a clinician bolus takes at least the patient's lockout and at most six hours.
+MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
+
+STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
+ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
 
 
 class IllegalMove(Exception):
@@ -51,27 +65,30 @@ class Pump:
     def __init__(self, mechanism, crc=crc_into):
         self.mechanism = mechanism
         self.state = states.BOOT
-        self.cause = POWER_ON
         self.tick = 0
         self.tick_s = 0
         self.tick_ms = 0
         self.executed_steps = 0
+        self.ledger_steps = 0  # executed and entered in the window
         self.prescription = None
-        self.proposed = None
+        self.proposed = None  # a Prescription, or the volume of a refill
         self.proposed_digest = ""
-        self.basal_nl_h = 0  # rates for the status frame, rounded down
-        self.bolus_nl_h = 0
-        self.bolus_nl = 0  # volume of the running bolus, 0 if there is none
-        self.bolus_ms = 0  # and the duration that was asked for
+        self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
+        self.clock_offset = 0  # tick of the week at boot
+        self.clock_known = False
+        self.button_was_pressed = False
         self.early = False  # a command that changes the flow is being carried out
         self.replan = False
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
         self.delivery = Delivery(mechanism)
+        nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
         self.guard = Guard(
-            mechanism.nl_per_rev,
-            mechanism.steps_per_rev,
-            min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h()),
+            nl_per_rev, steps_per_rev, min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
         )
+        self.ledger = WindowLedger()
+        self.lockout = Lockout()
+        self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
+        self.alarms = alarms.Alarms()
         self.planned_steps = 0  # position at the end of the last segment ordered
         self.log = events.EventLog()
         self.writer = FrameWriter(crc)
@@ -79,7 +96,7 @@ class Pump:
         self.session = Session(crc)
 
     # --- one tick
-    # ---------------------------------------------------------------------------------------------------
+    # ---------------------------------------------------------------------------------------------
 
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
@@ -93,28 +110,31 @@ class Pump:
         if self.state == states.RUNNING:
             self._owe(ticks, inputs)
         self._obey_host(inputs, outputs)
+        self._obey_buttons(inputs)
+        self._watch(inputs)
         self._order_motion(inputs, outputs)
         self._report(inputs, outputs)
 
     def enter(self, state, cause):
-        """The one door to a change of state. Raises IllegalMove, after halting, for a move that is not in the
-        table.
-        """
+        """The one door to a change of state. IllegalMove, after halting, for a move not in the table."""
         left = self.state
         if state not in states.MOVES[left]:
             self.state = states.HALTED
-            self.cause = ILLEGAL_MOVE
             self._event(events.FAULT, left, ILLEGAL_MOVE)
             raise IllegalMove("%s to %s" % (states.STATES[left], states.STATES[state]))
         self.state = state
-        self.cause = cause
         if state == states.RUNNING:
-            self.delivery.begin(self.executed_steps, self.prescription.rate_num, self.prescription.rate_den)
-            self.replan = True
+            self.delivery.begin(self.executed_steps)
+            self._follow_schedule()
         self._event(events.STATE, left, state)
         if left == states.RUNNING:
-            self._end_bolus(complete=False)
+            for kind in range(KINDS):
+                self._bolus_ended(kind, complete=False)
             self.delivery.forfeit(self.executed_steps)
+
+    def fail(self):
+        """The loop around the pump failed in this tick: halt. The motor is off already."""
+        self._raise_alarm(alarms.LOOP_FAULT)
 
     def _let_time_pass(self, inputs):
         ticks = (inputs.tick_s - self.tick_s) * TICKS_PER_S + (inputs.tick_ms - self.tick_ms) // TICK_MS
@@ -122,41 +142,91 @@ class Pump:
         self.tick_s = inputs.tick_s
         self.tick_ms = inputs.tick_ms
         self.executed_steps = inputs.executed_steps
+        self.ledger.advance(ticks, inputs.executed_steps - self.ledger_steps)
+        if inputs.executed_steps > self.ledger_steps:
+            self.ledger_steps = inputs.executed_steps  # draw-back credits nothing
         return ticks
 
     # --- dose
-    # -------------------------------------------------------------------------------------------------------
+    # -------------------------------------------------------------------------------------------------
 
     def _owe(self, ticks, inputs):
         if ticks > 1:
             self._event(events.MERGED, ticks - 1, 0)
-        bolus_through = self.delivery.advance(ticks)
+        through = self.delivery.advance(ticks)
         if inputs.starved:
             forfeited = self.delivery.position() - inputs.executed_steps
             self.delivery.drop(forfeited)
             self._event(events.STARVED, forfeited, 0)
             self.replan = True
-        if bolus_through:
-            self._end_bolus(complete=True)
+        if through >= 0:
+            self._bolus_ended(through, complete=True)
 
     def _to_boundary(self):
-        if self.state == states.RUNNING and self.delivery.to_boundary():
-            self._end_bolus(complete=True)
+        if self.state == states.RUNNING:
+            through = self.delivery.to_boundary()
+            if through >= 0:
+                self._bolus_ended(through, complete=True)
 
-    def _end_bolus(self, complete):
-        if self.bolus_nl:
-            owed_nl = self.mechanism.volume_nl(self.delivery.bolus.steps)
-            self._event(events.BOLUS_END, self.bolus_nl if complete else owed_nl, 1 if complete else 0)
-            self.bolus_nl = 0
+    def _follow_schedule(self):
+        therapy = self.prescription
+        owed = self.delivery.owed
+        owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
+        owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*therapy.kvo)
+        owed.kvo = therapy.on_low_kvo and self.alarms.standing[alarms.RESERVOIR_LOW]
+        owed.follow(therapy.schedule(self.mechanism), self._week_tick(self.delivery.ahead), self.clock_known)
+        self.replan = True
+        if therapy.mode == "flex" and not self.clock_known:
+            self._raise_alarm(alarms.CLOCK_LOST)
+
+    def _week_tick(self, ahead):
+        return (self.tick + ahead + self.clock_offset) % TICKS_PER_WEEK
+
+    def _bolus_ended(self, kind, complete):
+        if not self.bolus_nl[kind]:
+            return
+        volume_nl = self.bolus_nl[kind]
+        if not complete:
+            volume_nl = self.mechanism.volume_nl(self.delivery.bolus_owed_steps(kind))
+        self.bolus_nl[kind] = 0
+        if kind == PATIENT:
+            self.lockout.end(self.tick + self.delivery.ahead)
+        self._event(ENDS[kind], volume_nl, 1 if complete else 0)
+
+    # --- watch
+    # ------------------------------------------------------------------------------------------------
+
+    def _watch(self, inputs):
+        executed_steps = inputs.executed_steps
+        if self.guard.runaway_steps(executed_steps):
+            self._raise_alarm(alarms.RUNAWAY)
+        self.guard.look_at_window(executed_steps, self.ledger.content_steps())
+        if self.state != states.RUNNING:
+            return
+        newly_low = self.reservoir.low(executed_steps) and self._raise_alarm(alarms.RESERVOIR_LOW)
+        if newly_low and self.prescription.on_low_kvo:
+            self._to_boundary()
+            self._follow_schedule()
+        if self.reservoir.empty(executed_steps):
+            self._raise_alarm(alarms.RESERVOIR_EMPTY)
+
+    def _raise_alarm(self, row):
+        """Raise an alarm and respond to it. True if it did not stand yet."""
+        if not self.alarms.set(row):
+            return False
+        self._event(events.ALARM, row, 1)
+        if alarms.ALARMS[row].response == alarms.STOP and self.state != states.HALTED:
+            self.enter(states.HALTED, ALARM)
+        return True
+
+    def _clear_alarm(self, row):
+        if self.alarms.clear(row):
+            self._event(events.ALARM, row, 0)
 
     # --- motion
-    # -----------------------------------------------------------------------------------------------------
+    # -----------------------------------------------------------------------------------------------
 
     def _order_motion(self, inputs, outputs):
-        runaway = self.guard.runaway_steps(inputs.executed_steps)
-        if runaway and self.state != states.HALTED:
-            self._event(events.FAULT, self.state, RUNAWAY)
-            self.enter(states.HALTED, RUNAWAY)
         outputs.enable = self.state == states.RUNNING
         if self.state != states.RUNNING:
             outputs.halt = True
@@ -188,7 +258,10 @@ class Pump:
         if allowed < wanted:
             # What the guard cuts is never made up for.
             self.delivery.drop(wanted - allowed)
-            self._event(events.LIMITED, wanted - allowed, 0)
+            if allowed != self.guard.reservoir_most:
+                self._event(events.LIMITED, wanted - allowed, 0)
+            if allowed == self.guard.window_most:
+                self._raise_alarm(alarms.LIMIT_GUARD)
         outputs.targets[outputs.target_count] = allowed
         outputs.target_ticks[outputs.target_count] = ticks
         outputs.target_count += 1
@@ -196,7 +269,7 @@ class Pump:
             self.planned_steps = allowed
 
     # --- link
-    # -------------------------------------------------------------------------------------------------------
+    # -------------------------------------------------------------------------------------------------
 
     def _obey_host(self, inputs, outputs):
         session = self.session
@@ -209,6 +282,15 @@ class Pump:
                 return
             if request is not None:
                 self._carry_out(request, inputs, outputs)
+
+    def _obey_buttons(self, inputs):
+        pressed = inputs.button_patient
+        if pressed and not self.button_was_pressed:
+            self._to_boundary()
+            self.early = True
+            self._patient_bolus()
+            self.early = False
+        self.button_was_pressed = pressed
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
@@ -251,8 +333,20 @@ class Pump:
         return {"state": states.STATES[self.state]}
 
     def _do_program(self, request):
-        self.proposed = prescription.parse(request["therapy"], self.mechanism)
-        readback = self.proposed.readback(self.mechanism)
+        therapy = prescription.parse(request["therapy"], self.mechanism)
+        self._check_steady_limit(therapy)
+        return self._propose(therapy, therapy.readback(self.mechanism))
+
+    def _do_refill(self, request):
+        volume_nl = request["volume_nl"]
+        if not 0 < volume_nl <= prescription.MOST_RESERVOIR_NL:
+            raise prescription.PrescriptionError(
+                ["volume_nl: %d, must be 1 to %d" % (volume_nl, prescription.MOST_RESERVOIR_NL)]
+            )
+        return self._propose(volume_nl, {"refill_nl": volume_nl})
+
+    def _propose(self, proposed, readback):
+        self.proposed = proposed
         self.proposed_digest = prescription.digest(readback)
         return {"digest": self.proposed_digest, "readback": readback}
 
@@ -261,28 +355,55 @@ class Pump:
             return refusal(
                 request, "refused", "digest: %s is not that of the last proposal" % request["digest"][:16]
             )
-        therapy = self.proposed
-        if self.delivery.bolus_active:
-            self._set_bolus_rate(
-                prescription.bolus_rate(therapy, self.mechanism, self.bolus_nl, self.bolus_ms)
-            )
+        proposed = self.proposed
+        if isinstance(proposed, int):
+            self._refilled(proposed)
+        else:
+            self._apply(proposed)
         self.proposed = None
+        return {"digest": self.proposed_digest}
+
+    def _apply(self, therapy):
+        if self.state == states.RUNNING:
+            if not therapy.basal:
+                raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
+            self._check_history(therapy)
         self.prescription = therapy
         self.guard.set_max_rate(therapy.max_rate_nl_h)
-        self._event(events.THERAPY, therapy.rate_num // therapy.rate_den, therapy.max_rate_nl_h)
-        self.basal_nl_h = small(therapy.rate_num // therapy.rate_den)
+        self.guard.set_limit(*(therapy.limit or (0, 1)))
+        if therapy.limit:
+            self.ledger.set_window(therapy.window_ticks, self.tick)
+        self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
+        self._set_reservoir_most()
+        fastest = therapy.fastest()
+        self._event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
         if self.state == states.RUNNING:
-            self.delivery.set_basal(therapy.rate_num, therapy.rate_den)
-            self.replan = True
-        return {"digest": self.proposed_digest}
+            self._follow_schedule()
+
+    def _refilled(self, volume_nl):
+        left_ul = self.mechanism.volume_ul(self.reservoir.left_steps(self.executed_steps))
+        self.reservoir.refill(volume_nl, self.executed_steps)
+        self._set_reservoir_most()
+        self._event(events.REFILL, volume_nl, left_ul)
+        self._clear_alarm(alarms.RESERVOIR_EMPTY)
+        self._clear_alarm(alarms.RESERVOIR_LOW)
+        if self.state == states.RUNNING:
+            self._to_boundary()
+            self._follow_schedule()
+
+    def _set_reservoir_most(self):
+        self.guard.reservoir_most = self.reservoir.empty_steps if self.reservoir.known else LARGEST
 
     def _do_start(self, request):
         if self.state != states.STOPPED:
             return refusal(
                 request, "refused", "start: the pump is %s, not STOPPED" % states.STATES[self.state]
             )
-        if self.prescription is None:
-            return refusal(request, "refused", "start: no therapy is programmed")
+        if self.prescription is None or not self.prescription.basal:
+            return refusal(request, "refused", "start: no therapy with a flow is programmed")
+        if self.reservoir.empty(self.executed_steps):
+            return refusal(request, "refused", "start: the reservoir is empty")
+        self._check_history(self.prescription)
         self.enter(states.RUNNING, COMMAND)
         return {"state": states.STATES[self.state]}
 
@@ -292,37 +413,188 @@ class Pump:
         return {"state": states.STATES[self.state]}
 
     def _do_acknowledge(self, request):
+        for row in range(len(alarms.ALARMS)):
+            if alarms.ALARMS[row].latching:
+                self._clear_alarm(row)
         if self.state == states.HALTED:
             self.guard.rest(self.executed_steps)
             self.enter(states.STOPPED, COMMAND)
         return {"state": states.STATES[self.state]}
 
+    def _do_set_time(self, request):
+        week_s = request["week_s"]
+        if not 0 <= week_s < TICKS_PER_WEEK // TICKS_PER_S:
+            raise prescription.PrescriptionError(
+                ["week_s: %d, must be 0 to %d" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
+            )
+        was_s = self._week_tick(1) // TICKS_PER_S if self.clock_known else -1
+        # The time that is given is that of the end of this tick, when it takes effect.
+        self.clock_offset = (week_s * TICKS_PER_S - self.tick - 1) % TICKS_PER_WEEK
+        self.clock_known = True
+        self._event(events.CLOCK, week_s, was_s)
+        self._clear_alarm(alarms.CLOCK_LOST)
+        if self.state == states.RUNNING:
+            self._follow_schedule()
+        return {"week_s": week_s}
+
+    # --- boluses
+    # ----------------------------------------------------------------------------------------------
+
+    def _do_patient_bolus(self, request):
+        return _answer(self._patient_bolus())
+
+    def _patient_bolus(self):
+        """What comes of a patient's request; the tick is at its boundary. Logs it."""
+        reason = self._why_no_patient_bolus()
+        if reason == GRANTED:
+            bolus = self.prescription.patient_bolus
+            self.lockout.grant(self.tick + 1)
+            self._begin_bolus(PATIENT, bolus.volume, bolus.rate)
+        else:
+            self._deny("patient_bolus", reason)
+        return reason
+
+    def _why_no_patient_bolus(self):
+        bolus = self.prescription and self.prescription.patient_bolus
+        if self.state != states.RUNNING or not bolus:
+            return NOT_RUNNING
+        if self.delivery.owed.active[PATIENT]:
+            return BOLUS_ACTIVE
+        tick = self.tick + 1
+        if self.lockout.locked(tick, bolus.lockout_ticks):
+            return LOCKOUT
+        if self.lockout.in_last_day(tick) >= bolus.max_per_day:
+            return MAX_PER_DAY
+        return self._why_no_room(bolus.volume, bolus.rate)
+
     def _do_bolus(self, request):
         if self.state != states.RUNNING:
-            return self._bolus_denied(NOT_RUNNING)
-        if self.delivery.bolus_active:
-            return self._bolus_denied(BOLUS_ACTIVE)
-        volume_nl = request["volume_nl"]
-        duration_ms = request["duration_ms"]
-        rate = prescription.bolus_rate(self.prescription, self.mechanism, volume_nl, duration_ms)
-        self.delivery.begin_bolus(volume_nl)
-        self._set_bolus_rate(rate)
-        self.bolus_nl = volume_nl
-        self.bolus_ms = duration_ms
-        self._event(events.BOLUS_START, volume_nl, self.bolus_nl_h)
-        return {"granted": True, "reason": "", "rate_num": rate[0], "rate_den": rate[1]}
+            reason = NOT_RUNNING
+        elif self.delivery.owed.active[CLINICIAN]:
+            reason = BOLUS_ACTIVE
+        else:
+            volume_nl = request["volume_nl"]
+            duration_ms = request["duration_ms"]
+            self._check_clinician_bolus(duration_ms)
+            rate = prescription.bolus_rate(self.prescription, self.mechanism, volume_nl, duration_ms)
+            reason = self._why_no_room((volume_nl, 1), rate)
+            if reason == GRANTED:
+                self._begin_bolus(CLINICIAN, (volume_nl, 1), rate)
+                answer = _answer(reason)
+                answer["rate_num"], answer["rate_den"] = rate
+                return answer
+        self._deny("bolus", reason)
+        return _answer(reason)
 
-    def _set_bolus_rate(self, rate):
-        self.delivery.set_bolus_rate(*rate)
-        self.bolus_nl_h = small(rate[0] // rate[1])
+    def _check_clinician_bolus(self, duration_ms):
+        patient_bolus = self.prescription.patient_bolus
+        least_ms = patient_bolus.lockout_ticks * TICK_MS if patient_bolus else 0
+        if not least_ms <= duration_ms <= MOST_CLINICIAN_BOLUS_MS:
+            raise prescription.PrescriptionError(
+                [
+                    "duration_ms: %d, must be %d (the lockout) to %d"
+                    % (duration_ms, least_ms, MOST_CLINICIAN_BOLUS_MS)
+                ]
+            )
+
+    def _begin_bolus(self, kind, volume, rate):
+        self.delivery.begin_bolus(kind, volume, rate)
+        self.bolus_nl[kind] = small(volume[0] // volume[1]) or 1
         self.replan = True
+        self._event(STARTS[kind], self.bolus_nl[kind], rate[0] // rate[1])
 
-    def _bolus_denied(self, reason):
-        self._event(events.DENIED, _row("bolus"), reason)
-        return {"granted": False, "reason": CAUSES[reason]}
+    def _deny(self, name, reason):
+        self._event(events.DENIED, _row(name), reason)
+        if reason == MAX_DOSE:
+            self._raise_alarm(alarms.MAX_DOSE)
+
+    def _why_no_room(self, volume, rate):
+        """Whether limit and reservoir have room for one more bolus on top of all that is committed."""
+        therapy = self.prescription
+        one = self.mechanism.grains_per_step
+        steps, grains = self.mechanism.grains_of_volume(*volume)
+        bolus = steps * one + grains
+        committed = bolus
+        for kind in range(KINDS):
+            committed += self.delivery.bolus_left_steps(kind) * one
+        if therapy.limit:
+            rate_steps, rate_grains = self.mechanism.grains_per_tick(*rate)
+            ticks = -(-bolus // (rate_steps * one + rate_grains))
+            # All that is committed beside the bolus counts at once, which errs on the safe side.
+            at_once = committed - bolus
+            horizon = ticks + therapy.window_ticks + self.ledger.window.bucket_ticks
+            flows = [
+                self._basal_profile(therapy, horizon),
+                [(ticks, -(-bolus // ticks)), (horizon - ticks, 0)],
+                [(1, at_once), (horizon - 1, 0)],
+            ]
+            if self.ledger.peak_steps(flows, one) > self.guard.limit_steps:
+                return MAX_DOSE
+        left = self.reservoir.empty_steps - self.delivery.position()
+        if self.reservoir.known and committed > left * one:
+            return RESERVOIR
+        return GRANTED
+
+    def _basal_profile(self, therapy, ticks):
+        one = self.mechanism.grains_per_step
+        schedule = therapy.schedule(self.mechanism)
+        if self.clock_known or len(schedule.entries) == 1:
+            return schedule.profile(self._week_tick(1), ticks, one)
+        # With the time unknown the lowest entry flows, but the clock may be set at any moment.
+        entry = schedule.entries[schedule.highest()]
+        return [(ticks, entry[1] * one + entry[2])]
+
+    def _check_steady_limit(self, therapy):
+        """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""
+        if not therapy.limit or not therapy.basal:
+            return
+        one = self.mechanism.grains_per_step
+        window_ticks = therapy.window_ticks + -(-therapy.window_ticks // 1_440) + TICKS_PER_S
+        peak = therapy.schedule(self.mechanism).peak_grains(window_ticks, one)
+        limit = self.mechanism.grains_of_volume(*therapy.limit)[0] * one
+        if peak > limit:
+            raise prescription.PrescriptionError(
+                [
+                    "limit: the basal alone gives %d nL in %d ms, the limit is %d nL"
+                    % (
+                        self.mechanism.volume_nl(peak // one),
+                        therapy.window_ticks * TICK_MS,
+                        therapy.limit[0] // therapy.limit[1],
+                    )
+                ]
+            )
+
+    def _check_history(self, therapy):
+        """LIM-06: with what was given so far the basal must not break the limit; says when it no longer
+        would.
+        """
+        if not therapy.limit or not therapy.basal:
+            return
+        self.ledger.set_window(therapy.window_ticks, self.tick)
+        limit_num, limit_den = therapy.limit
+        limit_steps = self.mechanism.grains_of_volume(limit_num, limit_den)[0]
+        horizon = therapy.window_ticks + self.ledger.window.bucket_ticks
+        if self._peak_after(therapy, 0, horizon) <= limit_steps:
+            return
+        late, early = horizon, 0
+        while late - early > TICKS_PER_S:
+            middle = (late + early) // 2
+            if self._peak_after(therapy, middle, horizon) <= limit_steps:
+                late = middle
+            else:
+                early = middle
+        raise prescription.PrescriptionError(
+            ["limit: with what was given already the therapy can start in %d s" % -(-late // TICKS_PER_S)]
+        )
+
+    def _peak_after(self, therapy, delay_ticks, horizon):
+        profile = self._basal_profile(therapy, horizon)
+        if delay_ticks:
+            profile = [(delay_ticks, 0)] + profile
+        return self.ledger.peak_steps([profile], self.mechanism.grains_per_step)
 
     # --- record
-    # -----------------------------------------------------------------------------------------------------
+    # -----------------------------------------------------------------------------------------------
 
     def _event(self, code, a, b):
         # What changes the flow, or is refused to, does so at the end of the tick.
@@ -346,6 +618,7 @@ class Pump:
             self._status(inputs, outputs)
 
     def _status(self, inputs, outputs):
+        flowing = self.delivery.owed.flowing()
         values = self.telemetry.values
         values[0] = self.tick
         values[1] = self._rate_nl_h()
@@ -353,21 +626,33 @@ class Pump:
         values[3] = inputs.executed_steps
         values[4] = self.guard.ordered_steps
         values[5] = self.mechanism.volume_ul(inputs.executed_steps)
-        values[6] = self.mechanism.volume_nl(self.delivery.bolus_left_steps())
-        values[7] = inputs.pressure_down_raw
-        values[8] = inputs.pressure_up_raw
-        values[9] = inputs.supply_raw
-        values[10] = inputs.encoder_count
-        values[11] = inputs.loop_us
-        values[12] = inputs.heap_bytes
-        values[13] = self.writer.dropped
-        values[14] = self.session.reader.bad_lines
-        self.telemetry.status(outputs, self.state, 1 if self.delivery.bolus_active else 0)
+        values[6] = self.mechanism.volume_nl(self.delivery.bolus_left_steps(flowing)) if flowing >= 0 else 0
+        values[7] = self.mechanism.volume_ul(self.reservoir.left_steps(inputs.executed_steps))
+        values[8] = self.ledger.content_steps()
+        values[9] = self.guard.limit_steps
+        values[10] = inputs.pressure_down_raw
+        values[11] = inputs.pressure_up_raw
+        values[12] = inputs.supply_raw
+        values[13] = inputs.encoder_count
+        values[14] = inputs.loop_us
+        values[15] = inputs.heap_bytes
+        values[16] = self.writer.dropped
+        values[17] = self.session.reader.bad_lines
+        self.telemetry.status(outputs, self.state, flowing + 1)
 
     def _rate_nl_h(self):
-        if self.state != states.RUNNING:
-            return 0
-        return self.basal_nl_h + (self.bolus_nl_h if self.delivery.bolus_active else 0)
+        """What flows now, nL/h, each component rounded down."""
+        owed = self.delivery.owed
+        total = self._nl_h(owed.basal)
+        flowing = owed.flowing()
+        return total + self._nl_h(owed.boluses[flowing]) if flowing >= 0 else total
+
+    def _nl_h(self, flow):
+        return self.mechanism.flow_nl_h(flow.rate_steps, flow.rate_grains)
+
+
+def _answer(reason):
+    return {"granted": reason == GRANTED, "reason": "" if reason == GRANTED else CAUSES[reason]}
 
 
 def _row(name):

@@ -4,6 +4,7 @@ motor off.
 
 import pytest
 from rig import Rig
+from thecal.watch import alarms
 
 pytestmark = pytest.mark.chip
 
@@ -102,8 +103,8 @@ app.run()
     assert made > 0 and rig.board.pin("EN") == 1
     rig.run_ticks(10)
     assert len(rig.edges.rising) == made
-    faults = [event for event in rig.client.events if event["code"] == "fault"]
-    assert len(faults) == 1
+    raised = [event["a"] for event in rig.client.events if event["code"] == "alarm"]
+    assert raised == [alarms.LOOP_FAULT]
     assert rig.status()["state"] == "HALTED"
 
 

@@ -1,4 +1,5 @@
-"""Runs under MicroPython's unix port and under CPython alike: the rooms' own arithmetic, printed line by line.
+"""Runs under MicroPython's unix port and under CPython alike: the rooms' own arithmetic, printed line by
+line.
 
 Arguments: the folder of the firmware. Everything is drawn from one small generator, so both print the same.
 """
@@ -10,10 +11,12 @@ sys.path.insert(0, sys.argv[1])
 from thecal.dose import mechanism, prescription, units  # noqa: E402
 from thecal.dose.delivery import Delivery  # noqa: E402
 from thecal.dose.rate import Flow  # noqa: E402
+from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
+from thecal.watch.limits import WindowLedger  # noqa: E402
 
 
 class Draw:
@@ -38,14 +41,33 @@ def rate(draw, head):
 
 def delivery(draw, head):
     course = Delivery(head)
-    course.begin(7, 5_000 + draw.below(50_000_000), 1)
+    course.begin(7)
+    owed = course.owed
+    owed.most_steps, owed.most_grains = head.grains_per_tick(60_000_000, 1)
+    entries = []
+    for _ in range(40):
+        rate_nl_h = 2_000 + draw.below(50_000_000)
+        entries.append((draw.below(7 * 864_000),) + head.grains_per_tick(rate_nl_h, 1) + (rate_nl_h,))
+    owed.follow(Schedule(entries), draw.below(7 * 864_000), True)
     for _ in range(60):
-        course.advance(1 + draw.below(9))
-        if not course.bolus_active and draw.below(3) == 0:
+        course.advance(1 + draw.below(9_000))
+        kind = draw.below(2)
+        if not owed.active[kind]:
             course.to_boundary()
-            course.begin_bolus(1 + draw.below(50_000))
-            course.set_bolus_rate(2_000 + draw.below(60_000_000), 1)
+            rate = (2_000 + draw.below(60_000_000), 1)
+            course.begin_bolus(kind, (1 + draw.below(50_000), 1), rate)
+        course.plan_from_now()
         print("position", course.position(), [course.plan(course.next_ticks()) for _ in range(4)])
+
+
+def window(draw):
+    ledger = WindowLedger()
+    for _ in range(400):
+        ledger.advance(draw.below(2_000), draw.below(300))
+        if draw.below(50) == 0:
+            ledger.set_window(6_000 + draw.below(858_000), 0)
+        print("window", ledger.content_steps())
+    print("peak", ledger.peak_steps([[(900_000, 5_000_000)], [(600, 9_000_000), (899_400, 0)]], 472_500_000))
 
 
 def segments(draw):
@@ -115,6 +137,7 @@ def main():
     segments(draw)
     pace(draw)
     guard(draw)
+    window(draw)
     link(draw)
 
 

@@ -10,6 +10,7 @@ from thecal import pump, states
 from thecal.link.commands import COMMANDS, ROLES
 from thecal.record import events
 from thecal.signals import QUEUE_SEGMENTS
+from thecal.watch import alarms
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_dose_reads_back_as_the_rate_it_means(desk):
     ("therapy", "said"),
     [
         ({"mode": "continuous"}, ["rate_num: None", "rate_den: None"]),
-        ({"mode": "flex", "rate_num": 5_000, "rate_den": 1}, ["mode: flex"]),
+        ({"mode": "fast", "rate_num": 5_000, "rate_den": 1}, ["mode: fast, must be one of continuous, flex"]),
         ({**SIX_ML_H, "speed": 3}, ["speed: unknown key"]),
         (
             {"mode": "continuous", "rate_num": 1_999, "rate_den": 1},
@@ -104,7 +105,8 @@ def test_a_dose_reads_back_as_the_rate_it_means(desk):
             {**SIX_ML_H, "kvo_num": 7_000_000, "kvo_den": 1},
             ["kvo: 7000000/1 nL/h, must not be above the basal"],
         ),
-        ({"mode": "continuous", "dose_pg_day": 5}, ["drug: None", "concentration_pg_nl: None"]),
+        ({"mode": "continuous", "dose_pg_day": 5}, ["dose_pg_day: a dose needs a drug"]),
+        ({"mode": "continuous", "concentration_pg_nl": 0}, ["drug: None", "concentration_pg_nl: 0"]),
         ({**SIX_ML_H, "drug": "morphine", "dose_pg_day": 5, "concentration_pg_nl": 5}, ["a dose or a rate"]),
         ({"mode": "continuous", "rate_num": True, "rate_den": "1"}, ["rate_num: True", "rate_den: 1"]),
     ],
@@ -223,9 +225,10 @@ def test_more_steps_than_were_ever_ordered_halt_the_pump(desk):
     assert desk.pump.state == states.RUNNING
     desk.tick(executed_steps=43)
     assert desk.pump.state == states.HALTED and desk.outputs.halt and not desk.outputs.enable
-    assert ("fault", states.RUNNING, pump.RUNAWAY) in desk.events
+    assert ("alarm", alarms.RUNAWAY, 1) in desk.events
     assert not desk.ask("start")["ok"]
     assert desk.ask("acknowledge")["state"] == "STOPPED"
+    assert ("alarm", alarms.RUNAWAY, 0) in desk.events
 
 
 @pytest.mark.req("MOT-01")
@@ -253,7 +256,7 @@ def test_what_a_starved_motor_missed_is_forfeited_and_logged(desk):
 def test_the_guard_cuts_a_wrong_order_and_what_it_cuts_is_not_owed(desk):
     desk.run({**SIX_ML_H, "max_rate_nl_h": 6_000_000})
     desk.tick(executed_steps=5)
-    desk.pump.delivery.planned_basal.rate_steps += 100
+    desk.pump.delivery.planned.basal.rate_steps += 100
     desk.tick(executed_steps=10, queue_free=1)
     # 2 ticks at 6 mL/h are 10 2/3 microsteps: 11 and 2 for rounding; wanted were 53 and 200 more
     assert desk.targets == [42 + 13]

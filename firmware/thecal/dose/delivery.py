@@ -1,12 +1,15 @@
 """What is owed, by whom, and where the rotor therefore ought to be.
 
-`Delivery` keeps two images of the same flows: `owed`, up to a tick, and `planned`, up to the end of the last
-segment ordered, at most a second ahead. Every change of rate throws the plan away (the queue is flushed) and
-plans anew from what is owed. Positions are microsteps on the scale of `Inputs.executed_steps`.
+A `Course` says for every tick what flows: the basal of the schedule (or KVO), a patient bolus on top of it,
+or, while none runs, a clinician bolus. `Delivery` keeps two courses: `owed`, up to a tick, and `planned`, up
+to the end of the last segment ordered, at most a second ahead. Every change of rate from outside throws the
+plan away (the queue is flushed) and plans anew from what is owed. Positions are microsteps on the scale of
+`Inputs.executed_steps`.
 
 A change takes effect at the end of the tick that accepts it (`to_boundary`): a point on the grid that the
 motor can still be brought to exactly, however long the tick takes to think and however late it came. So the
-old rate holds up to there and the new one from there, on the board as on paper.
+old rate holds up to there and the new one from there, on the board as on paper. What the course does by
+itself (a step of the day, the end of a bolus) comes at its own time and is planned ahead.
 
 A position is what is owed rounded to the step after adding a quarter: with pulses a quarter of a period after
 the period's start (drivers/segment.py) the edges made and the volume owed then never differ by more than one
@@ -15,115 +18,244 @@ step, at a tick or between.
 
 from ..signals import SEGMENT_TICKS
 from .rate import Flow
+from .schedule import TICKS_PER_WEEK
+
+PATIENT, CLINICIAN = range(2)  # who a bolus is for; the patient's goes first
+KINDS = 2
+
+
+class Course:
+    """Who flows how much, tick by tick. All values are small integers; nothing allocates but `follow`."""
+
+    def __init__(self, grains_per_step):
+        self.basal = Flow(grains_per_step)
+        self.boluses = [Flow(grains_per_step), Flow(grains_per_step)]
+        self.active = [False, False]
+        self.wanted_steps = [
+            0,
+            0,
+        ]  # rate of each bolus as asked for, per tick; it flows slower if the total needs it
+        self.wanted_grains = [0, 0]
+        self.most_steps = 0  # total of all flows, per tick
+        self.most_grains = 0
+        self.kvo_steps = 0
+        self.kvo_grains = 0
+        self.kvo = False  # keep-vein-open instead of the schedule
+        self.schedule = None
+        self.week_tick = 0
+        self.index = 0
+        self.next_start = -1
+
+    def copy(self, other):
+        """Become a copy of `other`."""
+        self.basal.copy(other.basal)
+        for kind in range(KINDS):
+            self.boluses[kind].copy(other.boluses[kind])
+            self.active[kind] = other.active[kind]
+            self.wanted_steps[kind] = other.wanted_steps[kind]
+            self.wanted_grains[kind] = other.wanted_grains[kind]
+        self.most_steps = other.most_steps
+        self.most_grains = other.most_grains
+        self.kvo_steps = other.kvo_steps
+        self.kvo_grains = other.kvo_grains
+        self.kvo = other.kvo
+        self.schedule = other.schedule
+        self.week_tick = other.week_tick
+        self.index = other.index
+        self.next_start = other.next_start
+
+    def clear(self):
+        """Owe nothing, no bolus, no basal."""
+        self.basal.clear()
+        for kind in range(KINDS):
+            self.boluses[kind].clear()
+            self.active[kind] = False
+        self.schedule = None
+        self.next_start = -1
+
+    def follow(self, schedule, week_tick, clock_known):
+        """Take the basal from `schedule` at that time of the week; with the time unknown, from its lowest
+        entry.
+        """
+        self.schedule = schedule
+        self.week_tick = week_tick
+        if clock_known:
+            self.index = schedule.index_at(week_tick)
+            self.next_start = schedule.next_start(self.index)
+        else:
+            self.index = schedule.lowest()
+            self.next_start = -1
+        self.set_rates()
+
+    def set_rates(self):
+        """Share out the flow: basal first, then one bolus within what the total leaves."""
+        basal = self.basal
+        if self.schedule is not None:
+            entry = self.schedule.entries[self.index]
+            basal.set_rate(entry[1], entry[2])
+            if self.kvo and _above(basal, self.kvo_steps, self.kvo_grains):
+                basal.set_rate(self.kvo_steps, self.kvo_grains)
+        flowing = self.flowing()
+        for kind in range(KINDS):
+            bolus = self.boluses[kind]
+            if kind != flowing:
+                bolus.set_rate(0, 0)
+                continue
+            bolus.set_rate(self.wanted_steps[kind], self.wanted_grains[kind])
+            room_steps = self.most_steps - basal.rate_steps
+            room_grains = self.most_grains - basal.rate_grains
+            if room_grains < 0:
+                room_grains += basal.grains_per_step
+                room_steps -= 1
+            if _above(bolus, room_steps, room_grains):
+                bolus.set_rate(room_steps, room_grains)
+
+    def flowing(self):
+        """The kind of bolus that flows now: the patient's before the clinician's, -1 if none is active."""
+        if self.active[PATIENT]:
+            return PATIENT
+        return CLINICIAN if self.active[CLINICIAN] else -1
+
+    def advance_tick(self):
+        """Let one tick pass. Returns the kind of bolus that is through at its end, or -1."""
+        if self.week_tick == self.next_start:
+            self.index = self.index + 1 if self.index + 1 < len(self.schedule.entries) else 0
+            self.next_start = self.schedule.next_start(self.index)
+            self.set_rates()
+        self.week_tick += 1
+        if self.week_tick == TICKS_PER_WEEK:
+            self.week_tick = 0
+        self.basal.advance_tick()
+        kind = self.flowing()
+        if kind >= 0:
+            bolus = self.boluses[kind]
+            bolus.advance_tick()
+            if bolus.done():
+                # What it owed stays owed, to the grain.
+                self.active[kind] = False
+                self.basal.absorb(bolus)
+                self.set_rates()
+                return kind
+        return -1
+
+    def steady_ticks(self):
+        """For how many ticks, 1 or SEGMENT_TICKS, the flow surely does not change but at the end."""
+        to_start = self.next_start - self.week_tick
+        if 0 < to_start < SEGMENT_TICKS or to_start == 1 - TICKS_PER_WEEK:
+            return 1
+        kind = self.flowing()
+        if kind >= 0 and self.boluses[kind].ends_within(SEGMENT_TICKS):
+            return 1
+        return SEGMENT_TICKS
+
+    def position(self, quarter):
+        """What is owed, rounded to the step after adding a quarter."""
+        steps = self.basal.steps
+        grains = self.basal.grains
+        one = self.basal.grains_per_step
+        for kind in range(KINDS):
+            if self.active[kind]:
+                steps += self.boluses[kind].steps
+                grains += self.boluses[kind].grains
+                if grains >= one:
+                    grains -= one
+                    steps += 1
+        return steps + 1 if grains >= one - quarter else steps
+
+
+def _above(flow, rate_steps, rate_grains):
+    return flow.rate_steps > rate_steps or (flow.rate_steps == rate_steps and flow.rate_grains > rate_grains)
 
 
 class Delivery:
-    """Basal and at most one bolus, on one `mechanism`."""
+    """The course of the pump on one `mechanism`, owed and planned."""
 
     def __init__(self, mechanism):
         self.mechanism = mechanism
-        grains_per_step = mechanism.grains_per_step
-        self.quarter = grains_per_step >> 2
+        self.quarter = mechanism.grains_per_step >> 2
         self.origin_steps = 0  # executed count at which nothing was owed
-        self.basal = Flow(grains_per_step)
-        self.bolus = Flow(grains_per_step)
-        self.planned_basal = Flow(grains_per_step)
-        self.planned_bolus = Flow(grains_per_step)
-        self.bolus_active = False
+        self.owed = Course(mechanism.grains_per_step)
+        self.planned = Course(mechanism.grains_per_step)
         self.ahead = 0  # ticks by which `owed` is ahead of the current tick, 0 or 1
 
-    def begin(self, executed_steps, rate_num, rate_den):
-        """Owe a basal of rate_num/rate_den nL/h (reachable) from the end of this tick on; the motor rests."""
+    def begin(self, executed_steps):
+        """Owe from the end of this tick on; the motor rests. The course is to be followed next."""
         self.forfeit(executed_steps)
-        self.basal.set_rate(*self.mechanism.grains_per_tick(rate_num, rate_den))
         self.ahead = 1
 
     def to_boundary(self):
-        """Owe up to the end of this tick, where a change that follows takes effect. True if a bolus is
-        through.
-        """
+        """Owe up to the end of this tick, where a change that follows takes effect. Returns as `advance`."""
         if self.ahead:
-            return False
+            return -1
         self.ahead = 1
-        return self._advance(1)
+        return self.owed.advance_tick()
 
     def forfeit(self, executed_steps):
         """Owe nothing more: what was owed and not executed, a fraction of a step included, is given up. Ends
-        a bolus.
+        boluses.
         """
-        self.basal.clear()
-        self.bolus.clear()
-        self.bolus_active = False
+        self.owed.clear()
         self.ahead = 0
         self.origin_steps = executed_steps
         self.plan_from_now()
 
-    def set_basal(self, rate_num, rate_den):
-        """Change the basal rate; nothing owed is lost or repeated."""
-        self.basal.set_rate(*self.mechanism.grains_per_tick(rate_num, rate_den))
-        self.plan_from_now()
+    def begin_bolus(self, kind, volume, rate):
+        """Owe `volume` nL more at up to `rate` nL/h, both fractions (num, den); the rate is reachable."""
+        owed = self.owed
+        owed.boluses[kind].clear()
+        owed.boluses[kind].end_at(*self.mechanism.grains_of_volume(*volume))
+        owed.wanted_steps[kind], owed.wanted_grains[kind] = self.mechanism.grains_per_tick(*rate)
+        owed.active[kind] = True
+        owed.set_rates()
 
-    def begin_bolus(self, volume_nl):
-        """Owe `volume_nl` more on top of the basal, at a rate to be set. No bolus may be active."""
-        self.basal.absorb(self.bolus)
-        self.bolus.end_at(*self.mechanism.grains_of_volume(volume_nl))
-        self.bolus_active = True
-
-    def set_bolus_rate(self, rate_num, rate_den):
-        """The rate of the active bolus, nL/h (reachable)."""
-        self.bolus.set_rate(*self.mechanism.grains_per_tick(rate_num, rate_den))
-        self.plan_from_now()
+    def end_bolus(self, kind):
+        """Cut a bolus short: nothing of it is owed beyond now."""
+        owed = self.owed
+        owed.active[kind] = False
+        owed.basal.absorb(owed.boluses[kind])
+        owed.set_rates()
 
     def advance(self, ticks):
-        """Let `ticks` ticks pass. Returns True when this is the tick at which a bolus is through."""
+        """Let `ticks` ticks pass. Returns the kind of bolus that came through in them, or -1."""
         ticks -= self.ahead
         self.ahead = 0
-        return self._advance(ticks)
-
-    def _advance(self, ticks):
-        self.basal.advance(ticks)
-        if self.bolus_active:
-            self.bolus.advance(ticks)
-            if self.bolus.done():
-                self.bolus_active = False
-                return True
-        return False
+        through = -1
+        while ticks > 0:
+            kind = self.owed.advance_tick()
+            if kind >= 0:
+                through = kind
+            ticks -= 1
+        return through
 
     def position(self):
         """Where the motor ought to be now, or at the end of this tick after `to_boundary` or `begin`."""
-        return self._position(self.basal, self.bolus)
+        return self.origin_steps + self.owed.position(self.quarter)
 
     def plan_from_now(self):
         """Throw the plan away: the next segment begins where `position` is."""
-        self.planned_basal.copy(self.basal)
-        self.planned_bolus.copy(self.bolus)
+        self.planned.copy(self.owed)
 
     def next_ticks(self):
-        """How long the next segment may be: the flow does not change within it but at its end.
-
-        A bolus ends within a tick, and steps spread evenly over two would be off at the one between.
-        """
-        return 1 if self.bolus_active and self.planned_bolus.ends_within(SEGMENT_TICKS) else SEGMENT_TICKS
+        """How long the next segment is: the flow changes only at its end: its steps are spread evenly."""
+        return self.planned.steady_ticks()
 
     def plan(self, ticks):
         """Plan one more segment of `ticks` ticks and return the position at its end."""
-        self.planned_basal.advance(ticks)
-        self.planned_bolus.advance(ticks)
-        return self._position(self.planned_basal, self.planned_bolus)
+        while ticks:
+            self.planned.advance_tick()
+            ticks -= 1
+        return self.origin_steps + self.planned.position(self.quarter)
 
     def drop(self, steps):
         """Give up `steps` (any sign) of what is owed: the motor will not make them."""
         self.origin_steps -= steps
 
-    def bolus_left_steps(self):
-        """Whole microsteps that an active bolus still owes."""
-        return self.bolus.limit_steps - self.bolus.steps if self.bolus_active else 0
+    def bolus_left_steps(self, kind):
+        """Whole microsteps that a bolus still owes."""
+        if not self.owed.active[kind]:
+            return 0
+        return self.owed.boluses[kind].limit_steps - self.owed.boluses[kind].steps
 
-    def _position(self, basal, bolus):
-        steps = self.origin_steps + basal.steps + bolus.steps
-        grains = basal.grains + bolus.grains
-        one = self.mechanism.grains_per_step
-        if grains >= one:
-            grains -= one
-            steps += 1
-        return steps + 1 if grains >= one - self.quarter else steps
+    def bolus_owed_steps(self, kind):
+        """Whole microsteps of an active bolus that are owed by now."""
+        return self.owed.boluses[kind].steps

@@ -54,6 +54,8 @@ class Mechanism:
             if base * parts <= MOST_GRAINS_PER_STEP:
                 break
         self.grains_per_step = small(base * parts)
+        # 1 nL/h in grains per tick: whole, by the choice of the grain.
+        self.grains_per_nl_h = small(self.grains_per_step * steps_per_rev // (nl_per_rev * TICKS_PER_HOUR))
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.steps_per_tick_max = steps_per_tick_max
@@ -76,9 +78,9 @@ class Mechanism:
     def _part_nl(self, steps):
         return steps * self.nl_per_rev // self.steps_per_rev
 
-    def grains_of_volume(self, volume_nl):
-        """`volume_nl` (a whole number of nL is always exact) as (whole microsteps, grains)."""
-        return self._split(volume_nl * self.steps_per_rev * self.grains_per_step // self.nl_per_rev)
+    def grains_of_volume(self, num, den=1):
+        """A volume of num/den nL as (whole microsteps, grains), rounded down; whole nL are exact."""
+        return self._split(num * self.steps_per_rev * self.grains_per_step // (den * self.nl_per_rev))
 
     def steps_per_tick(self, num, den):
         """A rate of num/den nL/h in microsteps per tick, a reduced fraction (num, den)."""
@@ -96,6 +98,12 @@ class Mechanism:
     def rate_nl_h(self, num, den):
         """The inverse: num/den microsteps per tick as a reduced fraction of nL/h."""
         return reduced(num * self.nl_per_rev * TICKS_PER_HOUR, den * self.steps_per_rev)
+
+    def flow_nl_h(self, rate_steps, rate_grains):
+        """A rate of so many whole microsteps and grains per tick, nL/h, rounded down. Small integers only."""
+        one = self.grains_per_step
+        each = self.grains_per_nl_h
+        return rate_steps * (one // each) + (rate_steps * (one % each) + rate_grains) // each
 
     def max_rate_nl_h(self):
         """The fastest rate the motor can follow, nL/h, rounded down."""

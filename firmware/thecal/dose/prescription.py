@@ -3,18 +3,25 @@
 `parse` takes the `therapy` object of the link's `program` command and a mechanism, and returns a
 `Prescription` or raises `PrescriptionError` with a list of problems, each naming key, value and bound. Keys:
 
-    mode                continuous
-    rate_num, rate_den  basal rate, nL/h as a fraction; or
-    drug, concentration_pg_nl, dose_pg_day   basal as a dose: the rate follows exactly
-    kvo_num, kvo_den    keep-vein-open rate, nL/h; 0 where absent
-    max_rate_nl_h       profile: total of all flows never above this; the mechanism's and MOST_RATE_NL_H bound
-    it
+    mode                continuous | flex | minimum | stopped
+    rate_num, rate_den  basal rate, nL/h as a fraction (continuous)
+    drug, concentration_pg_nl   and then doses instead of rates and volumes: dose_pg_day, dose_pg
+    steps               flex: list of {at_ms: time of day, days: bits, 1 monday .. 64 sunday, rate_num,
+    rate_den} kvo_num, kvo_den    keep-vein-open rate, nL/h; 0 where absent patient_bolus       {volume_nl,
+    rate_num, rate_den or duration_ms, lockout_ms, max_per_day} limit               {volume_nl, window_ms}: no
+    window of that length holds more (LIM-03) low_nl, empty_nl    reservoir volumes at which to warn and to
+    stop on_low              continue | kvo max_rate_nl_h       profile: total of all flows never above this;
+    the mechanism's and MOST_RATE_NL_H bound it
 """
 
 import binascii
 import hashlib
 
+from .schedule import MOST_STEPS_A_DAY, TICKS_PER_DAY, Schedule
 from .units import dose_of_rate, rate_of_dose, reduced
+
+TICK_MS = 100
+DAY_MS = 86_400_000
 
 # DOSE-04: 0.048 mL/day, the slowest rate of implantable pumps, to 60 mL/h, for each component; 120 mL/h in
 # total.
@@ -22,7 +29,15 @@ LEAST_COMPONENT_NL_H = 2_000
 MOST_COMPONENT_NL_H = 60_000_000
 MOST_RATE_NL_H = 120_000_000
 MOST_BOLUS_NL = 60_000_000  # 60 mL, more than the largest reservoir; keeps the bolus' steps far below 2^30
-MOST_BOLUS_MS = 24 * 3_600_000
+MOST_BOLUS_MS = DAY_MS
+MOST_RESERVOIR_NL = 60_000_000
+MOST_LOCKOUT_MS = DAY_MS
+MOST_A_DAY = 96
+LEAST_WINDOW_MS = 600_000
+MOST_WINDOW_MS = DAY_MS
+# SCENARIOS and RES-02: LOW at 1 mL, EMPTY at 0.5 mL unless programmed otherwise.
+LOW_NL = 1_000_000
+EMPTY_NL = 500_000
 
 KEYS = (
     "mode",
@@ -31,11 +46,21 @@ KEYS = (
     "drug",
     "concentration_pg_nl",
     "dose_pg_day",
+    "steps",
     "kvo_num",
     "kvo_den",
+    "patient_bolus",
+    "limit",
+    "low_nl",
+    "empty_nl",
+    "on_low",
     "max_rate_nl_h",
 )
-MODES = ("continuous",)
+BOLUS_KEYS = ("volume_nl", "dose_pg", "rate_num", "rate_den", "duration_ms", "lockout_ms", "max_per_day")
+LIMIT_KEYS = ("volume_nl", "dose_pg", "window_ms")
+STEP_KEYS = ("at_ms", "days", "rate_num", "rate_den", "dose_pg_day")
+MODES = ("continuous", "flex", "minimum", "stopped")
+ON_LOW = ("continue", "kvo")
 
 
 class PrescriptionError(Exception):
@@ -46,66 +71,312 @@ class PrescriptionError(Exception):
         self.problems = problems
 
 
+class PatientBolus:
+    """What the patient may ask for. Volume and rate are fractions of nL and nL/h, times are ticks."""
+
+    def __init__(self, volume, rate, lockout_ticks, max_per_day):
+        self.volume = volume
+        self.rate = rate
+        self.lockout_ticks = lockout_ticks
+        self.max_per_day = max_per_day
+
+
 class Prescription:
     """A therapy as the device understood it. Rates are reduced fractions of nL/h that the mechanism reaches
     exactly.
+
+    `basal` is a list of (start tick of the week, rate); empty for a therapy that is stopped. `limit` is a
+    volume as a fraction of nL, or None, and `window_ticks` its window.
     """
 
-    def __init__(self, rate, kvo, max_rate_nl_h, drug, concentration_pg_nl):
-        self.rate_num, self.rate_den = rate
-        self.kvo_num, self.kvo_den = kvo
+    def __init__(self, mode, basal, kvo, max_rate_nl_h):
+        self.mode = mode
+        self.basal = basal
+        self.kvo = kvo
         self.max_rate_nl_h = max_rate_nl_h
-        self.drug = drug
-        self.concentration_pg_nl = concentration_pg_nl
+        self.drug = ""
+        self.concentration_pg_nl = 0
+        self.patient_bolus = None
+        self.limit = None
+        self.window_ticks = 0
+        self.low_nl = LOW_NL
+        self.empty_nl = EMPTY_NL
+        self.on_low_kvo = False
+
+    def schedule(self, mechanism):
+        """The basal as a Schedule in grains."""
+        return Schedule(
+            [
+                (start,) + mechanism.grains_per_tick(*rate) + (rate[0] // rate[1],)
+                for start, rate in self.basal
+            ]
+        )
+
+    def fastest(self):
+        """The fastest basal rate, a fraction of nL/h."""
+        fastest = (0, 1)
+        for _, rate in self.basal:
+            if rate[0] * fastest[1] > fastest[0] * rate[1]:
+                fastest = rate
+        return fastest
 
     def readback(self, mechanism):
-        """What the device will do, for the human to read and confirm: a dict of integers and short texts."""
-        steps_num, steps_den = mechanism.steps_per_tick(self.rate_num, self.rate_den)
+        """What the device will do, for the human to read and confirm: a dict of integers, short texts and
+        lists.
+        """
+        weekly_num, weekly_den = self._weekly_nl()
         said = {
-            "mode": "continuous",
-            "rate_num": self.rate_num,
-            "rate_den": self.rate_den,
-            "daily_nl": (2 * 24 * self.rate_num + self.rate_den) // (2 * self.rate_den),
-            "kvo_num": self.kvo_num,
-            "kvo_den": self.kvo_den,
+            "mode": self.mode,
+            "daily_nl": (2 * weekly_num + 7 * weekly_den) // (14 * weekly_den),
+            "kvo_num": self.kvo[0],
+            "kvo_den": self.kvo[1],
             "max_rate_nl_h": self.max_rate_nl_h,
-            "steps_per_tick_num": steps_num,
-            "steps_per_tick_den": steps_den,
+            "low_nl": self.low_nl,
+            "empty_nl": self.empty_nl,
+            "on_low": ON_LOW[1 if self.on_low_kvo else 0],
         }
+        if len(self.basal) == 1:
+            said["rate_num"], said["rate_den"] = self.basal[0][1]
+            steps = mechanism.steps_per_tick(*self.basal[0][1])
+            said["steps_per_tick_num"], said["steps_per_tick_den"] = steps
+        elif self.basal:
+            said["steps"] = [[start * TICK_MS // 1_000, rate[0], rate[1]] for start, rate in self.basal]
+        if self.patient_bolus:
+            said["bolus_volume_num"], said["bolus_volume_den"] = self.patient_bolus.volume
+            said["bolus_rate_num"], said["bolus_rate_den"] = self.patient_bolus.rate
+            said["lockout_ms"] = self.patient_bolus.lockout_ticks * TICK_MS
+            said["max_per_day"] = self.patient_bolus.max_per_day
+        if self.limit:
+            said["limit_num"], said["limit_den"] = self.limit
+            said["window_ms"] = self.window_ticks * TICK_MS
         if self.concentration_pg_nl:
             said["drug"] = self.drug
             said["concentration_pg_nl"] = self.concentration_pg_nl
-            said["daily_pg"] = dose_of_rate(self.rate_num, self.rate_den, self.concentration_pg_nl)
+            said["daily_pg"] = dose_of_rate(weekly_num, weekly_den * 7 * 24, self.concentration_pg_nl)
         return said
+
+    def _weekly_nl(self):
+        num, den = 0, 1
+        for index in range(len(self.basal)):
+            start, rate = self.basal[index]
+            following = (
+                self.basal[index + 1][0]
+                if index + 1 < len(self.basal)
+                else self.basal[0][0] + 7 * TICKS_PER_DAY
+            )
+            ticks = following - start
+            num, den = reduced(num * rate[1] * 36_000 + rate[0] * ticks * den, den * rate[1] * 36_000)
+        return num, den
+
+
+class _Reader:
+    """One therapy object being read; collects problems."""
+
+    def __init__(self, therapy, mechanism):
+        self.mechanism = mechanism
+        self.problems = []
+        self.concentration_pg_nl = 0
+        self.therapy = therapy
+
+    def say(self, text):
+        self.problems.append(text)
+
+    def keys(self, values, known, prefix=""):
+        for key in sorted(values):
+            if key not in known:
+                self.say("%s%s: unknown key" % (prefix, key))
+
+    def whole(self, values, key, least, most, default=None, prefix=""):
+        value = values.get(key, default)
+        if type(value) is not int or not least <= value <= most:
+            self.say("%s%s: %s, must be a whole number from %d to %d" % (prefix, key, value, least, most))
+            return None
+        return value
+
+    def fraction(self, values, name, prefix=""):
+        num = self.whole(values, name + "_num", 0, 10**18, prefix=prefix)
+        den = self.whole(values, name + "_den", 1, 10**18, prefix=prefix)
+        return None if num is None or den is None else reduced(num, den)
+
+    def rate(self, values, most, prefix=""):
+        """A basal rate, given as one or as a dose per day."""
+        if "dose_pg_day" in values:
+            if "rate_num" in values or "rate_den" in values:
+                self.say(prefix + "rate_num: give a dose or a rate, not both")
+            dose_pg_day = self.whole(values, "dose_pg_day", 1, 10**15, prefix=prefix)
+            if not self.concentration_pg_nl:
+                self.say(prefix + "dose_pg_day: a dose needs a drug and its concentration")
+            elif dose_pg_day is not None:
+                return self.reachable(
+                    prefix + "rate", rate_of_dose(dose_pg_day, self.concentration_pg_nl), most
+                )
+            return None
+        rate = self.fraction(values, "rate", prefix)
+        return rate and self.reachable(prefix + "rate", rate, most)
+
+    def reachable(self, name, rate, most):
+        num, den = rate
+        if num < LEAST_COMPONENT_NL_H * den or num > most * den:
+            self.say("%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, LEAST_COMPONENT_NL_H, most))
+        elif not self.mechanism.reaches(num, den):
+            self.say(
+                "%s: %d/%d nL/h can not be delivered exactly, the nearest that can is %d/%d nL/h"
+                % ((name, num, den) + self.mechanism.nearest_reachable(num, den))
+            )
+        else:
+            return rate
+        return None
+
+    def volume(self, values, prefix):
+        """A volume in nL as a fraction, given as one or as a mass."""
+        if "dose_pg" not in values:
+            volume_nl = self.whole(values, "volume_nl", 1, MOST_BOLUS_NL, prefix=prefix)
+            return volume_nl and (volume_nl, 1)
+        if "volume_nl" in values:
+            self.say(prefix + "volume_nl: give a dose or a volume, not both")
+        dose_pg = self.whole(values, "dose_pg", 1, 10**15, prefix=prefix)
+        if not self.concentration_pg_nl:
+            self.say(prefix + "dose_pg: a dose needs a drug and its concentration")
+        elif dose_pg is not None:
+            volume = reduced(dose_pg, self.concentration_pg_nl)
+            if volume[0] <= MOST_BOLUS_NL * volume[1]:
+                return volume
+            self.say("%sdose_pg: %d/%d nL, must be at most %d nL" % ((prefix,) + volume + (MOST_BOLUS_NL,)))
+        return None
+
+    def basal(self, mode, most):
+        if mode == "minimum":
+            return [(0, (LEAST_COMPONENT_NL_H, 1))]
+        if mode == "continuous":
+            rate = self.rate(self.therapy, most)
+            return [(0, rate)] if rate else []
+        if mode == "flex":
+            return self.flex(most)
+        return []
+
+    def flex(self, most):
+        steps = self.therapy.get("steps")
+        if not isinstance(steps, list) or not steps:
+            self.say("steps: flex needs a list of them")
+            return []
+        entries = {}
+        per_day = [0] * 7
+        for number in range(len(steps)):
+            prefix = "steps[%d]." % number
+            step = steps[number]
+            if not isinstance(step, dict):
+                self.say("steps[%d]: must be an object" % number)
+                continue
+            self.keys(step, STEP_KEYS, prefix)
+            at_ms = self.whole(step, "at_ms", 0, DAY_MS - 1, prefix=prefix)
+            days = self.whole(step, "days", 1, 127, 127, prefix)
+            rate = self.rate(step, most, prefix)
+            if at_ms is None or days is None or rate is None:
+                continue
+            if at_ms % TICK_MS:
+                self.say("%sat_ms: %d, must be a multiple of %d" % (prefix, at_ms, TICK_MS))
+            for day in range(7):
+                if days >> day & 1:
+                    start = day * TICKS_PER_DAY + at_ms // TICK_MS
+                    if start in entries:
+                        self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
+                    entries[start] = rate
+                    per_day[day] += 1
+        if max(per_day) > MOST_STEPS_A_DAY:
+            self.say("steps: %d on one day, at most %d" % (max(per_day), MOST_STEPS_A_DAY))
+        return [(start, entries[start]) for start in sorted(entries)]
+
+    def patient_bolus(self, most):
+        values = self.table("patient_bolus", BOLUS_KEYS)
+        if values is None:
+            return None
+        prefix = "patient_bolus."
+        volume = self.volume(values, prefix)
+        lockout_ms = self.whole(values, "lockout_ms", 0, MOST_LOCKOUT_MS, prefix=prefix)
+        max_per_day = self.whole(values, "max_per_day", 1, MOST_A_DAY, prefix=prefix)
+        if "duration_ms" in values:
+            duration_ms = self.whole(values, "duration_ms", 1, MOST_BOLUS_MS, prefix=prefix)
+            if "rate_num" in values or "rate_den" in values:
+                self.say(prefix + "rate_num: give a duration or a rate, not both")
+            rate = volume and duration_ms and reduced(volume[0] * 3_600_000, volume[1] * duration_ms)
+            rate = rate and self.mechanism.reachable_below(*rate)
+        else:
+            rate = self.fraction(values, "rate", prefix)
+        rate = rate and self.reachable(prefix + "rate", rate, most)
+        if not volume or not rate or lockout_ms is None or max_per_day is None:
+            return None
+        return PatientBolus(volume, rate, -(-lockout_ms // TICK_MS), max_per_day)
+
+    def limit(self, found):
+        values = self.table("limit", LIMIT_KEYS)
+        if values is None:
+            if found.patient_bolus:
+                self.say("limit: a therapy with patient boluses must have one")  # LIM-12
+            return
+        found.limit = self.volume(values, "limit.")
+        window_ms = self.whole(values, "window_ms", LEAST_WINDOW_MS, MOST_WINDOW_MS, prefix="limit.")
+        if window_ms is not None:
+            if window_ms % TICK_MS:
+                self.say("limit.window_ms: %d, must be a multiple of %d" % (window_ms, TICK_MS))
+            found.window_ticks = window_ms // TICK_MS
+
+    def table(self, name, keys):
+        values = self.therapy.get(name)
+        if values is None:
+            return None
+        if not isinstance(values, dict):
+            self.say("%s: must be an object" % name)
+            return None
+        self.keys(values, keys, name + ".")
+        return values
 
 
 def parse(therapy, mechanism):
     """A Prescription from the link's `therapy` object. Raises PrescriptionError naming every problem."""
-    problems = []
-    for key in sorted(therapy):
-        if key not in KEYS:
-            problems.append("%s: unknown key" % key)
-    if therapy.get("mode") not in MODES:
-        problems.append("mode: %s, must be one of %s" % (therapy.get("mode"), ", ".join(MODES)))
+    read = _Reader(therapy, mechanism)
+    read.keys(therapy, KEYS)
+    mode = therapy.get("mode")
+    if mode not in MODES:
+        read.say("mode: %s, must be one of %s" % (mode, ", ".join(MODES)))
     largest = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())
-    max_rate_nl_h = _whole(therapy, "max_rate_nl_h", LEAST_COMPONENT_NL_H, largest, problems, largest)
-    concentration_pg_nl = 0
-    if "dose_pg_day" in therapy or "concentration_pg_nl" in therapy or "drug" in therapy:
-        rate, concentration_pg_nl = _rate_from_dose(therapy, problems)
-    else:
-        rate = _fraction(therapy, "rate", problems)
-    if rate:
-        _check_rate("rate", rate, max_rate_nl_h, mechanism, problems)
-    kvo = (0, 1)
+    max_rate_nl_h = read.whole(therapy, "max_rate_nl_h", LEAST_COMPONENT_NL_H, largest, largest)
+    most = min(MOST_COMPONENT_NL_H, max_rate_nl_h or largest)
+    if "drug" in therapy or "concentration_pg_nl" in therapy:
+        if not isinstance(therapy.get("drug"), str) or not 0 < len(therapy["drug"]) <= 32:
+            read.say("drug: %s, must be a name of 1 to 32 characters" % therapy.get("drug"))
+        # 1 kg/mL: a bound against nonsense only
+        read.concentration_pg_nl = read.whole(therapy, "concentration_pg_nl", 1, 10**9) or 0
+    found = Prescription(mode, read.basal(mode, most), (0, 1), max_rate_nl_h)
     if "kvo_num" in therapy or "kvo_den" in therapy:
-        kvo = _fraction(therapy, "kvo", problems)
-        if kvo and kvo[0]:
-            _check_rate("kvo", kvo, max_rate_nl_h, mechanism, problems)
-    if rate and kvo and kvo[0] * rate[1] > rate[0] * kvo[1]:
-        problems.append("kvo: %d/%d nL/h, must not be above the basal rate %d/%d nL/h" % (kvo + rate))
-    if problems:
-        raise PrescriptionError(problems)
-    return Prescription(rate, kvo, max_rate_nl_h, therapy.get("drug", ""), concentration_pg_nl)
+        found.kvo = read.fraction(therapy, "kvo") or (0, 1)
+        if found.kvo[0]:
+            read.reachable("kvo", found.kvo, most)
+        for _, rate in found.basal:
+            if found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
+                read.say("kvo: %d/%d nL/h, must not be above the basal rate %d/%d nL/h" % (found.kvo + rate))
+                break
+    found.drug = therapy.get("drug", "")
+    found.concentration_pg_nl = read.concentration_pg_nl
+    found.patient_bolus = read.patient_bolus(most)
+    if found.patient_bolus and max_rate_nl_h:
+        fastest, bolus = found.fastest(), found.patient_bolus.rate
+        if fastest[0] * bolus[1] + bolus[0] * fastest[1] > max_rate_nl_h * fastest[1] * bolus[1]:
+            read.say(
+                "patient_bolus.rate: %d/%d nL/h on top of the basal is above max_rate_nl_h %d"
+                % (bolus + (max_rate_nl_h,))
+            )
+    read.limit(found)
+    found.low_nl = read.whole(therapy, "low_nl", 0, MOST_RESERVOIR_NL, LOW_NL)
+    found.empty_nl = read.whole(therapy, "empty_nl", 0, MOST_RESERVOIR_NL, EMPTY_NL)
+    if found.low_nl is not None and found.empty_nl is not None and found.empty_nl > found.low_nl:
+        read.say("empty_nl: %d, must not be above low_nl %d" % (found.empty_nl, found.low_nl))
+    on_low = therapy.get("on_low", ON_LOW[0])
+    if on_low not in ON_LOW:
+        read.say("on_low: %s, must be one of %s" % (on_low, ", ".join(ON_LOW)))
+    found.on_low_kvo = on_low == "kvo"
+    if read.problems:
+        raise PrescriptionError(read.problems)
+    return found
 
 
 def digest(readback):
@@ -115,8 +386,8 @@ def digest(readback):
 
 
 def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
-    """The rate of a single bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate and
-    to what the basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Raises
+    """The rate of a clinician bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate
+    and to what the fastest basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Raises
     PrescriptionError.
     """
     problems = []
@@ -134,56 +405,11 @@ def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
                 % (rate + (LEAST_COMPONENT_NL_H, MOST_COMPONENT_NL_H))
             ]
         )
-    room = reduced(
-        prescription.max_rate_nl_h * prescription.rate_den - prescription.rate_num,
-        prescription.rate_den,
-    )
+    basal_num, basal_den = prescription.fastest()
+    room = reduced(prescription.max_rate_nl_h * basal_den - basal_num, basal_den)
     if room[0] * rate[1] < rate[0] * room[1]:
         rate = room
     rate = mechanism.reachable_below(*rate)
     if rate[0] < LEAST_COMPONENT_NL_H * rate[1]:
         raise PrescriptionError(["bolus: the basal leaves only %d/%d nL/h below max_rate" % rate])
     return rate
-
-
-def _check_rate(name, rate, max_rate_nl_h, mechanism, problems):
-    num, den = rate
-    most = min(MOST_COMPONENT_NL_H, max_rate_nl_h)
-    if num < LEAST_COMPONENT_NL_H * den or num > most * den:
-        problems.append(
-            "%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, LEAST_COMPONENT_NL_H, most)
-        )
-    elif not mechanism.reaches(num, den):
-        problems.append(
-            "%s: %d/%d nL/h can not be delivered exactly, the nearest that can is %d/%d nL/h"
-            % ((name, num, den) + mechanism.nearest_reachable(num, den))
-        )
-
-
-def _rate_from_dose(therapy, problems):
-    if "rate_num" in therapy or "rate_den" in therapy:
-        problems.append("rate_num: give a dose or a rate, not both")
-    if not isinstance(therapy.get("drug"), str) or not 0 < len(therapy["drug"]) <= 32:
-        problems.append("drug: %s, must be a name of 1 to 32 characters" % therapy.get("drug"))
-    found = len(problems)
-    # 1 kg/mL and 1 kg/day: bounds against nonsense only; the drug library's own come on top.
-    concentration_pg_nl = _whole(therapy, "concentration_pg_nl", 1, 10**9, problems)
-    dose_pg_day = _whole(therapy, "dose_pg_day", 1, 10**15, problems)
-    if len(problems) > found:
-        return None, 0
-    return rate_of_dose(dose_pg_day, concentration_pg_nl), concentration_pg_nl
-
-
-def _fraction(therapy, name, problems):
-    found = len(problems)
-    num = _whole(therapy, name + "_num", 0, 10**18, problems)
-    den = _whole(therapy, name + "_den", 1, 10**18, problems)
-    return None if len(problems) > found else reduced(num, den)
-
-
-def _whole(values, key, least, most, problems, default=None):
-    value = values.get(key, default)
-    if type(value) is not int or not least <= value <= most:
-        problems.append("%s: %s, must be a whole number from %d to %d" % (key, value, least, most))
-        return least
-    return value

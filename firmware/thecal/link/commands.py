@@ -36,6 +36,9 @@ COMMANDS = (
     Command("stop", PATIENT, AT_ONCE),
     Command("acknowledge", CLINICIAN, AT_ONCE),
     Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms")),
+    Command("patient_bolus", PATIENT, FLOW),
+    Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",)),
+    Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
 )
 
 

@@ -21,6 +21,9 @@ STATUS_FIELDS = (
     "ordered_steps",
     "delivered_ul",
     "bolus_left_nl",
+    "reservoir_ul",
+    "window_steps",
+    "limit_steps",
     "pressure_down_raw",
     "pressure_up_raw",
     "supply_raw",
@@ -43,7 +46,7 @@ class Telemetry:
         self.values = [0] * len(STATUS_FIELDS)
         self._head = Text('{"type":"status","seq":')
         self._states = [Text(',"state":"%s"' % name) for name in states]
-        self._boluses = [Text(',"bolus":"none"'), Text(',"bolus":"clinician"')]
+        self._boluses = [Text(',"bolus":"%s"' % name) for name in ("none", "patient", "clinician")]
         self._fields = [Text(',"%s":' % name) for name in STATUS_FIELDS]
         self._event_head = Text('{"type":"event","seq":')
         self._events = [Text(',"code":"%s"' % name) for name in events]

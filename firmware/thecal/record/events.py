@@ -33,8 +33,14 @@ EVENTS = (
     Event(7, "limited", "steps cut from an order by the guard", ""),
     Event(8, "merged", "ticks that were missed", ""),
     Event(9, "fault", "state", "cause"),
+    Event(10, "alarm", "row in the table of alarms", "1 raised, 0 cleared"),
+    Event(11, "patient_bolus_start", "volume, nL, rounded down", "rate, nL/h, rounded down"),
+    Event(12, "patient_bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+    Event(13, "refill", "volume, nL", "volume left before, uL, rounded down"),
+    Event(14, "clock", "time of the week, s", "time of the week before, s, or -1 if unknown"),
 )
-BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(len(EVENTS))
+BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
+ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, len(EVENTS))
 
 
 class EventLog:

@@ -5,7 +5,7 @@ It is built from plain calibration values and knows nothing of prescriptions, fl
 made more steps than were ever ordered. Everything is in microsteps and below 2^30.
 """
 
-from ..smallint import small
+from ..smallint import LARGEST, small
 
 TICKS_PER_HOUR = 36_000
 # A segment's order is rounded to a step at its beginning and at its end, and what a late start left is made
@@ -22,6 +22,9 @@ class Guard:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.ordered_steps = 0  # the furthest position ever allowed
+        self.limit_steps = 0  # most steps in any window, 0 without a limit
+        self.window_most = LARGEST  # positions beyond which nothing may be ordered, by the window ...
+        self.reservoir_most = LARGEST  # ... and by the reservoir
         self.segment_most = [0, 0, 0]
         self.set_max_rate(max_rate_nl_h)
 
@@ -39,11 +42,20 @@ class Guard:
         """How many steps were made beyond the furthest order; 0 as it should be."""
         return executed_steps - self.ordered_steps if executed_steps > self.ordered_steps else 0
 
+    def set_limit(self, num, den):
+        """No window may hold more than num/den nL; num 0 for no limit."""
+        self.limit_steps = small(num * self.steps_per_rev // (den * self.nl_per_rev))
+
+    def look_at_window(self, executed_steps, content_steps):
+        """The window ending now holds `content_steps`, all that was executed so far among them."""
+        self.window_most = executed_steps + self.limit_steps - content_steps if self.limit_steps else LARGEST
+
     def allow(self, start_steps, target_steps, ticks):
         """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or
         less.
         """
         most = start_steps + self.segment_most[ticks]
+        most = min(most, self.window_most, self.reservoir_most)
         allowed = target_steps if target_steps <= most else most
         if allowed > self.ordered_steps:
             self.ordered_steps = allowed
