@@ -510,30 +510,46 @@ class Pump:
 
     def _why_no_room(self, volume, rate):
         """Whether limit and reservoir have room for one more bolus on top of all that is committed."""
-        therapy = self.prescription
         one = self.mechanism.grains_per_step
         steps, grains = self.mechanism.grains_of_volume(*volume)
         bolus = steps * one + grains
-        committed = bolus
+        committed = 0
         for kind in range(KINDS):
             committed += self.delivery.bolus_left_steps(kind) * one
-        if therapy.limit:
-            rate_steps, rate_grains = self.mechanism.grains_per_tick(*rate)
-            ticks = -(-bolus // (rate_steps * one + rate_grains))
-            # All that is committed beside the bolus counts at once, which errs on the safe side.
-            at_once = committed - bolus
-            horizon = ticks + therapy.window_ticks + self.ledger.window.bucket_ticks
-            flows = [
-                self._basal_profile(therapy, horizon),
-                [(ticks, -(-bolus // ticks)), (horizon - ticks, 0)],
-                [(1, at_once), (horizon - 1, 0)],
-            ]
-            if self.ledger.peak_steps(flows, one) > self.guard.limit_steps:
-                return MAX_DOSE
+        if self.prescription.limit and not self._fits_limit(bolus, rate, committed):
+            return MAX_DOSE
         left = self.reservoir.empty_steps - self.delivery.position()
-        if self.reservoir.known and committed > left * one:
+        if self.reservoir.known and bolus + committed > left * one:
             return RESERVOIR
         return GRANTED
+
+    def _fits_limit(self, bolus, rate, committed):
+        """LIM-04 for `bolus` grains at `rate` nL/h and `committed` grains that are owed already."""
+        therapy = self.prescription
+        one = self.mechanism.grains_per_step
+        window_ticks = therapy.window_ticks
+        bucket_ticks = self.ledger.window.bucket_ticks
+        rate_steps, rate_grains = self.mechanism.grains_per_tick(*rate)
+        flow = rate_steps * one + rate_grains
+        ticks = -(-bolus // flow)
+        if ticks <= window_ticks:
+            horizon = ticks + window_ticks + bucket_ticks
+            bolus_profile = [(ticks, -(-bolus // ticks)), (horizon - ticks, 0)]
+        else:
+            # It fills whole windows: past the first one they are all alike but for the schedule.
+            horizon = 2 * window_ticks + bucket_ticks
+            bolus_profile = [(horizon, flow)]
+            full_ticks = window_ticks + bucket_ticks + TICKS_PER_S
+            peak = therapy.schedule(self.mechanism).peak_grains(full_ticks, one) + flow * full_ticks
+            if peak > self.guard.limit_steps * one:
+                return False
+        # What is committed counts at once, which errs on the safe side.
+        flows = [
+            self._basal_profile(therapy, horizon),
+            bolus_profile,
+            [(1, committed), (horizon - 1, 0)],
+        ]
+        return self.ledger.peak_steps(flows, one) <= self.guard.limit_steps
 
     def _basal_profile(self, therapy, ticks):
         one = self.mechanism.grains_per_step
