@@ -1,0 +1,300 @@
+"""Patient boluses, limits, the reservoir, flex days and the clock, on the in-process board. Answers by hand.
+"""
+
+import pytest
+from pump_on_bench import NL_PER_STEP, SIX_ML_H, PumpOnBench
+from thecal import pump, states
+from thecal.dose import mechanism, prescription
+from thecal.link.commands import COMMANDS
+from thecal.watch import alarms
+from thecal.watch.lockout import DAY_TICKS, Lockout
+from thecal.watch.reservoir import Reservoir
+
+# 1 mL at 60 mL/h is one minute, 600 ticks
+BOLUS = {
+    "volume_nl": 1_000_000,
+    "rate_num": 60_000_000,
+    "rate_den": 1,
+    "lockout_ms": 60_000,
+    "max_per_day": 3,
+}
+LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
+PATIENT = [row.name for row in COMMANDS].index("patient_bolus")
+
+
+@pytest.fixture
+def desk() -> PumpOnBench:
+    return PumpOnBench()
+
+
+@pytest.mark.req("LIM-01", "LIM-02", "LIM-07")
+def test_lockout_runs_from_the_end_of_the_bolus_to_the_tick(desk):
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    assert desk.ask("patient_bolus")["granted"]
+    began = desk.tick + 1
+    assert desk.ask("patient_bolus")["reason"] == "bolus_active"
+    desk.bench.advance_to_tick(began + 600)
+    assert desk.of("patient_bolus_end") == [(began + 600, "patient_bolus_end", 1_000_000, 1)]
+    desk.bench.advance_to_tick(began + 600 + 600 - 3)
+    assert desk.ask("patient_bolus")["reason"] == "lockout", "looked at for the last tick of the lockout"
+    assert desk.ask("patient_bolus")["granted"], "for the first tick after it"
+    assert [event[3] for event in desk.of("denied")] == [pump.BOLUS_ACTIVE, pump.LOCKOUT]
+    assert {event[2] for event in desk.of("denied")} == {PATIENT}
+
+
+@pytest.mark.req("LIM-02")
+def test_lockout_runs_from_the_end_of_an_aborted_bolus_too(desk):
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    assert desk.ask("patient_bolus")["granted"]
+    desk.run(100)
+    desk.ask("stop")
+    stopped = desk.tick
+    # from the tick after the grant to the stop: 99 or 100 ticks of 1 mL/600
+    [(tick, _, volume_nl, complete)] = desk.of("patient_bolus_end")
+    assert tick == stopped and complete == 0 and volume_nl // 1_666 == 100
+    desk.ask("start")
+    assert desk.ask("patient_bolus")["reason"] == "lockout"
+    desk.bench.advance_to_tick(stopped + 600 - 3)
+    assert desk.ask("patient_bolus")["reason"] == "lockout"
+    assert desk.ask("patient_bolus")["granted"]
+
+
+@pytest.mark.req("LIM-01", "LIM-13")
+def test_no_more_than_so_many_in_a_rolling_day_whatever_is_programmed(desk):
+    limit = {"volume_nl": 60_000_000, "window_ms": 600_000}
+    fast = {**BOLUS, "volume_nl": 10_000, "lockout_ms": 0}
+    desk.start(patient_bolus=fast, limit=limit)
+    first = desk.tick + 2
+    for _ in range(3):
+        assert desk.ask("patient_bolus")["granted"]
+        desk.run(20)
+    assert desk.ask("patient_bolus")["reason"] == "max_per_day"
+    desk.program(patient_bolus=fast, limit=limit, rate_num=2_000)
+    assert desk.ask("patient_bolus")["reason"] == "max_per_day", "programming clears no count"
+    desk.bench.advance_to_tick(first + DAY_TICKS - 3)
+    assert desk.ask("patient_bolus")["reason"] == "max_per_day"
+    assert desk.ask("patient_bolus")["granted"], "the first grant is a day old"
+
+
+@pytest.mark.req("DOSE-08", "DOSE-12")
+def test_a_patient_bolus_suspends_the_clinicians_which_then_loses_nothing(desk):
+    """6 mL/h of basal, 0.6 mL in 36 s by the clinician, 1 mL in 60 s by the patient 10 s later: 1.6 mL in 96
+    s.
+    """
+    desk.start(patient_bolus={**BOLUS, "lockout_ms": 0}, limit=LIMIT)
+    flow = desk.tick + 1
+    assert desk.ask("bolus", volume_nl=600_000, duration_ms=36_000)["granted"]
+    clinician = desk.tick + 1
+    desk.run(99)
+    assert desk.ask("patient_bolus")["granted"]
+    patient = desk.tick + 1
+    desk.bench.advance_to_tick(clinician + 961)
+    assert desk.of("patient_bolus_end") == [(patient + 600, "patient_bolus_end", 1_000_000, 1)]
+    assert desk.of("bolus_end") == [(clinician + 960, "bolus_end", 600_000, 1)]
+    basal_nl = (desk.tick - flow) * 6_000_000 / 36_000
+    assert abs(desk.executed_nl - 1_600_000 - basal_nl) <= NL_PER_STEP
+
+
+@pytest.mark.req("DOSE-08")
+def test_a_clinician_bolus_is_no_shorter_than_the_lockout_and_no_longer_than_six_hours(desk):
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    assert "60000 (the lockout)" in desk.ask("bolus", volume_nl=9_000, duration_ms=59_999)["message"]
+    assert "21600000" in desk.ask("bolus", volume_nl=90_000, duration_ms=21_600_001)["message"]
+    assert desk.ask("bolus", volume_nl=9_000, duration_ms=60_000)["granted"]
+
+
+@pytest.mark.req("LIM-01")
+def test_the_patients_button_asks_once_per_press(desk):
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    desk.bench.inputs.button_patient = True
+    desk.run(30)
+    assert len(desk.of("patient_bolus_start")) == 1 and not desk.of("denied")
+    desk.bench.inputs.button_patient = False
+    desk.run(1)
+    desk.bench.inputs.button_patient = True
+    desk.run(1)
+    assert [event[3] for event in desk.of("denied")] == [pump.BOLUS_ACTIVE]
+
+
+@pytest.mark.req("LIM-04")
+def test_a_bolus_that_only_a_coming_window_could_not_hold_is_denied_and_basal_goes_on(desk):
+    """Just started: 6 mL/h fill 24 of 25.5 mL in four hours; one bolus of 1 mL fits on top, a second does
+    not.
+    """
+    desk.start(patient_bolus={**BOLUS, "lockout_ms": 0}, limit={**LIMIT, "volume_nl": 25_500_000})
+    assert desk.ask("patient_bolus")["granted"]
+    desk.run(700)
+    assert desk.ask("patient_bolus")["reason"] == "max_dose"
+    assert [event[2:] for event in desk.of("alarm")] == [(alarms.MAX_DOSE, 1)]
+    before = desk.executed_nl
+    desk.run(600)
+    assert abs(desk.executed_nl - before - 100_000) <= NL_PER_STEP
+    desk.ask("acknowledge")
+    assert desk.of("alarm")[-1][2:] == (alarms.MAX_DOSE, 0)
+
+
+@pytest.mark.req("LIM-05", "LIM-03")
+def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch):
+    """The prediction says yes to everything; the guard stops the second bolus at the limit, to the step."""
+    monkeypatch.setattr(pump.Pump, "_fits_limit", lambda *_: True)
+    limit = {"volume_nl": 1_200_000, "window_ms": 600_000}
+    desk.start(rate_num=2_000, patient_bolus={**BOLUS, "lockout_ms": 0}, limit=limit)
+    desk.ask("patient_bolus")
+    desk.run(700)
+    desk.ask("patient_bolus")
+    desk.run(600)
+    assert (alarms.LIMIT_GUARD, 1) in [event[2:] for event in desk.of("alarm")]
+    assert 1_200_000 - 2 * NL_PER_STEP <= desk.executed_nl <= 1_200_000
+    assert desk.pump.state == states.RUNNING
+
+
+@pytest.mark.req("LIM-06")
+def test_a_basal_that_breaks_its_own_limit_is_refused(desk):
+    therapy = {**SIX_ML_H, "limit": {"volume_nl": 24_000_000, "window_ms": 14_400_000}}
+    reply = desk.ask("program", therapy=therapy)
+    assert not reply["ok"] and "the basal alone gives" in reply["message"]
+
+
+@pytest.mark.req("LIM-06")
+def test_a_start_that_the_history_forbids_names_the_earliest_time(desk):
+    """12 mL/h for 600 s give 2 mL. 6 mL/h may then fill 1.1 mL in 600 s: not while more than 0.1 mL is
+    younger.
+    """
+    limit = {"volume_nl": 2_100_000, "window_ms": 600_000}
+    desk.start(rate_num=12_000_000, limit=limit)
+    desk.run(6_000)
+    desk.ask("stop")
+    desk.program(limit={"volume_nl": 1_100_000, "window_ms": 600_000})
+    refused = desk.ask("start")
+    assert not refused["ok"]
+    words = refused["message"].split()
+    seconds = int(words[words.index("s") - 1])
+    assert 300 < seconds <= 605
+    desk.run(seconds * 10 + 10)
+    assert desk.ask("start")["ok"]
+    desk.run(6_100)
+    assert not desk.of("limited")
+
+
+@pytest.mark.req("LIM-12")
+def test_a_therapy_with_boluses_must_have_a_limit(desk):
+    reply = desk.ask("program", therapy={**SIX_ML_H, "patient_bolus": BOLUS})
+    assert "limit: a therapy with patient boluses must have one" in reply["message"]
+
+
+@pytest.mark.req("RES-01", "RES-02", "ALM-08")
+def test_low_warns_and_goes_to_kvo_empty_stops_and_a_refill_clears_both(desk):
+    """1.6 mL at 6 mL/h: 0.6 mL to LOW in 360 s; then 0.5 mL at 1.2 mL/h to EMPTY in 1 500 s."""
+    desk.refill(1_600_000)
+    flow = desk.start(kvo_num=1_200_000, kvo_den=1, on_low="kvo")
+    desk.bench.advance_to_tick(flow + 3_602)
+    [(tick, _, row, raised)] = desk.of("alarm")
+    assert (row, raised) == (alarms.RESERVOIR_LOW, 1) and 0 <= tick - flow - 3_600 <= 1
+    desk.bench.advance_to_tick(flow + 3_600 + 15_000 + 30)
+    assert desk.pump.state == states.HALTED
+    assert desk.of("alarm")[1][2:] == (alarms.RESERVOIR_EMPTY, 1)
+    assert abs(desk.of("alarm")[1][0] - flow - 18_600) <= 10
+    assert desk.executed_nl <= 1_100_000 and desk.executed_nl > 1_100_000 - 2 * NL_PER_STEP
+    desk.ask("acknowledge")
+    assert "empty" in desk.ask("start")["message"]
+    desk.refill(5_000_000)
+    assert [event[2:] for event in desk.of("alarm")[2:]] == [
+        (alarms.RESERVOIR_EMPTY, 0),
+        (alarms.RESERVOIR_LOW, 0),
+    ]
+    assert desk.ask("start")["ok"]
+
+
+@pytest.mark.req("RES-05")
+def test_a_bolus_that_would_reach_empty_is_denied(desk):
+    desk.refill(2_400_000)
+    desk.start(patient_bolus={**BOLUS, "lockout_ms": 0}, limit=LIMIT)
+    assert desk.ask("patient_bolus")["granted"]
+    desk.run(650)
+    # 2.4 - 0.5 - 1 - 0.11 mL of basal is less than another mL
+    assert desk.ask("patient_bolus")["reason"] == "reservoir"
+
+
+@pytest.mark.req("DOSE-11")
+def test_minimum_mode_runs_at_the_slowest_rate_and_a_stopped_therapy_does_not_start(desk):
+    reply = desk.ask("program", therapy={"mode": "minimum"})
+    assert reply["readback"]["rate_num"] == prescription.LEAST_COMPONENT_NL_H
+    reply = desk.ask("program", therapy={"mode": "stopped"})
+    assert desk.ask("confirm", digest=reply["digest"])["ok"]
+    assert "no therapy with a flow" in desk.ask("start")["message"]
+
+
+FLEX = {
+    "mode": "flex",
+    "steps": [
+        {"at_ms": 6 * 3_600_000, "rate_num": 36_000, "rate_den": 1},
+        {"at_ms": 22 * 3_600_000, "rate_num": 7_200, "rate_den": 1},
+    ],
+}
+
+
+@pytest.mark.req("DOSE-14", "DOSE-06")
+def test_a_lost_clock_runs_the_lowest_step_until_it_is_set(desk):
+    """7.2 uL/h until the clock is set to noon, 36 uL/h from there: 100 s each are 200 and 1 000 nL."""
+    reply = desk.ask("program", therapy=FLEX)
+    desk.ask("confirm", digest=reply["digest"])
+    desk.ask("start")
+    flow = desk.tick + 1
+    desk.bench.advance_to_tick(flow + 998)
+    assert desk.of("alarm")[0][2:] == (alarms.CLOCK_LOST, 1)
+    assert desk.ask("set_time", week_s=12 * 3_600)["ok"]
+    assert desk.of("clock") == [(flow + 1_000, "clock", 43_200, -1)]
+    assert desk.of("alarm")[1][2:] == (alarms.CLOCK_LOST, 0)
+    desk.bench.advance_to_tick(flow + 2_000)
+    assert abs(desk.executed_nl - 1_200) <= NL_PER_STEP
+
+
+@pytest.mark.req("DOSE-06")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"steps": []}, "steps: flex needs a list"),
+        ({"steps": [{"at_ms": 86_400_000, "rate_num": 5_000, "rate_den": 1}]}, "steps[0].at_ms: 86400000"),
+        ({"steps": FLEX["steps"] * 2}, "steps[2].at_ms: 21600000 stands twice"),
+        (
+            {"steps": [{"at_ms": n * 60_000, "rate_num": 5_000, "rate_den": 1} for n in range(14)]},
+            "steps: 14 on one day, at most 13",
+        ),
+        ({"steps": [{"at_ms": 0, "days": 128, "rate_num": 5_000, "rate_den": 1}]}, "steps[0].days: 128"),
+    ],
+)
+def test_what_is_wrong_with_a_flex_day_is_named(desk, change, said):
+    assert said in desk.ask("program", therapy={**FLEX, **change})["message"]
+
+
+@pytest.mark.req("DOSE-04", "DOSE-12")
+def test_a_bolus_that_does_not_fit_under_the_largest_rate_is_refused(desk):
+    therapy = {**SIX_ML_H, "max_rate_nl_h": 65_999_999, "patient_bolus": BOLUS, "limit": LIMIT}
+    assert "on top of the basal is above max_rate_nl_h" in desk.ask("program", therapy=therapy)["message"]
+
+
+@pytest.mark.req("LIM-02")
+def test_lockout_counts_by_the_tick_and_keeps_the_longest_day():
+    lockout = Lockout()
+    assert not lockout.locked(0, DAY_TICKS)
+    lockout.grant(10)
+    lockout.end(20)
+    assert not lockout.locked(20, 0)
+    assert lockout.locked(20 + DAY_TICKS - 1, DAY_TICKS) and not lockout.locked(20 + DAY_TICKS, DAY_TICKS)
+    assert lockout.in_last_day(10 + DAY_TICKS - 1) == 1 and lockout.in_last_day(10 + DAY_TICKS) == 0
+    for tick in range(100, 300):
+        lockout.grant(tick)
+    assert lockout.in_last_day(300) == 96, "more than a day may ever hold"
+
+
+@pytest.mark.req("RES-01")
+def test_the_reservoir_is_exact_to_the_step():
+    head = mechanism.reference(120)
+    reservoir = Reservoir(head.nl_per_rev, head.steps_per_rev)
+    assert not reservoir.low(10**6) and not reservoir.empty(10**6), "never filled, nothing is known"
+    reservoir.set_levels(1_000_000, 500_000)
+    reservoir.refill(8_500_000, 100)
+    # 7.5 mL are 240 000 steps, 8 mL 256 000
+    assert not reservoir.low(240_099) and reservoir.low(240_100)
+    assert not reservoir.empty(256_099) and reservoir.empty(256_100)
+    assert reservoir.left_steps(100) == 272_000
