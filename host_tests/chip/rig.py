@@ -12,6 +12,7 @@ from thecal.drivers import segment
 from thecal_bench.chip.bench import ChipBench
 from thecal_bench.chip.pio_clock import CYCLE_NS
 from thecal_bench.chip.recorders import EdgeRecorder, SegmentRecorder
+from thecal_bench.plant import Plant
 from thecal_host.link import LinkClient
 
 CPU_CYCLES_PER_PIO_CYCLE = 125_000_000 // segment.PIO_HZ
@@ -47,7 +48,8 @@ class Rig:
     """One powered board. `owe` tells the oracle what the device was told; `law` compares."""
 
     def __init__(self, image: Path, program: str | None = None) -> None:
-        self.bench = ChipBench(image=image, program=program)
+        self.plant = Plant()
+        self.bench = ChipBench(self.plant, image, program)
         self.board = self.bench.board
         self.edges = EdgeRecorder(self.board, "STEP")
         self.segments = SegmentRecorder(self.board, 0)
@@ -148,7 +150,7 @@ class Rig:
     def three_counts(self) -> tuple[int, int, int]:
         """Steps at the pin, in the plant, and by the device's own counter, once the motor rests."""
         self.ask("stop")
-        return len(self.edges.rising), self.bench.plant.steps_seen, self.status()["executed_steps"]
+        return len(self.edges.rising), self.plant.steps_seen, self.status()["executed_steps"]
 
     def no_backlog(self) -> bool:
         return all(block.backlog_drops == 0 for block in self.board.pio)

@@ -11,8 +11,8 @@ from thecal_host.link import LinkClient
 
 pytestmark = pytest.mark.chip
 
-# 6 mL/h, a bolus on top, one refused, commands between ticks, a stop: no step falls where a loop of milliseconds
-# could see it in another tick.
+# 6 mL/h, a bolus on top, one refused, commands between ticks, a stop: no step falls where a loop of
+# milliseconds could see it in another tick.
 FILE = Path(__file__).parents[1] / "scenarios" / "between_ticks.toml"
 
 

@@ -98,7 +98,8 @@ def guard(draw):
 
 def programming(draw, head):
     for _ in range(60):
-        therapy = {"mode": "continuous", "rate_num": 1_000 + draw.below(90_000_000), "rate_den": 1 + draw.below(9)}
+        numerator = 1_000 + draw.below(90_000_000)
+        therapy = {"mode": "continuous", "rate_num": numerator, "rate_den": 1 + draw.below(9)}
         if draw.below(2):
             therapy = {
                 "mode": "continuous",

@@ -157,7 +157,8 @@ def test_a_bolus_runs_on_top_of_the_basal_and_is_slowed_to_the_largest_rate(desk
         desk.tick(executed_steps=desk.pump.delivery.position(), queue_free=tick % 2)
         ends += ("bolus_end", 1_000_000, 1) in desk.events
     assert ends == 1 and desk.events == [("bolus_end", 1_000_000, 1)]
-    # 1 201 ticks of basal at 16/3, one of them before the bolus, and 32 000 steps of bolus, + 1/4, rounded down
+    # 1 201 ticks of basal at 16/3, one of them before the bolus, and 32 000 steps of bolus, + 1/4, rounded
+    # down
     assert desk.pump.delivery.position() == 38_405
 
 
