@@ -10,6 +10,9 @@ merged into the next one, which then lets more than one tick pass. Nothing here 
 wall.
 """
 
+# The prescription is there in every state that asks for it, a command once it has been read.
+# pyright: reportOptionalMemberAccess=false
+
 from . import states, version
 from .dose import prescription
 from .dose.delivery import CLINICIAN, KINDS, PATIENT, Delivery

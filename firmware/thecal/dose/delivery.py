@@ -16,6 +16,9 @@ the period's start (drivers/segment.py) the edges made and the volume owed then 
 step, at a tick or between.
 """
 
+# A schedule that changes at some tick is there.
+# pyright: reportOptionalMemberAccess=false
+
 from ..signals import SEGMENT_TICKS
 from .rate import Flow
 from .schedule import TICKS_PER_WEEK

@@ -92,15 +92,15 @@ class Prescription:
     def __init__(self, mode, basal, kvo, max_rate_nl_h):
         self.mode = mode
         self.basal = basal
-        self.kvo = kvo
+        self.kvo = kvo  # type: tuple[int, int]
         self.max_rate_nl_h = max_rate_nl_h
         self.drug = ""
         self.concentration_pg_nl = 0
-        self.patient_bolus = None
-        self.limit = None
+        self.patient_bolus = None  # type: PatientBolus | None
+        self.limit = None  # type: tuple[int, int] | None
         self.window_ticks = 0
-        self.low_nl = LOW_NL
-        self.empty_nl = EMPTY_NL
+        self.low_nl = LOW_NL  # type: int | None
+        self.empty_nl = EMPTY_NL  # type: int | None
         self.on_low_kvo = False
 
     def schedule(self, mechanism):

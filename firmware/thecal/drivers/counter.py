@@ -4,6 +4,9 @@ One counts the pulses that come back on STEP_SENSE over a wire, one those of the
 allocates after construction, and no pulse waits for the CPU.
 """
 
+# The words of a PIO program are the assembler's, which brings them along when it runs.
+# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportIndexIssue=false
+
 import rp2
 
 COUNT_HZ = 12_500_000  # sees a pulse of 3.2 us 40 times over

@@ -4,6 +4,9 @@ The step machine executes one word per segment (`segment.py`) and stops by itsel
 CPU never makes an edge. Nothing here allocates after construction.
 """
 
+# The words of a PIO program are the assembler's, which brings them along when it runs.
+# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportIndexIssue=false
+
 import struct
 from array import array
 

@@ -28,7 +28,7 @@ class Usb:
                 ready = True
             if not ready:
                 break
-            self.source.readinto(byte)
+            self.source.readinto(byte)  # pyright: ignore[reportAttributeAccessIssue]  # not in the stubs
             rx[length] = byte[0]
             length += 1
         inputs.rx_len = length
@@ -38,6 +38,6 @@ class Usb:
         if outputs.tx_start < outputs.tx_end:
             # MicroPython's streams take an offset and a length, which saves a slice; they return how much was
             # taken.
-            outputs.tx_start += self.sink.write(
+            outputs.tx_start += self.sink.write(  # pyright: ignore[reportCallIssue]  # not in the stubs
                 outputs.tx, outputs.tx_start, outputs.tx_end - outputs.tx_start
             )
