@@ -67,6 +67,10 @@ class Bench(ABC):
         """The pump's loop stops from here on; what is wired to the board goes on."""
 
     @abstractmethod
+    def press(self, button: str, ticks: int) -> None:
+        """Press "patient" or "stop" from here on, so that so many ticks see it. Call it by `schedule`."""
+
+    @abstractmethod
     def host_disconnect(self) -> None:
         """Nobody reads or writes the link from here on; what the pump sends is lost."""
 

@@ -177,6 +177,11 @@ class HostBench(Bench):
     def hang(self) -> None:
         self._hung = True
 
+    def press(self, button: str, ticks: int) -> None:
+        name = f"button_{button}"
+        setattr(self.inputs, name, True)
+        self.schedule(self._tick + 1 + ticks, lambda: setattr(self.inputs, name, False))
+
     def host_disconnect(self) -> None:
         self.connected = False
         self._rx.clear()

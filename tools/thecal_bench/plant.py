@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -155,6 +156,8 @@ class Plant:
         self.seed = seed
         self.fill_nl = Fraction(fill_nl)
         self.supply_v = REFERENCE_SUPPLY_V
+        self.on_turn: Callable[[int], object] | None = None
+        """Called with the time after each edge and each bulk, when `units` has changed."""
         self.steps_seen = 0  # all of them, either direction
         self.angle_steps = self._start_steps = angle_steps
 
@@ -205,6 +208,8 @@ class Plant:
         self._excess_pa, self._at_ns = excess, at_ns
         if excess > self._peak_pa:
             self._peak_pa = excess
+        if self.on_turn is not None:
+            self.on_turn(at_ns)
 
     def steps(self, count: int, from_ns: int, to_ns: int) -> None:
         """`count` steps (negative: backward) spread evenly over (from_ns, to_ns]."""
@@ -227,6 +232,8 @@ class Plant:
         self._excess_pa, self._at_ns = excess, to_ns
         if excess > self._peak_pa:
             self._peak_pa = excess
+        if self.on_turn is not None:
+            self.on_turn(to_ns)
 
     def _turn(self, count: int) -> None:
         before = self.angle_steps
@@ -256,9 +263,19 @@ class Plant:
 
     # --- volume
 
+    @property
+    def units(self) -> int:
+        """What the rotor has displaced since the start, exact, `units_per_nl` to the nanolitre."""
+        return self._units_at(self.angle_steps) - self._start_units
+
+    @property
+    def units_per_nl(self) -> int:
+        """How many `units` there are to a nanolitre."""
+        return self._d
+
     def displaced_nl(self) -> Fraction:
         """What the rotor has displaced since the start, exact."""
-        return Fraction(self._units_at(self.angle_steps) - self._start_units, self._d)
+        return Fraction(self.units, self._d)
 
     def stored_nl(self, at_ns: int) -> float:
         """What the compliance of the line holds more than at rest."""
@@ -271,6 +288,10 @@ class Plant:
     def reservoir_nl(self) -> Fraction:
         """What is left in the reservoir; an empty one gives air."""
         return max(Fraction(0), self.fill_nl - self.displaced_nl())
+
+    def refill(self, volume_nl: Fraction | int) -> None:
+        """The reservoir holds `volume_nl` from now on."""
+        self.fill_nl = self.displaced_nl() + volume_nl
 
     # --- pins
 

@@ -90,6 +90,9 @@ class SerialBench(Bench):
     def hang(self) -> None:
         raise NotPossible("the loop of a real pump can not be hung from outside")
 
+    def press(self, button: str, ticks: int) -> None:
+        raise NotPossible(f"nobody is there to press the button {button}")
+
     def host_disconnect(self) -> None:
         if self._port is not None:
             self._port.close()

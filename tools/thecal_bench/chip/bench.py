@@ -93,6 +93,11 @@ class ChipBench(Bench):
     def hang(self) -> None:
         self.board.hang()
 
+    def press(self, button: str, ticks: int) -> None:
+        net = f"BUTTON_{button.upper()}"
+        self.board.set_pin(net, 0)
+        self.schedule(self.tick + 1 + ticks, lambda: self.board.release_pin(net))
+
     def host_disconnect(self) -> None:
         self._connected = False
         self.board.host.close_port()
