@@ -597,9 +597,9 @@ def test_simulate_ends_with_2_for_a_file_it_does_not_understand(scenario_file):
     scenario_file.write_text(EXPERIMENT.replace("max_rate", "top_rate"))
     result = thecal("simulate", scenario_file)
     assert result.exit_code == 2 and f"{scenario_file}:5:" in result.stderr and "top_rate" in result.stderr
-    scenario_file.write_text(EXPERIMENT.replace("clinician_bolus", "patient_bolus"))
+    scenario_file.write_text(EXPERIMENT.replace("clinician_bolus", "prime"))
     result = thecal("simulate", scenario_file)
-    assert result.exit_code == 2 and "not supported yet: event.patient_bolus" in result.stderr
+    assert result.exit_code == 2 and "not supported yet: event.prime" in result.stderr
 
 
 def test_simulate_says_which_boards_there_are(scenario_file):

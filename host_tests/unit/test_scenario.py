@@ -6,6 +6,7 @@ import pytest
 from thecal_bench import scenario as s
 from thecal_bench.plant import PlantParameters
 from thecal_bench.toml_lines import Lines
+from thecal_host.link import FRAME_MAX_BYTES, encode
 
 MINIMAL = """
 duration = "1 h"
@@ -21,6 +22,7 @@ clock = "tue 06:30"
 seed = 7
 [profile]
 max_rate = "60 mL/h"
+on_low_reservoir = "kvo"
 mechanism = "reference"
 [therapy]
 mode = "continuous"
@@ -28,8 +30,18 @@ drug = "morphine"
 concentration = "20 mg/mL"
 dose = "2.4 mg/day"
 kvo = "2 uL/h"
+[therapy.patient_bolus]
+dose = "0.1 mg"
+duration = "5 min"
+lockout = "4 h"
+max_per_day = 4
+[therapy.limit]
+dose = "3.0 mg"
+window = "24 h"
 [reservoir]
 fill = "40 mL"
+low = "2 mL"
+empty = "0 mL"
 [plant]
 compliance = "0.75 uL/kPa"
 resistance = "2 kPa h/mL"
@@ -62,12 +74,40 @@ do = "clinician_bolus"
 volume = "10.5 nL"
 rate = "1 mL/h"
 [[event]]
+at = "52 min"
+do = "patient_bolus"
+[[event]]
+at = "54 min"
+do = "refill"
+volume = "18 mL"
+[[event]]
+at = "56 min"
+do = "set_time"
+to = "sun 23:59:30"
+[[event]]
+at = "57 min"
+do = "press"
+button = "patient"
+for = "2 s"
+[[event]]
+at = "58 min"
+do = "press"
+button = "patient"
+[[event]]
 at = "60 min"
 do = "hang"
 [[expect]]
 what = "bolus"
 at = "30 min"
 granted = true
+[[expect]]
+what = "window_peak"
+at_most = "150 uL"
+[[expect]]
+what = "reservoir"
+at = "1 h"
+value = "18 mL"
+within = "1 uL"
 [[expect]]
 what = "delivered"
 value = "1 mL"
@@ -140,7 +180,9 @@ def test_a_full_file():
         2_400_000_000,
     )
     assert therapy.kvo_nl_h == 2000
-    assert scenario.profile.max_rate_nl_h == 60_000_000
+    assert therapy.patient_bolus == s.PatientBolus(14_400_000, 4, dose_pg=100_000_000, duration_ms=300_000)
+    assert therapy.limit == s.Limit(86_400_000, dose_pg=3_000_000_000)
+    assert scenario.profile == s.Profile(Fraction(60_000_000), "reference", "kvo", 2_000_000, 0)
     assert scenario.reservoir.fill_nl == 40_000_000
     assert scenario.plant == PlantParameters(
         compliance_nl_pa=Fraction(3, 4),
@@ -160,6 +202,11 @@ def test_a_full_file():
         (1_800_000, "clinician_bolus"),
         (2_400_000, "program"),
         (3_000_000, "clinician_bolus"),
+        (3_120_000, "patient_bolus"),
+        (3_240_000, "refill"),
+        (3_360_000, "set_time"),
+        (3_420_000, "press"),
+        (3_480_000, "press"),
         (3_600_000, "hang"),
     ]
     # 0.1 mg at 20 mg/mL
@@ -167,8 +214,14 @@ def test_a_full_file():
     # 10.5 nL are 10 whole ones; at 1 mL/h they take 36.0 ms
     assert scenario.events[3].bolus == s.BolusRequest(10, 36)
     assert scenario.events[2].therapy == s.Therapy("continuous", Fraction(1_000_000))
-    bolus, delivered, outflow, state, alarm, resets = scenario.expects
+    refill, set_time, long_press, press = scenario.events[5:9]
+    assert refill.volume_nl == 18_000_000
+    assert set_time.week_ms == 7 * s.MS_PER_DAY - 30_000
+    assert (long_press.button, long_press.for_ms, press.for_ms) == ("patient", 2000, 500)
+    bolus, peak, reservoir, delivered, outflow, state, alarm, resets = scenario.expects
     assert (bolus.at_ms, bolus.granted, bolus.reason) == (1_800_000, True, None)
+    assert (peak.at_most_nl, peak.within_nl) == (150_000, None)
+    assert (reservoir.at_ms, reservoir.value, reservoir.within_nl) == (3_600_000, 18_000_000, 1000)
     assert (delivered.at_ms, delivered.value, delivered.within_nl) == (None, 10**6, Fraction("31.25"))
     assert (outflow.at_ms, outflow.at_least_nl, outflow.at_most_nl) == (600_000, 1000, 2000)
     assert (state.value, state.within_ms) == ("RUNNING", 1000)
@@ -185,15 +238,130 @@ def test_what_goes_over_the_link_is_whole_numbers():
         "dose_pg_day": 2_400_000_000,
         "kvo_num": 2000,
         "kvo_den": 1,
+        "patient_bolus": {
+            "dose_pg": 100_000_000,
+            "duration_ms": 300_000,
+            "lockout_ms": 14_400_000,
+            "max_per_day": 4,
+        },
+        "limit": {"dose_pg": 3_000_000_000, "window_ms": 86_400_000},
         "max_rate_nl_h": 60_000_000,
+        "on_low": "kvo",
+        "low_nl": 2_000_000,
+        "empty_nl": 0,
     }
     third = s.parse(MINIMAL.replace("6 mL/h", "1 uL/day")).therapy
     assert third.message(s.Profile()) == {"mode": "continuous", "rate_num": 125, "rate_den": 3}
 
 
-def test_mode_stopped_programs_nothing():
-    scenario = s.parse('duration = "1 h"\n[therapy]\nmode = "stopped"\n')
-    assert scenario.therapy.message(scenario.profile) is None
+def test_volumes_and_rates_of_a_patient_bolus_go_over_the_link_as_they_were_written():
+    text = """
+[therapy.patient_bolus]
+volume = "1 mL"
+rate = "1 mL/day"
+lockout = "0 s"
+max_per_day = 48
+[therapy.limit]
+volume = "26.5 mL"
+window = "240 min"
+"""
+    therapy = s.parse(MINIMAL + text).therapy
+    said = therapy.message(s.Profile())
+    assert said["patient_bolus"] == {
+        "volume_nl": 1_000_000,
+        "rate_num": 125_000,
+        "rate_den": 3,
+        "lockout_ms": 0,
+        "max_per_day": 48,
+    }
+    assert said["limit"] == {"volume_nl": 26_500_000, "window_ms": 14_400_000}
+    assert therapy.patient_bolus is not None
+    assert therapy.patient_bolus.flow_nl_h(0) == Fraction(125_000, 3)
+    # 0.1 mg at 20 mg/mL in 5 min: 5 uL in a twelfth of an hour
+    by_dose = s.parse(FULL).therapy.patient_bolus
+    assert by_dose is not None
+    assert (by_dose.volume_in_nl(20_000), by_dose.flow_nl_h(20_000)) == (5000, 60_000)
+
+
+@pytest.mark.parametrize("mode", ["stopped", "minimum"])
+def test_modes_without_a_rate_say_only_their_name(mode):
+    scenario = s.parse(f'duration = "1 h"\n[therapy]\nmode = "{mode}"\n')
+    assert scenario.therapy.message(scenario.profile) == {"mode": mode}
+    assert scenario.therapy.basal_nl_h(0) == (2000 if mode == "minimum" else 0)
+
+
+FLEX = """
+duration = "1 h"
+[therapy]
+mode = "flex"
+drug = "baclofen"
+concentration = "500 mcg/mL"
+[[therapy.step]]
+at = "22:00"
+rate = "3 uL/h"
+[[therapy.step]]
+at = "06:30"
+days = ["mon", "tue", "wed", "thu", "fri"]
+dose = "240 mcg/day"
+[[therapy.step]]
+at = "09:00:30"
+days = ["sun", "sat"]
+rate = "12 uL/h"
+"""
+
+
+@pytest.mark.req("DOSE-06")
+def test_steps_of_the_day():
+    therapy = s.parse(FLEX).therapy
+    hour_ms, day_ms = s.MS_PER_HOUR, s.MS_PER_DAY
+    assert therapy.message(s.Profile()) == {
+        "mode": "flex",
+        "drug": "baclofen",
+        "concentration_pg_nl": 500,
+        "steps": [
+            {"at_ms": 22 * hour_ms, "rate_num": 3000, "rate_den": 1},
+            {"at_ms": 6 * hour_ms + 1_800_000, "days": 0b0011111, "dose_pg_day": 240_000_000},
+            {"at_ms": 9 * hour_ms + 30_000, "days": 0b1100000, "rate_num": 12_000, "rate_den": 1},
+        ],
+    }
+    # 240 mcg/day at 500 mcg/mL are 480 uL/day
+    night, weekday, weekend = 3000, 20_000, 12_000
+    morning, late_morning = 6 * hour_ms + 1_800_000, 9 * hour_ms + 30_000
+    for at_ms, rate_nl_h in (
+        (0, night),  # monday before its first step: since sunday evening
+        (morning - 1, night),
+        (morning, weekday),
+        (22 * hour_ms - 1, weekday),
+        (22 * hour_ms, night),
+        (day_ms, night),
+        (4 * day_ms + 12 * hour_ms, weekday),
+        (5 * day_ms + late_morning - 1, night),  # saturday
+        (5 * day_ms + late_morning, weekend),
+        (7 * day_ms - 1, night),
+        (7 * day_ms, night),
+        (7 * day_ms + morning, weekday),
+    ):
+        assert therapy.basal_nl_h(at_ms) == rate_nl_h, at_ms
+
+
+def test_a_step_late_in_the_week_holds_until_the_first_of_the_next():
+    therapy = s.Therapy("flex", steps=(s.Step(1000, Fraction(2000), 0b1000000), s.Step(0, Fraction(9), 0b10)))
+    assert [therapy.basal_nl_h(day * s.MS_PER_DAY) for day in range(8)] == [2000, 9, 9, 9, 9, 9, 9, 2000]
+    assert therapy.basal_nl_h(6 * s.MS_PER_DAY + 999) == 9
+
+
+def test_thirteen_steps_with_everything_else_fit_into_a_frame():
+    steps = "".join(
+        f'[[therapy.step]]\nat = "{hour:02}:30:30"\ndose = "{hour}.35 mg/day"\n' for hour in range(10, 23)
+    )
+    text = FULL.replace('mode = "continuous"\ndrug', 'mode = "flex"\ndrug').replace(
+        'dose = "2.4 mg/day"\n', ""
+    )
+    scenario = s.parse(text.replace("[reservoir]", steps + "[reservoir]"))
+    assert len(scenario.therapy.steps) == 13
+    message = scenario.therapy.message(scenario.profile)
+    frame = encode({"id": 1 << 29, "cmd": "program", "at_tick": 1 << 29, "therapy": message})
+    assert len(frame) <= FRAME_MAX_BYTES
 
 
 def test_a_bolus_by_dose_is_rounded_down_to_whole_nanolitres_and_its_time_up():
@@ -209,7 +377,7 @@ def test_a_bolus_by_dose_is_rounded_down_to_whole_nanolitres_and_its_time_up():
 def test_a_bolus_by_dose_takes_the_concentration_in_force_then():
     text = FULL.replace('volume = "10.5 nL"', 'dose = "1 mg"')
     assert problems(text) == [
-        (46, "event.dose", "event.dose: expected a volume: no drug and concentration are set")
+        (57, "event.dose", "event.dose: expected a volume: no drug and concentration are set")
     ]
 
 
@@ -219,57 +387,36 @@ def test_a_bolus_by_dose_takes_the_concentration_in_force_then():
 def test_features_of_later_pumps_are_refused_by_name_once_each():
     text = """\
 duration = "1 h"
-[profile]
-on_low_reservoir = "continue"
 [therapy]
 mode = "continuous"
 rate = "6 mL/h"
-[[therapy.step]]
-at = "06:00"
-[therapy.patient_bolus]
-volume = 5
-nonsense = true
-[therapy.limit]
-window = "4 h"
-[reservoir]
-low = "1 mL"
-empty = "0.5 mL"
 [[event]]
 at = "1 min"
-do = "patient_bolus"
+do = "prime"
+volume = 5
 [[event]]
 at = "2 min"
-do = "patient_bolus"
+do = "prime"
 [[event]]
 at = "3 min"
-do = "refill"
-[[expect]]
-what = "window_peak"
+do = "bridge"
+[[event]]
+at = "4 min"
+do = "press"
+button = "stop"
 [[expect]]
 what = "alarm"
-code = "RESERVOIR_LOW"
+code = "AIR"
 never = true
 """
     with pytest.raises(s.ScenarioError) as error:
         s.parse(text, "x.toml")
     assert str(error.value).split("\n") == [
-        "x.toml:3: not supported yet: profile.on_low_reservoir",
-        "x.toml:7: not supported yet: therapy.step",
-        "x.toml:9: not supported yet: therapy.patient_bolus",
-        "x.toml:12: not supported yet: therapy.limit",
-        "x.toml:15: not supported yet: reservoir.low",
-        "x.toml:16: not supported yet: reservoir.empty",
-        "x.toml:19: not supported yet: event.patient_bolus",
-        "x.toml:25: not supported yet: event.refill",
-        "x.toml:27: not supported yet: expect.window_peak",
-        "x.toml:30: not supported yet: expect.alarm.RESERVOIR_LOW",
+        "x.toml:7: not supported yet: event.prime",
+        "x.toml:14: not supported yet: event.bridge",
+        "x.toml:18: not supported yet: event.press.stop",
+        "x.toml:21: not supported yet: expect.alarm.AIR",
     ]
-
-
-@pytest.mark.parametrize("mode", ["flex", "minimum"])
-def test_modes_of_later_pumps(mode):
-    text = MINIMAL.replace("continuous", mode)
-    assert problems(text) == [(4, f"therapy.mode.{mode}", f"not supported yet: therapy.mode.{mode}")]
 
 
 def test_every_name_of_scenarios_md_is_in_a_table():
@@ -288,13 +435,26 @@ def test_every_name_of_scenarios_md_is_in_a_table():
     assert set(s.EXPECTS) == set(expects.split())
     assert set(s.ALARM_CODES) == set(alarms.split())
     assert set(s.MODES) == {"continuous", "flex", "minimum", "stopped"}
-    assert set(s.TABLES["therapy"]) == set(therapy.split())
+    assert {*s.TABLES["therapy"], *s.NESTED} == set(therapy.split())
     assert set(s.TABLES["profile"]) == {"max_rate", "on_low_reservoir", "mechanism"}
     assert set(s.TABLES["reservoir"]) == {"fill", "low", "empty"}
     assert set(s.ON_THE_LINK) <= set(s.EVENTS)
 
 
 START = '[[event]]\nat = "0 s"\ndo = "start"\n'
+DRUG = 'drug = "baclofen"\nconcentration = "500 mcg/mL"\n'
+BOLUS = """\
+[therapy.patient_bolus]
+volume = "1 mL"
+rate = "6 mL/h"
+lockout = "4 h"
+max_per_day = 4
+"""
+LIMIT = """\
+[therapy.limit]
+volume = "1 mL"
+window = "4 h"
+"""
 
 
 @pytest.mark.parametrize(
@@ -316,7 +476,12 @@ START = '[[event]]\nat = "0 s"\ndo = "start"\n'
         ("event = 5" + MINIMAL, 1, "event", "expected tables [[event]]"),
         (MINIMAL + "[event]\n", 6, "event", "expected tables [[event]], found a table"),
         ("event = [5]" + MINIMAL, 1, "event", "expected tables [[event]]"),
-        (MINIMAL.replace("continuous", "cont"), 4, "therapy.mode", "expected one of continuous, stopped"),
+        (
+            MINIMAL.replace("continuous", "cont"),
+            4,
+            "therapy.mode",
+            "expected one of continuous, flex, minimum, stopped",
+        ),
         (MINIMAL.replace("6 mL/h", "6 mL"), 5, "therapy.rate", "which is a volume"),
         (MINIMAL.replace("6 mL/h", "2.4 mg/day"), 5, "therapy.rate", "a mass of drug per time"),
         (MINIMAL.replace("6 mL/h", "0 mL/h"), 5, "therapy.rate", "above 0"),
@@ -339,12 +504,6 @@ START = '[[event]]\nat = "0 s"\ndo = "start"\n'
         (MINIMAL + START.replace("0 s", "2 h"), 7, "event.at", "within the duration of 3600 s"),
         (MINIMAL + START + "volume = '1 mL'\n", 9, "event.volume", "unknown key"),
         (MINIMAL + START.replace("start", "program"), 6, "event.therapy", "missing"),
-        (
-            MINIMAL + START.replace("start", "program") + "[event.therapy]\nmode = 'stopped'\n",
-            10,
-            "event.therapy.mode",
-            "a therapy that flows",
-        ),
         (
             MINIMAL
             + START.replace("start", "program")
@@ -396,8 +555,107 @@ START = '[[event]]\nat = "0 s"\ndo = "start"\n'
             * 2,
             13,
             "event.at",
-            "2 s or more after the last program",
+            "2 s or more after the last program or refill",
         ),
+        (
+            MINIMAL + (START.replace("start", "refill") + "volume = '1 mL'\n") * 2,
+            11,
+            "event.at",
+            "2 s or more after the last program or refill",
+        ),
+        (MINIMAL + START.replace("start", "refill"), 6, "event.volume", "missing"),
+        (MINIMAL + START.replace("start", "refill") + "volume='1.5 nL'\n", 9, "event.volume", "in whole nL"),
+        (MINIMAL + START.replace("start", "refill") + "volume='0 mL'\n", 9, "event.volume", "above 0"),
+        (MINIMAL + START.replace("start", "set_time"), 6, "event.to", "missing"),
+        (MINIMAL + START.replace("start", "set_time") + "to='noon'\n", 9, "event.to", 'such as "mon 00:00"'),
+        (MINIMAL + START.replace("start", "patient_bolus") + "volume='1 mL'\n", 9, "event.volume", "unknown"),
+        (MINIMAL + START.replace("start", "press"), 6, "event.button", "missing"),
+        (MINIMAL + START.replace("start", "press") + "button='red'\n", 9, "event.button", "of patient, stop"),
+        (
+            MINIMAL
+            + START.replace("start", "press")
+            + "button='patient'\nfor='2 s'\n"
+            + START.replace("start", "press").replace("0 s", "2.1 s")
+            + "button='patient'\n",
+            12,
+            "event.at",
+            "200 ms or more between two presses",
+        ),
+        (
+            MINIMAL + START.replace("start", "host_disconnect") + START.replace("start", "patient_bolus"),
+            11,
+            "event.do",
+            "no patient_bolus reaches the pump",
+        ),
+        (MINIMAL + "[reservoir]\nfill = '1.5 nL'\n", 7, "reservoir.fill", "in whole nL"),
+        (MINIMAL + "[reservoir]\nlow = '0.5 nL'\n", 7, "reservoir.low", "in whole nL"),
+        (MINIMAL + "[reservoir]\nempty = '-1 nL'\n", 7, "reservoir.empty", "negative"),
+        (MINIMAL + "[profile]\non_low_reservoir = 'stop'\n", 7, "profile.on_low_reservoir", "continue, kvo"),
+        (MINIMAL + BOLUS.replace("1 mL", "31.25 nL"), 7, "therapy.patient_bolus.volume", "in whole nL"),
+        (
+            MINIMAL + BOLUS.replace("volume", "dose").replace("mL", "pg"),
+            7,
+            "therapy.patient_bolus.dose",
+            "a volume: no drug",
+        ),
+        (
+            MINIMAL + BOLUS + 'duration = "1 min"\n',
+            11,
+            "therapy.patient_bolus.duration",
+            "one of rate and duration",
+        ),
+        (
+            MINIMAL + BOLUS.replace('rate = "6 mL/h"', ""),
+            6,
+            "therapy.patient_bolus",
+            "one of rate and duration",
+        ),
+        (MINIMAL + BOLUS.replace('lockout = "4 h"', ""), 6, "therapy.patient_bolus.lockout", "missing"),
+        (MINIMAL + BOLUS.replace("= 4", "= 4.5"), 10, "therapy.patient_bolus.max_per_day", "whole number"),
+        (
+            MINIMAL + BOLUS.replace("lockout", "lock_out"),
+            9,
+            "therapy.patient_bolus.lock_out",
+            'mean "lockout"',
+        ),
+        (MINIMAL + LIMIT.replace("1 mL", "0 mL"), 7, "therapy.limit.volume", "above 0"),
+        (MINIMAL + LIMIT.replace("1 mL", "1.5 nL"), 7, "therapy.limit.volume", "in whole nL"),
+        (MINIMAL + LIMIT.replace('volume = "1 mL"', ""), 6, "therapy.limit", "one of volume and dose"),
+        (MINIMAL + LIMIT.replace('window = "4 h"', ""), 6, "therapy.limit.window", "missing"),
+        (MINIMAL + LIMIT.replace("4 h", "0 h"), 8, "therapy.limit.window", "above 0"),
+        (MINIMAL + "limit = 5\n", 6, "therapy.limit", "expected a table [therapy.limit]"),
+        (
+            MINIMAL.replace("continuous", "stopped") + LIMIT,
+            6,
+            "therapy.limit",
+            'no such key in mode "stopped"',
+        ),
+        (MINIMAL.replace("continuous", "minimum"), 5, "therapy.rate", 'no such key in mode "minimum"'),
+        (
+            MINIMAL + "[[therapy.step]]\nat='06:00'\nrate='1 mL/h'\n",
+            6,
+            "therapy.step",
+            'in mode "continuous"',
+        ),
+        (
+            FLEX.replace('drug = "baclofen"', ""),
+            6,
+            "therapy.concentration",
+            "drug and concentration, or neither",
+        ),
+        (FLEX.replace(DRUG, "\n\n"), 13, "therapy.step.dose", "a rate: no drug"),
+        (FLEX.replace("therapy.step", "therapy.steps"), 7, "therapy.steps", 'did you mean "step"'),
+        (FLEX[: FLEX.index("[[")], 4, "therapy.mode", "expected tables [[therapy.step]]"),
+        (MINIMAL.replace("continuous", "flex") + "[therapy.step]\n", 6, "therapy.step", "found a table"),
+        (FLEX.replace("22:00", "24:00"), 8, "therapy.step.at", 'a time of day such as "06:00"'),
+        (FLEX.replace('"sun", "sat"', ""), 16, "therapy.step.days", "expected a list of days"),
+        (FLEX.replace('"sun", "sat"', '"sun", "sun"'), 16, "therapy.step.days", '"sun" twice'),
+        (FLEX.replace('"sun", "sat"', '"sonday"'), 16, "therapy.step.days", "expected one of mon, tue"),
+        (FLEX.replace("09:00:30", "22:00"), 15, "therapy.step.at", "the step of line 7 has sat too"),
+        (FLEX + 'dose = "1 mg/day"\n', 18, "therapy.step.dose", "one of rate and dose"),
+        (FLEX.replace('rate = "12 uL/h"', ""), 15, "therapy.step.at", "one of rate and dose"),
+        (FLEX.replace('at = "22:00"', ""), 7, "therapy.step.at", "missing"),
+        (FLEX.replace('rate = "3 uL/h"', 'rate = "0 uL/h"'), 9, "therapy.step.rate", "above 0"),
         (MINIMAL + "[[expect]]\nwhat = 'bolus'\ngranted = true\n", 6, "expect.at", "missing"),
         (
             MINIMAL + "[[expect]]\nwhat = 'bolus'\nat = '1 s'\ngranted = true\n",
@@ -412,6 +670,14 @@ START = '[[event]]\nat = "0 s"\ndo = "start"\n'
             "expect.at_most",
             "either value",
         ),
+        (MINIMAL + "[[expect]]\nwhat = 'window_peak'\n", 6, "expect.at_most", "missing"),
+        (
+            MINIMAL + "[[expect]]\nwhat = 'window_peak'\nat_most='1 mL'\n",
+            7,
+            "expect.what",
+            "expected a [therapy.limit]",
+        ),
+        (MINIMAL + "[[expect]]\nwhat = 'reservoir'\nat='1 s'\n", 6, "expect.value", "missing"),
         (MINIMAL + "[[expect]]\nwhat = 'outflow'\nvalue='1 s'\n", 8, "expect.value", "expected a volume"),
         (MINIMAL + "[[expect]]\nwhat = 'state'\nvalue='HAPPY'\n", 8, "expect.value", "expected one of BOOT"),
         (MINIMAL + "[[expect]]\nwhat = 'alarm'\ncode='RUNAWAY'\n", 8, "expect.code", "at, or never"),

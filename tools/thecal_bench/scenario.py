@@ -9,9 +9,10 @@ Every problem carries file, line, key and what was expected. Quantities are exac
 names); times are whole milliseconds from the start of the experiment. The meaning of it all is `runner`'s.
 
 `within` of an expectation widens `value`, `at_most`, `at_least` and `at` alike; where it is not given the
-runner takes one tick and one microstep. The volume or the rate of a bolus may fall between the whole
-nanolitres and milliseconds that the link carries: `BolusRequest` rounds the volume down and the duration
-up, once.
+runner takes one tick and one microstep. The volume or the rate of a clinician bolus may fall between the
+whole nanolitres and milliseconds that the link carries: `BolusRequest` rounds the volume down and the
+duration up, once. What is prescribed or poured in is never rounded: a volume between whole nanolitres is
+refused.
 """
 
 from __future__ import annotations
@@ -27,10 +28,25 @@ from typing import Any
 
 from thecal_bench import quantities as q
 from thecal_bench import toml_lines
+from thecal_bench.bench import TICK_MS
 from thecal_bench.plant import MECHANISMS, PlantParameters
 
 MS_PER_HOUR = 3_600_000
 HOURS_PER_DAY = 24
+MS_PER_DAY = MS_PER_HOUR * HOURS_PER_DAY
+DAYS_PER_WEEK = len(q.DAYS)
+MS_PER_WEEK = MS_PER_DAY * DAYS_PER_WEEK
+EVERY_DAY = (1 << DAYS_PER_WEEK) - 1
+"""All days of a week; bit 0 is Monday."""
+
+MINIMUM_RATE_NL_H = Fraction(2000)
+"""What flows in mode "minimum": 0.048 mL/day, the slowest rate of implantable pumps (DOSE-04)."""
+
+DEFAULT_FILL_NL = 20_000_000
+"""What the plant's reservoir holds where the file does not say; the pump then does not know it either."""
+
+PRESS_MS = 500
+"""How long a button is pressed where `for` is not given: about as long as a finger does."""
 
 LINK_LEAD_MS = 1000
 """The runner sends a command this long before its time, so the host must be connected by then. A therapy is
@@ -62,15 +78,118 @@ class ScenarioError(Exception):
 
 @dataclass(frozen=True)
 class Profile:
-    """The machine: limits of the hardware."""
+    """The machine: limits of the hardware, and what it takes for a low and for an empty reservoir.
+
+    None is what the pump does unless told otherwise. The last two are written in `[reservoir]`.
+    """
 
     max_rate_nl_h: Fraction | None = None
     mechanism: str = "reference"
+    on_low_reservoir: str | None = None
+    low_nl: int | None = None
+    empty_nl: int | None = None
+
+    def message(self) -> dict[str, Any]:
+        """Its part of the link's `therapy` object."""
+        said: dict[str, Any] = {}
+        if self.max_rate_nl_h is not None:
+            # Rounded down: a limit may only become stricter on its way.
+            said["max_rate_nl_h"] = int(self.max_rate_nl_h)
+        if self.on_low_reservoir is not None:
+            said["on_low"] = self.on_low_reservoir
+        if self.low_nl is not None:
+            said["low_nl"] = self.low_nl
+        if self.empty_nl is not None:
+            said["empty_nl"] = self.empty_nl
+        return said
+
+
+def _as_fraction(name: str, number: Fraction) -> dict[str, int]:
+    return {f"{name}_num": number.numerator, f"{name}_den": number.denominator}
+
+
+def _amount(volume_nl: int, dose_pg: int) -> dict[str, int]:
+    return {"dose_pg": dose_pg} if dose_pg else {"volume_nl": volume_nl}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the day: its rate holds from `at_ms` after midnight, on the days of `days`, until the next.
+
+    The rate is given, or computed from `dose_pg_day` (0 where it was given).
+    """
+
+    at_ms: int
+    rate_nl_h: Fraction
+    days: int = EVERY_DAY
+    dose_pg_day: int = 0
+
+    def message(self) -> dict[str, int]:
+        """Its object on the link."""
+        said = {"at_ms": self.at_ms, "days": self.days}
+        if self.days == EVERY_DAY:
+            del said["days"]  # means the same, and 13 steps have to fit into one frame
+        if self.dose_pg_day:
+            return {**said, "dose_pg_day": self.dose_pg_day}
+        return {**said, **_as_fraction("rate", self.rate_nl_h)}
+
+    def starts_ms(self) -> list[int]:
+        """The times of the week at which it starts."""
+        days = (day for day in range(DAYS_PER_WEEK) if self.days >> day & 1)
+        return [day * MS_PER_DAY + self.at_ms for day in days]
+
+
+@dataclass(frozen=True)
+class PatientBolus:
+    """What the patient may ask for. One of volume and dose, one of rate and duration is set."""
+
+    lockout_ms: int
+    max_per_day: int
+    volume_nl: int = 0
+    dose_pg: int = 0
+    rate_nl_h: Fraction | None = None
+    duration_ms: int | None = None
+
+    def message(self) -> dict[str, int]:
+        """Its object on the link."""
+        said = _amount(self.volume_nl, self.dose_pg)
+        if self.rate_nl_h is not None:
+            said |= _as_fraction("rate", self.rate_nl_h)
+        if self.duration_ms is not None:
+            said["duration_ms"] = self.duration_ms
+        return {**said, "lockout_ms": self.lockout_ms, "max_per_day": self.max_per_day}
+
+    def volume_in_nl(self, concentration_pg_nl: int) -> Fraction:
+        """The volume, whichever way it was written."""
+        return Fraction(self.dose_pg, concentration_pg_nl) if self.dose_pg else Fraction(self.volume_nl)
+
+    def flow_nl_h(self, concentration_pg_nl: int) -> Fraction:
+        """The rate, whichever way it was written."""
+        if self.rate_nl_h is not None:
+            return self.rate_nl_h
+        assert self.duration_ms is not None
+        return self.volume_in_nl(concentration_pg_nl) * MS_PER_HOUR / self.duration_ms
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The most that any window of time may hold. One of volume and dose is set."""
+
+    window_ms: int
+    volume_nl: int = 0
+    dose_pg: int = 0
+
+    def message(self) -> dict[str, int]:
+        """Its object on the link."""
+        return {**_amount(self.volume_nl, self.dose_pg), "window_ms": self.window_ms}
 
 
 @dataclass(frozen=True)
 class Therapy:
-    """What is prescribed. `rate_nl_h` is the basal, given or computed from the dose; 0 for mode "stopped"."""
+    """What is prescribed. `rate_nl_h` is the basal, given or computed from the dose; 0 for mode "stopped".
+
+    Mode "flex" has `steps` instead; `basal_nl_h` knows the rate of any mode at any time of the week.
+    """
 
     mode: str
     rate_nl_h: Fraction = Fraction(0)
@@ -78,31 +197,43 @@ class Therapy:
     drug: str = ""
     concentration_pg_nl: int = 0
     dose_pg_day: int = 0
+    steps: tuple[Step, ...] = ()
+    patient_bolus: PatientBolus | None = None
+    limit: Limit | None = None
 
-    def message(self, profile: Profile) -> dict[str, Any] | None:
-        """The `therapy` object of the link's `program` command; None where nothing is to be programmed."""
-        if self.mode == "stopped":
-            return None
+    def message(self, profile: Profile) -> dict[str, Any]:
+        """The `therapy` object of the link's `program` command."""
         said: dict[str, Any] = {"mode": self.mode}
         if self.drug:
             said["drug"] = self.drug
             said["concentration_pg_nl"] = self.concentration_pg_nl
-            said["dose_pg_day"] = self.dose_pg_day
-        else:
-            said["rate_num"], said["rate_den"] = self.rate_nl_h.numerator, self.rate_nl_h.denominator
+        if self.mode == "flex":
+            said["steps"] = [step.message() for step in self.steps]
+        elif self.mode == "continuous":
+            said |= {"dose_pg_day": self.dose_pg_day} if self.drug else _as_fraction("rate", self.rate_nl_h)
         if self.kvo_nl_h is not None:
-            said["kvo_num"], said["kvo_den"] = self.kvo_nl_h.numerator, self.kvo_nl_h.denominator
-        if profile.max_rate_nl_h is not None:
-            # Rounded down: a limit may only become stricter on its way.
-            said["max_rate_nl_h"] = int(profile.max_rate_nl_h)
-        return said
+            said |= _as_fraction("kvo", self.kvo_nl_h)
+        if self.patient_bolus is not None:
+            said["patient_bolus"] = self.patient_bolus.message()
+        if self.limit is not None:
+            said["limit"] = self.limit.message()
+        return said | profile.message()
+
+    def basal_nl_h(self, week_ms: int) -> Fraction:
+        """The basal rate from a time of the week on (Monday 00:00 is 0)."""
+        if self.mode != "flex":
+            return self.rate_nl_h
+        starts = [(start_ms, step.rate_nl_h) for step in self.steps for start_ms in step.starts_ms()]
+        begun = [start for start in starts if start[0] <= week_ms % MS_PER_WEEK]
+        # Before the first step of the week its last one still holds.
+        return max(begun or starts)[1]
 
 
 @dataclass(frozen=True)
 class Reservoir:
     """The reservoir as it is at the start."""
 
-    fill_nl: Fraction = Fraction(20_000_000)
+    fill_nl: int = DEFAULT_FILL_NL
 
 
 @dataclass(frozen=True)
@@ -119,13 +250,21 @@ class BolusRequest:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that is done at a time. `bolus` and `therapy` belong to `clinician_bolus` and `program`."""
+    """Something that is done at a time. What follows `line` belongs to one kind of event each:
+
+    `bolus` to `clinician_bolus`, `therapy` to `program`, `volume_nl` to `refill`, `week_ms` (time since
+    Monday 00:00) to `set_time`, `button` and `for_ms` to `press`.
+    """
 
     at_ms: int
     do: str
     line: int
     bolus: BolusRequest | None = None
     therapy: Therapy | None = None
+    volume_nl: int | None = None
+    week_ms: int | None = None
+    button: str | None = None
+    for_ms: int = PRESS_MS
 
 
 @dataclass(frozen=True)
@@ -148,7 +287,7 @@ class Expect:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One experiment."""
+    """One experiment. The pump is told of the reservoir before t=0; None if the file does not speak of it."""
 
     path: str
     title: str
@@ -157,7 +296,7 @@ class Scenario:
     profile: Profile = Profile()
     clock_ms: int = 0
     seed: int = 1
-    reservoir: Reservoir = Reservoir()
+    reservoir: Reservoir | None = None
     plant: PlantParameters = PlantParameters()
     events: tuple[Event, ...] = ()
     expects: tuple[Expect, ...] = ()
@@ -250,6 +389,22 @@ def _whole_in_unit(dimension: q.Dimension, unit: str, value: Any) -> int:
     return number.numerator
 
 
+def _whole_volume_or_none(value: Any) -> int:
+    return 0 if q.parse(value, q.VOLUME) == 0 else _whole_volume(value)
+
+
+def _days(value: Any) -> int:
+    if not isinstance(value, list) or not value:
+        raise Expected(f'expected a list of days such as ["sat", "sun"], found {value!r}')
+    bits = 0
+    for day in value:
+        bit = 1 << q.DAYS.index(_one_of(q.DAYS, day))
+        if bits & bit:
+            raise Expected(f'expected each day once, found "{day}" twice')
+        bits |= bit
+    return bits
+
+
 def _pulsation(value: Any) -> Fraction:
     number = q.parse(value, q.RATIO)
     if not 0 <= number <= 200:
@@ -279,12 +434,12 @@ def _positive(dimension: q.Dimension) -> Read:
     return partial(_above_zero, dimension)
 
 
+_whole_volume = partial(_whole_in_unit, q.VOLUME, "nL")
+
+
 def _never_read(value: Any) -> None:
     raise AssertionError("a key that is not supported has been read")
 
-
-LATER = Key(_never_read, supported=False)
-"""A key that SCENARIOS defines and a later pump will understand."""
 
 STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "RUNNING", "HALTED")
 
@@ -297,16 +452,16 @@ ALARM_CODES = {
     "FREE_FLOW": False,
     "OVER_INFUSION": False,
     "UNDER_INFUSION": False,
-    "RESERVOIR_LOW": False,
-    "RESERVOIR_EMPTY": False,
-    "MAX_DOSE": False,
-    "LIMIT_GUARD": False,
+    "RESERVOIR_LOW": True,
+    "RESERVOIR_EMPTY": True,
+    "MAX_DOSE": True,
+    "LIMIT_GUARD": True,
     "SENSOR_FAULT": False,
     "DRIVER_FAULT": False,
     "SUPPLY_LOW": False,
     "SUPPLY_CRITICAL": False,
     "LONG_STOP": False,
-    "CLOCK_LOST": False,
+    "CLOCK_LOST": True,
     "AUTO_RESUMED": False,
     "POST_FAILED": False,
     "LIBRARY_FAULT": False,
@@ -320,8 +475,13 @@ ALARM_CODES = {
 }
 """Alarm codes, and whether the pump can raise them yet."""
 
-MODES = {"continuous": True, "stopped": True, "flex": False, "minimum": False}
-"""Modes of therapy, and whether the pump knows them yet."""
+MODES = {
+    "continuous": ("rate", "drug", "concentration", "dose", "kvo", "patient_bolus", "limit"),
+    "flex": ("drug", "concentration", "step", "kvo", "patient_bolus", "limit"),
+    "minimum": ("drug", "concentration", "kvo", "patient_bolus", "limit"),
+    "stopped": (),
+}
+"""Modes of therapy, and the keys that each may have."""
 
 THERAPY = {
     "mode": Key(partial(_one_of, tuple(MODES)), required=True),
@@ -330,10 +490,28 @@ THERAPY = {
     "concentration": Key(partial(_whole_in_unit, q.CONCENTRATION, "mcg/mL")),
     "dose": Key(partial(_whole_in_unit, q.MASS_RATE, "pg/day")),
     "kvo": Key(_quantity(q.RATE)),
-    "step": LATER,
-    "patient_bolus": LATER,
-    "limit": LATER,
 }
+NESTED = ("step", "patient_bolus", "limit")
+"""Tables within `[therapy]`."""
+
+STEP = {
+    "at": Key(q.parse_time_of_day_ms, required=True),
+    "rate": Key(_positive(q.RATE)),
+    "dose": Key(partial(_whole_in_unit, q.MASS_RATE, "pg/day")),
+    "days": Key(_days),
+}
+AMOUNT = {
+    "volume": Key(_whole_volume),
+    "dose": Key(partial(_whole_in_unit, q.MASS, "pg")),
+}
+PATIENT_BOLUS = {
+    **AMOUNT,
+    "rate": Key(_positive(q.RATE)),
+    "duration": Key(_duration),
+    "lockout": Key(q.parse_time_ms, required=True),
+    "max_per_day": Key(_whole, required=True),
+}
+LIMIT = {**AMOUNT, "window": Key(_duration, required=True)}
 
 TABLES: dict[str, dict[str, Key]] = {
     "": {
@@ -344,14 +522,14 @@ TABLES: dict[str, dict[str, Key]] = {
     },
     "profile": {
         "max_rate": Key(_positive(q.RATE)),
-        "on_low_reservoir": LATER,
+        "on_low_reservoir": Key(partial(_one_of, ("continue", "kvo"))),
         "mechanism": Key(partial(_one_of, tuple(MECHANISMS))),
     },
     "therapy": THERAPY,
     "reservoir": {
-        "fill": Key(_positive(q.VOLUME)),
-        "low": LATER,
-        "empty": LATER,
+        "fill": Key(_whole_volume),
+        "low": Key(_whole_volume_or_none),
+        "empty": Key(_whole_volume_or_none),
     },
     "plant": {
         "compliance": Key(_positive(q.COMPLIANCE)),
@@ -383,15 +561,26 @@ PLANT_FIELDS = {
 }
 """Where a key of `[plant]` goes in `PlantParameters`."""
 
-ON_THE_LINK = ("start", "stop", "acknowledge", "clinician_bolus", "program")
+ON_THE_LINK = (
+    "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "program", "refill", "set_time"
+)  # fmt: skip
 """Events that reach the pump as commands, so not while the host is disconnected."""
+
+CONFIRMED = ("program", "refill")
+"""Those of them that are read back and confirmed."""
+
+ASKS_FOR_A_BOLUS = ("patient_bolus", "clinician_bolus", "press")
+"""Events that a `bolus` expectation may be about."""
+
+BUTTONS = {"patient": True, "stop": False}
+"""Buttons, and whether the pump obeys them yet."""
 
 _NOT_YET = Kind(supported=False)
 
 EVENTS: dict[str, Kind] = {
     "start": Kind(),
     "stop": Kind(),
-    "patient_bolus": _NOT_YET,
+    "patient_bolus": Kind(),
     "clinician_bolus": Kind(
         {
             "volume": Key(_positive(q.VOLUME)),
@@ -403,10 +592,10 @@ EVENTS: dict[str, Kind] = {
     "prime": _NOT_YET,
     "bridge": _NOT_YET,
     "program": Kind(),  # its `therapy` table is read like the file's own
-    "refill": _NOT_YET,
+    "refill": Kind({"volume": Key(_whole_volume, required=True)}),
     "acknowledge": Kind(),
     "audio_pause": _NOT_YET,
-    "set_time": _NOT_YET,
+    "set_time": Kind({"to": Key(q.parse_clock_ms, required=True)}),
     "occlude": _NOT_YET,
     "unocclude": _NOT_YET,
     "stall": _NOT_YET,
@@ -420,7 +609,7 @@ EVENTS: dict[str, Kind] = {
     "hang": Kind(),
     "host_disconnect": Kind(),
     "host_connect": Kind(),
-    "press": _NOT_YET,
+    "press": Kind({"button": Key(partial(_one_of, tuple(BUTTONS)), required=True), "for": Key(_duration)}),
 }
 
 _VOLUME_EXPECTED = Kind(
@@ -455,10 +644,20 @@ EXPECTS: dict[str, Kind] = {
     "delivered": _VOLUME_EXPECTED,
     "ledger": _VOLUME_EXPECTED,
     "outflow": _VOLUME_EXPECTED,
-    "window_peak": _NOT_YET,
+    "window_peak": Kind(
+        {"at_most": Key(_quantity(q.VOLUME), required=True), "within": Key(_quantity(q.VOLUME))}
+    ),
     "resets": Kind({"value": Key(_whole, required=True)}),
-    "reservoir": _NOT_YET,
+    "reservoir": Kind(
+        {
+            "at": Key(q.parse_time_ms),
+            "value": Key(_quantity(q.VOLUME), required=True),
+            "within": Key(_quantity(q.VOLUME)),
+        }
+    ),
 }
+VOLUMES = ("delivered", "ledger", "outflow", "window_peak", "reservoir")
+"""Expectations whose `within` is a volume; that of the others is a time."""
 
 
 # --- reading
@@ -583,18 +782,21 @@ class _Reader:
         self._problem((*path, name), f"expected a table [{_dotted((*path, name))}], found {table!r}")
         return {}
 
-    def _tables(self, name: str) -> list[tuple[toml_lines.Path, Mapping[str, Any]]]:
-        tables = self._document.get(name, [])
+    def _tables(
+        self, name: str, parent: Mapping[str, Any], path: toml_lines.Path = ()
+    ) -> list[tuple[toml_lines.Path, Mapping[str, Any]]]:
+        tables = parent.get(name, [])
+        where = (*path, name)
         if isinstance(tables, list):
             found = []
             for index, table in enumerate(tables):
                 if isinstance(table, dict):
-                    found.append(((name, index), table))
+                    found.append(((*where, index), table))
                 else:
-                    self._problem((name, index), f"expected tables [[{name}]], found {table!r}")
+                    self._problem((*where, index), f"expected tables [[{_dotted(where)}]], found {table!r}")
             return found
         found_text = "a table" if isinstance(tables, dict) else repr(tables)
-        self._problem((name,), f"expected tables [[{name}]], found {found_text}")
+        self._problem(where, f"expected tables [[{_dotted(where)}]], found {found_text}")
         return []
 
     # --- the whole
@@ -617,16 +819,24 @@ class _Reader:
         )
         plant = self._values(self._table("plant", self._document), TABLES["plant"], ("plant",))
         events = self._events(duration_ms, therapy)
-        expects = self._expects(duration_ms, events)
+        expects = self._expects(duration_ms, events, therapy)
         return Scenario(
             path=self._name,
             title=head.get("title", Path(self._name).stem),
             duration_ms=duration_ms,
             therapy=therapy or Therapy("stopped"),
-            profile=Profile(profile.get("max_rate"), profile.get("mechanism", "reference")),
+            profile=Profile(
+                profile.get("max_rate"),
+                profile.get("mechanism", "reference"),
+                profile.get("on_low_reservoir"),
+                reservoir.get("low"),
+                reservoir.get("empty"),
+            ),
             clock_ms=head.get("clock", 0),
             seed=head.get("seed", 1),
-            reservoir=Reservoir(reservoir["fill"]) if "fill" in reservoir else Reservoir(),
+            reservoir=Reservoir(reservoir.get("fill", DEFAULT_FILL_NL))
+            if "reservoir" in self._document
+            else None,
             plant=PlantParameters(**{PLANT_FIELDS[name]: value for name, value in plant.items()}),
             events=tuple(events),
             expects=tuple(expects),
@@ -634,45 +844,133 @@ class _Reader:
 
     def _therapy(self, table: Mapping[str, Any], path: toml_lines.Path) -> Therapy | None:
         before = len(self._problems)
-        values = self._values(table, THERAPY, path)
+        values = self._values(table, THERAPY, path, NESTED)
         mode = values.get("mode")
-        if mode is not None and not MODES[mode]:
-            self._later((*path, "mode"), f"{_dotted((*path, 'mode'))}.{mode}")
-            return None
-        if mode == "stopped":
-            for name in ("rate", "drug", "concentration", "dose", "kvo"):
-                if name in table:
-                    self._problem((*path, name), 'expected no such key in mode "stopped"')
-        elif mode == "continuous":
-            dosed = [name for name in ("drug", "concentration", "dose") if name in table]
-            if "rate" in table and dosed:
-                self._problem((*path, dosed[0]), "expected rate, or drug, concentration and dose, not both")
-            elif "rate" not in table and len(dosed) != 3:
-                missing = [name for name in ("drug", "concentration", "dose") if name not in table]
-                wanted = "rate, or drug, concentration and dose" if not dosed else " and ".join(missing)
-                self._problem((*path, "mode"), f"expected {wanted} in this table")
+        if mode is not None:
+            self._keys_of_mode(mode, table, path)
+        concentration_pg_nl = values.get("concentration", 0)
+        steps = self._steps(table, path, concentration_pg_nl)
+        bolus = self._patient_bolus(table, path, concentration_pg_nl)
+        limit = self._limit(table, path, concentration_pg_nl)
         if mode is None or len(self._problems) > before:
             return None
-        if mode == "stopped":
-            return Therapy(mode)
+        rate_nl_h = values.get("rate", MINIMUM_RATE_NL_H if mode == "minimum" else Fraction(0))
         if "dose" in values:
-            rate_nl_h = Fraction(values["dose"], values["concentration"] * HOURS_PER_DAY)
-        else:
-            rate_nl_h = values["rate"]
+            rate_nl_h = _rate_of_dose(values["dose"], concentration_pg_nl)
         return Therapy(
             mode,
             rate_nl_h,
             values.get("kvo"),
             values.get("drug", ""),
-            values.get("concentration", 0),
+            concentration_pg_nl,
             values.get("dose", 0),
+            tuple(steps),
+            bolus,
+            limit,
         )
+
+    def _keys_of_mode(self, mode: str, table: Mapping[str, Any], path: toml_lines.Path) -> None:
+        for name in (*THERAPY, *NESTED):
+            if name in table and name != "mode" and name not in MODES[mode]:
+                self._problem((*path, name), f'expected no such key in mode "{mode}"')
+        drug = [name for name in ("drug", "concentration") if name in table]
+        dosed = [*drug, "dose"] if "dose" in table else drug
+        if mode == "flex" and "step" not in table:
+            self._problem((*path, "mode"), f"expected tables [[{_dotted((*path, 'step'))}]]")
+        elif mode == "continuous" and "rate" in table and dosed:
+            self._problem((*path, dosed[0]), "expected rate, or drug, concentration and dose, not both")
+        elif mode == "continuous" and "rate" not in table and len(dosed) != 3:
+            missing = [name for name in ("drug", "concentration", "dose") if name not in table]
+            wanted = "rate, or drug, concentration and dose" if not dosed else " and ".join(missing)
+            self._problem((*path, "mode"), f"expected {wanted} in this table")
+        elif mode in ("flex", "minimum") and len(drug) == 1:
+            self._problem((*path, drug[0]), "expected drug and concentration, or neither")
+
+    def _steps(self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: int) -> list[Step]:
+        steps: list[Step] = []
+        if "step" not in table:
+            return steps
+        taken: dict[int, int] = {}
+        for where, entry in self._tables("step", table, path):
+            values = self._values(entry, STEP, where)
+            one = self._one_of_two(entry, where, "rate", "dose", "at")
+            if one == "dose" and not self._dose_is_known(where, concentration_pg_nl, "a rate"):
+                continue
+            if "at" not in values or one not in values or ("days" in entry and "days" not in values):
+                continue
+            dose_pg_day = values.get("dose", 0)
+            rate_nl_h = _rate_of_dose(dose_pg_day, concentration_pg_nl) if dose_pg_day else values["rate"]
+            step = Step(values["at"], rate_nl_h, values.get("days", EVERY_DAY), dose_pg_day)
+            steps.append(step)
+            for start_ms in step.starts_ms():
+                if taken.setdefault(start_ms, len(steps)) != len(steps):
+                    day = q.DAYS[start_ms // MS_PER_DAY]
+                    line = self._lines.of((*path, "step", taken[start_ms] - 1))
+                    self._problem(
+                        (*where, "at"), f"expected a time of its own: the step of line {line} has {day} too"
+                    )
+                    break
+        return steps
+
+    def _patient_bolus(
+        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: int
+    ) -> PatientBolus | None:
+        if "patient_bolus" not in table:
+            return None
+        where = (*path, "patient_bolus")
+        entry = self._table("patient_bolus", table, path)
+        values = self._values(entry, PATIENT_BOLUS, where)
+        amount = self._one_of_two(entry, where, "volume", "dose")
+        pace = self._one_of_two(entry, where, "rate", "duration")
+        if amount == "dose":
+            self._dose_is_known(where, concentration_pg_nl, "a volume")
+        if not {amount, pace, "lockout", "max_per_day"} <= set(values):
+            return None
+        return PatientBolus(
+            values["lockout"],
+            values["max_per_day"],
+            values.get("volume", 0),
+            values.get("dose", 0),
+            values.get("rate"),
+            values.get("duration"),
+        )
+
+    def _limit(
+        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: int
+    ) -> Limit | None:
+        if "limit" not in table:
+            return None
+        where = (*path, "limit")
+        entry = self._table("limit", table, path)
+        values = self._values(entry, LIMIT, where)
+        amount = self._one_of_two(entry, where, "volume", "dose")
+        if amount == "dose":
+            self._dose_is_known(where, concentration_pg_nl, "a volume")
+        if not {amount, "window"} <= set(values):
+            return None
+        return Limit(values["window"], values.get("volume", 0), values.get("dose", 0))
+
+    def _one_of_two(
+        self, table: Mapping[str, Any], path: toml_lines.Path, first: str, second: str, else_at: str = ""
+    ) -> str | None:
+        """Which of two keys is there; None, and a problem, where it is not exactly one."""
+        given = [name for name in (first, second) if name in table]
+        if len(given) == 1:
+            return given[0]
+        where = (*path, given[1]) if given else (*path, else_at) if else_at else path
+        self._problem(where, f"expected one of {first} and {second}")
+        return None
+
+    def _dose_is_known(self, path: toml_lines.Path, concentration_pg_nl: int, instead: str) -> bool:
+        if not concentration_pg_nl:
+            self._problem((*path, "dose"), f"expected {instead}: no drug and concentration are set")
+        return bool(concentration_pg_nl)
 
     # --- events
 
     def _events(self, duration_ms: int, therapy: Therapy | None) -> list[Event]:
         read: list[tuple[int, toml_lines.Path, str, dict[str, Any], Therapy | None]] = []
-        for path, table in self._tables("event"):
+        for path, table in self._tables("event", self._document):
             kind = self._kind(table, path, "do", EVENTS)
             if kind is None:
                 continue
@@ -684,41 +982,60 @@ class _Reader:
                 if "therapy" in table:
                     nested = self._table("therapy", table, path)
                     new_therapy = self._therapy(nested, (*path, "therapy"))
-                    if new_therapy is not None and new_therapy.mode == "stopped":
-                        self._problem(
-                            (*path, "therapy", "mode"), 'expected a therapy that flows; use do = "stop"'
-                        )
                 else:
                     self._problem((*path, "therapy"), "missing; expected a table [event.therapy]")
+            button = values.get("button")
+            if button is not None and not BUTTONS[button]:
+                self._later((*path, "button"), f"event.press.{button}")
             if self._in_time(values, path, duration_ms):
                 read.append((values["at"], path, table["do"], values, new_therapy))
         read.sort(key=lambda item: item[0])  # stable: file order on ties
         events = []
         concentration_pg_nl = therapy.concentration_pg_nl if therapy else None
-        connected, connected_ms, programmed_ms = True, -LINK_LEAD_MS, -2 * LINK_LEAD_MS
+        connected, connected_ms, read_back_ms = True, -LINK_LEAD_MS, -2 * LINK_LEAD_MS
+        released_ms = -TICK_MS
         for at_ms, path, do, values, new_therapy in read:
             bolus = None
             if do == "clinician_bolus":
                 bolus = self._bolus(path, values, concentration_pg_nl)
             elif do == "program":
                 concentration_pg_nl = new_therapy.concentration_pg_nl if new_therapy else None
-                if at_ms < programmed_ms + 2 * LINK_LEAD_MS:
-                    self._problem(
-                        (*path, "at"), "expected 2 s or more after the last program: it is read back"
-                    )
-                programmed_ms = at_ms
+            elif do == "press":
+                # Two ticks must see it up, or the pump can not tell two presses from one.
+                if at_ms < released_ms + 2 * TICK_MS:
+                    self._problem((*path, "at"), "expected 200 ms or more between two presses")
+                released_ms = at_ms + values.get("for", PRESS_MS)
             elif do in ("host_disconnect", "host_connect"):
                 if connected == (do == "host_connect"):
                     before = "disconnected" if connected else "connected"
                     self._problem((*path, "do"), f"expected the host to be {before} until then")
                 connected, connected_ms = do == "host_connect", at_ms
+            if do in CONFIRMED:
+                if at_ms < read_back_ms + 2 * LINK_LEAD_MS:
+                    self._problem(
+                        (*path, "at"),
+                        f"expected 2 s or more after the last {' or '.join(CONFIRMED)}: it is read back",
+                    )
+                read_back_ms = at_ms
             if do in ON_THE_LINK and not connected:
                 self._problem((*path, "do"), f"expected a connected host: no {do} reaches the pump without")
             elif do in ON_THE_LINK and at_ms < connected_ms + LINK_LEAD_MS:
                 self._problem(
                     (*path, "at"), "expected 1 s or more after host_connect: it is sent before its time"
                 )
-            events.append(Event(at_ms, do, self._lines.of(path), bolus, new_therapy))
+            events.append(
+                Event(
+                    at_ms,
+                    do,
+                    self._lines.of(path),
+                    bolus,
+                    new_therapy,
+                    values.get("volume") if do == "refill" else None,
+                    values.get("to"),
+                    values.get("button"),
+                    values.get("for", PRESS_MS),
+                )
+            )
         return events
 
     def _bolus(
@@ -755,11 +1072,12 @@ class _Reader:
 
     # --- expectations
 
-    def _expects(self, duration_ms: int, events: list[Event]) -> list[Expect]:
-        asked = {event.at_ms for event in events if event.do == "clinician_bolus"}
-        complete = len(events) == len(self._tables("event"))
+    def _expects(self, duration_ms: int, events: list[Event], therapy: Therapy | None) -> list[Expect]:
+        asked = {event.at_ms for event in events if event.do in ASKS_FOR_A_BOLUS}
+        listed = self._document.get("event", [])
+        complete = isinstance(listed, list) and len(events) == len(listed)
         expects = []
-        for path, table in self._tables("expect"):
+        for path, table in self._tables("expect", self._document):
             kind = self._kind(table, path, "what", EXPECTS)
             if kind is None:
                 continue
@@ -778,7 +1096,12 @@ class _Reader:
                 if code is not None and not ALARM_CODES[code]:
                     self._later((*path, "code"), f"expect.alarm.{code}")
                     continue
-            volume = kind is _VOLUME_EXPECTED
+            poured = "reservoir" in self._document or any(event.do == "refill" for event in events)
+            if what == "reservoir" and complete and not poured:
+                self._problem((*path, "what"), "expected a [reservoir] or a refill: the pump knows of none")
+            if what == "window_peak" and therapy is not None and therapy.limit is None:
+                self._problem((*path, "what"), "expected a [therapy.limit]: it says how long a window is")
+            volume = what in VOLUMES
             expects.append(
                 Expect(
                     what,
@@ -827,6 +1150,10 @@ class _Reader:
             shown = q.show(duration_ms, q.TIME, "s")
             self._problem((*path, "at"), f"expected a time within the duration of {shown}")
         return "at" in values or path[0] == "expect"
+
+
+def _rate_of_dose(dose_pg_day: int, concentration_pg_nl: int) -> Fraction:
+    return Fraction(dose_pg_day, concentration_pg_nl * HOURS_PER_DAY)
 
 
 def _dotted(path: toml_lines.Path) -> str:

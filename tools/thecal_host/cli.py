@@ -148,7 +148,7 @@ def program(
 
     therapy, profile = load_therapy(file)
     message = therapy.message(profile)
-    if message is None:
+    if therapy.mode == "stopped":
         _complain(f"{file}: the therapy is `stopped`: there is nothing to program; use `thecal stop`")
         raise typer.Exit(NOT_UNDERSTOOD)
     with _connected(ctx, port) as pump:
