@@ -7,6 +7,9 @@
 Where `within` is not given, a volume may be off by what flows in one tick at the programmed rate and one
 microstep, a time by one tick; a board whose link is slow gets its slack on top. The programmed rate is that
 of the therapies confirmed and the boluses granted about that time, whatever the pump made of them.
+
+The reservoir is what the pump believes it holds. It says so in whole microlitres, rounded down: any volume
+that it may mean by that may be the expected one.
 """
 
 from __future__ import annotations
@@ -18,10 +21,16 @@ from typing import Any
 
 from thecal_bench.bench import TICK_MS
 from thecal_bench.quantities import TIME, VOLUME, show
-from thecal_bench.scenario import MS_PER_HOUR, Expect, Scenario
+from thecal_bench.scenario import MS_PER_HOUR, Expect, Scenario, Therapy
 from thecal_bench.story import Story
 
 OF_THE_PLANT = ("delivered", "outflow")
+OF_THE_PUMP = ("ledger", "reservoir")
+
+CLINICIAN, PATIENT = "clinician", "patient"
+"""Whose bolus it is."""
+
+NL_PER_UL = 1000
 
 
 @dataclass(frozen=True)
@@ -43,13 +52,21 @@ class Truth:
 
 @dataclass
 class Bolus:
-    """A bolus that was asked for. `volume_nl` is what was asked, once it has ended what was given."""
+    """A bolus that was asked for. `volume_nl` is what was asked, once it has ended what was given.
+
+    `pressed`: with the button; `skipped`: this board has no button to press. `answered`: the reply has come;
+    `logged`: the pump's event about it has.
+    """
 
     asked_ms: int
     tick: int
     volume_nl: int
     rate_nl_h: Fraction
-    started: bool = False
+    kind: str = CLINICIAN
+    pressed: bool = False
+    skipped: bool = False
+    answered: bool = False
+    logged: bool = False
     granted: bool = False
     reason: str | None = None
     ended_tick: int | None = None
@@ -67,22 +84,26 @@ class Bolus:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was found. `truths` is None without a plant; `basals` are (tick, rate) of each therapy."""
+    """All that was found. `truths` is None without a plant.
+
+    `therapies` are (tick, therapy) as confirmed, `clocks` (tick, time of the week in ms) as set, in order.
+    The fullest window held `peak_nl` (None without a plant or a limit) and ended at `peak_tick`.
+    """
 
     story: Story
     truths: dict[int, Truth] | None
     step_nl: Fraction
     boluses: list[Bolus]
-    basals: list[tuple[int, Fraction]]
+    therapies: list[tuple[int, Therapy]]
+    clocks: list[tuple[int, int]]
     slack_ticks: int
+    peak_nl: Fraction | None
+    peak_tick: int
 
     def rate_near_nl_h(self, tick: int) -> Fraction:
         """The largest programmed rate within a tick (and the board's slack) of that tick."""
         first, last = tick - 1 - self.slack_ticks, tick + 1 + self.slack_ticks
-        since = [(at, rate) for at, rate in self.basals if at <= last]
-        in_force = [rate for at, rate in since if at > first] + [rate for at, rate in since if at <= first][
-            -1:
-        ]
+        in_force = [self._basal_nl_h(at) for at in range(max(0, first), last + 1)]
         flowing = [
             bolus.rate_nl_h
             for bolus in self.boluses
@@ -92,6 +113,12 @@ class Evidence:
         ]
         return max(in_force, default=Fraction(0)) + sum(flowing)
 
+    def _basal_nl_h(self, tick: int) -> Fraction:
+        """The programmed basal from that tick on."""
+        therapies = [therapy for at, therapy in self.therapies if at <= tick]
+        set_tick, week_ms = [clock for clock in self.clocks if clock[0] <= tick][-1]
+        return therapies[-1].basal_nl_h(week_ms + (tick - set_tick) * TICK_MS) if therapies else Fraction(0)
+
 
 class Checks:
     """The expectations of one scenario that ends after `end_tick` ticks."""
@@ -100,7 +127,7 @@ class Checks:
         self._expects = scenario.expects
         self._end_tick = end_tick
         self.truth_ticks = [self._tick(e) for e in self._expects if e.what in OF_THE_PLANT]
-        self.status_ticks = [self._tick(e) for e in self._expects if e.what == "ledger"]
+        self.status_ticks = [self._tick(e) for e in self._expects if e.what in OF_THE_PUMP]
 
     def _tick(self, expect: Expect) -> int:
         return self._end_tick if expect.at_ms is None else -(-expect.at_ms // TICK_MS)
@@ -121,11 +148,13 @@ class Checks:
 
     # Each of these gives (ok, expected, found).
 
-    def _bolus(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+    def _bolus(self, expect: Expect, evidence: Evidence) -> tuple[bool | None, str, str]:
         expected = "granted" if expect.granted else "denied"
         if expect.reason is not None:
             expected += f" ({expect.reason})"
         asked = [bolus for bolus in evidence.boluses if bolus.asked_ms == expect.at_ms]
+        if all(bolus.skipped for bolus in asked):
+            return None, expected, "can not be told: this board has no button to press"
         found = [
             "granted" if b.granted else f"denied ({b.reason})" if b.reason else "not answered" for b in asked
         ]
@@ -181,15 +210,36 @@ class Checks:
         steps = evidence.story.steps_at(self._tick(expect))
         return self._volume(expect, evidence, None if steps is None else steps * evidence.step_nl)
 
+    def _reservoir(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        tick = self._tick(expect)
+        left_ul = evidence.story.status_at(tick, "reservoir_ul")
+        if left_ul is None:
+            return self._volume(expect, evidence, None)
+        least_nl = Fraction(left_ul * NL_PER_UL)
+        # All up to the next microlitre may be meant: the expected volume, if it is among them.
+        assert isinstance(expect.value, Fraction)
+        meant_nl = min(max(expect.value, least_nl), least_nl + NL_PER_UL)
+        ok, expected, _ = self._volume(expect, evidence, meant_nl)
+        return ok, expected, f"{_volume(least_nl)}, rounded down"
+
+    def _window_peak(self, expect: Expect, evidence: Evidence) -> tuple[bool | None, str, str]:
+        if evidence.truths is None:
+            return self._no_plant(expect, evidence)
+        return self._volume(expect, evidence, evidence.peak_nl, evidence.peak_tick)
+
     def _no_plant(self, expect: Expect, evidence: Evidence) -> tuple[None, str, str]:
         _, expected, _ = self._volume(expect, evidence, None)
         return None, expected, "can not be told: this board has no plant to ask"
 
-    def _volume(self, expect: Expect, evidence: Evidence, found_nl: Fraction | None) -> tuple[bool, str, str]:
+    def _volume(
+        self, expect: Expect, evidence: Evidence, found_nl: Fraction | None, tick: int | None = None
+    ) -> tuple[bool, str, str]:
+        """`tick` where it is not that of the expectation."""
+        tick = self._tick(expect) if tick is None else tick
         if expect.within_nl is not None:
             within_nl = expect.within_nl
         else:
-            tick_nl = evidence.rate_near_nl_h(self._tick(expect)) * TICK_MS / MS_PER_HOUR
+            tick_nl = evidence.rate_near_nl_h(tick) * TICK_MS / MS_PER_HOUR
             within_nl = tick_nl * (1 + evidence.slack_ticks) + evidence.step_nl
         assert not isinstance(expect.value, str)
         bounds = []

@@ -1,10 +1,13 @@
 """Runs a `Scenario` on any `Bench` and says what came of it, record by record.
 
 How to read it: `run_scenario` gives a `RunResult`; iterating over it runs the experiment. `_Run` is one run:
-`_prepare` (hello, program, read-back, confirm, choose t=0), `_timeline` (what is to happen when), then the
-loop in `records`. `_Commands` gets commands to the pump in time: each is sent about a second early with the
-tick at which it acts, so the tick is exact on every board. What the pump says is kept by `story.Story`,
-what was expected is judged by `checks.Checks`.
+`_prepare` (hello, refill, program, read-back, confirm, choose t=0, set the clock), `_timeline` (what is to
+happen when), then the loop in `records`. A `_Command` gets to the pump in time: each is sent about a second
+early with the tick at which it acts, so the tick is exact on every board. What the pump says is kept by
+`story.Story`, what was expected is judged by `checks.Checks`, `window.WindowPeak` watches the plant.
+
+What became of a bolus that was asked for over the link its reply says; of one that was asked for with the
+button only the pump's log can tell.
 
 t=0 is a tick on which the pump also sends its periodic status. Plant truth is read just before the inputs
 of a tick are, through `Bench.schedule`.
@@ -22,15 +25,31 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
-from thecal_host.link import LinkClient
+from thecal.link.commands import COMMANDS
+from thecal.pump import CAUSES
+from thecal_host.link import LinkClient, LinkError
 
-from thecal_bench.bench import TICK_MS, Bench, NotPossible
-from thecal_bench.checks import Bolus, Checks, Evidence, Truth
-from thecal_bench.plant import MECHANISMS, Plant
-from thecal_bench.scenario import LINK_LEAD_MS, MS_PER_HOUR, ON_THE_LINK, Event, Scenario, Therapy
+from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible
+from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Truth
+from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
+from thecal_bench.readback import differences
+from thecal_bench.scenario import (
+    ASKS_FOR_A_BOLUS,
+    CONFIRMED,
+    DEFAULT_FILL_NL,
+    LINK_LEAD_MS,
+    MS_PER_HOUR,
+    MS_PER_WEEK,
+    ON_THE_LINK,
+    Event,
+    Scenario,
+    Therapy,
+)
 from thecal_bench.story import LEDGER_FIELDS, STATUS_PERIOD_TICKS, Story
+from thecal_bench.window import WindowPeak
 
 Record = dict[str, Any]
 
@@ -49,8 +68,15 @@ MOST_HELD = 8
 HELLO_TICKS = 10
 HELLO_TRIES = 10
 REPLY_TICKS = 20
-SETTLE_TICKS = 20
-"""From the confirmed therapy to t=0 at least: time to send what acts at t=0."""
+SETTLE_TICKS = 30
+"""From the confirmed therapy to t=0 at least: time to set the clock and to send what acts at t=0."""
+
+CLOCK_LEAD_TICKS = 20
+"""So long before t=0 the clock is set, a whole number of seconds."""
+
+STARTS = {"bolus_start": CLINICIAN, "patient_bolus_start": PATIENT}
+ENDS = {"bolus_end": CLINICIAN, "patient_bolus_end": PATIENT}
+"""Events that a bolus makes, and whose it is."""
 
 CHUNK_S = 0.2
 """About how long the board runs, in real time, between two looks at what it said."""
@@ -67,7 +93,8 @@ class TherapyRefused(RunError):
 def make_plant(scenario: Scenario) -> Plant:
     """The plant that the scenario describes."""
     geometry = MECHANISMS[scenario.profile.mechanism]
-    return Plant(scenario.plant, geometry, scenario.seed, scenario.reservoir.fill_nl)
+    fill_nl = DEFAULT_FILL_NL if scenario.reservoir is None else scenario.reservoir.fill_nl
+    return Plant(scenario.plant, geometry, scenario.seed, fill_nl)
 
 
 class RunResult:
@@ -150,7 +177,7 @@ def canonical_records(result: RunResult) -> bytes:
 
 @dataclass
 class _Command:
-    """A command on its way: waiting, proposed (a program only), or asked."""
+    """A command on its way: waiting, proposed (what is read back only), or asked."""
 
     event: Event
     tick: int  # at which it acts, the device's
@@ -185,8 +212,10 @@ class _Run:
         self._truths: dict[int, Truth] = {}
         self._sampled_nl = Fraction(0)
         self._boluses: list[Bolus] = []
-        self._flowing: Bolus | None = None
-        self._basals: list[tuple[int, Fraction]] = []  # (tick, rate) confirmed
+        self._flowing: dict[str, Bolus] = {}
+        self._therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
+        self._clocks = [(0, scenario.clock_ms)]  # (tick, time of the week) set
+        self._window: WindowPeak | None = None
         self._commands: deque[_Command] = deque()
         self._open: list[_Command] = []
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
@@ -241,15 +270,36 @@ class _Run:
             self._fresh.append({"type": "alarm", **alarm.record()})
         for change in self.story.states[states:]:
             self._fresh.append({"type": "state", **change.record()})
-        if event["code"] == "bolus_start":
-            asked = [bolus for bolus in self._boluses if bolus.tick <= event["tick"] and not bolus.started]
-            if asked:
-                self._flowing = max(asked, key=lambda bolus: bolus.tick)
-                self._flowing.started = True
-        elif event["code"] == "bolus_end" and self._flowing is not None:
-            self._flowing.volume_nl = event["a"]
-            self._flowing.ended_tick = event["tick"]
-            self._flowing = None
+        code = event["code"]
+        if code in STARTS:
+            bolus = self._logged(STARTS[code], event["tick"], granted=True)
+            if bolus is not None:
+                bolus.volume_nl = event["a"]
+                self._flowing[STARTS[code]] = bolus
+        elif code in ENDS and ENDS[code] in self._flowing:
+            bolus = self._flowing.pop(ENDS[code])
+            bolus.volume_nl = event["a"]
+            bolus.ended_tick = event["tick"]
+        elif code == "denied" and COMMANDS[event["a"]].name == "patient_bolus":
+            bolus = self._logged(PATIENT, event["tick"], granted=False)
+            if bolus is not None and bolus.pressed:
+                bolus.reason = CAUSES[event["b"]]
+        else:
+            return
+        if bolus is not None and bolus.pressed and code not in ENDS:
+            bolus.granted = code in STARTS
+            self._fresh.append({"type": "bolus", **bolus.record()})
+
+    def _logged(self, kind: str, tick: int, *, granted: bool) -> Bolus | None:
+        """The bolus whose outcome the pump logs at that tick: what came over the link before the button."""
+        self._read_replies()
+        waiting = [b for b in self._boluses if b.kind == kind and b.tick <= tick and not b.logged]
+        answered = [b for b in waiting if not b.pressed and b.answered and b.granted == granted]
+        found = answered or [bolus for bolus in waiting if bolus.pressed]
+        if not found:
+            return None
+        found[0].logged = True
+        return found[0]
 
     def _drain(self) -> Iterator[Record]:
         while self._fresh:
@@ -277,9 +327,18 @@ class _Run:
             None if self.bench.plant is None else self._truths,
             self._step_nl,
             self._boluses,
-            self._basals,
+            self._therapies,
+            self._clocks,
             self.bench.slack_ticks,
+            None if self._window is None else self._window.peak_nl,
+            self._peak_tick(),
         )
+
+    def _peak_tick(self) -> int:
+        """The tick up to which the fullest window lasts; 0 where there is none."""
+        if self._window is None or self._window.peak_at_ns is None:
+            return 0
+        return -((self._start.now_ns - self._window.peak_at_ns) // TICK_NS)
 
     def _summary(self, failed: int) -> Record:
         end, story, plant = self._end, self.story, self.bench.plant
@@ -293,7 +352,7 @@ class _Run:
             "ledger_nl": None if executed_steps is None else round(executed_steps * self._step_nl),
             "commanded_steps": story.steps_at(end, "ordered_steps"),
             "executed_steps": executed_steps,
-            "window_peak_nl": None,  # there is no window before there is a limit
+            "window_peak_nl": None if self._window is None else round(self._window.peak_nl),
             "boluses": [bolus.record() for bolus in self._boluses],
             "alarms": [alarm.record() for alarm in story.alarms],
             "states": [change.record() for change in story.states if change.tick <= end],
@@ -319,15 +378,19 @@ class _Run:
                 f"the pump is {hello['state']}, an experiment begins with it STOPPED: stop it first"
             )
         self._step_nl = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
-        message = self.scenario.therapy.message(self.scenario.profile)
-        if message is not None:
-            proposal = self._must("program", therapy=message)
-            self._check_readback(self.scenario.therapy, proposal["readback"])
-            self._must("confirm", digest=proposal["digest"])
-            self._basals.append((0, self.scenario.therapy.rate_nl_h))
+        scenario = self.scenario
+        if scenario.reservoir is not None:
+            volume_nl = scenario.reservoir.fill_nl
+            self._confirmed("refill", {"volume_nl": volume_nl})
+        therapy = scenario.therapy
+        self._confirmed("program", {"therapy": therapy.message(scenario.profile)})
+        self._therapies.append((0, therapy))
         self.link.request("status")
         earliest = bench.tick + SETTLE_TICKS
         self._begin = -(-earliest // STATUS_PERIOD_TICKS) * STATUS_PERIOD_TICKS
+        week_ms = (scenario.clock_ms - CLOCK_LEAD_TICKS * TICK_MS) % MS_PER_WEEK
+        clock_tick = self._begin - CLOCK_LEAD_TICKS
+        self._must("set_time", week_s=week_ms // 1000, at_tick=clock_tick)
         bench.advance_to_tick(self._begin - LEAD_TICKS - 1)
         status = self.link.last_status
         if status is None:
@@ -339,41 +402,45 @@ class _Run:
         for _ in range(ticks):
             self.bench.advance_to_tick(self.bench.tick + 1)
             reply = self.link.reply(number)
-            if reply is not None:
+            if reply is not None and "held" not in reply:
                 return reply
         return None
 
     def _must(self, cmd: str, **args: Any) -> Record:
-        reply = self._ask(cmd, REPLY_TICKS, **args)
+        what = {"program": "the therapy", "confirm": "what it read back"}.get(cmd, f"`{cmd}`")
+        try:
+            reply = self._ask(cmd, REPLY_TICKS, **args)
+        except LinkError as why:
+            raise TherapyRefused(f"{what} can not be sent: {why}") from None
         if reply is None:
             raise RunError(f"the pump does not answer `{cmd}`")
         if not reply["ok"]:
-            raise TherapyRefused(
-                f"the pump refuses the therapy: {reply.get('message') or reply.get('error')}"
-            )
+            raise TherapyRefused(f"the pump refuses {what}: {reply.get('message') or reply.get('error')}")
         return reply
 
-    def _check_readback(self, therapy: Therapy, readback: Record) -> None:
-        understood = Fraction(readback["rate_num"], readback["rate_den"])
-        if understood != therapy.rate_nl_h:
-            raise RunError(f"the pump read back {understood} nL/h, the therapy says {therapy.rate_nl_h} nL/h")
+    def _confirmed(self, cmd: str, args: Record) -> None:
+        proposal = self._must(cmd, **args)
+        _check_readback(args, proposal["readback"])
+        self._must("confirm", digest=proposal["digest"])
 
     # --- what is to happen
 
     def _timeline(self, checks: Checks) -> None:
         bench, begin = self.bench, self._begin
         bench.schedule(begin, self._at_begin)
+        therapy = self.scenario.therapy
         for event in self.scenario.events:
             tick = begin - (-event.at_ms // TICK_MS)
+            therapy = event.therapy or therapy
+            bolus = self._bolus_of(event, tick - begin, therapy) if event.do in ASKS_FOR_A_BOLUS else None
+            if bolus is not None:
+                self._boluses.append(bolus)
             if event.do in ON_THE_LINK:
-                command = _Command(event, tick)
-                if event.bolus is not None:
-                    request = event.bolus
-                    command.bolus = Bolus(event.at_ms, tick - begin, request.volume_nl, request.rate_nl_h)
-                    self._boluses.append(command.bolus)
-                self._commands.append(command)
+                self._commands.append(_Command(event, tick, bolus))
             else:
-                bench.schedule(tick, self._action(event))
+                bench.schedule(tick, self._action(event, bolus))
+            if event.volume_nl is not None and bench.plant is not None:
+                bench.schedule(tick, partial(bench.plant.refill, event.volume_nl))
         for tick in sorted({*checks.truth_ticks, self._end}):
             bench.schedule(begin + tick, self._keeper(tick))
         wanted = sorted({*checks.status_ticks, self._end})
@@ -382,12 +449,26 @@ class _Run:
         self._asks.extend(tick for tick in wanted if tick % STATUS_PERIOD_TICKS)
         if self._every_ticks is not None:
             bench.schedule(begin + self._every_ticks, self._sample)
+        bench.schedule(begin + self._end, self._at_end)
 
-    def _action(self, event: Event) -> Callable[[], None]:
+    def _bolus_of(self, event: Event, tick: int, therapy: Therapy) -> Bolus:
+        """The bolus that `event` asks for while `therapy` is in force."""
+        if event.bolus is not None:
+            return Bolus(event.at_ms, tick, event.bolus.volume_nl, event.bolus.rate_nl_h)
+        volume_nl = rate_nl_h = Fraction(0)
+        if therapy.patient_bolus is not None:
+            volume_nl = therapy.patient_bolus.volume_in_nl(therapy.concentration_pg_nl)
+            rate_nl_h = therapy.patient_bolus.flow_nl_h(therapy.concentration_pg_nl)
+        pressed = event.do == "press"
+        return Bolus(event.at_ms, tick, int(volume_nl), rate_nl_h, kind=PATIENT, pressed=pressed)
+
+    def _action(self, event: Event, bolus: Bolus | None) -> Callable[[], None]:
+        bench = self.bench
         do = {
-            "hang": self.bench.hang,
-            "host_disconnect": self.bench.host_disconnect,
-            "host_connect": self.bench.host_connect,
+            "hang": bench.hang,
+            "host_disconnect": bench.host_disconnect,
+            "host_connect": bench.host_connect,
+            "press": lambda: bench.press(event.button or "", -(-event.for_ms // TICK_MS)),
         }[event.do]
 
         def act() -> None:
@@ -395,6 +476,8 @@ class _Run:
                 do()
             except NotPossible as why:
                 self._fresh.append({"type": "skipped", "at_ms": event.at_ms, "do": event.do, "why": str(why)})
+                if bolus is not None:
+                    bolus.skipped = True
             else:
                 if event.do.startswith("host_"):
                     self._connected = event.do == "host_connect"
@@ -410,6 +493,13 @@ class _Run:
 
     def _at_begin(self) -> None:
         self._start = self._truth()
+        limit, plant = self.scenario.therapy.limit, self.bench.plant
+        if limit is not None and plant is not None:
+            self._window = WindowPeak(plant, limit.window_ms * NS_PER_MS)
+
+    def _at_end(self) -> None:
+        if self._window is not None:
+            self._window.close()
 
     def _keeper(self, tick: int) -> Callable[[], None]:
         def keep() -> None:
@@ -454,28 +544,36 @@ class _Run:
             held = sum(other.tick > now for other in self._open)
             if held >= MOST_HELD - 1 and command.tick - LATEST_TICKS > now:
                 break  # a later look will do
-            if command.event.therapy is not None:
-                if not self._send_program(command):
+            event = command.event
+            if event.do in CONFIRMED:
+                if not self._send_proposal(command):
                     break
+            elif event.bolus is not None:
+                bolus = event.bolus
+                self._request(command, "bolus", volume_nl=bolus.volume_nl, duration_ms=bolus.duration_ms)
+            elif event.week_ms is not None:
+                self._request(command, "set_time", week_s=event.week_ms // 1000)
             else:
-                bolus = command.event.bolus
-                if bolus is None:
-                    self._request(command, command.event.do)
-                else:
-                    self._request(command, "bolus", volume_nl=bolus.volume_nl, duration_ms=bolus.duration_ms)
+                self._request(command, event.do)
             self._commands.popleft()
         while self._asks and self._begin + self._asks[0] - 1 <= now:
             self._asks.popleft()
             if self._connected:
                 self.link.request("status")
 
-    def _send_program(self, command: _Command) -> bool:
+    def _send_proposal(self, command: _Command) -> bool:
         """Propose, later confirm; True when there is nothing more to be sent for it."""
-        assert command.event.therapy is not None
+        event = command.event
+        args: Record = {"volume_nl": event.volume_nl}
+        if event.therapy is not None:
+            args = {"therapy": event.therapy.message(self.scenario.profile)}
         if command.proposal_id is None:
-            message = command.event.therapy.message(self.scenario.profile)
             at_tick = command.tick - PROPOSE_TICKS
-            command.proposal_id = self.link.request("program", therapy=message, at_tick=at_tick)
+            try:
+                command.proposal_id = self.link.request(event.do, at_tick=at_tick, **args)
+            except LinkError as why:
+                self._refused(command, {"error": "not_sent", "message": str(why)})
+                return True
         reply = self.link.reply(command.proposal_id)
         if reply is None or "held" in reply:
             # A pump that does not answer must not hold up the rest for ever.
@@ -483,9 +581,8 @@ class _Run:
         if not reply["ok"]:
             self._refused(command, reply)
             return True
-        self._check_readback(command.event.therapy, reply["readback"])
+        _check_readback(args, reply["readback"])
         self._request(command, "confirm", digest=reply["digest"])
-        self._basals.append((command.tick - self._begin, command.event.therapy.rate_nl_h))
         return True
 
     def _request(self, command: _Command, cmd: str, **args: Any) -> None:
@@ -513,9 +610,14 @@ class _Run:
                 self._answered(command.bolus, reply)
             elif not reply["ok"]:
                 self._refused(command, reply)
+            elif command.event.therapy is not None:
+                self._therapies.append((command.tick - self._begin, command.event.therapy))
+            elif command.event.week_ms is not None:
+                self._clocks.append((command.tick - self._begin, command.event.week_ms))
         self._open = still_open
 
     def _answered(self, bolus: Bolus, reply: Record) -> None:
+        bolus.answered = True
         if reply["ok"] and reply["granted"]:
             bolus.granted = True
         else:
@@ -532,3 +634,14 @@ class _Run:
                 "message": reply.get("message", ""),
             }
         )
+
+
+def _check_readback(sent: Record, readback: Record) -> None:
+    """RunError where the pump understood otherwise what it is to confirm."""
+    if "therapy" in sent:
+        differ = differences(sent["therapy"], readback)
+    else:
+        volume_nl, understood_nl = sent["volume_nl"], readback.get("refill_nl")
+        differ = [f"refill of {volume_nl} nL, read back as {understood_nl}"] * (volume_nl != understood_nl)
+    if differ:
+        raise RunError(f"the pump read back something else than was sent: {'; '.join(differ)}")

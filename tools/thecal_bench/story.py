@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from thecal.pump import CAUSES
 from thecal.states import STATES
+from thecal.watch.alarms import ALARMS, PRIORITIES, STOP
+from thecal.watch.alarms import Alarm as Row
 
 from thecal_bench.bench import TICK_MS
 
@@ -27,8 +29,8 @@ LEDGER_FIELDS = ("owed_steps", "executed_steps", "ordered_steps", "bolus_left_nl
 POSITIONS = ("owed_steps", "executed_steps", "ordered_steps")
 """Those of them that count from the pump's start, and here from t=0."""
 
-FAULT_ALARMS = {"runaway": "RUNAWAY", "loop_fault": "LOOP_FAULT", "illegal_move": "LOOP_FAULT"}
-"""Alarm code of each cause that a fault event may have. All halt the pump: priority HIGH."""
+FAULT_ALARM = "LOOP_FAULT"
+"""What a fault event is as an alarm: the program went where it must not. It halts the pump: priority HIGH."""
 
 
 @dataclass
@@ -46,12 +48,16 @@ class StateChange:
 
 @dataclass
 class Alarm:
-    """An alarm, and when it was raised and cleared (None: not yet)."""
+    """An alarm, and when it was raised and cleared (None: not yet).
+
+    One `of_fault` has no event that clears it.
+    """
 
     code: str
     priority: str
     raised_tick: int
     cleared_tick: int | None = None
+    of_fault: bool = False
 
     def record(self) -> dict[str, Any]:
         """As the summary has it."""
@@ -78,14 +84,15 @@ class Story:
         self._last_tick = -1
         self._wanted: list[int] = []
         self._found: dict[int, dict[str, Any]] = {}
-        self._fault_cause: tuple[int, str] | None = None  # at that tick
+        self._halt_cause: tuple[int, str] | None = None  # raised at that tick
 
     def begin(self, tick: int, executed_steps: int, end_tick: int) -> None:
         """Device tick `tick` is t=0, and where the motor stood then; `end_tick` ticks later is the end."""
         self.begin_tick = tick
         self._end_tick = end_tick
         self._start_steps = executed_steps
-        self.alarms.clear()
+        # What still stands is part of the experiment, from its beginning.
+        self.alarms = [replace(alarm, raised_tick=0) for alarm in self.alarms if alarm.cleared_tick is None]
         state = self.states[-1] if self.states else StateChange(0, "BOOT", None)
         self.states = [StateChange(0, state.state, state.cause)]
 
@@ -113,6 +120,8 @@ class Story:
         code = frame["code"]
         if code == "fault":
             self._fault(tick, CAUSES[frame["b"]])
+        elif code == "alarm":
+            self._alarm(tick, ALARMS[frame["a"]], frame["b"] == 1)
         elif code == "state":
             self._enter(tick, STATES[frame["a"]], STATES[frame["b"]])
         if self.begin_tick is None or not 0 <= tick <= self._end_tick:
@@ -129,17 +138,27 @@ class Story:
         return kept
 
     def _fault(self, tick: int, cause: str) -> None:
-        self._fault_cause = (tick, cause)
-        self.alarms.append(Alarm(FAULT_ALARMS.get(cause, cause.upper()), "HIGH", tick))
+        self._halt_cause = (tick, cause)
+        self.alarms.append(Alarm(FAULT_ALARM, "HIGH", tick, of_fault=True))
+
+    def _alarm(self, tick: int, row: Row, raised: bool) -> None:
+        if raised:
+            if row.response == STOP:
+                self._halt_cause = (tick, row.code.lower())
+            self.alarms.append(Alarm(row.code, PRIORITIES[row.priority], tick))
+            return
+        for alarm in self.alarms:
+            if alarm.code == row.code and alarm.cleared_tick is None:
+                alarm.cleared_tick = tick
 
     def _enter(self, tick: int, left: str, state: str) -> None:
-        if state == "HALTED" and self._fault_cause is not None and self._fault_cause[0] == tick:
-            cause = self._fault_cause[1]
+        if state == "HALTED" and self._halt_cause is not None and self._halt_cause[0] == tick:
+            cause = self._halt_cause[1]
         else:
             cause = {"BOOT": "power_on", "POST": "self_test"}.get(left, "command")
         if left == "HALTED":
             for alarm in self.alarms:
-                if alarm.cleared_tick is None:
+                if alarm.of_fault and alarm.cleared_tick is None:
                     alarm.cleared_tick = tick
         self.states.append(StateChange(tick, state, cause))
 
@@ -165,6 +184,11 @@ class Story:
         """A position of the status wanted for that tick; None if the pump gave none."""
         frame = self._found.get(tick)
         return None if frame is None else self._position(frame, name)
+
+    def status_at(self, tick: int, name: str) -> int | None:
+        """A number of the status wanted for that tick as it is; None if the pump gave none."""
+        frame = self._found.get(tick)
+        return None if frame is None else frame[name]
 
     def state_at(self, tick: int) -> str:
         """The state after that tick."""
