@@ -38,6 +38,7 @@ CAUSES = (
     "alarm",
     "illegal_move",
     "not_running",
+    "bridge",
     "bolus_active",
     "lockout",
     "max_per_day",
@@ -46,11 +47,16 @@ CAUSES = (
     "prescription",
 )
 POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE = range(5)
-NOT_RUNNING, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PRESCRIPTION = range(5, len(CAUSES))
+NOT_RUNNING, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PRESCRIPTION = range(
+    5, len(CAUSES)
+)
 GRANTED = -1
 
 # DOSE-08: a clinician bolus takes at least the patient's lockout and at most six hours.
 MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
+
+PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
+LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
@@ -77,6 +83,13 @@ class Pump:
         self.proposed = None  # a Prescription, or the volume of a refill
         self.proposed_digest = ""
         self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
+        self.priming = False  # the bolus that runs fills the line
+        self.line_primed = False  # since the last refill
+        self.prime_left_steps = 0  # steps still to come that fill the line and are no dose
+        self.bridge_left_steps = 0  # steps of old drug that are still in the line
+        self.bridge_schedule = None  # what keeps the old dose until then
+        self.bridge_ratio = (1, 1)  # old concentration over new
+        self.stopped_ticks = 0
         self.clock_offset = 0  # tick of the week at boot
         self.clock_known = False
         self.button_was_pressed = False
@@ -110,7 +123,7 @@ class Pump:
             self.enter(states.POST, POWER_ON)
             self.guard.rest(inputs.executed_steps)
             self.enter(states.STOPPED, SELF_TEST)
-        if self.state == states.RUNNING:
+        if self.state in states.MOVING:
             self._owe(ticks, inputs)
         self._obey_host(inputs, outputs)
         self._obey_buttons(inputs)
@@ -126,14 +139,19 @@ class Pump:
             self._event(events.FAULT, left, ILLEGAL_MOVE)
             raise IllegalMove("%s to %s" % (states.STATES[left], states.STATES[state]))
         self.state = state
-        if state == states.RUNNING:
+        if state in states.MOVING:
             self.delivery.begin(self.executed_steps)
+            self.priming = False
+        if state == states.RUNNING:
+            self.prime_left_steps = 0
             self._follow_schedule()
         self._event(events.STATE, left, state)
-        if left == states.RUNNING:
+        if left in states.MOVING:
             for kind in range(KINDS):
                 self._bolus_ended(kind, complete=False)
             self.delivery.forfeit(self.executed_steps)
+        self.stopped_ticks = 0
+        self._clear_alarm(alarms.LONG_STOP)
 
     def fail(self):
         """The loop around the pump failed in this tick: halt. The motor is off already."""
@@ -145,9 +163,14 @@ class Pump:
         self.tick_s = inputs.tick_s
         self.tick_ms = inputs.tick_ms
         self.executed_steps = inputs.executed_steps
-        self.ledger.advance(ticks, inputs.executed_steps - self.ledger_steps)
-        if inputs.executed_steps > self.ledger_steps:
-            self.ledger_steps = inputs.executed_steps  # draw-back credits nothing
+        steps = inputs.executed_steps - self.ledger_steps
+        if steps > 0:  # draw-back credits nothing
+            self.ledger_steps = inputs.executed_steps
+            self.bridge_left_steps -= min(steps, self.bridge_left_steps)
+            filling = min(steps, self.prime_left_steps)
+            self.prime_left_steps -= filling
+            steps -= filling
+        self.ledger.advance(ticks, steps)
         return ticks
 
     # --- dose
@@ -166,7 +189,7 @@ class Pump:
             self._bolus_ended(through, complete=True)
 
     def _to_boundary(self):
-        if self.state == states.RUNNING:
+        if self.state in states.MOVING:
             through = self.delivery.to_boundary()
             if through >= 0:
                 self._bolus_ended(through, complete=True)
@@ -177,7 +200,8 @@ class Pump:
         owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
         owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*therapy.kvo)
         owed.kvo = therapy.on_low_kvo and self.alarms.standing[alarms.RESERVOIR_LOW]
-        owed.follow(therapy.schedule(self.mechanism), self._week_tick(self.delivery.ahead), self.clock_known)
+        schedule = self.bridge_schedule or therapy.schedule(self.mechanism)
+        owed.follow(schedule, self._week_tick(self.delivery.ahead), self.clock_known)
         self.replan = True
         if therapy.mode == "flex" and not self.clock_known:
             self._raise_alarm(alarms.CLOCK_LOST)
@@ -194,7 +218,9 @@ class Pump:
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.tick + self.delivery.ahead)
-        self._event(ENDS[kind], volume_nl, 1 if complete else 0)
+        self._event(events.PRIME_END if self.priming else ENDS[kind], volume_nl, 1 if complete else 0)
+        if self.state == states.PRIMING:
+            self.enter(states.STOPPED, COMMAND)
 
     # --- watch
     # ------------------------------------------------------------------------------------------------
@@ -203,15 +229,31 @@ class Pump:
         executed_steps = inputs.executed_steps
         if self.guard.runaway_steps(executed_steps):
             self._raise_alarm(alarms.RUNAWAY)
-        self.guard.look_at_window(executed_steps, self.ledger.content_steps())
-        if self.state != states.RUNNING:
+        self.guard.look_at_window(executed_steps + self.prime_left_steps, self.ledger.content_steps())
+        if self.state not in states.MOVING:
+            self._watch_stop()
             return
+        if self.state == states.RUNNING and self.bridge_schedule and self.bridge_left_steps == 0:
+            self._bridge_cleared()
         newly_low = self.reservoir.low(executed_steps) and self._raise_alarm(alarms.RESERVOIR_LOW)
-        if newly_low and self.prescription.on_low_kvo:
+        if newly_low and self.state == states.RUNNING and self.prescription.on_low_kvo:
             self._to_boundary()
             self._follow_schedule()
         if self.reservoir.empty(executed_steps):
             self._raise_alarm(alarms.RESERVOIR_EMPTY)
+
+    def _watch_stop(self):
+        self.stopped_ticks += 1
+        if self.stopped_ticks > LONG_STOP_TICKS and self.prescription and self.prescription.basal:
+            self._raise_alarm(alarms.LONG_STOP)
+
+    def _bridge_cleared(self):
+        self.bridge_schedule = None
+        self.ledger.rescale(*self.bridge_ratio)
+        self.guard.set_limit(*(self.prescription.limit or (0, 1)))
+        self._event(events.BRIDGE, 0, 0)
+        self._to_boundary()
+        self._follow_schedule()
 
     def _raise_alarm(self, row):
         """Raise an alarm and respond to it. True if it did not stand yet."""
@@ -230,8 +272,8 @@ class Pump:
     # -----------------------------------------------------------------------------------------------
 
     def _order_motion(self, inputs, outputs):
-        outputs.enable = self.state == states.RUNNING
-        if self.state != states.RUNNING:
+        outputs.enable = self.state in states.MOVING
+        if self.state not in states.MOVING:
             outputs.halt = True
             if self.settling:
                 self.settling -= 1
@@ -338,7 +380,12 @@ class Pump:
     def _do_program(self, request):
         therapy = prescription.parse(request["therapy"], self.mechanism)
         self._check_steady_limit(therapy)
-        return self._propose(therapy, therapy.readback(self.mechanism))
+        readback = therapy.readback(self.mechanism)
+        if self.reservoir.known and therapy.basal:
+            # RES-03: the earliest that LOW can come, every permitted bolus taken.
+            left_nl = self.mechanism.volume_nl(self.reservoir.left_steps(self.executed_steps))
+            readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
+        return self._propose(therapy, readback)
 
     def _do_refill(self, request):
         volume_nl = request["volume_nl"]
@@ -371,9 +418,11 @@ class Pump:
             if not therapy.basal:
                 raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
             self._check_history(therapy)
+        self._bridge_to(therapy)
         self.prescription = therapy
         self.guard.set_max_rate(therapy.max_rate_nl_h)
-        self.guard.set_limit(*(therapy.limit or (0, 1)))
+        if not self.bridge_schedule:
+            self.guard.set_limit(*(therapy.limit or (0, 1)))
         if therapy.limit:
             self.ledger.set_window(therapy.window_ticks, self.tick)
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
@@ -383,10 +432,31 @@ class Pump:
         if self.state == states.RUNNING:
             self._follow_schedule()
 
+    def _bridge_to(self, therapy):
+        """A change of concentration: what is in the line first keeps the old dose (DOSE-10)."""
+        old = self.prescription
+        if not old or not old.concentration_pg_nl or not therapy.concentration_pg_nl:
+            return
+        if old.concentration_pg_nl == therapy.concentration_pg_nl or not old.basal:
+            return
+        if self.bridge_schedule:
+            raise prescription.PrescriptionError(
+                ["concentration_pg_nl: the last change has not left the line yet"]
+            )
+        line = self.mechanism.grains_of_volume(therapy.line_nl)
+        self.bridge_ratio = (old.concentration_pg_nl, therapy.concentration_pg_nl)
+        if line == (0, 0):
+            self.ledger.rescale(*self.bridge_ratio)
+            return
+        self.bridge_left_steps = line[0] + 1
+        self.bridge_schedule = old.schedule(self.mechanism)
+        self._event(events.BRIDGE, therapy.line_nl, 1)
+
     def _refilled(self, volume_nl):
         left_ul = self.mechanism.volume_ul(self.reservoir.left_steps(self.executed_steps))
         self.reservoir.refill(volume_nl, self.executed_steps)
         self._set_reservoir_most()
+        self.line_primed = False
         self._event(events.REFILL, volume_nl, left_ul)
         self._clear_alarm(alarms.RESERVOIR_EMPTY)
         self._clear_alarm(alarms.RESERVOIR_LOW)
@@ -410,8 +480,45 @@ class Pump:
         self.enter(states.RUNNING, COMMAND)
         return {"state": states.STATES[self.state]}
 
+    def _do_prime(self, request):
+        volume_nl = request["volume_nl"]
+        most_nl = self.prescription.line_nl if self.prescription else 0
+        if self.state != states.STOPPED:
+            problem = "prime: the pump is %s, not STOPPED" % states.STATES[self.state]
+        elif not 0 < volume_nl <= most_nl:
+            problem = "volume_nl: %d, must be 1 to %d (line_nl)" % (volume_nl, most_nl)
+        elif self.line_primed:
+            problem = "prime: the line was primed since the last refill"
+        elif self.reservoir.empty(self.executed_steps):
+            problem = "prime: the reservoir is empty"
+        else:
+            self._prime(volume_nl)
+            return {"state": states.STATES[self.state]}
+        return refusal(request, "refused", problem)
+
+    def _prime(self, volume_nl):
+        self.line_primed = True
+        self.prime_left_steps = self.mechanism.grains_of_volume(volume_nl)[0] + 1
+        self.enter(states.PRIMING, COMMAND)
+        most_nl_h = min(PRIME_RATE_NL_H, self.prescription.max_rate_nl_h)
+        owed = self.delivery.owed
+        owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(most_nl_h, 1)
+        self.delivery.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
+        self.bolus_nl[CLINICIAN] = volume_nl
+        self.priming = True
+        self.replan = True
+        self._event(events.PRIME_START, volume_nl, 0)
+
+    def _do_attempts(self, request):
+        return {
+            "granted_last_day": self.lockout.in_last_day(self.tick),
+            "denied_last_day": self.lockout.denied_in_last_day(self.tick),
+            "granted": self.lockout.count,
+            "denied": self.lockout.denied_count,
+        }
+
     def _do_stop(self, request):
-        if self.state == states.RUNNING:
+        if self.state in states.MOVING:
             self.enter(states.STOPPED, COMMAND)
         return {"state": states.STATES[self.state]}
 
@@ -461,6 +568,8 @@ class Pump:
         bolus = self.prescription and self.prescription.patient_bolus
         if self.state != states.RUNNING or not bolus:
             return NOT_RUNNING
+        if self.bridge_schedule:
+            return BRIDGE
         if self.delivery.owed.active[PATIENT]:
             return BOLUS_ACTIVE
         tick = self.tick + 1
@@ -473,6 +582,8 @@ class Pump:
     def _do_bolus(self, request):
         if self.state != states.RUNNING:
             reason = NOT_RUNNING
+        elif self.bridge_schedule:
+            reason = BRIDGE
         elif self.delivery.owed.active[CLINICIAN]:
             reason = BOLUS_ACTIVE
         else:
@@ -508,6 +619,8 @@ class Pump:
 
     def _deny(self, name, reason):
         self._event(events.DENIED, _row(name), reason)
+        if name == "patient_bolus":
+            self.lockout.deny(self.tick + 1)
         if reason == MAX_DOSE:
             self._raise_alarm(alarms.MAX_DOSE)
 

@@ -1,17 +1,20 @@
 """The states of the pump and the moves between them: one table, one door (`Pump.enter`).
 
-BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. RUNNING: delivering. HALTED:
-stopped by a fault, until acknowledged. The motor has power in RUNNING only.
+BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. PRIMING: filling the line.
+RUNNING: delivering. HALTED: stopped by a fault, until acknowledged. The motor has power in PRIMING and
+RUNNING only.
 """
 
-STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED")
-BOOT, POST, STOPPED, RUNNING, HALTED = range(len(STATES))
+STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED", "PRIMING")
+BOOT, POST, STOPPED, RUNNING, HALTED, PRIMING = range(len(STATES))
+MOVING = (RUNNING, PRIMING)  # the motor has power
 
 # From each state, where to.
 MOVES = (
     (POST,),  # BOOT
     (STOPPED, HALTED),  # POST
-    (RUNNING, HALTED),  # STOPPED
+    (RUNNING, PRIMING, HALTED),  # STOPPED
     (STOPPED, HALTED),  # RUNNING
     (STOPPED,),  # HALTED
+    (STOPPED, HALTED),  # PRIMING
 )

@@ -36,7 +36,11 @@ class PumpOnBench:
         return reply
 
     def program(self, **therapy) -> None:
-        proposal = self.ask("program", therapy={**SIX_ML_H, **therapy})
+        self.confirm({**SIX_ML_H, **therapy})
+
+    def confirm(self, therapy: dict) -> None:
+        """Program exactly this."""
+        proposal = self.ask("program", therapy=therapy)
         assert proposal["ok"], proposal
         confirmed = self.ask("confirm", digest=proposal["digest"])
         assert confirmed["ok"], confirmed

@@ -273,6 +273,113 @@ def test_a_bolus_that_does_not_fit_under_the_largest_rate_is_refused(desk):
     assert "on top of the basal is above max_rate_nl_h" in desk.ask("program", therapy=therapy)["message"]
 
 
+@pytest.mark.req("DOSE-09", "LIM-03")
+def test_priming_fills_the_line_once_per_refill_and_is_no_dose(desk):
+    """0.2 mL at 60 mL/h take 12 s; the window's 0.3 mL stay free for the therapy, which may use 0.25 mL of
+    them.
+    """
+    desk.refill(20_000_000)
+    desk.program(rate_num=1_500_000, line_nl=200_000, limit={"volume_nl": 300_000, "window_ms": 600_000})
+    assert "must be 1 to 200000" in desk.ask("prime", volume_nl=200_001)["message"]
+    assert desk.ask("prime", volume_nl=200_000)["state"] == "PRIMING"
+    began = desk.tick + 1
+    assert not desk.ask("start")["ok"]
+    desk.bench.advance_to_tick(began + 121)
+    assert desk.pump.state == states.STOPPED
+    assert desk.of("prime_start", "prime_end") == [
+        (began, "prime_start", 200_000, 0),
+        (began + 120, "prime_end", 200_000, 1),
+    ]
+    assert abs(desk.executed_nl - 200_000) <= NL_PER_STEP
+    assert desk.pump.ledger.content_steps() == 0
+    assert "since the last refill" in desk.ask("prime", volume_nl=1_000)["message"]
+    desk.refill(20_000_000)
+    assert desk.ask("prime", volume_nl=1_000)["ok"]
+    desk.run(10)
+    desk.ask("start")
+    desk.run(100)
+    assert "is RUNNING" in desk.ask("prime", volume_nl=1_000)["message"]
+    assert not desk.of("limited")
+
+
+@pytest.mark.req("DOSE-10")
+def test_a_change_of_concentration_keeps_the_old_dose_until_the_line_has_cleared(desk):
+    """Twice the concentration at the same dose: 36 uL/h for the 100 uL of the line, then 18 uL/h. Boluses
+    wait.
+    """
+    drug = {"mode": "continuous", "drug": "morphine", "dose_pg_day": 864_000_000, "line_nl": 10_000}
+    limit = {"volume_nl": 2_000_000, "window_ms": 14_400_000}
+    both = {"patient_bolus": {**BOLUS, "volume_nl": 1_000}, "limit": limit}
+    once = {**drug, **both, "concentration_pg_nl": 1_000}
+    twice = {**drug, **both, "concentration_pg_nl": 2_000}
+    desk.confirm(once)
+    desk.ask("start")
+    desk.run(1_000)
+    before = desk.executed_nl
+    desk.confirm(twice)
+    [(opened, _, line_nl, is_open)] = desk.of("bridge")
+    assert (line_nl, is_open) == (10_000, 1)
+    assert desk.ask("patient_bolus")["reason"] == "bridge"
+    assert desk.ask("bolus", volume_nl=1_000, duration_ms=60_000)["reason"] == "bridge"
+    third = desk.ask("program", therapy={**twice, "concentration_pg_nl": 3_000})
+    assert "has not left the line" in desk.ask("confirm", digest=third["digest"])["message"]
+    # a stop does not clear what is in the line
+    desk.ask("stop")
+    desk.run(50)
+    desk.ask("start")
+    # 10 000 nL at 10 nL/s are 1 000 s
+    desk.bench.advance_to_tick(opened + 10_000)
+    assert len(desk.of("bridge")) == 1
+    desk.bench.advance_to_tick(opened + 10_200)
+    cleared = desk.of("bridge")[1]
+    assert cleared[2:] == (0, 0)
+    assert abs(desk.executed_nl - before - 10_000) < 150, "the line, and what came in the ticks around it"
+    before = desk.executed_nl
+    desk.run(2_000)
+    assert abs(desk.executed_nl - before - 1_000) <= NL_PER_STEP, "5 nL/s"
+    assert desk.ask("patient_bolus")["granted"]
+
+
+@pytest.mark.req("DOSE-11")
+def test_a_long_stop_with_a_therapy_waiting_is_an_alarm(desk, monkeypatch):
+    monkeypatch.setattr(pump, "LONG_STOP_TICKS", 50)
+    desk.run(100)
+    assert not desk.of("alarm"), "nothing is programmed"
+    desk.start()
+    desk.run(100)
+    desk.ask("stop")
+    desk.run(60)
+    assert desk.of("alarm")[-1][2:] == (alarms.LONG_STOP, 1)
+    desk.ask("start")
+    assert desk.of("alarm")[-1][2:] == (alarms.LONG_STOP, 0)
+
+
+@pytest.mark.req("LIM-07")
+def test_the_attempts_of_the_last_day_can_be_read(desk):
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    for _ in range(4):
+        desk.ask("patient_bolus")
+    found = desk.ask("attempts")
+    assert (found["granted_last_day"], found["denied_last_day"]) == (1, 3)
+    desk.bench.advance_to_tick(desk.tick + DAY_TICKS)
+    found = desk.ask("attempts")
+    assert (found["granted_last_day"], found["denied_last_day"], found["denied"]) == (0, 0, 3)
+
+
+@pytest.mark.req("RES-03")
+def test_the_readback_says_when_low_can_come_at_the_earliest(desk):
+    """20 mL to 1 mL; 0.12 mL/day of basal and 4 boluses of 0.5 mL: 19 / 2.12 days are 215 h."""
+    desk.refill(20_000_000)
+    therapy = {
+        "mode": "continuous",
+        "rate_num": 5_000,
+        "rate_den": 1,
+        "patient_bolus": {**BOLUS, "volume_nl": 500_000, "lockout_ms": 14_400_000, "max_per_day": 4},
+        "limit": {"volume_nl": 3_000_000, "window_ms": 86_400_000},
+    }
+    assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == 215
+
+
 @pytest.mark.req("LIM-02")
 def test_lockout_counts_by_the_tick_and_keeps_the_longest_day():
     lockout = Lockout()

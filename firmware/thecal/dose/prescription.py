@@ -4,14 +4,18 @@
 `Prescription` or raises `PrescriptionError` with a list of problems, each naming key, value and bound. Keys:
 
     mode                continuous | flex | minimum | stopped
-    rate_num, rate_den  basal rate, nL/h as a fraction (continuous)
-    drug, concentration_pg_nl   and then doses instead of rates and volumes: dose_pg_day, dose_pg
-    steps               flex: list of {at_ms: time of day, days: bits, 1 monday .. 64 sunday, rate_num,
-    rate_den} kvo_num, kvo_den    keep-vein-open rate, nL/h; 0 where absent patient_bolus       {volume_nl,
-    rate_num, rate_den or duration_ms, lockout_ms, max_per_day} limit               {volume_nl, window_ms}: no
-    window of that length holds more (LIM-03) low_nl, empty_nl    reservoir volumes at which to warn and to
-    stop on_low              continue | kvo max_rate_nl_h       profile: total of all flows never above this;
-    the mechanism's and MOST_RATE_NL_H bound it
+    rate_num, rate_den  continuous: basal rate, nL/h as a fraction
+    drug, concentration_pg_nl
+                        with them doses may stand for rates and volumes: dose_pg_day, dose_pg
+    steps               flex: list of {at_ms: time of day, days: bits, 1 is monday, 64 sunday;
+                        rate_num, rate_den}
+    kvo_num, kvo_den    keep-vein-open rate, nL/h; 0 where absent
+    patient_bolus       {volume_nl, rate_num, rate_den or duration_ms, lockout_ms, max_per_day}
+    limit               {volume_nl, window_ms}: no window of that length holds more (LIM-03)
+    low_nl, empty_nl    reservoir volumes at which to warn and to stop
+    on_low              continue | kvo
+    line_nl             dead volume of tubing and catheter, for priming and bridging; 0 where unknown
+    max_rate_nl_h       profile: the total of all flows is never above this
 """
 
 import binascii
@@ -31,6 +35,7 @@ MOST_RATE_NL_H = 120_000_000
 MOST_BOLUS_NL = 60_000_000  # 60 mL, more than the largest reservoir; keeps the bolus' steps far below 2^30
 MOST_BOLUS_MS = DAY_MS
 MOST_RESERVOIR_NL = 60_000_000
+MOST_LINE_NL = 5_000_000  # a metre of wide tubing; catheters hold 0.1 to 0.3 mL
 MOST_LOCKOUT_MS = DAY_MS
 MOST_A_DAY = 96
 LEAST_WINDOW_MS = 600_000
@@ -54,6 +59,7 @@ KEYS = (
     "low_nl",
     "empty_nl",
     "on_low",
+    "line_nl",
     "max_rate_nl_h",
 )
 BOLUS_KEYS = ("volume_nl", "dose_pg", "rate_num", "rate_den", "duration_ms", "lockout_ms", "max_per_day")
@@ -102,6 +108,7 @@ class Prescription:
         self.low_nl = LOW_NL  # type: int | None
         self.empty_nl = EMPTY_NL  # type: int | None
         self.on_low_kvo = False
+        self.line_nl = 0
 
     def schedule(self, mechanism):
         """The basal as a Schedule in grains."""
@@ -120,6 +127,21 @@ class Prescription:
                 fastest = rate
         return fastest
 
+    def most_daily_nl(self):
+        """The most that a day can take, every permitted patient bolus included: nL, rounded up (RES-03)."""
+        num, den = self._weekly_nl()
+        most = -(-num // (7 * den))
+        bolus = self.patient_bolus
+        if bolus:
+            each_ms = bolus.volume[0] * bolus.rate[1] * 3_600_000 // (bolus.volume[1] * bolus.rate[0])
+            each_ms += bolus.lockout_ticks * TICK_MS
+            count = min(bolus.max_per_day, DAY_MS // each_ms + 1 if each_ms else bolus.max_per_day)
+            most += -(-count * bolus.volume[0] // bolus.volume[1])
+        if self.limit:
+            windows = -(-DAY_MS // (self.window_ticks * TICK_MS))
+            most = min(most, -(-windows * self.limit[0] // self.limit[1]))
+        return most
+
     def readback(self, mechanism):
         """What the device will do, for the human to read and confirm: a dict of integers, short texts and
         lists.
@@ -134,6 +156,7 @@ class Prescription:
             "low_nl": self.low_nl,
             "empty_nl": self.empty_nl,
             "on_low": ON_LOW[1 if self.on_low_kvo else 0],
+            "line_nl": self.line_nl,
         }
         if len(self.basal) == 1:
             said["rate_num"], said["rate_den"] = self.basal[0][1]
@@ -370,6 +393,7 @@ def parse(therapy, mechanism):
     found.empty_nl = read.whole(therapy, "empty_nl", 0, MOST_RESERVOIR_NL, EMPTY_NL)
     if found.low_nl is not None and found.empty_nl is not None and found.empty_nl > found.low_nl:
         read.say("empty_nl: %d, must not be above low_nl %d" % (found.empty_nl, found.low_nl))
+    found.line_nl = read.whole(therapy, "line_nl", 0, MOST_LINE_NL, 0)
     on_low = therapy.get("on_low", ON_LOW[0])
     if on_low not in ON_LOW:
         read.say("on_low: %s, must be one of %s" % (on_low, ", ".join(ON_LOW)))

@@ -38,6 +38,8 @@ COMMANDS = (
     Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms")),
     Command("patient_bolus", PATIENT, FLOW),
     Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",)),
+    Command("prime", CLINICIAN, FLOW, needs=("volume_nl",)),
+    Command("attempts", CLINICIAN, READS),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
 )
 

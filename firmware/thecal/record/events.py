@@ -38,9 +38,13 @@ EVENTS = (
     Event(12, "patient_bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
     Event(13, "refill", "volume, nL", "volume left before, uL, rounded down"),
     Event(14, "clock", "time of the week, s", "time of the week before, s, or -1 if unknown"),
+    Event(15, "prime_start", "volume, nL", ""),
+    Event(16, "prime_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+    Event(17, "bridge", "volume of old drug left in the line, nL, rounded down", "1 opened, 0 cleared"),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
-ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, len(EVENTS))
+ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
+PRIME_START, PRIME_END, BRIDGE = range(15, len(EVENTS))
 
 
 class EventLog:

@@ -23,10 +23,13 @@ ALARMS = (
     Alarm("LIMIT_GUARD", HIGH, True, CONTINUE, "steps were withheld that would have broken the limit"),
     Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "the reservoir is empty"),
     Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "the reservoir is low"),
+    Alarm("LONG_STOP", LOW, False, CONTINUE, "the pump has been stopped for a long time"),
     Alarm("MAX_DOSE", LOW, True, CONTINUE, "a bolus was denied that would have broken the limit"),
     Alarm("CLOCK_LOST", LOW, False, CONTINUE, "the time of day is not known"),
 )
-LOOP_FAULT, RUNAWAY, LIMIT_GUARD, RESERVOIR_EMPTY, RESERVOIR_LOW, MAX_DOSE, CLOCK_LOST = range(len(ALARMS))
+LOOP_FAULT, RUNAWAY, LIMIT_GUARD, RESERVOIR_EMPTY, RESERVOIR_LOW, LONG_STOP, MAX_DOSE, CLOCK_LOST = range(
+    len(ALARMS)
+)
 
 
 class Alarms:

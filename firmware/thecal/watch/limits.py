@@ -91,6 +91,17 @@ class WindowLedger:
             window.counts[(window.index - age_buckets) % window.size] += steps
             window.total += steps
 
+    def rescale(self, num, den):
+        """Count every step so far as num/den of one from now on, rounded up per bucket: a step of another
+        drug.
+        """
+        for ring in (self.day, self.window):
+            total = 0
+            for index in range(ring.size):
+                ring.counts[index] = -(-ring.counts[index] * num // den)
+                total += ring.counts[index]
+            ring.total = small(total)
+
     def content_steps(self):
         """The most that any window ending now can hold."""
         return self.window.total

@@ -16,6 +16,8 @@ class Lockout:
     def __init__(self):
         self.grants = array("i", [0] * MOST_A_DAY)
         self.count = 0  # grants ever
+        self.denials = array("i", [0] * MOST_A_DAY)
+        self.denied_count = 0  # denials ever
         self.end_tick = 0
         self.ended = False  # a bolus was given and is over
 
@@ -23,6 +25,11 @@ class Lockout:
         """A bolus begins at `tick`."""
         self.grants[self.count % MOST_A_DAY] = tick
         self.count += 1
+
+    def deny(self, tick):
+        """A request was denied at `tick`."""
+        self.denials[self.denied_count % MOST_A_DAY] = tick
+        self.denied_count += 1
 
     def end(self, tick):
         """The bolus is over, complete or not."""
@@ -35,11 +42,19 @@ class Lockout:
 
     def in_last_day(self, tick):
         """Grants in the last 24 hours, (tick - 24 h, tick]."""
-        found = 0
-        number = self.count - 1
-        while number >= 0 and number > self.count - 1 - MOST_A_DAY:
-            if tick - self.grants[number % MOST_A_DAY] >= DAY_TICKS:
-                break
-            found += 1
-            number -= 1
-        return found
+        return _younger_than_a_day(self.grants, self.count, tick)
+
+    def denied_in_last_day(self, tick):
+        """Denials in the last 24 hours, 96 at most."""
+        return _younger_than_a_day(self.denials, self.denied_count, tick)
+
+
+def _younger_than_a_day(ring, count, tick):
+    found = 0
+    number = count - 1
+    while number >= 0 and number > count - 1 - MOST_A_DAY:
+        if tick - ring[number % MOST_A_DAY] >= DAY_TICKS:
+            break
+        found += 1
+        number -= 1
+    return found

@@ -1,0 +1,452 @@
+"""The drug library: what is known of each drug, what a therapy with it may be, and whether to believe it.
+
+A library is a tuple (version, drugs, crc), frozen as it stands in `formulary_data` or read from a pharmacy's
+file by `from_wire` or, part by part, by `Draft`. Whole numbers throughout: concentrations in pg/nL, masses in
+pg, doses in pg/day.
+
+    drug    (name, strengths, source, verified, bounds): `strengths` are the concentrations on the market,
+            with their source; none if they are not known, and then any concentration will do
+    bound   (quantity, kind, use, value, source, verified): see QUANTITIES and KINDS; `use` is "" or for whom
+            the bound is meant, such as "naive"
+
+What binds how (`judge`):
+
+- minimum and maximum are hard: outside of them a therapy is refused. One that is not verified is taken for
+  soft, since a number that nobody has looked up must not keep a patient from what he needs.
+- low and high are soft, and so are the strengths, as pharmacies compound others: outside of them a therapy
+  needs a confirmation that names the limit.
+- a drug with anything about it that is not verified always needs one more, `<drug>.unverified` (LIM-08).
+- several bounds for different uses all bind: the pump does not know whom it is in.
+
+A limit is called `<drug>.<quantity>.<kind>` and `.<use>` if it has one, as in "morphine.start_dose.high.naive";
+a concentration that is not marketed is `<drug>.concentration.strength`. What a therapy's window limit (LIM-12)
+breaks is called `<drug>.limit.<kind>`: one window must not hold more than a day may.
+
+The CRC is over `canonical`, a text of every field, one line for each drug and bound; no field can hold a tab or
+a line feed, so two libraries with one text are the same. `check` computes it anew each time (LIM-09).
+
+Wire form, `{"version": n, "drugs": [drug, ...]}` with each drug a table of `name`, `strengths`, `source`,
+`verified` and `bounds`, these as lists in the order above. It is longer than a line of the link, so it comes one
+drug at a time: a part is a drug's table with `version`, `index` (0, 1, ...) and `count` added. Index 0 begins
+anew, the last one completes the library; nothing of it is used until it is confirmed.
+"""
+
+import binascii
+
+QUANTITIES = ("concentration", "dose_per_day", "start_dose", "dose_change", "bolus")
+CONCENTRATION, DOSE_PER_DAY, START_DOSE, DOSE_CHANGE, BOLUS = QUANTITIES
+LIMIT = "limit"  # the content of a therapy's window, held against the bounds of DOSE_PER_DAY
+
+# In ascending order of what they allow.
+KINDS = ("minimum", "low", "high", "maximum")
+MINIMUM, LOW, HIGH, MAXIMUM = KINDS
+LOWER = (MINIMUM, LOW)
+UPPER = (HIGH, MAXIMUM)
+HARD = (MINIMUM, MAXIMUM)
+
+MOST_VERSION = 0x3FFFFFFF
+MOST_DRUGS = 12
+MOST_STRENGTHS = 6
+MOST_BOUNDS = 10
+MOST_NAME = 32
+MOST_USE = 12
+MOST_SOURCE = 48
+MOST_PG_NL = 10**9  # 1 kg/mL: a bound against nonsense only
+MOST_PG = 10**15
+
+DRUG_KEYS = ("name", "strengths", "source", "verified", "bounds")
+PART_KEYS = ("version", "index", "count")
+
+
+# --- whether to believe it
+
+
+def canonical(library):
+    """The lines that the CRC is over, one after the other, as bytes."""
+    yield b"library\t%d\n" % library[0]
+    for drug in library[1]:
+        for line in _drug_lines(drug):
+            yield line
+
+
+def _drug_lines(drug):
+    name, strengths, source, verified, bounds = drug
+    marketed = ",".join([str(strength) for strength in strengths])
+    yield ("drug\t%s\t%s\t%s\t%d\n" % (name, marketed, source, verified)).encode()
+    for quantity, kind, use, value, source, verified in bounds:
+        yield ("%s\t%s\t%s\t%d\t%s\t%d\n" % (quantity, kind, use, value, source, verified)).encode()
+
+
+def _crc(lines):
+    crc = 0
+    for line in lines:
+        crc = binascii.crc32(line, crc)
+    return crc
+
+
+def seal(version, drugs):
+    """The library of these drugs, with its CRC."""
+    library = (version, tuple(drugs), 0)
+    return library[:2] + (_crc(canonical(library)),)
+
+
+def check(library):
+    """Whether the library is there and as it was made. Never raises."""
+    try:
+        return len(library[1]) > 0 and _crc(canonical(library)) == library[2]
+    except Exception:  # damaged enough not to be read at all, or None
+        return False
+
+
+def find(library, drug):
+    """The entry of a drug, or None."""
+    for entry in library[1]:
+        if entry[0] == drug:
+            return entry
+    return None
+
+
+def readback(library):
+    """What the device understood of a whole library, for a human to confirm: version, CRC, and each drug with
+    the CRC of its own lines.
+    """
+    said = {
+        "library_version": library[0],
+        "library_crc": "%08x" % library[2],
+        "library_drugs": len(library[1]),
+    }
+    for drug in library[1]:
+        said[drug[0]] = "%08x" % _crc(_drug_lines(drug))
+    return said
+
+
+# --- what a therapy may be
+
+
+def judge(
+    library,
+    drug,
+    concentration_pg_nl,
+    daily=None,
+    most_daily=None,
+    bolus=None,
+    limit=None,
+    previous=None,
+):
+    """What is wrong with a therapy: (problems, soft).
+
+    `problems` are texts, each reason enough to refuse it; `soft` are (name, text), each to be confirmed by its
+    name. Masses are pg, as whole numbers or fractions (num, den); None where the therapy has no such thing.
+    `daily` is the most that the basal gives in any 24 h, `most_daily` that with all boluses the patient may ask
+    for, `bolus` a single one, `limit` what a window may hold, `previous` the `daily` of the therapy with the
+    same drug that this one follows; None makes it a start.
+    """
+    if not check(library):
+        return ["library: absent or damaged (bad CRC), no drug may be given"], []
+    entry = find(library, drug)
+    if entry is None:
+        known = ", ".join([each[0] for each in library[1]])
+        return ["drug: %s is not in the library (%s)" % (drug, known)], []
+    problems = []
+    soft = []
+    strengths = entry[1]
+    if strengths and concentration_pg_nl not in strengths:
+        text = "%s is not marketed (%s)%s" % (
+            quantity_text(CONCENTRATION, concentration_pg_nl),
+            ", ".join([quantity_text(CONCENTRATION, strength) for strength in strengths]),
+            _doubt(entry[3]),
+        )
+        soft.append(("%s.%s.strength" % (drug, CONCENTRATION), text))
+    for called, quantity, kinds, value in _asked(
+        concentration_pg_nl, daily, most_daily, bolus, limit, previous
+    ):
+        for bound in entry[4]:
+            if bound[0] == quantity and bound[1] in kinds and _outside(value, bound[1], bound[3]):
+                name = _name(drug, called, bound)
+                text = _outside_text(called, value, bound)
+                if is_hard(bound):
+                    problems.append("%s: %s (%s)" % (name, text, bound[4]))
+                else:
+                    soft.append((name, text))
+    of = len(entry[4]) + 1
+    believed = sum([1 for bound in entry[4] if bound[5]]) + (1 if entry[3] else 0)
+    if believed < of:
+        soft.append((drug + ".unverified", "%d of %d entries on %s are not verified" % (of - believed, of, drug)))
+    return problems, soft
+
+
+def is_hard(bound):
+    """Whether a bound refuses; else it asks."""
+    return bound[1] in HARD and bound[5]
+
+
+def limit_names(drug):
+    """The names of all limits on a drug, as a confirmation gives them."""
+    names = [_name(drug[0], bound[0], bound) for bound in drug[4]]
+    if drug[1]:
+        names.append("%s.%s.strength" % (drug[0], CONCENTRATION))
+    return names
+
+
+def _name(drug, called, bound):
+    name = "%s.%s.%s" % (drug, called, bound[1])
+    return name + "." + bound[2] if bound[2] else name
+
+
+def _asked(concentration_pg_nl, daily, most_daily, bolus, limit, previous):
+    """What a therapy is held against: (name, quantity whose bounds hold, their kinds, value as a fraction)."""
+    asked = [(CONCENTRATION, CONCENTRATION, KINDS, (concentration_pg_nl, 1))]
+    if daily is not None:
+        daily = _fraction(daily)
+        asked.append((DOSE_PER_DAY, DOSE_PER_DAY, LOWER, daily))
+        most = daily if most_daily is None else _fraction(most_daily)
+        asked.append((DOSE_PER_DAY, DOSE_PER_DAY, UPPER, most))
+        if previous is None:
+            asked.append((START_DOSE, START_DOSE, KINDS, daily))
+        else:
+            before = _fraction(previous)
+            change = (abs(daily[0] * before[1] - before[0] * daily[1]), daily[1] * before[1])
+            asked.append((DOSE_CHANGE, DOSE_CHANGE, KINDS, change))
+    if bolus is not None:
+        asked.append((BOLUS, BOLUS, KINDS, _fraction(bolus)))
+    if limit is not None:
+        asked.append((LIMIT, DOSE_PER_DAY, UPPER, _fraction(limit)))
+    return asked
+
+
+def _fraction(value):
+    return value if isinstance(value, tuple) else (value, 1)
+
+
+def _outside(value, kind, bound):
+    return value[0] < bound * value[1] if kind in LOWER else value[0] > bound * value[1]
+
+
+def _outside_text(called, value, bound):
+    # Rounded away from the bound, so that the text never shows a number that would be allowed.
+    if bound[1] in LOWER:
+        shown, side = value[0] // value[1], "below"
+    else:
+        shown, side = -(-value[0] // value[1]), "above"
+    text = "%s is %s %s" % (quantity_text(called, shown), side, quantity_text(called, bound[3]))
+    if bound[2]:
+        text += " for " + bound[2]
+    return text + _doubt(bound[5])
+
+
+def _doubt(verified):
+    return "" if verified else " (unverified)"
+
+
+def quantity_text(quantity, value):
+    """A whole number of pg or pg/nL with the unit in which it reads best, exact."""
+    if quantity == CONCENTRATION:
+        return _scaled(value, 3, "mg/mL") if value >= 1_000 else "%d mcg/mL" % value
+    per = "" if quantity in (BOLUS, LIMIT) else "/day"
+    for places, unit in ((9, "mg"), (6, "mcg"), (3, "ng")):
+        if value >= 10**places:
+            return _scaled(value, places, unit + per)
+    return "%d pg%s" % (value, per)
+
+
+def _scaled(value, places, unit):
+    text = str(value)
+    decimals = text[-places:].rstrip("0")
+    return "%s%s %s" % (text[:-places], "." + decimals if decimals else "", unit)
+
+
+# --- from the wire
+
+
+class Draft:
+    """A library on its way over the link. Nothing of it is used until the last part was good."""
+
+    def __init__(self):
+        self._forget()
+
+    def _forget(self):
+        self.version = 0
+        self.count = 0
+        self.drugs = []
+
+    def take(self, part):
+        """Read one part. Returns (library, problems): the library when it is complete, else None; after a
+        problem it has to begin again with index 0.
+        """
+        problems = []
+        if not isinstance(part, dict):
+            self._forget()
+            return None, ["part: must be an object"]
+        version = _whole(part, "version", 1, MOST_VERSION, problems)
+        count = _whole(part, "count", 1, MOST_DRUGS, problems)
+        index = _whole(part, "index", 0, MOST_DRUGS - 1, problems)
+        if index == 0:
+            self._forget()
+            self.version, self.count = version, count
+        elif index is not None and index != len(self.drugs):
+            problems.append("index: %d, the next one is %d" % (index, len(self.drugs)))
+        elif (version, count) != (self.version, self.count):
+            problems.append(
+                "version, count: %s, %s, the first part said %d, %d" % (version, count, self.version, self.count)
+            )
+        drug = _drug(part, DRUG_KEYS + PART_KEYS, "", problems)
+        _new_name(drug, self.drugs, problems)
+        if problems:
+            self._forget()
+            return None, problems
+        self.drugs.append(drug)
+        if len(self.drugs) < self.count:
+            return None, []
+        library = seal(self.version, self.drugs)
+        self._forget()
+        return library, []
+
+
+def from_wire(wire):
+    """A whole library from its wire form: (library, problems), the library None if there are any."""
+    problems = []
+    if not isinstance(wire, dict):
+        return None, ["library: must be an object"]
+    _keys(wire, ("version", "drugs"), "", problems)
+    version = _whole(wire, "version", 1, MOST_VERSION, problems)
+    found = []
+    tables = _list(wire, "drugs", 1, MOST_DRUGS, "", problems)
+    for index in range(len(tables)):
+        prefix = "drugs[%d]" % index
+        if isinstance(tables[index], dict):
+            drug = _drug(tables[index], DRUG_KEYS, prefix + ".", problems)
+            _new_name(drug, found, problems)
+            found.append(drug)
+        else:
+            problems.append(prefix + ": must be an object")
+    return (None, problems) if problems else (seal(version, found), problems)
+
+
+def to_wire(library):
+    """The wire form of a library."""
+    return {
+        "version": library[0],
+        "drugs": [
+            {
+                "name": drug[0],
+                "strengths": list(drug[1]),
+                "source": drug[2],
+                "verified": drug[3],
+                "bounds": [list(bound) for bound in drug[4]],
+            }
+            for drug in library[1]
+        ],
+    }
+
+
+def _drug(table, known, prefix, problems):
+    _keys(table, known, prefix, problems)
+    name = table.get("name")
+    if not _is_name(name):
+        problems.append(
+            "%sname: %s, must be 1 to %d of a-z, 0-9, - and _, a letter first" % (prefix, name, MOST_NAME)
+        )
+        name = None
+    strengths = _list(table, "strengths", 0, MOST_STRENGTHS, prefix, problems)
+    for index in range(len(strengths)):
+        where = "%sstrengths[%d]" % (prefix, index)
+        _check_whole(strengths[index], 1, MOST_PG_NL, where, problems)
+        if strengths[index] in strengths[:index]:
+            problems.append("%s: %s stands twice" % (where, strengths[index]))
+    source = table.get("source")
+    _check_text(source, 1, MOST_SOURCE, prefix + "source", problems)
+    verified = table.get("verified")
+    _check_flag(verified, prefix + "verified", problems)
+    bounds = []
+    rows = _list(table, "bounds", 0, MOST_BOUNDS, prefix, problems)
+    for index in range(len(rows)):
+        _bound(rows[index], bounds, "%sbounds[%d]" % (prefix, index), problems)
+    return (name, tuple(strengths), source, verified, tuple(bounds))
+
+
+def _bound(row, bounds, prefix, problems):
+    """Read one bound and add it to `bounds`, if it can be told from them and agrees with them."""
+    if not isinstance(row, (list, tuple)) or len(row) != 6:
+        problems.append(prefix + ": must be [quantity, kind, use, value, source, verified]")
+        return
+    before = len(problems)
+    quantity, kind, use, value, source, verified = row
+    if quantity not in QUANTITIES:
+        problems.append("%s.quantity: %s, must be one of %s" % (prefix, quantity, ", ".join(QUANTITIES)))
+    if kind not in KINDS:
+        problems.append("%s.kind: %s, must be one of %s" % (prefix, kind, ", ".join(KINDS)))
+    if use != "" and not _is_name(use, MOST_USE):
+        problems.append('%s.use: %s, must be "" or 1 to %d of a-z, 0-9, - and _' % (prefix, use, MOST_USE))
+    most = MOST_PG_NL if quantity == CONCENTRATION else MOST_PG
+    _check_whole(value, 1, most, prefix + ".value", problems)
+    _check_text(source, 1, MOST_SOURCE, prefix + ".source", problems)
+    _check_flag(verified, prefix + ".verified", problems)
+    if len(problems) > before:
+        return
+    for other in bounds:
+        if other[0] != quantity or other[2] != use:
+            continue
+        if other[1] == kind:
+            problems.append("%s: %s.%s stands twice" % (prefix, quantity, kind))
+        elif (other[3] < value) != (KINDS.index(other[1]) < KINDS.index(kind)) and other[3] != value:
+            problems.append(
+                "%s.value: %s.%s is %d, must not contradict %s, which is %d"
+                % (prefix, quantity, kind, value, other[1], other[3])
+            )
+    bounds.append((quantity, kind, use, value, source, verified))
+
+
+def _new_name(drug, drugs, problems):
+    for other in drugs:
+        if drug[0] is not None and other[0] == drug[0]:
+            problems.append("name: %s stands twice" % drug[0])
+
+
+def _keys(table, known, prefix, problems):
+    for key in sorted(table):
+        if key not in known:
+            problems.append("%s%s: unknown key" % (prefix, key))
+
+
+def _whole(table, key, least, most, problems):
+    value = table.get(key)
+    return value if _check_whole(value, least, most, key, problems) else None
+
+
+def _check_whole(value, least, most, where, problems):
+    if type(value) is int and least <= value <= most:
+        return True
+    problems.append("%s: %s, must be a whole number from %d to %d" % (where, value, least, most))
+    return False
+
+
+def _check_text(value, least, most, where, problems):
+    if isinstance(value, str) and least <= len(value) <= most:
+        for character in value:
+            if not 32 <= ord(character) <= 126:
+                break
+        else:
+            return
+    problems.append("%s: must be a text of %d to %d ASCII characters" % (where, least, most))
+
+
+def _check_flag(value, where, problems):
+    if type(value) is not bool:
+        problems.append("%s: %s, must be true or false" % (where, value))
+
+
+def _list(table, key, least, most, prefix, problems):
+    value = table.get(key)
+    if isinstance(value, (list, tuple)) and least <= len(value) <= most:
+        return value
+    problems.append("%s%s: must be a list of %d to %d" % (prefix, key, least, most))
+    return []
+
+
+def _is_name(value, most=MOST_NAME):
+    if not isinstance(value, str) or not 0 < len(value) <= most or not "a" <= value[0] <= "z":
+        return False
+    for character in value:
+        if not ("a" <= character <= "z" or "0" <= character <= "9" or character in "-_"):
+            return False
+    return True
