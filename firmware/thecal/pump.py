@@ -22,6 +22,7 @@ from .link.frame import FrameWriter, crc_into
 from .link.session import Session, refusal
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .record import events
+from .record.memory import Memory
 from .signals import QUEUE_SEGMENTS, TICK_MS
 from .smallint import LARGEST, small
 from .watch import alarms
@@ -37,6 +38,7 @@ CAUSES = (
     "command",
     "alarm",
     "illegal_move",
+    "resume",
     "not_running",
     "bridge",
     "bolus_active",
@@ -46,9 +48,9 @@ CAUSES = (
     "reservoir",
     "prescription",
 )
-POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE = range(5)
+POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE, RESUME = range(6)
 NOT_RUNNING, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PRESCRIPTION = range(
-    5, len(CAUSES)
+    6, len(CAUSES)
 )
 GRANTED = -1
 
@@ -71,10 +73,13 @@ class Pump:
     link.
     """
 
-    def __init__(self, mechanism, crc=crc_into):
+    def __init__(self, mechanism, crc=crc_into, memory=None):
         self.mechanism = mechanism
         self.state = states.BOOT
-        self.tick = 0
+        self.board_s = 0  # the board's own time and count, which begin anew at every reset ...
+        self.board_ms = 0
+        self.base_steps = 0  # executed before the last reset
+        self.tick = 0  # ... and the pump's, which go on
         self.tick_s = 0
         self.tick_ms = 0
         self.executed_steps = 0
@@ -83,11 +88,13 @@ class Pump:
         self.proposed = None  # a Prescription, or the volume of a refill
         self.proposed_digest = ""
         self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
+        self.bolus_given_nl = [0, 0]  # and what it had given when a reset cut it
         self.priming = False  # the bolus that runs fills the line
         self.line_primed = False  # since the last refill
         self.prime_left_steps = 0  # steps still to come that fill the line and are no dose
         self.bridge_left_steps = 0  # steps of old drug that are still in the line
         self.bridge_schedule = None  # what keeps the old dose until then
+        self.bridge_limit = None  # in steps of the old drug
         self.bridge_ratio = (1, 1)  # old concentration over new
         self.stopped_ticks = 0
         self.clock_offset = 0  # tick of the week at boot
@@ -110,19 +117,21 @@ class Pump:
         self.writer = FrameWriter(crc)
         self.telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.session = Session(crc)
+        self.resumed_from = states.BOOT  # the state in which a reset found the pump
+        if memory is not None:
+            memory.restore(self)
+            self.resumed_from = self.state
+            self.state = states.BOOT
+            self.base_steps = self.executed_steps
 
     # --- one tick
-    # ---------------------------------------------------------------------------------------------
 
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
         ticks = self._let_time_pass(inputs)
         if self.state == states.BOOT:
-            self._event(events.BOOT, 0, 0)
-            self.enter(states.POST, POWER_ON)
-            self.guard.rest(inputs.executed_steps)
-            self.enter(states.STOPPED, SELF_TEST)
+            self._wake_up()
         if self.state in states.MOVING:
             self._owe(ticks, inputs)
         self._obey_host(inputs, outputs)
@@ -130,6 +139,23 @@ class Pump:
         self._watch(inputs)
         self._order_motion(inputs, outputs)
         self._report(inputs, outputs)
+
+    def _wake_up(self):
+        self._event(events.BOOT, self.resumed_from, 0)
+        self.enter(states.POST, POWER_ON)
+        self.guard.rest(self.executed_steps)
+        if self.prescription:
+            self._set_therapy(self.prescription)
+        for kind in range(KINDS):
+            # REC-03: a bolus that a reset cut is never started again by itself.
+            self._bolus_ended(kind, complete=False)
+        if self.resumed_from == states.HALTED:
+            self.enter(states.HALTED, ALARM)
+            return
+        self.enter(states.STOPPED, SELF_TEST)
+        if self.resumed_from == states.RUNNING:
+            self._raise_alarm(alarms.AUTO_RESUMED)
+            self.enter(states.RUNNING, RESUME)
 
     def enter(self, state, cause):
         """The one door to a change of state. IllegalMove, after halting, for a move not in the table."""
@@ -153,19 +179,30 @@ class Pump:
         self.stopped_ticks = 0
         self._clear_alarm(alarms.LONG_STOP)
 
+    def remember(self):
+        """What a reset now would leave, to give to the next Pump."""
+        for kind in range(KINDS):
+            self.bolus_given_nl[kind] = self._given_nl(kind)
+        return Memory(self)
+
     def fail(self):
         """The loop around the pump failed in this tick: halt. The motor is off already."""
         self._raise_alarm(alarms.LOOP_FAULT)
 
     def _let_time_pass(self, inputs):
-        ticks = (inputs.tick_s - self.tick_s) * TICKS_PER_S + (inputs.tick_ms - self.tick_ms) // TICK_MS
+        ticks = (inputs.tick_s - self.board_s) * TICKS_PER_S + (inputs.tick_ms - self.board_ms) // TICK_MS
+        self.board_s = inputs.tick_s
+        self.board_ms = inputs.tick_ms
         self.tick += ticks
-        self.tick_s = inputs.tick_s
-        self.tick_ms = inputs.tick_ms
-        self.executed_steps = inputs.executed_steps
-        steps = inputs.executed_steps - self.ledger_steps
+        self.tick_s += ticks // TICKS_PER_S
+        self.tick_ms += ticks % TICKS_PER_S * TICK_MS
+        if self.tick_ms >= 1_000:
+            self.tick_ms -= 1_000
+            self.tick_s += 1
+        self.executed_steps = inputs.executed_steps + self.base_steps
+        steps = self.executed_steps - self.ledger_steps
         if steps > 0:  # draw-back credits nothing
-            self.ledger_steps = inputs.executed_steps
+            self.ledger_steps = self.executed_steps
             self.bridge_left_steps -= min(steps, self.bridge_left_steps)
             filling = min(steps, self.prime_left_steps)
             self.prime_left_steps -= filling
@@ -174,14 +211,13 @@ class Pump:
         return ticks
 
     # --- dose
-    # -------------------------------------------------------------------------------------------------
 
     def _owe(self, ticks, inputs):
         if ticks > 1:
             self._event(events.MERGED, ticks - 1, 0)
         through = self.delivery.advance(ticks)
         if inputs.starved:
-            forfeited = self.delivery.position() - inputs.executed_steps
+            forfeited = self.delivery.position() - self.executed_steps
             self.delivery.drop(forfeited)
             self._event(events.STARVED, forfeited, 0)
             self.replan = True
@@ -214,7 +250,7 @@ class Pump:
             return
         volume_nl = self.bolus_nl[kind]
         if not complete:
-            volume_nl = self.mechanism.volume_nl(self.delivery.bolus_owed_steps(kind))
+            volume_nl = self._given_nl(kind)
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.tick + self.delivery.ahead)
@@ -222,11 +258,15 @@ class Pump:
         if self.state == states.PRIMING:
             self.enter(states.STOPPED, COMMAND)
 
+    def _given_nl(self, kind):
+        if self.state == states.POST:
+            return self.bolus_given_nl[kind]
+        return self.mechanism.volume_nl(self.delivery.bolus_owed_steps(kind))
+
     # --- watch
-    # ------------------------------------------------------------------------------------------------
 
     def _watch(self, inputs):
-        executed_steps = inputs.executed_steps
+        executed_steps = self.executed_steps
         if self.guard.runaway_steps(executed_steps):
             self._raise_alarm(alarms.RUNAWAY)
         self.guard.look_at_window(executed_steps + self.prime_left_steps, self.ledger.content_steps())
@@ -269,7 +309,6 @@ class Pump:
             self._event(events.ALARM, row, 0)
 
     # --- motion
-    # -----------------------------------------------------------------------------------------------
 
     def _order_motion(self, inputs, outputs):
         outputs.enable = self.state in states.MOVING
@@ -279,7 +318,7 @@ class Pump:
                 self.settling -= 1
                 if self.settling == 0:
                     # The queue was emptied after the last tick, so this is where the motor came to rest.
-                    self.guard.rest(inputs.executed_steps)
+                    self.guard.rest(self.executed_steps)
             return
         self.settling = 2
         if self.replan:
@@ -287,7 +326,7 @@ class Pump:
             outputs.motion_flush = True
             # First to where the motor ought to be at the end of this tick, then on from there.
             self._to_boundary()
-            self.planned_steps = inputs.executed_steps
+            self.planned_steps = self.executed_steps
             self._order(outputs, self.delivery.position(), 1)
             self.delivery.plan_from_now()
             free = QUEUE_SEGMENTS
@@ -307,14 +346,13 @@ class Pump:
                 self._event(events.LIMITED, wanted - allowed, 0)
             if allowed == self.guard.window_most:
                 self._raise_alarm(alarms.LIMIT_GUARD)
-        outputs.targets[outputs.target_count] = allowed
+        outputs.targets[outputs.target_count] = allowed - self.base_steps
         outputs.target_ticks[outputs.target_count] = ticks
         outputs.target_count += 1
         if allowed > self.planned_steps:
             self.planned_steps = allowed
 
     # --- link
-    # -------------------------------------------------------------------------------------------------
 
     def _obey_host(self, inputs, outputs):
         session = self.session
@@ -419,18 +457,22 @@ class Pump:
                 raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
             self._check_history(therapy)
         self._bridge_to(therapy)
-        self.prescription = therapy
-        self.guard.set_max_rate(therapy.max_rate_nl_h)
-        if not self.bridge_schedule:
-            self.guard.set_limit(*(therapy.limit or (0, 1)))
-        if therapy.limit:
-            self.ledger.set_window(therapy.window_ticks, self.tick)
-        self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
-        self._set_reservoir_most()
+        self._set_therapy(therapy)
         fastest = therapy.fastest()
         self._event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
         if self.state == states.RUNNING:
             self._follow_schedule()
+
+    def _set_therapy(self, therapy):
+        """What the watching rooms need to know of it."""
+        self.prescription = therapy
+        self.guard.set_max_rate(therapy.max_rate_nl_h)
+        limit = self.bridge_limit if self.bridge_schedule else therapy.limit
+        self.guard.set_limit(*(limit or (0, 1)))
+        if therapy.limit:
+            self.ledger.set_window(therapy.window_ticks, self.tick)
+        self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
+        self._set_reservoir_most()
 
     def _bridge_to(self, therapy):
         """A change of concentration: what is in the line first keeps the old dose (DOSE-10)."""
@@ -450,6 +492,7 @@ class Pump:
             return
         self.bridge_left_steps = line[0] + 1
         self.bridge_schedule = old.schedule(self.mechanism)
+        self.bridge_limit = old.limit
         self._event(events.BRIDGE, therapy.line_nl, 1)
 
     def _refilled(self, volume_nl):
@@ -548,7 +591,6 @@ class Pump:
         return {"week_s": week_s}
 
     # --- boluses
-    # ----------------------------------------------------------------------------------------------
 
     def _do_patient_bolus(self, request):
         return _answer(self._patient_bolus())
@@ -726,7 +768,6 @@ class Pump:
         return self.ledger.peak_steps([profile], self.mechanism.grains_per_step)
 
     # --- record
-    # -----------------------------------------------------------------------------------------------
 
     def _event(self, code, a, b):
         # What changes the flow, or is refused to, does so at the end of the tick.
@@ -755,11 +796,11 @@ class Pump:
         values[0] = self.tick
         values[1] = self._rate_nl_h()
         values[2] = self.delivery.position()
-        values[3] = inputs.executed_steps
+        values[3] = self.executed_steps
         values[4] = self.guard.ordered_steps
-        values[5] = self.mechanism.volume_ul(inputs.executed_steps)
+        values[5] = self.mechanism.volume_ul(self.executed_steps)
         values[6] = self.mechanism.volume_nl(self.delivery.bolus_left_steps(flowing)) if flowing >= 0 else 0
-        values[7] = self.mechanism.volume_ul(self.reservoir.left_steps(inputs.executed_steps))
+        values[7] = self.mechanism.volume_ul(self.reservoir.left_steps(self.executed_steps))
         values[8] = self.ledger.content_steps()
         values[9] = self.guard.limit_steps
         values[10] = inputs.pressure_down_raw

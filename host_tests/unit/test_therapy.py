@@ -354,6 +354,51 @@ def test_a_long_stop_with_a_therapy_waiting_is_an_alarm(desk, monkeypatch):
     assert desk.of("alarm")[-1][2:] == (alarms.LONG_STOP, 0)
 
 
+@pytest.mark.req("REC-03", "REC-04", "LIM-02", "LIM-03", "RES-01")
+def test_a_reset_cuts_the_bolus_resumes_the_basal_and_opens_nothing(desk):
+    """Half a minute into a bolus of one; what is kept over the reset is kept in memory."""
+    desk.refill(20_000_000)
+    flow = desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    assert desk.ask("patient_bolus")["granted"]
+    desk.run(300)
+    content = desk.pump.ledger.content_steps()
+    desk.bench.reset()
+    desk.pump = desk.bench.pump
+    reset_tick = desk.tick + 1
+    desk.run(1)
+    assert desk.pump.state == states.RUNNING and desk.pump.tick == desk.tick
+    [(tick, _, given_nl, complete)] = desk.of("patient_bolus_end")
+    # granted for the tick after the request, looked at last in the tick before the reset
+    assert (tick, complete) == (reset_tick, 0) and abs(given_nl - 299 * 1_000_000 / 600) <= 2 * NL_PER_STEP
+    assert (alarms.AUTO_RESUMED, 1) in [event[2:] for event in desk.of("alarm")]
+    assert desk.pump.ledger.content_steps() == content
+    assert desk.ask("patient_bolus")["reason"] == "lockout"
+    before = desk.executed_nl
+    desk.run(600)
+    assert abs(desk.executed_nl - before - 100_000) <= NL_PER_STEP, "basal, and nothing of the bolus"
+    left_nl = desk.pump.reservoir.left_steps(desk.pump.executed_steps) * NL_PER_STEP
+    assert abs(20_000_000 - left_nl - desk.executed_nl) <= NL_PER_STEP
+    assert desk.tick > flow
+    assert desk.ask("attempts")["granted"] == 1
+
+
+@pytest.mark.req("REC-04")
+def test_a_reset_while_stopped_or_halted_stays_so(desk):
+    desk.start()
+    desk.ask("stop")
+    desk.bench.reset()
+    desk.pump = desk.bench.pump
+    desk.run(2)
+    assert desk.pump.state == states.STOPPED and desk.pump.prescription
+    desk.ask("start")
+    desk.run(10)
+    desk.pump.fail()
+    desk.bench.reset()
+    desk.pump = desk.bench.pump
+    desk.run(2)
+    assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.LOOP_FAULT]
+
+
 @pytest.mark.req("LIM-07")
 def test_the_attempts_of_the_last_day_can_be_read(desk):
     desk.start(patient_bolus=BOLUS, limit=LIMIT)

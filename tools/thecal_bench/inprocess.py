@@ -132,6 +132,8 @@ class HostBench(Bench):
         self.motor = Motor()
         self.connected = True
         self._tick = -1
+        self._boot_tick = 0  # at which the board's own clock began, after the last reset
+        self._boot_steps = 0  # and its count of steps
         self._at_cycles = 0  # up to here the motor has been followed
         self._executed_steps = 0
         self._enabled = False
@@ -182,6 +184,25 @@ class HostBench(Bench):
         setattr(self.inputs, name, True)
         self.schedule(self._tick + 1 + ticks, lambda: setattr(self.inputs, name, False))
 
+    def reset(self) -> None:
+        """The board starts anew now, its motor at once at rest; what the pump keeps over it is kept.
+
+        The next tick is the first one of the new pump. Only for a pump under CPython: another one would have to carry
+        its memory over itself.
+        """
+        if not isinstance(self.pump, Pump):
+            raise BenchError("only the in-process pump can be reset")
+        at_cycles = self._at_cycles
+        executed_steps = self.motor.executed_steps(at_cycles)
+        self.motor.halt(at_cycles)
+        self.pump = Pump(self.pump.mechanism, host_crc, self.pump.remember())
+        self.inputs = Inputs()
+        self.outputs = Outputs()
+        self._enabled = self._hung = False
+        self._rx.clear()
+        self._boot_tick = self._tick
+        self._boot_steps = executed_steps
+
     def host_disconnect(self) -> None:
         self.connected = False
         self._rx.clear()
@@ -213,9 +234,10 @@ class HostBench(Bench):
         outputs = self.outputs
         plant = self._plant
         at_ns = at_cycles * CYCLE_NS
-        inputs.tick_s = tick // TICKS_PER_S
-        inputs.tick_ms = tick % TICKS_PER_S * TICK_MS
-        inputs.executed_steps = executed_steps
+        board_tick = tick - self._boot_tick
+        inputs.tick_s = board_tick // TICKS_PER_S
+        inputs.tick_ms = board_tick % TICKS_PER_S * TICK_MS
+        inputs.executed_steps = executed_steps - self._boot_steps
         inputs.starved = self.motor.starved
         inputs.queue_free = self.motor.queue_free()
         inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
@@ -266,19 +288,19 @@ class HostBench(Bench):
         if not outputs.motion_flush:
             for index in range(outputs.target_count):
                 units = outputs.target_ticks[index] * segment.TICK_UNITS
-                motor.queue(outputs.targets[index], units, at_cycles)
+                motor.queue(outputs.targets[index] + self._boot_steps, units, at_cycles)
             return
         motor.halt(at_cycles)
         end_cycles = (tick + 1) * TICK_CYCLES
         left_us = (end_cycles - at_cycles) * 4 // CYCLES_PER_4_US
         units = max((left_us - START_LEAD_US) * UNITS_PER_16_US // 16, segment.MIN_UNITS)
-        motor.queue(outputs.targets[0], units, at_cycles)
+        motor.queue(outputs.targets[0] + self._boot_steps, units, at_cycles)
         start_cycles = max(at_cycles, end_cycles - units * segment.UNIT_CYCLES)
         for index in range(1, outputs.target_count):
             if index == QUEUE_SEGMENTS:
                 motor.go(start_cycles)
             units = outputs.target_ticks[index] * segment.TICK_UNITS
-            motor.queue(outputs.targets[index], units, start_cycles)
+            motor.queue(outputs.targets[index] + self._boot_steps, units, start_cycles)
 
     # --- the link
 

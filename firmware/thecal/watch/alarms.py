@@ -25,11 +25,20 @@ ALARMS = (
     Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "the reservoir is low"),
     Alarm("LONG_STOP", LOW, False, CONTINUE, "the pump has been stopped for a long time"),
     Alarm("MAX_DOSE", LOW, True, CONTINUE, "a bolus was denied that would have broken the limit"),
+    Alarm("AUTO_RESUMED", LOW, True, CONTINUE, "delivery was resumed after a reset"),
     Alarm("CLOCK_LOST", LOW, False, CONTINUE, "the time of day is not known"),
 )
-LOOP_FAULT, RUNAWAY, LIMIT_GUARD, RESERVOIR_EMPTY, RESERVOIR_LOW, LONG_STOP, MAX_DOSE, CLOCK_LOST = range(
-    len(ALARMS)
-)
+(
+    LOOP_FAULT,
+    RUNAWAY,
+    LIMIT_GUARD,
+    RESERVOIR_EMPTY,
+    RESERVOIR_LOW,
+    LONG_STOP,
+    MAX_DOSE,
+    AUTO_RESUMED,
+    CLOCK_LOST,
+) = range(len(ALARMS))
 
 
 class Alarms:

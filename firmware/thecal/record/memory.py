@@ -1,0 +1,42 @@
+"""What a reset must not make the pump forget, until there is a journal in flash: kept in memory.
+
+The bench holds a `Memory` over a reset of the in-process pump, as a power supply would hold a RAM; the board
+has none, so there a reset still forgets. The journal will take its place behind the same names: what is in
+`KEPT` is what has to be written down before the motion that it accounts for.
+"""
+
+# Attributes of the pump. What is not here is rebuilt: plans, queues, the link.
+KEPT = (
+    "state",
+    "tick",
+    "tick_s",
+    "tick_ms",
+    "executed_steps",
+    "ledger_steps",
+    "ledger",
+    "lockout",
+    "reservoir",
+    "alarms",
+    "prescription",
+    "line_primed",
+    "bridge_left_steps",
+    "bridge_schedule",
+    "bridge_ratio",
+    "bridge_limit",
+    "bolus_nl",
+    "bolus_given_nl",
+    "log",
+)
+
+
+class Memory:
+    """The kept attributes of one pump, as they were when it stopped."""
+
+    def __init__(self, pump):
+        for name in KEPT:
+            setattr(self, name, getattr(pump, name))
+
+    def restore(self, pump):
+        """Give them to a pump that has just been built."""
+        for name in KEPT:
+            setattr(pump, name, getattr(self, name))
