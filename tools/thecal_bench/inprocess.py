@@ -187,8 +187,8 @@ class HostBench(Bench):
     def reset(self) -> None:
         """The board starts anew now, its motor at once at rest; what the pump keeps over it is kept.
 
-        The next tick is the first one of the new pump. Only for a pump under CPython: another one would have to carry
-        its memory over itself.
+        The next tick is the first one of the new pump. Only for a pump under CPython: another one would have
+        to carry its memory over itself.
         """
         if not isinstance(self.pump, Pump):
             raise BenchError("only the in-process pump can be reset")
