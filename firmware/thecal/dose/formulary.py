@@ -6,8 +6,8 @@ pg, doses in pg/day.
 
     drug    (name, strengths, source, verified, bounds): `strengths` are the concentrations on the market,
             with their source; none if they are not known, and then any concentration will do
-    bound   (quantity, kind, use, value, source, verified): see QUANTITIES and KINDS; `use` is "" or for whom
-            the bound is meant, such as "naive"
+    bound   (quantity, kind, use, value, source, verified): see QUANTITIES and KINDS; `use` is "" or what
+            sets the bound apart from others of its kind, such as "naive" for the patient it is meant for
 
 What binds how (`judge`):
 
@@ -18,17 +18,18 @@ What binds how (`judge`):
 - a drug with anything about it that is not verified always needs one more, `<drug>.unverified` (LIM-08).
 - several bounds for different uses all bind: the pump does not know whom it is in.
 
-A limit is called `<drug>.<quantity>.<kind>` and `.<use>` if it has one, as in "morphine.start_dose.high.naive";
-a concentration that is not marketed is `<drug>.concentration.strength`. What a therapy's window limit (LIM-12)
-breaks is called `<drug>.limit.<kind>`: one window must not hold more than a day may.
+A limit is called `<drug>.<quantity>.<kind>` and `.<use>` if it has one, as in
+"morphine.start_dose.high.naive"; a concentration that is not marketed is `<drug>.concentration.strength`.
+What a therapy's window limit (LIM-12) breaks is called `<drug>.limit.<kind>`: one window must not hold more
+than a day may.
 
-The CRC is over `canonical`, a text of every field, one line for each drug and bound; no field can hold a tab or
-a line feed, so two libraries with one text are the same. `check` computes it anew each time (LIM-09).
+The CRC is over `canonical`, a text of every field, one line for each drug and bound; no field can hold a tab
+or a line feed, so two libraries with one text are the same. `check` computes it anew each time (LIM-09).
 
 Wire form, `{"version": n, "drugs": [drug, ...]}` with each drug a table of `name`, `strengths`, `source`,
-`verified` and `bounds`, these as lists in the order above. It is longer than a line of the link, so it comes one
-drug at a time: a part is a drug's table with `version`, `index` (0, 1, ...) and `count` added. Index 0 begins
-anew, the last one completes the library; nothing of it is used until it is confirmed.
+`verified` and `bounds`, these as lists in the order above. It is longer than a line of the link, so it comes
+one drug at a time: a part is a drug's table with `version`, `index` (0, 1, ...) and `count` added. Index 0
+begins anew, the last one completes the library; nothing of it is used until it is confirmed.
 """
 
 import binascii
@@ -53,6 +54,7 @@ MOST_USE = 12
 MOST_SOURCE = 48
 MOST_PG_NL = 10**9  # 1 kg/mL: a bound against nonsense only
 MOST_PG = 10**15
+MOST_ANSWER = 800  # characters of problems that fit in a frame with all around them
 
 DRUG_KEYS = ("name", "strengths", "source", "verified", "bounds")
 PART_KEYS = ("version", "index", "count")
@@ -63,7 +65,7 @@ PART_KEYS = ("version", "index", "count")
 
 def canonical(library):
     """The lines that the CRC is over, one after the other, as bytes."""
-    yield b"library\t%d\n" % library[0]
+    yield ("library\t%d\n" % library[0]).encode()
     for drug in library[1]:
         for line in _drug_lines(drug):
             yield line
@@ -93,7 +95,8 @@ def seal(version, drugs):
 def check(library):
     """Whether the library is there and as it was made. Never raises."""
     try:
-        return len(library[1]) > 0 and _crc(canonical(library)) == library[2]
+        version, drugs, crc = library
+        return version > 0 and len(drugs) > 0 and _crc(canonical(library)) == crc
     except Exception:  # damaged enough not to be read at all, or None
         return False
 
@@ -116,7 +119,7 @@ def readback(library):
         "library_drugs": len(library[1]),
     }
     for drug in library[1]:
-        said[drug[0]] = "%08x" % _crc(_drug_lines(drug))
+        said["crc_" + drug[0]] = "%08x" % _crc(_drug_lines(drug))
     return said
 
 
@@ -135,11 +138,11 @@ def judge(
 ):
     """What is wrong with a therapy: (problems, soft).
 
-    `problems` are texts, each reason enough to refuse it; `soft` are (name, text), each to be confirmed by its
-    name. Masses are pg, as whole numbers or fractions (num, den); None where the therapy has no such thing.
-    `daily` is the most that the basal gives in any 24 h, `most_daily` that with all boluses the patient may ask
-    for, `bolus` a single one, `limit` what a window may hold, `previous` the `daily` of the therapy with the
-    same drug that this one follows; None makes it a start.
+    `problems` are texts, each reason enough to refuse it; `soft` are (name, text), each to be confirmed by
+    its name. Masses are pg, as whole numbers or fractions (num, den); None where the therapy has no such
+    thing. `daily` is the most that the basal gives in any 24 h, `most_daily` that with all boluses the
+    patient may ask for, `bolus` a single one, `limit` what a window may hold, `previous` the `daily` of the
+    therapy with the same drug that this one follows; None makes it a start.
     """
     if not check(library):
         return ["library: absent or damaged (bad CRC), no drug may be given"], []
@@ -154,7 +157,7 @@ def judge(
         text = "%s is not marketed (%s)%s" % (
             quantity_text(CONCENTRATION, concentration_pg_nl),
             ", ".join([quantity_text(CONCENTRATION, strength) for strength in strengths]),
-            _doubt(entry[3]),
+            "" if entry[3] else " (unverified)",
         )
         soft.append(("%s.%s.strength" % (drug, CONCENTRATION), text))
     for called, quantity, kinds, value in _asked(
@@ -171,7 +174,9 @@ def judge(
     of = len(entry[4]) + 1
     believed = sum([1 for bound in entry[4] if bound[5]]) + (1 if entry[3] else 0)
     if believed < of:
-        soft.append((drug + ".unverified", "%d of %d entries on %s are not verified" % (of - believed, of, drug)))
+        soft.append(
+            (drug + ".unverified", "%d of %d entries on %s are not verified" % (of - believed, of, drug))
+        )
     return problems, soft
 
 
@@ -194,8 +199,9 @@ def _name(drug, called, bound):
 
 
 def _asked(concentration_pg_nl, daily, most_daily, bolus, limit, previous):
-    """What a therapy is held against: (name, quantity whose bounds hold, their kinds, value as a fraction)."""
-    asked = [(CONCENTRATION, CONCENTRATION, KINDS, (concentration_pg_nl, 1))]
+    """What is held against what: (name, quantity whose bounds hold, their kinds, value as a fraction)."""
+    asked = []
+    asked.append((CONCENTRATION, CONCENTRATION, KINDS, (concentration_pg_nl, 1)))
     if daily is not None:
         daily = _fraction(daily)
         asked.append((DOSE_PER_DAY, DOSE_PER_DAY, LOWER, daily))
@@ -229,13 +235,7 @@ def _outside_text(called, value, bound):
     else:
         shown, side = -(-value[0] // value[1]), "above"
     text = "%s is %s %s" % (quantity_text(called, shown), side, quantity_text(called, bound[3]))
-    if bound[2]:
-        text += " for " + bound[2]
-    return text + _doubt(bound[5])
-
-
-def _doubt(verified):
-    return "" if verified else " (unverified)"
+    return text if bound[5] else text + " (unverified)"
 
 
 def quantity_text(quantity, value):
@@ -282,18 +282,19 @@ class Draft:
         index = _whole(part, "index", 0, MOST_DRUGS - 1, problems)
         if index == 0:
             self._forget()
-            self.version, self.count = version, count
+            self.version, self.count = version or 0, count or 0
         elif index is not None and index != len(self.drugs):
             problems.append("index: %d, the next one is %d" % (index, len(self.drugs)))
         elif (version, count) != (self.version, self.count):
             problems.append(
-                "version, count: %s, %s, the first part said %d, %d" % (version, count, self.version, self.count)
+                "version, count: %s, %s, the first part said %d, %d"
+                % (version, count, self.version, self.count)
             )
         drug = _drug(part, DRUG_KEYS + PART_KEYS, "", problems)
         _new_name(drug, self.drugs, problems)
         if problems:
             self._forget()
-            return None, problems
+            return None, _in_a_frame(problems)
         self.drugs.append(drug)
         if len(self.drugs) < self.count:
             return None, []
@@ -339,12 +340,28 @@ def to_wire(library):
     }
 
 
+def _in_a_frame(problems):
+    """As many of the problems as the answer to a part has room for, and how many more there are."""
+    room = MOST_ANSWER
+    for index in range(len(problems)):
+        room -= len(problems[index]) + 2
+        if room < 0:
+            return problems[:index] + ["and %d more" % (len(problems) - index)]
+    return problems
+
+
+def _shown(value):
+    """What was sent instead of something better, cut to a length that fits."""
+    return str(value)[:24]
+
+
 def _drug(table, known, prefix, problems):
     _keys(table, known, prefix, problems)
     name = table.get("name")
-    if not _is_name(name):
+    if not is_name(name):
         problems.append(
-            "%sname: %s, must be 1 to %d of a-z, 0-9, - and _, a letter first" % (prefix, name, MOST_NAME)
+            "%sname: %s, must be 1 to %d of a-z, 0-9, - and _, a letter first"
+            % (prefix, _shown(name), MOST_NAME)
         )
         name = None
     strengths = _list(table, "strengths", 0, MOST_STRENGTHS, prefix, problems)
@@ -352,7 +369,7 @@ def _drug(table, known, prefix, problems):
         where = "%sstrengths[%d]" % (prefix, index)
         _check_whole(strengths[index], 1, MOST_PG_NL, where, problems)
         if strengths[index] in strengths[:index]:
-            problems.append("%s: %s stands twice" % (where, strengths[index]))
+            problems.append("%s: %s stands twice" % (where, _shown(strengths[index])))
     source = table.get("source")
     _check_text(source, 1, MOST_SOURCE, prefix + "source", problems)
     verified = table.get("verified")
@@ -372,11 +389,15 @@ def _bound(row, bounds, prefix, problems):
     before = len(problems)
     quantity, kind, use, value, source, verified = row
     if quantity not in QUANTITIES:
-        problems.append("%s.quantity: %s, must be one of %s" % (prefix, quantity, ", ".join(QUANTITIES)))
+        problems.append(
+            "%s.quantity: %s, must be one of %s" % (prefix, _shown(quantity), ", ".join(QUANTITIES))
+        )
     if kind not in KINDS:
-        problems.append("%s.kind: %s, must be one of %s" % (prefix, kind, ", ".join(KINDS)))
-    if use != "" and not _is_name(use, MOST_USE):
-        problems.append('%s.use: %s, must be "" or 1 to %d of a-z, 0-9, - and _' % (prefix, use, MOST_USE))
+        problems.append("%s.kind: %s, must be one of %s" % (prefix, _shown(kind), ", ".join(KINDS)))
+    if use != "" and not is_name(use, MOST_USE):
+        problems.append(
+            '%s.use: %s, must be "" or 1 to %d of a-z, 0-9, - and _' % (prefix, _shown(use), MOST_USE)
+        )
     most = MOST_PG_NL if quantity == CONCENTRATION else MOST_PG
     _check_whole(value, 1, most, prefix + ".value", problems)
     _check_text(source, 1, MOST_SOURCE, prefix + ".source", problems)
@@ -388,6 +409,7 @@ def _bound(row, bounds, prefix, problems):
             continue
         if other[1] == kind:
             problems.append("%s: %s.%s stands twice" % (prefix, quantity, kind))
+            return
         elif (other[3] < value) != (KINDS.index(other[1]) < KINDS.index(kind)) and other[3] != value:
             problems.append(
                 "%s.value: %s.%s is %d, must not contradict %s, which is %d"
@@ -405,7 +427,7 @@ def _new_name(drug, drugs, problems):
 def _keys(table, known, prefix, problems):
     for key in sorted(table):
         if key not in known:
-            problems.append("%s%s: unknown key" % (prefix, key))
+            problems.append("%s%s: unknown key" % (prefix, _shown(key)))
 
 
 def _whole(table, key, least, most, problems):
@@ -416,7 +438,7 @@ def _whole(table, key, least, most, problems):
 def _check_whole(value, least, most, where, problems):
     if type(value) is int and least <= value <= most:
         return True
-    problems.append("%s: %s, must be a whole number from %d to %d" % (where, value, least, most))
+    problems.append("%s: %s, must be a whole number from %d to %d" % (where, _shown(value), least, most))
     return False
 
 
@@ -432,7 +454,7 @@ def _check_text(value, least, most, where, problems):
 
 def _check_flag(value, where, problems):
     if type(value) is not bool:
-        problems.append("%s: %s, must be true or false" % (where, value))
+        problems.append("%s: %s, must be true or false" % (where, _shown(value)))
 
 
 def _list(table, key, least, most, prefix, problems):
@@ -443,10 +465,8 @@ def _list(table, key, least, most, prefix, problems):
     return []
 
 
-def _is_name(value, most=MOST_NAME):
+def is_name(value, most=MOST_NAME):
+    """Whether a value can be the name of a drug or of a use: no spaces, dots or capitals."""
     if not isinstance(value, str) or not 0 < len(value) <= most or not "a" <= value[0] <= "z":
         return False
-    for character in value:
-        if not ("a" <= character <= "z" or "0" <= character <= "9" or character in "-_"):
-            return False
-    return True
+    return all("a" <= each <= "z" or "0" <= each <= "9" or each in "-_" for each in value)

@@ -1,0 +1,574 @@
+"""The drug library: every number against its source, judgements, the CRC, the wire, the pharmacy's file."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import thecal
+import thecal_host
+from thecal.dose import formulary, formulary_data
+from thecal.link.frame import LINE_BYTES
+from thecal_bench.unixport import micropython_command
+from thecal_host import link, pharmacy
+
+LIBRARY = formulary_data.LIBRARY
+FIRMWARE = Path(str(thecal.__file__)).parents[1]
+EXAMPLE = Path(str(thecal_host.__file__)).with_name("pharmacy.toml")
+
+# 1 mcg = 10^6 pg and 1 mg = 10^9 pg; 1 mcg/mL = 10^6 pg/10^6 nL = 1 pg/nL and 1 mg/mL = 1000 pg/nL
+MCG = 1_000_000
+MG = 1_000_000_000
+
+# What is known, as it is said; one row a bound. The last column: verified.
+BOUNDS = {
+    # 19.2 mcg/day = 19.2 x 10^6 pg/day, 2.4 mcg/day = 2.4 x 10^6
+    "ziconotide.dose_per_day.maximum": (19_200_000, True),
+    "ziconotide.start_dose.high": (2_400_000, True),
+    "ziconotide.dose_change.high": (2_400_000, True),
+    # 0.2 mg/day = 0.2 x 10^9 pg/day, and 1, 10, 20, 15 mg/day; 20 mg/mL = 20 x 1000 pg/nL
+    "morphine.start_dose.low.naive": (200_000_000, True),
+    "morphine.start_dose.high.naive": (1_000_000_000, True),
+    "morphine.start_dose.high.tolerant": (10_000_000_000, True),
+    "morphine.dose_per_day.high": (20_000_000_000, True),
+    "morphine.dose_per_day.maximum.consensus": (15_000_000_000, False),
+    "morphine.concentration.maximum": (20_000, False),
+    # 300, 800, 90, 700, 1000 mcg/day = as many x 10^6 pg/day
+    "baclofen.dose_per_day.low.spinal": (300_000_000, False),
+    "baclofen.dose_per_day.high.spinal": (800_000_000, False),
+    "baclofen.dose_per_day.low.cerebral": (90_000_000, False),
+    "baclofen.dose_per_day.high.cerebral": (700_000_000, False),
+    "baclofen.dose_per_day.maximum": (1_000_000_000, False),
+    # 15 mg/mL = 15 x 1000 pg/nL, 10 mg/day = 10 x 10^9 pg/day
+    "hydromorphone.concentration.maximum": (15_000, False),
+    "hydromorphone.dose_per_day.maximum": (10_000_000_000, False),
+}
+
+STRENGTHS = {
+    "ziconotide": ((25, 100), True),  # 25 mcg/mL = 25 pg/nL for the first fill, 100 mcg/mL
+    "morphine": ((10_000, 25_000), True),  # 10 mg/mL = 10 000 pg/nL, 25 mg/mL
+    "baclofen": ((50, 500, 2_000), True),  # 50, 500, 2000 mcg/mL
+    "hydromorphone": ((), False),
+}
+
+
+def names(soft):
+    return [name for name, _ in soft]
+
+
+def judge(drug, concentration_pg_nl, *amounts, **named):
+    return formulary.judge(LIBRARY, drug, concentration_pg_nl, *amounts, **named)
+
+
+# --- the data
+
+
+@pytest.mark.req("LIM-08")
+def test_every_number_is_the_one_of_its_source_and_there_is_no_other():
+    found = {
+        ".".join(part for part in (drug[0], *bound[:3]) if part): (bound[3], bound[5])
+        for drug in LIBRARY[1]
+        for bound in drug[4]
+    }
+    assert found == BOUNDS
+    assert {drug[0]: (drug[1], drug[3]) for drug in LIBRARY[1]} == STRENGTHS
+    assert all(bound[4] for drug in LIBRARY[1] for bound in drug[4]), "each says where it is from"
+    assert {name for drug in LIBRARY[1] for name in formulary.limit_names(drug)} == {
+        *BOUNDS,
+        *(f"{drug}.concentration.strength" for drug, (strengths, _) in STRENGTHS.items() if strengths),
+    }
+
+
+@pytest.mark.req("LIM-09")
+def test_the_crc_in_the_image_is_that_of_its_data():
+    sealed = formulary.seal(formulary_data.VERSION, formulary_data.DRUGS)
+    assert sealed[2] == formulary_data.CRC, f"write 0x{sealed[2]:08X}, if the change is meant"
+    assert formulary.check(LIBRARY)
+
+
+# --- judgements
+
+
+@pytest.mark.req("LIM-08")
+def test_ziconotide_at_its_maximum_is_given_and_a_trillionth_of_a_gram_above_refused():
+    assert judge("ziconotide", 100, 19_200_000, previous=19_200_000) == ([], [])
+    problems, soft = judge("ziconotide", 100, 19_200_001, previous=19_200_000)
+    assert problems == [
+        "ziconotide.dose_per_day.maximum: 19.200001 mcg/day is above 19.2 mcg/day (prescribing information)"
+    ]
+    assert soft == []
+    # a third of a picogram above; the text shows the next whole one, never the bound itself
+    problems, _ = judge("ziconotide", 100, (57_600_001, 3), previous=19_200_000)
+    assert "19.200001 mcg/day is above 19.2" in problems[0]
+
+
+@pytest.mark.req("LIM-08")
+def test_a_maximum_that_is_not_verified_asks_and_says_so():
+    problems, soft = judge("baclofen", 2_000, 1_200 * MCG, previous=1_200 * MCG)
+    assert problems == []
+    assert soft == [
+        ("baclofen.dose_per_day.high.spinal", "1.2 mg/day is above 800 mcg/day (unverified)"),
+        ("baclofen.dose_per_day.high.cerebral", "1.2 mg/day is above 700 mcg/day (unverified)"),
+        ("baclofen.dose_per_day.maximum", "1.2 mg/day is above 1 mg/day (unverified)"),
+        ("baclofen.unverified", "5 of 6 entries on baclofen are not verified"),
+    ]
+
+
+@pytest.mark.req("LIM-08")
+def test_a_drug_with_entries_not_verified_always_needs_its_confirmation():
+    assert names(judge("hydromorphone", 10_000, 5 * MG)[1]) == ["hydromorphone.unverified"]
+    assert names(judge("morphine", 10_000, MG)[1]) == ["morphine.unverified"]
+    assert names(judge("baclofen", 500, 500 * MCG)[1]) == ["baclofen.unverified"]
+    assert judge("ziconotide", 25, 2 * MCG) == ([], [])
+
+
+@pytest.mark.req("LIM-08")
+def test_a_compounded_strength_asks():
+    _, soft = judge("morphine", 20_000, MG)
+    assert soft[0] == (
+        "morphine.concentration.strength",
+        "20 mg/mL is not marketed (10 mg/mL, 25 mg/mL)",
+    )
+    # marketed, and yet above what the consensus has as a maximum
+    assert ("morphine.concentration.maximum", "25 mg/mL is above 20 mg/mL (unverified)") in judge(
+        "morphine", 25_000, MG
+    )[1]
+    assert ("hydromorphone.concentration.maximum", "15.001 mg/mL is above 15 mg/mL (unverified)") in judge(
+        "hydromorphone", 15_001, MG
+    )[1]
+
+
+@pytest.mark.req("LIM-08")
+@pytest.mark.parametrize(
+    ("daily_pg", "asked"),
+    [
+        (199_999_999, ["morphine.start_dose.low.naive"]),
+        (200_000_000, []),
+        (MG, []),
+        (MG + 1, ["morphine.start_dose.high.naive"]),
+        (10 * MG, ["morphine.start_dose.high.naive"]),
+        (10 * MG + 1, ["morphine.start_dose.high.naive", "morphine.start_dose.high.tolerant"]),
+    ],
+)
+def test_what_a_start_with_morphine_asks(daily_pg, asked):
+    assert names(judge("morphine", 10_000, daily_pg)[1]) == [*asked, "morphine.unverified"]
+    # who has had it before does not start
+    assert names(judge("morphine", 10_000, daily_pg, previous=MG)[1]) == ["morphine.unverified"]
+
+
+@pytest.mark.req("LIM-08")
+def test_a_change_is_held_against_its_bound_upwards_and_downwards():
+    change = ["ziconotide.dose_change.high"]
+    for previous, daily, asked in (
+        (2_400_000, 4_800_000, []),
+        (2_400_000, 4_800_001, change),
+        (4_800_001, 2_400_000, change),
+        ((7_200_001, 3), 0, change),  # 2 400 000 1/3
+        ((7_200_001, 3), (1, 3), []),
+    ):
+        problems, soft = judge("ziconotide", 100, daily, previous=previous)
+        assert (problems, names(soft)) == ([], asked)
+    _, soft = judge("ziconotide", 100, 5 * MCG, previous=MCG)
+    assert soft == [("ziconotide.dose_change.high", "4 mcg/day is above 2.4 mcg/day")]
+
+
+@pytest.mark.req("LIM-08", "LIM-12")
+def test_boluses_count_against_the_day_and_so_does_the_window():
+    basal = {"daily": 18 * MCG, "previous": 18 * MCG}
+    assert judge("ziconotide", 100, most_daily=19_200_000, limit=19_200_000, **basal) == ([], [])
+    problems, _ = judge("ziconotide", 100, most_daily=19_200_001, **basal)
+    assert [text.split(":")[0] for text in problems] == ["ziconotide.dose_per_day.maximum"]
+    problems, _ = judge("ziconotide", 100, limit=20 * MCG, **basal)
+    assert problems == ["ziconotide.limit.maximum: 20 mcg is above 19.2 mcg (prescribing information)"]
+    # the lower bound looks at the basal alone: boluses that nobody asks for relieve nothing
+    _, soft = judge("baclofen", 500, 80 * MCG, most_daily=400 * MCG, previous=80 * MCG)
+    assert names(soft) == [
+        "baclofen.dose_per_day.low.spinal",
+        "baclofen.dose_per_day.low.cerebral",
+        "baclofen.unverified",
+    ]
+
+
+@pytest.mark.req("LIM-08")
+def test_lower_hard_limits_and_bolus_limits_of_a_pharmacy_bind():
+    drug = (
+        "saline",
+        (),
+        "own",
+        True,
+        (
+            ("concentration", "minimum", "", 10, "own", True),
+            ("dose_per_day", "minimum", "", 1_000, "own", True),
+            ("dose_per_day", "low", "", 2_000, "own", True),
+            ("bolus", "high", "", 500, "own", True),
+            ("bolus", "maximum", "", 900, "own", True),
+        ),
+    )
+    library = formulary.seal(7, [drug])
+    assert formulary.judge(library, "saline", 10, 2_000, bolus=500) == ([], [])
+    problems, soft = formulary.judge(library, "saline", 9, (1_999, 2), bolus=901)
+    assert problems == [
+        "saline.concentration.minimum: 9 mcg/mL is below 10 mcg/mL (own)",
+        "saline.dose_per_day.minimum: 999 pg/day is below 1 ng/day (own)",
+        "saline.bolus.maximum: 901 pg is above 900 pg (own)",
+    ]
+    assert soft == [
+        ("saline.dose_per_day.low", "999 pg/day is below 2 ng/day"),
+        ("saline.bolus.high", "901 pg is above 500 pg"),
+    ]
+
+
+@pytest.mark.req("LIM-08", "LIM-09")
+def test_an_unknown_drug_and_a_bad_library_give_nothing():
+    problems, soft = judge("fentanyl", 50, MCG)
+    assert problems == [
+        "drug: fentanyl is not in the library (baclofen, hydromorphone, morphine, ziconotide)"
+    ]
+    assert soft == []
+    for bad in (None, (), 5, (1, (), 0), formulary.seal(1, []), (*LIBRARY[:2], LIBRARY[2] ^ 1), "library"):
+        assert not formulary.check(bad)
+        assert formulary.judge(bad, "morphine", 10_000, MG) == (
+            ["library: absent or damaged (bad CRC), no drug may be given"],
+            [],
+        )
+
+
+@pytest.mark.req("LIM-09")
+def test_every_changed_field_is_noticed():
+    def others(value):
+        """The value with one thing in it changed, in every way that counts."""
+        if isinstance(value, tuple):
+            for index, part in enumerate(value):
+                for other in others(part):
+                    yield (*value[:index], other, *value[index + 1 :])
+            yield (*value, *value[:1])
+            if value:
+                yield value[:-1]
+        elif isinstance(value, bool):
+            yield not value
+        elif isinstance(value, int):
+            yield from (value ^ 1 << bit for bit in range(40))
+        else:
+            yield from (value + "x", value[:-1], value[:-1] + "~" if value else "~")
+
+    damaged = [library for library in others(LIBRARY) if library != LIBRARY]
+    assert len(damaged) > 1_000
+    assert [library for library in damaged if formulary.check(library)] == []
+
+
+@pytest.mark.req("LIM-09")
+def test_the_crc_detects_every_single_flipped_bit():
+    whole = b"".join(formulary.canonical(LIBRARY))
+    assert formulary._crc([whole]) == LIBRARY[2], "however it is cut into lines"
+    for index in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[index] ^= 1 << bit
+            assert formulary._crc([bytes(flipped)]) != LIBRARY[2]
+
+
+@pytest.mark.req("LIM-08")
+def test_quantities_are_written_exactly():
+    for quantity, value, text in (
+        ("dose_per_day", 19_200_000, "19.2 mcg/day"),
+        ("dose_per_day", 999_999_999, "999.999999 mcg/day"),
+        ("dose_per_day", 20 * MG, "20 mg/day"),
+        ("bolus", 100_000_000, "100 mcg"),
+        ("limit", 1_500, "1.5 ng"),
+        ("bolus", 7, "7 pg"),
+        ("dose_change", 0, "0 pg/day"),
+        ("concentration", 999, "999 mcg/mL"),
+        ("concentration", 20_500, "20.5 mg/mL"),
+    ):
+        assert formulary.quantity_text(quantity, value) == text
+
+
+# --- over the wire
+
+
+def parts():
+    return pharmacy.Library(formulary.to_wire(LIBRARY)).parts()
+
+
+@pytest.mark.req("LIM-10")
+def test_a_library_crosses_the_wire_drug_by_drug_and_is_read_back():
+    draft = formulary.Draft()
+    for part in parts()[:-1]:
+        assert draft.take(part) == (None, [])
+    library, problems = draft.take(parts()[-1])
+    assert (library, problems) == (LIBRARY, [])
+    assert formulary.readback(library) == pharmacy.Library(formulary.to_wire(LIBRARY)).readback()
+    assert formulary.from_wire(formulary.to_wire(LIBRARY)) == (LIBRARY, [])
+
+
+@pytest.mark.req("LIM-10")
+def test_the_longest_drug_and_the_longest_answers_fit_in_a_line():
+    text = '"' * formulary.MOST_SOURCE  # two bytes a character on the wire
+    bound = ["concentration", "maximum", "u" * formulary.MOST_USE, formulary.MOST_PG, text, False]
+    part = {
+        **{"version": formulary.MOST_VERSION, "index": 99, "count": 99, "name": "n" * formulary.MOST_NAME},
+        **{"source": text, "verified": False, "bounds": [bound] * formulary.MOST_BOUNDS},
+        "strengths": [formulary.MOST_PG_NL] * formulary.MOST_STRENGTHS,
+    }
+    assert len(link.encode({"cmd": "library", "id": 1 << 31, "part": part})) <= LINE_BYTES
+    for drug in STRENGTHS:
+        lavish = 999 * MG
+        _, soft = judge(drug, 999_999, lavish, bolus=lavish, limit=lavish)
+        assert len(str(soft)) < 800, "leaves 200 characters for what is around it"
+
+
+@pytest.mark.req("LIM-10")
+def test_parts_out_of_order_are_refused_and_forgotten():
+    first, second, third, last = parts()
+    draft = formulary.Draft()
+    assert draft.take(second) == (None, ["index: 1, the next one is 0"])
+    draft.take(first)
+    assert draft.take(third) == (None, ["index: 2, the next one is 1"])
+    assert draft.take(second)[1] == ["index: 1, the next one is 0"], "a bad part ends the draft"
+    draft.take(first)
+    assert draft.take({**second, "version": 2})[1] == ["version, count: 2, 4, the first part said 1, 4"]
+    draft.take(first)
+    assert draft.take({**second, "name": "baclofen"})[1] == ["name: baclofen stands twice"]
+    # index 0 begins anew
+    for part in (first, second, first, second, third):
+        assert draft.take(part) == (None, [])
+    assert draft.take(last)[0] == LIBRARY
+
+
+@pytest.mark.req("LIM-08", "LIM-10")
+def test_all_that_is_wrong_with_a_library_is_said_at_once():
+    good = formulary.to_wire(LIBRARY)["drugs"][3]
+    bound = ["dose_per_day", "high", "", 5, "own", True]
+    wire = {
+        "version": 0,
+        "extra": 1,
+        "drugs": [
+            {
+                "name": "Ziconotide",
+                "strengths": [0, 25, 25],
+                "source": "",
+                "verified": 1,
+                "bounds": [
+                    bound,
+                    bound,
+                    ["dose_per_day", "maximum", "", 4, "own", True],
+                    ["dose_per_day", "low", "", 6, "own", True],
+                    ["dose", "most", "A", 1.5, "tab\there", 0],
+                    [1, 2],
+                ],
+            },
+            good,
+            good,
+            5,
+        ],
+    }
+    library, problems = formulary.from_wire(wire)
+    assert library is None
+    assert problems == [
+        "extra: unknown key",
+        "version: 0, must be a whole number from 1 to 1073741823",
+        "drugs[0].name: Ziconotide, must be 1 to 32 of a-z, 0-9, - and _, a letter first",
+        "drugs[0].strengths[0]: 0, must be a whole number from 1 to 1000000000",
+        "drugs[0].strengths[2]: 25 stands twice",
+        "drugs[0].source: must be a text of 1 to 48 ASCII characters",
+        "drugs[0].verified: 1, must be true or false",
+        "drugs[0].bounds[1]: dose_per_day.high stands twice",
+        "drugs[0].bounds[2].value: dose_per_day.maximum is 4, must not contradict high, which is 5",
+        "drugs[0].bounds[3].value: dose_per_day.low is 6, must not contradict high, which is 5",
+        "drugs[0].bounds[3].value: dose_per_day.low is 6, must not contradict maximum, which is 4",
+        "drugs[0].bounds[4].quantity: dose, must be one of concentration, dose_per_day, start_dose, "
+        "dose_change, bolus",
+        "drugs[0].bounds[4].kind: most, must be one of minimum, low, high, maximum",
+        'drugs[0].bounds[4].use: A, must be "" or 1 to 12 of a-z, 0-9, - and _',
+        "drugs[0].bounds[4].value: 1.5, must be a whole number from 1 to 1000000000000000",
+        "drugs[0].bounds[4].source: must be a text of 1 to 48 ASCII characters",
+        "drugs[0].bounds[4].verified: 0, must be true or false",
+        "drugs[0].bounds[5]: must be [quantity, kind, use, value, source, verified]",
+        "name: ziconotide stands twice",
+        "drugs[3]: must be an object",
+    ]
+
+
+@pytest.mark.req("LIM-10")
+def test_the_answer_to_a_hopeless_part_still_fits_in_a_line():
+    _, problems = formulary.Draft().take({"bounds": [["x" * 90] * 6] * 10, "y" * 900: "z" * 900})
+    assert len("; ".join(problems)) < 900
+    assert problems[-1].startswith("and ")
+    assert formulary.Draft().take([]) == (None, ["part: must be an object"])
+    assert formulary.from_wire(None) == (None, ["library: must be an object"])
+
+
+# --- the pharmacy's file
+
+
+GOOD = """version = 3
+[[drug]]
+name = "ziconotide"
+strengths = ["25 mcg/mL", "0.1 mg/mL"]
+source = "marketed"
+verified = true
+[[drug.bound]]
+on = "dose_per_day"
+kind = "maximum"
+value = "0.8 mcg/h"
+source = "leaflet"
+verified = true
+"""
+
+
+@pytest.mark.req("LIM-08", "DOSE-13")
+def test_the_example_is_the_library_of_the_image():
+    library = pharmacy.load(EXAMPLE)
+    assert library.wire == formulary.to_wire(LIBRARY)
+    assert library.readback() == formulary.readback(LIBRARY)
+
+
+@pytest.mark.req("DOSE-13")
+def test_a_file_gives_whole_numbers_in_the_units_of_the_pump():
+    # 0.1 mg/mL = 100 mcg/mL = 100 pg/nL; 0.8 mcg/h x 24 h/day = 19.2 mcg/day
+    library = pharmacy.parse(GOOD)
+    [drug] = library.wire["drugs"]
+    assert drug["strengths"] == [25, 100]
+    assert drug["bounds"] == [["dose_per_day", "maximum", "", 19_200_000, "leaflet", True]]
+    assert library.version == 3
+    assert formulary.from_wire(library.wire)[1] == []
+
+
+@pytest.mark.req("DOSE-13", "LIM-08")
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ("version = 3", "version = 0", 1, "version: expected a whole number from 1"),
+        ("version = 3\n", "", 1, "version: missing"),
+        ('"25 mcg/mL"', '"25 mL/mcg"', 4, "drug[0].strengths[0]: expected a concentration"),
+        ('"25 mcg/mL"', '"25 mcg"', 4, "which is a mass of drug"),
+        ('"25 mcg/mL"', "25", 4, "found 25 without a unit"),
+        ('"25 mcg/mL"', '"100 pg/nL"', 4, "expected each strength once"),
+        ('"25 mcg/mL"', '"0.5 pg/nL"', 4, "in whole pg/nL from 1 to"),
+        ('["25 mcg/mL", "0.1 mg/mL"]', '"25 mcg/mL"', 4, "strengths: expected a list"),
+        ('"0.8 mcg/h"', '"0.8 mcg"', 10, "drug[0].bound[0].value: expected a mass of drug per time"),
+        ('"0.8 mcg/h"', '"0.8 mL/h"', 10, "which is a volume per time"),
+        ('"0.8 mcg/h"', '"0.8 mgc/h"', 10, '"mgc" is not a known unit'),
+        ('"0.8 mcg/h"', '"0.8 mcg/mL"', 10, "which is a concentration"),
+        ('"0.8 mcg/h"', '"0.7 pg/week"', 10, "whole pg/day from 1 to"),
+        ('"0.8 mcg/h"', '"0 mcg/h"', 10, "which is 0 pg/day"),
+        ('"0.8 mcg/h"', '"-1 mcg/h"', 10, "which is negative"),
+        ('on = "dose_per_day"', 'on = "bolus"', 10, "expected a mass of drug such as"),
+        ('on = "dose_per_day"', 'on = "dose"', 8, "drug[0].bound[0].on: expected one of concentration"),
+        ('kind = "maximum"', 'kind = "max"', 9, "kind: expected one of minimum"),
+        ('kind = "maximum"', 'kimd = "maximum"', 9, 'kimd: unknown key; did you mean "kind"?'),
+        ("verified = true\n[[drug.bound", 'verified = "yes"\n[[drug.bound', 6, "expected true or false"),
+        ('source = "leaflet"\n', "", 7, "source: missing"),
+        ('source = "leaflet"', f'source = "{"x" * 49}"', 11, "expected a text of 1 to 48"),
+        ('"ziconotide"', '"Zic onotide"', 3, "name: expected 1 to 32 of a-z"),
+        ("[[drug]]", "[[drug]", 2, "expected TOML"),
+        ("[[drug]]", "[drug]", 2, "expected tables [[drug]]"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_and_key(old, new, line, said):
+    assert GOOD.count(old) == 1
+    with pytest.raises(pharmacy.PharmacyError) as caught:
+        pharmacy.parse(GOOD.replace(old, new), "here.toml")
+    text = str(caught.value)
+    assert f"here.toml:{line}: " in text and said in text
+
+
+@pytest.mark.req("LIM-08")
+def test_bounds_that_contradict_or_repeat_or_are_too_many_are_refused():
+    def bound(kind, value, use=""):
+        return (
+            f'[[drug.bound]]\non = "dose_per_day"\nkind = "{kind}"\nvalue = "{value}"\n'
+            'source = "s"\nverified = true\n' + (f'use = "{use}"\n' if use else "")
+        )
+
+    def problems(text):
+        with pytest.raises(pharmacy.PharmacyError) as caught:
+            pharmacy.parse(text)
+        return [problem.message for problem in caught.value.problems]
+
+    assert problems(GOOD + bound("maximum", "3 mcg/day") + bound("low", "20 mcg/day")) == [
+        "drug[0].bound[1].kind: expected another kind, dose_per_day.maximum stands twice",
+        "drug[0].bound[2].value: expected at most 19.2 mcg/day, which is the maximum",
+    ]
+    low_first = GOOD + bound("low", "2 mcg/day") + bound("high", "1 mcg/day")
+    assert problems(low_first) == ["drug[0].bound[2].value: expected at least 2 mcg/day, which is the low"]
+    assert problems(GOOD + GOOD.partition("\n")[2]) == [
+        'drug[1].name: expected another name, "ziconotide" stands twice'
+    ]
+    many = GOOD + "".join(bound("high", "1 mcg/day", f"use-{number}") for number in range(9))
+    assert len(pharmacy.parse(many).wire["drugs"][0]["bounds"]) == 10
+    assert problems(many + bound("high", "1 mcg/day")) == ["drug[0].bound[10]: expected at most 10, found 11"]
+    assert problems("version = 1\n") == ["drug: missing; expected tables [[drug]]"]
+
+
+def test_a_file_that_can_not_be_read_says_so(tmp_path):
+    with pytest.raises(pharmacy.PharmacyError, match="can not be read"):
+        pharmacy.load(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(pharmacy.PharmacyError, match="UTF-8"):
+        pharmacy.load(tmp_path / "binary.toml")
+
+
+@pytest.mark.req("LIM-08")
+def test_tables_show_every_limit_and_every_unit():
+    rows = pharmacy.limit_rows(formulary.to_wire(LIBRARY))
+    assert {row[0] for row in rows} == {name for drug in LIBRARY[1] for name in formulary.limit_names(drug)}
+    assert (
+        "ziconotide.dose_per_day.maximum",
+        "19.2 mcg/day",
+        "above refused",
+        "prescribing information",
+    ) in rows
+    assert (
+        "baclofen.dose_per_day.maximum",
+        "1 mg/day",
+        "above needs confirmation",
+        "secondary sources (unverified)",
+    ) in rows
+    assert ("bolus of a drug", "pg|ng|ug|mcg|mg|g", "pg") in pharmacy.unit_rows()
+
+
+# --- on MicroPython
+
+
+ON_BOTH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from thecal.dose import formulary as f
+from thecal.dose.formulary_data import LIBRARY
+print(f.check(LIBRARY), f.check(None), f.check((1, LIBRARY[1], LIBRARY[2] ^ 64)), f.check(LIBRARY[:2] + (3,)))
+said = f.readback(LIBRARY)
+print([(key, said[key]) for key in sorted(said)])
+for line in f.canonical(LIBRARY):
+    print(line)
+for drug in ("baclofen", "hydromorphone", "morphine", "ziconotide", "other"):
+    for exponent in range(0, 13):
+        for head in (1, 3, 10):
+            daily = (head * 10**exponent, 3)
+            print(f.judge(LIBRARY, drug, head * 10**(exponent // 2), daily, None, 10**exponent, 10**9, None))
+            print(f.judge(LIBRARY, drug, 100, daily, (7 * 10**exponent, 2), None, None, 10**exponent))
+wire = f.to_wire(LIBRARY)
+print(f.from_wire(wire) == (LIBRARY, []))
+draft = f.Draft()
+for index in range(4):
+    part = dict(wire["drugs"][index])
+    part.update({"version": 9, "index": index, "count": 4})
+    print(draft.take(part))
+print(draft.take({"version": "x", "index": 0, "bounds": [[1] * 6, 2], "name": "A", "verified": 1, "q": ()}))
+print(f.from_wire({"drugs": [{}, 3], "version": 10**20}))
+"""
+
+
+@pytest.mark.req("LIM-08", "LIM-09", "SIM-02")
+def test_micropython_judges_as_cpython_does(tmp_path):
+    program = tmp_path / "on_both.py"
+    program.write_text(ON_BOTH)
+    printed = [
+        subprocess.run(
+            [*command, str(program), str(FIRMWARE)], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        for command in ([sys.executable], [micropython_command(), "-X", "heapsize=180k"])
+    ]
+    assert printed[0] == printed[1]
+    assert printed[0][0] == "True False False False"
+    assert len(printed[0]) > 400
