@@ -10,7 +10,7 @@ WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv image flash deploy test test-long check bench clean distclean
+.PHONY: help run setup system venv image flash deploy test test-long check bench trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -49,6 +49,9 @@ check: setup build/typings/.ready ## ruff and basedpyright
 
 build/typings/.ready: pyproject.toml tools/setup/typings.py boards/THECAL_PICO/pins.csv | venv
 	$(PYTHON) tools/setup/typings.py
+
+trace: setup ## which tests show which requirement, in build/traceability.md
+	$(PYTHON) -m thecal_bench.trace
 
 bench: setup image ## how exact, how steady and how fast, beside the usual way to drive a stepper
 	$(PYTHON) -m thecal_bench.benchmark
