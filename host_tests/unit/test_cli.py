@@ -572,7 +572,8 @@ def test_simulate_prints_what_happens_and_what_came_of_it(scenario_file, board):
 def test_simulate_gives_each_record_as_json(scenario_file):
     result = thecal("simulate", scenario_file, "--json", "--every", "1s")
     records = [json.loads(line) for line in result.stdout.splitlines()]
-    assert records[-1]["type"] == "summary" and records[-1]["delivered_nl"] == 10_000
+    assert records[0]["type"] == "header" and records[-1]["type"] == "summary"
+    assert records[-1]["delivered_nl"] == 10_000
     assert sum(record["type"] == "sample" for record in records) == 10
     assert [record["code"] for record in records if record["type"] == "event"] == [
         "state",
@@ -655,6 +656,71 @@ def test_run_leaves_a_record_and_a_picture_that_agree(scenario_file, tmp_path):
     assert [text for _, text in run.marks] == ["start", "bolus 2 uL", "bolus complete: 2 uL", "stop"]
 
 
+FLEX = """
+title = "Two hours of steps"
+duration = "2 h"
+clock = "tue 23:00"
+[therapy]
+mode = "flex"
+[[therapy.step]]
+at = "00:00"
+rate = "600 uL/h"
+days = ["wed"]
+[[therapy.step]]
+at = "12:00"
+rate = "1.2 mL/h"
+[therapy.patient_bolus]
+volume = "100 uL"
+rate = "6 mL/h"
+lockout = "30 min"
+max_per_day = 4
+[therapy.limit]
+volume = "1.5 mL"
+window = "1 h"
+[[event]]
+at = "0 s"
+do = "start"
+[[event]]
+at = "10 min"
+do = "patient_bolus"
+[[event]]
+at = "20 min"
+do = "patient_bolus"
+"""
+
+
+@pytest.mark.req("DOSE-06", "LIM-02", "LIM-03")
+def test_what_simulate_says_is_a_record_with_the_course_of_the_therapy(tmp_path):
+    path = tmp_path / "flex.toml"
+    path.write_text(FLEX)
+    simulated = thecal("simulate", path, "--json", "--every", "10 min")
+    assert simulated.exit_code == 0, simulated.stderr
+    (tmp_path / "flex.ndjson").write_text(simulated.stdout)
+    result = thecal("report", tmp_path / "flex.ndjson")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "flex.png").read_bytes().startswith(b"\x89PNG")
+    assert "1 granted, 1 denied (1 lockout)" in result.stdout
+    run = record.run_of(tmp_path / "flex.ndjson")
+    # An hour at 1.2 mL/h, one at 0.6 mL/h from midnight on, and 100 uL.
+    assert run.programmed.volume_nl(2 * 3_600_000) == 1_200_000 + 600_000 + 100_000
+    assert len(run.samples) == 13 and abs(report.worst_error_steps(run)) <= 1
+    course = run.course
+    assert course is not None
+    assert [(a.at_ms, a.volume_nl, a.reason) for a in course.asked] == [
+        (600_000, 100_000, None),
+        (1_200_000, None, "lockout"),
+    ]
+    # The first hour holds all of its basal and the bolus.
+    assert course.peak_nl == 1_300_000
+
+
+def test_a_record_without_samples_says_how_to_get_them(scenario_file, tmp_path):
+    path = tmp_path / "r.ndjson"
+    path.write_text(thecal("simulate", scenario_file, "--json").stdout)
+    result = thecal("report", path)
+    assert result.exit_code == 2 and "--every" in result.stderr
+
+
 def test_the_demo_is_a_scenario_that_holds(tmp_path):
     result = thecal("run", "--on", "host", "--into", tmp_path)
     assert result.exit_code == 0, result.output + result.stderr
@@ -693,10 +759,10 @@ def test_a_record_of_a_pump_is_judged_with_the_therapy_that_was_programmed(run, 
     [
         ("", "header"),
         ('{"type":"status"}\n', "header"),
-        ('{"type":"header","format":1}\nnonsense\n{"type":"x"}\n', ":2: is not JSON"),
-        ('{"type":"header","format":1}\n[1]\n', ":2: expected an object"),
-        ('{"type":"header","format":9}\n', "format 1"),
-        ('{"type":"header","format":1,"prescription":{}}\n', "is no record of a run"),
+        ('{"type":"header","format":2}\nnonsense\n{"type":"x"}\n', ":2: is not JSON"),
+        ('{"type":"header","format":2}\n[1]\n', ":2: expected an object"),
+        ('{"type":"header","format":9}\n', "format 2"),
+        ('{"type":"header","format":2,"prescription":{}}\n', "is no record of a run"),
     ],
 )
 def test_a_file_that_is_no_record_says_where(tmp_path, text, said):

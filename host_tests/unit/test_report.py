@@ -12,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
-from thecal_host import report
-from thecal_host.programmed import Programmed
-from thecal_host.report import Run, Sample
+from thecal.link.commands import COMMANDS
+from thecal.pump import CAUSES
+from thecal.states import RUNNING, STOPPED
+from thecal.watch.alarms import RESERVOIR_LOW
+from thecal_bench import scenario
+from thecal_host import record, report
+from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
+from thecal_host.report import Asked, Course, LimitInForce, Run, Sample, window_fill
 
 H = 3_600_000
 MIN = 60_000
@@ -184,3 +189,260 @@ def test_nothing_makes_no_picture(tmp_path):
     with pytest.raises(ValueError, match="A small run: 0 samples"):
         report.draw(small_run(samples=[]), tmp_path / "x.png")
     assert report.summary_rows(small_run(samples=[])) == [("samples", "none")]
+
+
+# --- the course of a therapy
+
+DAY = 24 * H
+
+
+@pytest.mark.req("DOSE-08")
+def test_a_patient_s_bolus_suspends_the_clinician_s_which_loses_nothing():
+    programmed = Programmed(0)
+    programmed.start(0)
+    programmed.bolus(0, 6_000, 6_000, CLINICIAN)  # an hour
+    programmed.bolus(30 * MIN, 1_000, 6_000, PATIENT)  # ten minutes, in which the other waits
+    programmed.finish(90 * MIN)
+    assert [programmed.volume_nl(m * MIN) for m in (30, 40, 60, 70, 90)] == [
+        3_000,
+        4_000,
+        6_000,
+        7_000,
+        7_000,
+    ]
+    with pytest.raises(ValueError, match="one is running"):
+        programmed.bolus(90 * MIN, 10, 1, PATIENT)
+        programmed.bolus(90 * MIN, 10, 1, PATIENT)
+
+
+def test_a_window_holds_what_came_in_it_and_a_step_at_its_begin_is_out():
+    # 1 uL at 1 h, at 2 h and at 3 h, and a window of 2 h: (t - 2 h, t].
+    samples = [Sample(hour * H, Fraction(min(hour, 3) * 1_000)) for hour in range(6)]
+    fills = window_fill(samples, [LimitInForce(0, 2 * H, Fraction(2_500))])
+    assert [fill.content_nl for fill in fills] == [0, 1_000, 2_000, 2_000, 1_000, 0]
+    assert fills[2].share == Fraction(4, 5) and {fill.limit_nl for fill in fills} == {2_500}
+
+
+def test_a_window_that_begins_between_samples_takes_their_flow_as_even():
+    samples = [Sample(hour * H, Fraction(hour * 1_000)) for hour in range(4)]
+    fills = window_fill(samples, [LimitInForce(0, 90 * MIN, Fraction(2_000))])
+    assert [fill.content_nl for fill in fills] == [0, 1_000, 1_500, 1_500]
+
+
+@pytest.mark.req("LIM-03")
+def test_drug_of_another_concentration_counts_by_its_mass():
+    samples = [Sample(hour * H, Fraction(hour * 1_000)) for hour in range(5)]
+    limits = [LimitInForce(0, 2 * H, None, 10), LimitInForce(2 * H, 2 * H, Fraction(9_000), 5)]
+    # At 3 h: 1 uL of the old drug, worth 2 uL of the new, and 1 uL of the new. No limit, no fill before 2 h.
+    fills = window_fill(samples, limits)
+    assert [(fill.at_ms // H, fill.content_nl) for fill in fills] == [(2, 4_000), (3, 3_000), (4, 2_000)]
+
+
+def test_drawing_back_credits_nothing():
+    samples = [Sample(0, Fraction(0)), Sample(H, Fraction(1_000)), Sample(2 * H, Fraction(400))]
+    assert window_fill(samples, [LimitInForce(0, 9 * H, Fraction(1))])[-1].content_nl == 1_000
+    assert window_fill([], []) == [] and window_fill(samples, []) == []
+
+
+WEEK = """
+duration = "168 h"
+clock = "fri 12:00"
+[profile]
+max_rate = "60 mL/h"
+on_low_reservoir = "kvo"
+[therapy]
+mode = "flex"
+kvo = "1 uL/h"
+[[therapy.step]]
+at = "06:00"
+rate = "10 uL/h"
+days = ["mon", "tue", "wed", "thu", "fri"]
+[[therapy.step]]
+at = "08:00"
+rate = "12 uL/h"
+days = ["sat", "sun"]
+[therapy.patient_bolus]
+volume = "10 uL"
+duration = "10 min"
+lockout = "2 h"
+max_per_day = 4
+[therapy.limit]
+volume = "62 uL"
+window = "4 h"
+[[event]]
+at = "100 h"
+do = "program"
+[event.therapy]
+mode = "continuous"
+rate = "2 uL/h"
+"""
+
+
+def frame(code, a=0, b=0):
+    return {"code": code, "a": a, "b": b}
+
+
+def programmed_of(events, end_ms=168 * H):
+    experiment = scenario.parse(WEEK)
+    known = record.prescription_of(
+        experiment.therapy, experiment.profile, experiment.events, experiment.clock_ms
+    )
+    return record.programmed_by_events(known, events, end_ms)
+
+
+START = (0, frame("state", STOPPED, RUNNING))
+
+
+@pytest.mark.req("DOSE-06")
+def test_steps_of_the_day_are_followed_from_the_clock():
+    # From Friday 12:00: 20 h at 10 until Saturday 08:00, then 46 h at 12 until Monday 06:00, then 10 again.
+    programmed = programmed_of([START])
+    assert [programmed.volume_nl(hour * H) for hour in (20, 66, 168)] == [
+        200_000,
+        200_000 + 46 * 12_000,
+        200_000 + 46 * 12_000 + 102 * 10_000,
+    ]
+
+
+@pytest.mark.req("DOSE-14")
+def test_a_clock_that_is_set_adds_nothing_and_its_step_applies():
+    # At 10 h it is set to Saturday 07:00: an hour later the weekend's step begins.
+    programmed = programmed_of([START, (10 * H, frame("clock", (5 * 24 + 7) * 3600))])
+    assert [programmed.volume_nl(hour * H) for hour in (10, 11, 12)] == [100_000, 110_000, 122_000]
+
+
+@pytest.mark.req("RES-02")
+def test_a_low_reservoir_goes_to_kvo_until_it_is_filled():
+    events = [START, (1 * H, frame("alarm", RESERVOIR_LOW, 1)), (3 * H, frame("alarm", RESERVOIR_LOW, 0))]
+    programmed = programmed_of(events)
+    assert [programmed.volume_nl(hour * H) for hour in (1, 3, 4)] == [10_000, 12_000, 22_000]
+
+
+@pytest.mark.req("DOSE-10")
+def test_another_therapy_flows_from_when_it_was_taken_or_from_when_the_line_has_cleared():
+    taken = (100 * H, frame("therapy", 2_000, 60_000_000))
+    before = 200_000 + 46 * 12_000 + 34 * 10_000
+    programmed = programmed_of([START, taken])
+    assert [programmed.volume_nl(hour * H) for hour in (100, 101)] == [before, before + 2_000]
+    bridge = [(100 * H, frame("bridge", 200_000, 1)), (102 * H, frame("bridge", 0, 0))]
+    for events in ([START, taken, *bridge], [START, bridge[0], taken, bridge[1]]):
+        programmed = programmed_of(events)
+        assert [programmed.volume_nl(hour * H) - before for hour in (100, 102, 103)] == [0, 20_000, 22_000]
+
+
+def course_run(clock_ms=0, **changes) -> Run:
+    """Two days at 1 uL/h, sampled every 6 h, with a stop."""
+    programmed = Programmed(Fraction(1_000))
+    programmed.start(0)
+    programmed.finish(2 * DAY)
+    samples = [Sample(at_ms, programmed.volume_nl(at_ms)) for at_ms in range(0, 2 * DAY + 1, 6 * H)]
+    asked = [
+        Asked(3 * H, PATIENT, Fraction(500), None),
+        Asked(4 * H, PATIENT, None, "lockout"),
+        Asked(30 * H, PATIENT, None, "max_dose"),
+        Asked(31 * H, PATIENT, None, "max_dose"),
+    ]
+    limits = [LimitInForce(0, 12 * H, Fraction(15_000))]
+    course = Course(asked, limits, clock_ms, 12_031)
+    values = {"title": "Two days", "nl_per_step": STEP_NL, "programmed": programmed, "samples": samples,
+              "source": "plant", "marks": [(6 * H, "stop · alarm"), (9 * H, "bolus 1 uL")],
+              "course": course, **changes}  # fmt: skip
+    return Run(**values)
+
+
+def test_a_run_is_told_in_the_shortest_periods_that_are_few():
+    name, periods = report.periods_of(course_run())
+    assert name == "4 h" and [period.end_ms // H for period in periods] == [6, 12, 18, 24, 30, 36, 42, 48]
+    assert all(p.delivered_nl == p.programmed_nl == 6_000 and p.error_steps == 0 for p in periods)
+
+
+@pytest.mark.parametrize(
+    ("clock_ms", "ends_h"), [(0, [24, 48, 72, 96]), (18 * H, [6, 30, 54, 78, 96]), (None, [24, 48, 72, 96])]
+)
+def test_days_begin_at_midnight_where_the_time_is_known(clock_ms, ends_h):
+    programmed = Programmed(Fraction(1_000))
+    programmed.start(0)
+    programmed.finish(4 * DAY)
+    # 0.1 nL too little an hour, which the errors add up.
+    samples = [Sample(hour * H, hour * Fraction(9_999, 10)) for hour in range(0, 97, 6)]
+    run = course_run(clock_ms, programmed=programmed, samples=samples)
+    name, periods = report.periods_of(run)
+    assert name == "day" and [period.end_ms // H for period in periods] == ends_h
+    assert [period.error_steps * STEP_NL * 10 for period in periods] == [-hour for hour in ends_h]
+    assert sum(period.delivered_nl for period in periods) == samples[-1].delivered_nl
+
+
+def test_the_picture_of_a_course_has_three_panels_of_one_time():
+    figure = report.figure_of(course_run())
+    basal, volumes, window, strip = figure.axes
+    assert figure.get_suptitle() == "Two days"
+    assert [axes.get_ylabel() for axes in (basal, volumes, window)] == [
+        "basal rate [uL/h]",
+        "volume [uL]",
+        "in the window [uL]",
+    ]
+    assert {axes.get_xlim() for axes in figure.axes} == {(0, 2)}
+    rows = [text.get_text() for text in strip.get_yticklabels()]
+    assert rows == ["granted: 1 × 500 nL", "denied: lockout (1)", "denied: max_dose (2)"]
+    assert [text.get_text() for text in window.get_xticklabels()] == ["Mon 00:00", "Tue 00:00", "Wed 00:00"]
+    # What is a mark of its own stands in words, boluses and alarms have their rows.
+    assert [text.get_text() for text in basal.texts] == ["stop"]
+    content, limit, denied = window.get_lines()[:3]
+    assert y_of(content) == [0, 6, 12, 12, 12, 12, 12, 12, 12] and set(y_of(limit)) == {15}
+    assert str(limit.get_label()) == "limit: 15 uL" and "12.031 uL at any tick" in str(content.get_label())
+    assert y_of(denied) == [15, 15]
+    assert volumes.texts[0].get_text() == "6 uL\n+0.00" and len(volumes.texts) == 8
+    rows = dict(report.summary_rows(course_run()))
+    assert rows["boluses"] == "1 granted, 3 denied (1 lockout, 2 max_dose)"
+    assert rows["fullest window at a sample"] == "12.000 uL of 15.000 uL (80.0%)"
+
+
+def test_a_course_without_a_limit_or_a_clock_says_less():
+    asked = [Asked(0, CLINICIAN, None, "not_running")]
+    run = course_run(course=Course(asked, [LimitInForce(0, 0, None)]))
+    basal, volumes, strip = report.figure_of(run).axes
+    assert volumes.get_xlabel() == "time since the beginning of the run [days]"
+    assert [text.get_text() for text in strip.get_yticklabels()] == ["denied (clinician): not_running (1)"]
+    assert "fullest window at a sample" not in dict(report.summary_rows(run))
+
+
+def test_a_record_of_a_week_has_a_course(tmp_path):
+    experiment = scenario.parse(WEEK)
+    path = tmp_path / "week.ndjson"
+    names = [command.name for command in COMMANDS]
+    lines = [
+        (H, frame("state", STOPPED, RUNNING)),
+        (2 * H, frame("patient_bolus_start", 10_000, 60_000)),
+        (3 * H, frame("denied", names.index("patient_bolus"), CAUSES.index("lockout"))),
+        (3 * H, frame("denied", names.index("start"), CAUSES.index("not_running"))),
+    ]
+    with path.open("w") as file:
+        head = record.header(
+            title="w", source=record.PLANT, nl_per_step=STEP_NL, tick_ms=100, scenario=experiment
+        )
+        recorder = record.Recorder(file, head)
+        for at_ms, event in lines:
+            recorder.write({"type": "event", "at_ms": at_ms, **event})
+        for hour, delivered_nl in ((2, 10_000), (4, 40_000)):
+            recorder.write(
+                {"type": "sample", "at_ms": hour * H, "delivered_nl": delivered_nl, "pressure_pa": 0}
+            )
+        recorder.write({"type": "summary", "window_peak_nl": 40_000})
+    run = record.run_of(path)
+    assert run.error_steps() == [0, 0, 0]  # 3 h at 10 uL/h and 10 uL
+    assert run.course == Course(
+        [Asked(2 * H, PATIENT, Fraction(10_000), None), Asked(3 * H, PATIENT, None, "lockout")],
+        [LimitInForce(0, 4 * H, Fraction(62_000))],
+        (4 * 24 + 12) * H,
+        40_000,
+    )
+    path.write_text(path.read_text().replace('"delivered_nl":40000', '"delivered_nl":null'))
+    with pytest.raises(record.RecordError, match="no plant"):
+        record.run_of(path)
+
+
+def test_steps_of_the_day_need_the_time_of_day():
+    experiment = scenario.parse(WEEK)
+    known = record.prescription_of(experiment.therapy, experiment.profile)
+    with pytest.raises(ValueError, match="time of day"):
+        record.programmed_by_events(known, [START], H)

@@ -10,6 +10,7 @@ Exit status: 0 done; 1 the pump, the port or an expectation said no; 2 a file or
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
@@ -296,17 +297,26 @@ def simulate(
     every: Annotated[str | None, typer.Option(help='Samples of the plant this often, as in "1 min"')] = None,
 ) -> None:
     """Run a scenario. Exit status 1 when an expectation fails, 2 for a file that is not understood."""
+    from thecal_bench.bench import TICK_MS
     from thecal_bench.runner import make_plant, run_scenario
     from thecal_bench.scenario import load
 
-    from thecal_host.experiment import line_of, open_bench, progress_bar, summary_rows
+    from thecal_host.experiment import BOARDS, line_of, open_bench, progress_bar, summary_rows
     from thecal_host.link import LinkClient
+    from thecal_host.record import PLANT, Recorder, header
 
     scenario = load(file)
     every_ms = None if every is None else quantities.parse_time_ms(every)
     if every_ms is not None and every_ms < 1:
         raise quantities.QuantityError(f'--every: expected 1 ms at least, found "{every}"')
-    with open_bench(on, make_plant(scenario)) as bench, progress_bar(file.name, err, out) as progress:
+    plant = make_plant(scenario)
+    with open_bench(on, plant) as bench, progress_bar(file.name, err, out) as progress:
+        if as_json:
+            title = f"{scenario.title} ({BOARDS.get(on, on)})"
+            step_nl = plant.geometry.step_nl
+            head = header(title=title, source=PLANT, nl_per_step=step_nl, tick_ms=TICK_MS, scenario=scenario)
+            # For `thecal report`, which then needs no other file.
+            Recorder(sys.stdout, head)
         result = run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)
         for record in result:
             line = json.dumps(record, separators=(",", ":")) if as_json else line_of(record)
@@ -355,7 +365,9 @@ def run_demo(
 
 @app.command(rich_help_panel=EXPERIMENTS)
 def report(
-    file: Annotated[Path, typer.Argument(help="A record of `thecal run` or `thecal record`")],
+    file: Annotated[
+        Path, typer.Argument(help="A record of `thecal run`, `record` or `simulate --json --every`")
+    ],
     picture: Annotated[
         Path | None,
         typer.Option("--picture", "-o", help="Where the picture goes [default: beside the record]"),
@@ -364,7 +376,7 @@ def report(
         Path | None, typer.Option(help="The file that was programmed, for a record that does not know")
     ] = None,
 ) -> None:
-    """Draw delivered against programmed volume from a record, with the error under it."""
+    """Draw delivered against programmed volume from a record, with boluses and the window of the limit."""
     _report(file, picture or file.with_suffix(".png"), therapy)
 
 

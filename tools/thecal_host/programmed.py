@@ -5,7 +5,8 @@ nL/h, and the volume is their integral, a line with a few corners. Tell it what 
 (`start`, `stop`, `set_basal`, `bolus`), then ask `volume_nl(at_ms)`.
 
 Rules it applies: nothing accrues while stopped; a bolus flows on top of the basal rate until its volume is
-complete, slower where both together would pass the limit of the machine; a stop ends a bolus for good.
+complete, slower where both together would pass the limit of the machine; a stop ends a bolus for good. A
+patient's bolus suspends the clinician's, which goes on after it with what was left.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ from fractions import Fraction
 
 MS_PER_H = 3_600_000
 
+PATIENT, CLINICIAN = "patient", "clinician"
+"""Whose bolus it is; of two the first one flows."""
+
 
 @dataclass(frozen=True)
 class Corner:
-    """From `at_ms` on the volume grows from `volume_nl` at `rate_nl_h`."""
+    """From `at_ms` on the volume grows from `volume_nl` at `rate_nl_h`, of which `basal_nl_h` is basal."""
 
     at_ms: Fraction
     volume_nl: Fraction
     rate_nl_h: Fraction
+    basal_nl_h: Fraction = Fraction(0)
+
+
+@dataclass
+class _Bolus:
+    left_nl: Fraction = Fraction(0)
+    rate_nl_h: Fraction = Fraction(0)
 
 
 class Programmed:
@@ -33,8 +44,7 @@ class Programmed:
         self._basal_nl_h = Fraction(basal_nl_h)
         self._max_rate_nl_h = None if max_rate_nl_h is None else Fraction(max_rate_nl_h)
         self._running = False
-        self._bolus_left_nl = Fraction(0)
-        self._bolus_rate_nl_h = Fraction(0)
+        self._boluses = {PATIENT: _Bolus(), CLINICIAN: _Bolus()}
         self.corners = [Corner(Fraction(0), Fraction(0), Fraction(0))]
 
     def start(self, at_ms: int | Fraction) -> None:
@@ -47,7 +57,7 @@ class Programmed:
         """Nothing accrues from here; what is left of a bolus is forfeited."""
         self._advance(at_ms)
         self._running = False
-        self._bolus_left_nl = Fraction(0)
+        self._boluses = {PATIENT: _Bolus(), CLINICIAN: _Bolus()}
         self._turn(at_ms)
 
     def set_basal(self, at_ms: int | Fraction, rate_nl_h: Fraction | int) -> None:
@@ -56,16 +66,21 @@ class Programmed:
         self._basal_nl_h = Fraction(rate_nl_h)
         self._turn(at_ms)
 
-    def bolus(self, at_ms: int | Fraction, volume_nl: Fraction | int, rate_nl_h: Fraction | int) -> None:
-        """A bolus from here, on top of the basal rate. Raises ValueError when stopped or one is running."""
+    def bolus(
+        self,
+        at_ms: int | Fraction,
+        volume_nl: Fraction | int,
+        rate_nl_h: Fraction | int,
+        kind: str = CLINICIAN,
+    ) -> None:
+        """A bolus from here, on top of the basal rate. ValueError when stopped or when one of it runs."""
         self._advance(at_ms)
-        if not self._running or self._bolus_left_nl:
+        if not self._running or self._boluses[kind].left_nl:
             why = "one is running" if self._running else "stopped"
             raise ValueError(f"no bolus can begin at {at_ms} ms: {why}")
         if volume_nl <= 0 or rate_nl_h <= 0:
             raise ValueError(f"a bolus of {volume_nl} nL at {rate_nl_h} nL/h is none")
-        self._bolus_left_nl = Fraction(volume_nl)
-        self._bolus_rate_nl_h = Fraction(rate_nl_h)
+        self._boluses[kind] = _Bolus(Fraction(volume_nl), Fraction(rate_nl_h))
         self._turn(at_ms)
 
     def volume_nl(self, at_ms: int | Fraction) -> Fraction:
@@ -88,47 +103,58 @@ class Programmed:
 
     @property
     def bolus_left_nl(self) -> Fraction:
-        """What was left of a bolus at that time."""
-        return self._bolus_left_nl
+        """What was left of all boluses at that time."""
+        return sum((bolus.left_nl for bolus in self._boluses.values()), Fraction(0))
 
     def _corner(self, at_ms: int | Fraction) -> Corner:
-        self._complete_bolus(at_ms)
+        self._complete_boluses(at_ms)
         index = bisect_right(self.corners, at_ms, key=lambda corner: corner.at_ms) - 1
         return self.corners[max(index, 0)]
 
-    def _bolus_flow_nl_h(self) -> Fraction:
-        if not self._running or not self._bolus_left_nl:
+    def _flowing(self) -> _Bolus | None:
+        """The bolus that flows."""
+        if not self._running:
+            return None
+        return next((bolus for bolus in self._boluses.values() if bolus.left_nl), None)
+
+    def _flow_nl_h(self, bolus: _Bolus | None) -> Fraction:
+        if bolus is None:
             return Fraction(0)
         if self._max_rate_nl_h is None:
-            return self._bolus_rate_nl_h
-        return max(Fraction(0), min(self._bolus_rate_nl_h, self._max_rate_nl_h - self._basal_nl_h))
+            return bolus.rate_nl_h
+        return max(Fraction(0), min(bolus.rate_nl_h, self._max_rate_nl_h - self._basal_nl_h))
 
-    def _complete_bolus(self, at_ms: int | Fraction) -> None:
-        """Lay the corner where the running bolus is complete, if that is at or before `at_ms`."""
-        flow_nl_h = self._bolus_flow_nl_h()
-        if not flow_nl_h:
-            return
-        last = self.corners[-1]
-        end_ms = last.at_ms + self._bolus_left_nl * MS_PER_H / flow_nl_h
-        if end_ms <= at_ms:
-            self._bolus_left_nl = Fraction(0)
+    def _complete_boluses(self, at_ms: int | Fraction) -> None:
+        """Lay the corners where running boluses are complete, as far as these are at or before `at_ms`."""
+        while True:
+            bolus = self._flowing()
+            flow_nl_h = self._flow_nl_h(bolus)
+            if bolus is None or not flow_nl_h:
+                return
+            end_ms = self.corners[-1].at_ms + bolus.left_nl * MS_PER_H / flow_nl_h
+            if end_ms > at_ms:
+                return
+            bolus.left_nl = Fraction(0)
             self._turn(end_ms)
 
     def _advance(self, at_ms: int | Fraction) -> None:
         if at_ms < self.corners[-1].at_ms:
             raise ValueError(f"told of {at_ms} ms after {self.corners[-1].at_ms} ms")
-        self._complete_bolus(at_ms)
+        self._complete_boluses(at_ms)
         last = self.corners[-1]
-        self._bolus_left_nl -= self._bolus_flow_nl_h() * (at_ms - last.at_ms) / MS_PER_H
-        # What is left of the bolus counts from the last corner, so there has to be one here.
+        bolus = self._flowing()
+        if bolus is not None:
+            bolus.left_nl -= self._flow_nl_h(bolus) * (at_ms - last.at_ms) / MS_PER_H
+        # What is left of a bolus counts from the last corner, so there has to be one here.
         self._turn(at_ms)
 
     def _turn(self, at_ms: int | Fraction) -> None:
         last = self.corners[-1]
         at_ms = Fraction(at_ms)
         volume_nl = last.volume_nl + last.rate_nl_h * (at_ms - last.at_ms) / MS_PER_H
-        rate_nl_h = self._basal_nl_h + self._bolus_flow_nl_h() if self._running else Fraction(0)
-        corner = Corner(at_ms, volume_nl, rate_nl_h)
+        basal_nl_h = self._basal_nl_h if self._running else Fraction(0)
+        rate_nl_h = basal_nl_h + self._flow_nl_h(self._flowing())
+        corner = Corner(at_ms, volume_nl, rate_nl_h, basal_nl_h)
         if at_ms == last.at_ms:
             self.corners[-1] = corner
         else:

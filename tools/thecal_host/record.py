@@ -1,8 +1,12 @@
 """Records of runs: one JSON object per line, as things happened, and how to make a `Run` of one again.
 
 The first line is a `header`, which says what is known beforehand; then come the frames of the pump as they
-were received (`status`, `event`, ...), in `thecal run` with the plant's `sample` records among them. A record
-that was cut off anywhere, by Ctrl-C or a full disk, is still a record up to there.
+were received (`status`, `event`, ...), in `thecal run` and `thecal simulate --json --every` with the plant's
+`sample` records among them. A record that was cut off anywhere, by Ctrl-C or a full disk, is still a record
+up to there.
+
+What was programmed is the prescriber's (`prescription_of`), in force from when the pump's events say that it
+took it. A run with boluses of the patient, a limit or steps of the day gets a `report.Course` as well.
 """
 
 from __future__ import annotations
@@ -13,13 +17,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
 
-from thecal_bench.scenario import Event, Profile, Scenario, Therapy
+from thecal_bench.scenario import MS_PER_WEEK, Event, Profile, Scenario, Therapy
 
-from thecal_host.programmed import Programmed
-from thecal_host.report import Run, Sample
+from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
+from thecal_host.report import Asked, Course, LimitInForce, Run, Sample
 from thecal_host.text import mark_text
 
-FORMAT = 1
+FORMAT = 2
 
 # Who saw the volume that a record calls delivered.
 PLANT = "plant"
@@ -91,24 +95,58 @@ def header(
         **more,
     }
     if scenario is not None:
-        known["prescription"] = prescription_of(scenario.therapy, scenario.profile, scenario.events)
+        known["prescription"] = prescription_of(
+            scenario.therapy, scenario.profile, scenario.events, scenario.clock_ms
+        )
     return known
 
 
-def prescription_of(therapy: Therapy, profile: Profile, events: Sequence[Event] = ()) -> dict[str, Any]:
-    """What was prescribed, as the header of a record has it: exact rates as [numerator, denominator]."""
+def prescription_of(
+    therapy: Therapy, profile: Profile, events: Sequence[Event] = (), clock_ms: int | None = None
+) -> dict[str, Any]:
+    """What was prescribed, as the header of a record has it: exact numbers as [numerator, denominator].
+
+    `clock_ms` is the time of the week at the beginning; None where it is not known.
+    """
+    later = [(event.at_ms, event.therapy) for event in events if event.therapy is not None]
     return {
-        "basal_nl_h": _pair(therapy.rate_nl_h),
-        "later_basals_nl_h": [
-            _pair(event.therapy.rate_nl_h) for event in events if event.therapy is not None
-        ],
+        "clock_ms": clock_ms,
         "max_rate_nl_h": None if profile.max_rate_nl_h is None else int(profile.max_rate_nl_h),
+        "kvo_on_low": profile.on_low_reservoir == "kvo",
+        "therapies": [_therapy_of(at_ms, therapy) for at_ms, therapy in [(0, therapy), *later]],
         "boluses": [
             {"volume_nl": event.bolus.volume_nl, "rate_nl_h": _pair(event.bolus.rate_nl_h)}
             for event in events
             if event.bolus is not None
         ],
     }
+
+
+def _therapy_of(at_ms: int, therapy: Therapy) -> dict[str, Any]:
+    """One therapy; its `steps` are (time of the week, rate), the first of which is where the week begins."""
+    concentration_pg_nl = therapy.concentration_pg_nl
+    starts_ms = {0, *(start_ms for step in therapy.steps for start_ms in step.starts_ms())}
+    bolus, limit = therapy.patient_bolus, therapy.limit
+    limit_nl = None if limit is None else _amount_nl(limit.volume_nl, limit.dose_pg, concentration_pg_nl)
+    return {
+        "at_ms": at_ms,
+        "steps": [[start_ms, *_pair(therapy.basal_nl_h(start_ms))] for start_ms in sorted(starts_ms)],
+        "kvo_nl_h": _pair(therapy.kvo_nl_h or Fraction(0)),
+        "concentration_pg_nl": concentration_pg_nl,
+        "patient_bolus": None
+        if bolus is None
+        else {
+            "volume_nl": _pair(bolus.volume_in_nl(concentration_pg_nl)),
+            "rate_nl_h": _pair(bolus.flow_nl_h(concentration_pg_nl)),
+        },
+        "limit": None
+        if limit is None or limit_nl is None
+        else {"window_ms": limit.window_ms, "volume_nl": _pair(limit_nl)},
+    }
+
+
+def _amount_nl(volume_nl: int, dose_pg: int, concentration_pg_nl: int) -> Fraction:
+    return Fraction(dose_pg, concentration_pg_nl) if dose_pg else Fraction(volume_nl)
 
 
 def _pair(number: Fraction) -> list[int]:
@@ -129,16 +167,23 @@ def run_of(path: Path, therapy: tuple[Therapy, Profile] | None = None) -> Run:
     try:
         samples, events, running = (_from_plant if head["source"] == PLANT else _from_frames)(head, records)
         if len(samples) < 2:
-            raise RecordError(f"{path}: holds {len(samples)} samples, two make a run")
+            raise RecordError(
+                f"{path}: holds {len(samples)} samples, two make a run (`thecal simulate` takes --every)"
+            )
+        story = _Story(prescription, events, samples[-1].at_ms, running)
+        peak_nl = next((r.get("window_peak_nl") for r in records if r["type"] == "summary"), None)
         return Run(
             title=head["title"],
             nl_per_step=Fraction(*head["nl_per_step"]),
-            programmed=programmed_by_events(prescription, events, samples[-1].at_ms, running),
+            programmed=story.programmed,
             samples=samples,
             source=head["source"],
             marks=marks_of(events, samples[0].at_ms, samples[-1].at_ms),
             bound_steps=max(1, running + sum(_starts(event) for _, event in events)),
+            course=story.course(peak_nl) if _has_course(prescription) else None,
         )
+    except RecordError:
+        raise
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as why:
         raise RecordError(f"{path}: is no record of a run ({type(why).__name__}: {why})") from None
 
@@ -147,13 +192,23 @@ Timed = list[tuple[int, dict[str, Any]]]
 
 
 def _from_plant(head: dict[str, Any], records: list[dict[str, Any]]) -> tuple[list[Sample], Timed, bool]:
-    """`thecal run`: times count from t=0, where the pump is stopped."""
-    samples = [
-        Sample(r["at_ms"], Fraction(r["delivered_pl"], 1000), r["pressure_pa"])
-        for r in records
-        if r["type"] == "sample"
-    ]
+    """`thecal run` and `thecal simulate`: times count from t=0, where the pump is stopped."""
+    found = [r for r in records if r["type"] == "sample"]
+    if any(r.get("delivered_pl", r.get("delivered_nl")) is None for r in found):
+        raise ValueError("its board has no plant, so nobody knows what was delivered")
+    samples = [Sample(r["at_ms"], _delivered_nl(r), r["pressure_pa"]) for r in found]
+    if samples and samples[0].at_ms > 0:
+        samples.insert(0, Sample(0, Fraction(0)))
     return samples, [(r["at_ms"], r) for r in records if r["type"] == "event"], False
+
+
+def _delivered_nl(sample: dict[str, Any]) -> Fraction:
+    """`thecal simulate` rounds to whole nanolitres."""
+    return (
+        Fraction(sample["delivered_pl"], 1000)
+        if "delivered_pl" in sample
+        else Fraction(sample["delivered_nl"])
+    )
 
 
 def _from_frames(head: dict[str, Any], records: list[dict[str, Any]]) -> tuple[list[Sample], Timed, bool]:
@@ -190,33 +245,154 @@ def programmed_by_events(
 ) -> Programmed:
     """What should have flowed, given when the pump took which order (`events`: time in ms and frame).
 
-    Rates are the prescriber's, exact: a bolus takes that of the first order of its volume that is not yet
-    used, a therapy that of the prescribed basals which it rounds to; only where there is none is the rate of
-    the event taken, which the pump rounds down to 1 nL/h.
+    Rates are the prescriber's, exact: a clinician's bolus takes that of the first order of its volume that is
+    not yet used; only where there is none is the rate of the event taken, which the pump rounds down to
+    1 nL/h.
     """
-    from thecal import states
+    return _Story(prescription, events, end_ms, running).programmed
 
-    basals = [Fraction(*pair) for pair in (prescription["basal_nl_h"], *prescription["later_basals_nl_h"])]
-    orders = list(prescription["boluses"])
-    programmed = Programmed(basals[0], prescription["max_rate_nl_h"])
-    if running:
-        programmed.start(0)
-    for at_ms, event in events:
+
+def _has_course(prescription: dict[str, Any]) -> bool:
+    """Whether there is more to see than one volume."""
+    return any(
+        len(therapy["steps"]) > 1 or therapy["patient_bolus"] or therapy["limit"]
+        for therapy in prescription["therapies"]
+    )
+
+
+class _Story:
+    """Goes through the events once: `programmed` is what should have flowed, `course` what else there is."""
+
+    def __init__(self, prescription: dict[str, Any], events: Timed, end_ms: int, running: bool) -> None:
+        self._prescription = prescription
+        self._orders = list(prescription["boluses"])
+        self._therapy = self._flowing = self._before = prescription["therapies"][0]
+        self._therapy_ms = 0
+        self._clock_ms = prescription["clock_ms"]  # the time of the week, less that of the run
+        self._bridging = self._low = self._clock_was_set = False
+        self._asked: list[Asked] = []
+        self._limits: list[LimitInForce] = []
+        self._told_ms = 0
+        self.programmed = Programmed(0, prescription["max_rate_nl_h"])
+        self._follow(0)
+        if running:
+            self.programmed.start(0)
+        for at_ms, event in events:
+            if at_ms > end_ms:
+                break
+            self._go_on_to(at_ms)
+            self._take(at_ms, event)
+        self._go_on_to(end_ms)
+        self.programmed.finish(end_ms)
+
+    def course(self, peak_nl: int | None) -> Course:
+        """What the patient asked for, and what limits it; `peak_nl` is the fullest window, if known."""
+        clock_ms = None if self._clock_was_set else self._prescription["clock_ms"]
+        return Course(self._asked, self._limits, clock_ms, peak_nl)
+
+    def _go_on_to(self, at_ms: int) -> None:
+        """Take the steps of the day that begin up to then."""
+        while True:
+            next_ms = self._next_step_ms()
+            if next_ms is None or next_ms >= at_ms:
+                break
+            self._told_ms = next_ms
+            self._set_basal(next_ms)
+        self._told_ms = at_ms
+
+    def _next_step_ms(self) -> int | None:
+        """When the next step of the day begins; None in a therapy that has one rate."""
+        starts_ms = [step[0] for step in self._flowing["steps"]]
+        if len(starts_ms) < 2:
+            return None
+        week_ms = self._week_ms(self._told_ms)
+        return self._told_ms + min((start - week_ms - 1) % MS_PER_WEEK + 1 for start in starts_ms)
+
+    def _week_ms(self, at_ms: int) -> int:
+        if self._clock_ms is None:
+            raise ValueError("it does not know the time of day, so not which step of the day was in force")
+        return (self._clock_ms + at_ms) % MS_PER_WEEK
+
+    def _set_basal(self, at_ms: int) -> None:
+        steps = self._flowing["steps"]
+        week_ms = self._week_ms(at_ms) if len(steps) > 1 else 0
+        _, num, den = next(step for step in reversed(steps) if step[0] <= week_ms)
+        rate_nl_h = Fraction(num, den)
+        if self._low and self._prescription["kvo_on_low"]:
+            rate_nl_h = min(rate_nl_h, Fraction(*self._flowing["kvo_nl_h"]))
+        self.programmed.set_basal(at_ms, rate_nl_h)
+
+    def _follow(self, at_ms: int) -> None:
+        """The therapy that flows from now on, and its limit."""
+        self._set_basal(at_ms)
+        limit = self._flowing["limit"]
+        limit_nl = None if limit is None else Fraction(*limit["volume_nl"])
+        window_ms = 0 if limit is None else limit["window_ms"]
+        in_force = LimitInForce(at_ms, window_ms, limit_nl, self._flowing["concentration_pg_nl"] or 1)
+        if self._limits and self._limits[-1].at_ms == at_ms:
+            self._limits.pop()
+        self._limits.append(in_force)
+
+    def _take(self, at_ms: int, event: dict[str, Any]) -> None:
+        from thecal import states
+        from thecal.link.commands import COMMANDS
+        from thecal.pump import CAUSES
+        from thecal.watch.alarms import RESERVOIR_LOW
+
         code, a, b = event["code"], event["a"], event["b"]
         if code == "state":
             if b == states.RUNNING:
-                programmed.start(at_ms)
+                self.programmed.start(at_ms)
             elif a == states.RUNNING:
-                programmed.stop(at_ms)
+                self.programmed.stop(at_ms)
         elif code == "therapy":
-            programmed.set_basal(at_ms, next((basal for basal in basals if basal // 1 == a), Fraction(a)))
+            self._before, self._therapy, self._therapy_ms = self._flowing, self._prescribed(at_ms, a), at_ms
+            if not self._bridging:
+                self._flowing = self._therapy
+                self._follow(at_ms)
+        elif code == "bridge":
+            self._bridging = bool(b)
+            # Old drug is still in the line: the old therapy goes on until it has cleared.
+            self._flowing = self._before if b and self._therapy_ms == at_ms else self._therapy
+            self._follow(at_ms)
+        elif code == "clock":
+            self._clock_was_set = True
+            self._clock_ms = a * 1000 - at_ms
+            self._set_basal(at_ms)
+        elif code == "alarm" and a == RESERVOIR_LOW:
+            self._low = bool(b)
+            self._set_basal(at_ms)
         elif code == "bolus_start":
-            order = next((order for order in orders if order["volume_nl"] == a), None)
+            order = next((order for order in self._orders if order["volume_nl"] == a), None)
             if order is not None:
-                orders.remove(order)
-            programmed.bolus(at_ms, a, Fraction(*order["rate_nl_h"]) if order else Fraction(b))
-    programmed.finish(max(end_ms, programmed.told_ms))
-    return programmed
+                self._orders.remove(order)
+            self._bolus(
+                at_ms, CLINICIAN, Fraction(a), Fraction(*order["rate_nl_h"]) if order else Fraction(b)
+            )
+        elif code == "patient_bolus_start":
+            known = self._therapy["patient_bolus"] or {"volume_nl": [a, 1], "rate_nl_h": [b, 1]}
+            self._bolus(at_ms, PATIENT, Fraction(*known["volume_nl"]), Fraction(*known["rate_nl_h"]))
+        elif code == "denied" and COMMANDS[a].name in ("patient_bolus", "bolus"):
+            kind = PATIENT if COMMANDS[a].name == "patient_bolus" else CLINICIAN
+            self._asked.append(Asked(at_ms, kind, None, CAUSES[b]))
+
+    def _bolus(self, at_ms: int, kind: str, volume_nl: Fraction, rate_nl_h: Fraction) -> None:
+        self.programmed.bolus(at_ms, volume_nl, rate_nl_h, kind)
+        self._asked.append(Asked(at_ms, kind, volume_nl, None))
+
+    def _prescribed(self, at_ms: int, fastest_nl_h: int) -> dict[str, Any]:
+        """The therapy confirmed then, by its time and its fastest rate, which the pump rounds down."""
+        therapies = [
+            therapy
+            for therapy in self._prescription["therapies"]
+            if max(Fraction(num, den) for _, num, den in therapy["steps"]) // 1 == fastest_nl_h
+        ]
+        # A command acts at the first tick at or after its time.
+        begun = [therapy for therapy in therapies if therapy["at_ms"] <= at_ms]
+        if begun or therapies:
+            return (begun or therapies)[-1]
+        unknown: dict[str, Any] = dict.fromkeys(("limit", "patient_bolus"))
+        return {"steps": [[0, fastest_nl_h, 1]], "kvo_nl_h": [0, 1], "concentration_pg_nl": 0, **unknown}
 
 
 def marks_of(events: Timed, first_ms: int, last_ms: int) -> list[tuple[int, str]]:
