@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from thecal.dose import formulary, units
 from thecal.dose.formulary_data import LIBRARY
@@ -73,34 +73,35 @@ def as_pair(value):
 
 
 @st.composite
-def masses_pg(draw):
-    """A mass near some bound of the library, or anywhere."""
-    bounds = sorted({bound[3] for drug in LIBRARY[1] for bound in drug[4]})
-    near = st.builds(
-        lambda bound, off, part: bound + Fraction(off, part),
-        st.sampled_from(bounds),
-        st.integers(-3, 3),
-        st.integers(1, 5),
-    )
-    return draw(near | st.builds(Fraction, st.integers(0, 10**12), st.integers(1, 10**6)))
+def therapies(draw):
+    """A drug's entry and the arguments of `judge` as fractions, most of them close to one of its bounds."""
+    entry = draw(st.sampled_from(LIBRARY[1]))
+    bounds = sorted({bound[3] for bound in entry[4] if bound[0] != "concentration"})
 
+    def mass_pg():
+        bound = draw(st.sampled_from(bounds))
+        off = Fraction(draw(st.integers(-3, 3)), draw(st.integers(1, 5)))
+        return draw(
+            st.sampled_from([bound + off, bound + off, off % 1 * bound, draw(st.integers(0, 10**12))])
+        )
 
-CONCENTRATIONS = st.integers(1, 10**6) | st.sampled_from(
-    sorted({strength for drug in LIBRARY[1] for strength in drug[1]} | {15_000, 15_001, 20_000, 20_001})
-)
+    def mass_or_none():
+        return Fraction(mass_pg()) if draw(st.booleans()) else None
+
+    concentrations = [*entry[1], *(bound[3] for bound in entry[4] if bound[0] == "concentration")]
+    concentration = draw(st.sampled_from(concentrations)) + draw(st.integers(-1, 1))
+    daily, most, bolus, limit = Fraction(mass_pg()), mass_or_none(), mass_or_none(), mass_or_none()
+    previous = None
+    if draw(st.booleans()):
+        previous = abs(daily + draw(st.sampled_from([-1, 1])) * mass_pg())
+    return entry, concentration, daily, most, bolus, limit, previous
 
 
 @pytest.mark.req("LIM-08", "LIM-12")
-@given(
-    st.sampled_from(LIBRARY[1]),
-    CONCENTRATIONS,
-    masses_pg(),
-    st.none() | masses_pg(),
-    st.none() | masses_pg(),
-    st.none() | masses_pg(),
-    st.none() | masses_pg(),
-)
-def test_limits_decide_as_fractions_do(entry, concentration, daily, most, bolus, limit, previous):
+@settings(max_examples=400)
+@given(therapies())
+def test_limits_decide_as_fractions_do(therapy):
+    entry, concentration, daily, most, bolus, limit, previous = therapy
     problems, soft = formulary.judge(
         LIBRARY,
         entry[0],
