@@ -14,8 +14,9 @@ wall.
 # pyright: reportOptionalMemberAccess=false
 
 from . import states, version
-from .dose import prescription
+from .dose import formulary, prescription
 from .dose.delivery import CLINICIAN, KINDS, PATIENT, Delivery
+from .dose.formulary_data import LIBRARY
 from .dose.schedule import TICKS_PER_WEEK
 from .link import commands
 from .link.frame import FrameWriter, crc_into
@@ -85,8 +86,11 @@ class Pump:
         self.executed_steps = 0
         self.ledger_steps = 0  # executed and entered in the window
         self.prescription = None
-        self.proposed = None  # a Prescription, or the volume of a refill
+        self.proposed = None  # a Prescription, a drug library, or the volume of a refill
         self.proposed_digest = ""
+        self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
+        self.library = LIBRARY
+        self.library_draft = formulary.Draft()
         self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
         self.bolus_given_nl = [0, 0]  # and what it had given when a reset cut it
         self.priming = False  # the bolus that runs fills the line
@@ -418,12 +422,68 @@ class Pump:
     def _do_program(self, request):
         therapy = prescription.parse(request["therapy"], self.mechanism)
         self._check_steady_limit(therapy)
+        soft = self._judge(therapy)
         readback = therapy.readback(self.mechanism)
+        if soft:
+            readback["soft"] = [name for name, _ in soft]
         if self.reservoir.known and therapy.basal:
             # RES-03: the earliest that LOW can come, every permitted bolus taken.
             left_nl = self.mechanism.volume_nl(self.reservoir.left_steps(self.executed_steps))
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
-        return self._propose(therapy, readback)
+        answer = self._propose(therapy, readback)
+        self.proposed_soft = readback.get("soft", ())
+        if soft:
+            answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
+        return answer
+
+    def _judge(self, therapy):
+        """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
+        if not therapy.concentration_pg_nl:
+            return []
+        problems, soft = formulary.judge(
+            self.library, therapy.drug, therapy.concentration_pg_nl, **self._doses(therapy)
+        )
+        if problems:
+            raise prescription.PrescriptionError(problems)
+        return soft
+
+    def _doses(self, therapy):
+        """The doses of a therapy in pg, as fractions, for the drug library."""
+        concentration = therapy.concentration_pg_nl
+        doses = {"daily": self._daily_pg(therapy)}
+        bolus = therapy.patient_bolus
+        if bolus:
+            each = (bolus.volume[0] * concentration, bolus.volume[1])
+            num, den = doses["daily"]
+            doses["bolus"] = each
+            doses["most_daily"] = (num * each[1] + bolus.max_per_day * each[0] * den, den * each[1])
+        if therapy.limit:
+            doses["limit"] = (therapy.limit[0] * concentration, therapy.limit[1])
+        old = self.prescription
+        if old and old.drug == therapy.drug and old.concentration_pg_nl and old.basal:
+            doses["previous"] = self._daily_pg(old)
+        return doses
+
+    def _daily_pg(self, therapy):
+        """The most that the basal gives in any 24 hours."""
+        if not therapy.basal:
+            return (0, 1)
+        one = self.mechanism.grains_per_step
+        peak = therapy.schedule(self.mechanism).peak_grains(TICKS_PER_WEEK // 7, one)
+        return (
+            peak * self.mechanism.nl_per_rev * therapy.concentration_pg_nl,
+            self.mechanism.steps_per_rev * one,
+        )
+
+    def _do_library(self, request):
+        library, problems = self.library_draft.take(request["part"])
+        if problems:
+            raise prescription.PrescriptionError(problems)
+        if library is None:
+            return {"complete": False}
+        answer = self._propose(library, formulary.readback(library))
+        answer["complete"] = True
+        return answer
 
     def _do_refill(self, request):
         volume_nl = request["volume_nl"]
@@ -435,6 +495,7 @@ class Pump:
 
     def _propose(self, proposed, readback):
         self.proposed = proposed
+        self.proposed_soft = ()
         self.proposed_digest = prescription.digest(readback)
         return {"digest": self.proposed_digest, "readback": readback}
 
@@ -443,9 +504,16 @@ class Pump:
             return refusal(
                 request, "refused", "digest: %s is not that of the last proposal" % request["digest"][:16]
             )
+        missing = [name for name in self.proposed_soft if name not in request.get("accept", ())]
+        if missing:
+            return refusal(request, "refused", "accept: not confirmed: %s" % ", ".join(missing))
         proposed = self.proposed
         if isinstance(proposed, int):
             self._refilled(proposed)
+        elif isinstance(proposed, tuple):
+            self._event(events.LIBRARY, proposed[0], self.library[0])
+            self.library = proposed
+            self._clear_alarm(alarms.LIBRARY_FAULT)
         else:
             self._apply(proposed)
         self.proposed = None
@@ -459,6 +527,8 @@ class Pump:
         self._bridge_to(therapy)
         self._set_therapy(therapy)
         fastest = therapy.fastest()
+        if self.proposed_soft:
+            self._event(events.SOFT_LIMITS, len(self.proposed_soft), self.library[0])
         self._event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
         if self.state == states.RUNNING:
             self._follow_schedule()
@@ -519,6 +589,9 @@ class Pump:
             return refusal(request, "refused", "start: no therapy with a flow is programmed")
         if self.reservoir.empty(self.executed_steps):
             return refusal(request, "refused", "start: the reservoir is empty")
+        if self.prescription.concentration_pg_nl and not formulary.check(self.library):
+            self._raise_alarm(alarms.LIBRARY_FAULT)
+            return refusal(request, "refused", "start: the drug library is damaged")
         self._check_history(self.prescription)
         self.enter(states.RUNNING, COMMAND)
         return {"state": states.STATES[self.state]}

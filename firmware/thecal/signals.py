@@ -9,7 +9,7 @@ TICK_MS = 100  # the fixed-rate loop, 10 Hz
 SEGMENT_TICKS = 2  # a motion segment lasts exactly 200 ms, or 100 ms around the end of a bolus
 QUEUE_SEGMENTS = 4  # depth of the PIO's transmit FIFO: segments that wait behind the running one
 RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack
-TX_BYTES = 4096  # frames on their way to the host
+TX_BYTES = 8192  # frames on their way to the host
 
 
 class Inputs:

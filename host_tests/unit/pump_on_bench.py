@@ -42,7 +42,8 @@ class PumpOnBench:
         """Program exactly this."""
         proposal = self.ask("program", therapy=therapy)
         assert proposal["ok"], proposal
-        confirmed = self.ask("confirm", digest=proposal["digest"])
+        accept = proposal["readback"].get("soft", [])
+        confirmed = self.ask("confirm", digest=proposal["digest"], accept=accept)
         assert confirmed["ok"], confirmed
 
     def refill(self, volume_nl: int) -> None:

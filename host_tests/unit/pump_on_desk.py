@@ -63,7 +63,8 @@ class PumpOnDesk:
     def program(self, therapy: dict | None = None) -> dict:
         proposal = self.ask("program", therapy=therapy or SIX_ML_H)
         assert proposal["ok"], proposal
-        assert self.ask("confirm", digest=proposal["digest"])["ok"]
+        accept = proposal["readback"].get("soft", [])
+        assert self.ask("confirm", digest=proposal["digest"], accept=accept)["ok"]
         return proposal
 
     def run(self, therapy: dict | None = None) -> None:

@@ -4,7 +4,7 @@
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, PumpOnBench
 from thecal import pump, states
-from thecal.dose import mechanism, prescription
+from thecal.dose import formulary, mechanism, prescription
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms
 from thecal.watch.lockout import DAY_TICKS, Lockout
@@ -322,7 +322,8 @@ def test_a_change_of_concentration_keeps_the_old_dose_until_the_line_has_cleared
     assert desk.ask("patient_bolus")["reason"] == "bridge"
     assert desk.ask("bolus", volume_nl=1_000, duration_ms=60_000)["reason"] == "bridge"
     third = desk.ask("program", therapy={**twice, "concentration_pg_nl": 3_000})
-    assert "has not left the line" in desk.ask("confirm", digest=third["digest"])["message"]
+    refused = desk.ask("confirm", digest=third["digest"], accept=third["readback"]["soft"])
+    assert "has not left the line" in refused["message"]
     # a stop does not clear what is in the line
     desk.ask("stop")
     desk.run(50)
@@ -338,6 +339,51 @@ def test_a_change_of_concentration_keeps_the_old_dose_until_the_line_has_cleared
     desk.run(2_000)
     assert abs(desk.executed_nl - before - 1_000) <= NL_PER_STEP, "5 nL/s"
     assert desk.ask("patient_bolus")["granted"]
+
+
+ZICONOTIDE = {"mode": "continuous", "drug": "ziconotide", "concentration_pg_nl": 25}
+
+
+@pytest.mark.req("LIM-08", "LIM-10")
+def test_a_hard_limit_refuses_and_a_soft_one_must_be_confirmed_by_name(desk):
+    """19.2 mcg/day is the maximum; a start above 2.4 mcg/day is asked about."""
+    reply = desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 19_260_000})
+    assert not reply["ok"] and "ziconotide.dose_per_day.maximum" in reply["message"]
+    proposal = desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_460_000})
+    assert proposal["readback"]["soft"] == ["ziconotide.start_dose.high"]
+    assert "2.46 mcg/day" in proposal["why"][0]
+    refused = desk.ask("confirm", digest=proposal["digest"])
+    assert "not confirmed: ziconotide.start_dose.high" in refused["message"]
+    assert desk.pump.prescription is None
+    accept = ["ziconotide.start_dose.high"]
+    assert desk.ask("confirm", digest=proposal["digest"], accept=accept)["ok"]
+    assert desk.of("soft_limits")[0][2:] == (1, 1)
+
+
+@pytest.mark.req("LIM-09")
+def test_a_damaged_library_lets_no_drug_start(desk):
+    proposal = desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_400_000})
+    assert desk.ask("confirm", digest=proposal["digest"])["ok"]
+    version, drugs, crc = desk.pump.library
+    desk.pump.library = (version, drugs, crc ^ 1)
+    assert "library is damaged" in desk.ask("start")["message"]
+    assert desk.of("alarm")[0][2:] == (alarms.LIBRARY_FAULT, 1)
+    assert "bad CRC" in desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_400_000})["message"]
+
+
+@pytest.mark.req("LIM-08", "LIM-10")
+def test_a_pharmacy_library_comes_drug_by_drug_and_is_confirmed_as_a_whole(desk):
+    wire = formulary.to_wire(desk.pump.library)
+    wire["drugs"][0]["strengths"] = [1_234]
+    count = len(wire["drugs"])
+    for index, drug in enumerate(wire["drugs"]):
+        reply = desk.ask("library", part={**drug, "version": 2, "index": index, "count": count})
+        assert reply["complete"] == (index == count - 1), reply
+    assert desk.pump.library[0] == 1
+    assert desk.ask("confirm", digest=reply["digest"])["ok"]
+    assert desk.pump.library[0] == 2 and formulary.check(desk.pump.library)
+    assert desk.of("library")[0][2:] == (2, 1)
+    assert not desk.ask("library", part={"version": 3, "index": 1, "count": 2})["ok"]
 
 
 @pytest.mark.req("DOSE-11")

@@ -421,7 +421,7 @@ class _Run:
     def _confirmed(self, cmd: str, args: Record) -> None:
         proposal = self._must(cmd, **args)
         _check_readback(args, proposal["readback"])
-        self._must("confirm", digest=proposal["digest"])
+        self._must("confirm", digest=proposal["digest"], **_accepted(proposal))
 
     # --- what is to happen
 
@@ -582,7 +582,7 @@ class _Run:
             self._refused(command, reply)
             return True
         _check_readback(args, reply["readback"])
-        self._request(command, "confirm", digest=reply["digest"])
+        self._request(command, "confirm", digest=reply["digest"], **_accepted(reply))
         return True
 
     def _request(self, command: _Command, cmd: str, **args: Any) -> None:
@@ -634,6 +634,12 @@ class _Run:
                 "message": reply.get("message", ""),
             }
         )
+
+
+def _accepted(proposal: Record) -> Record:
+    """What a confirmation says beside the digest: soft limits are confirmed by the runner (and logged)."""
+    soft = proposal["readback"].get("soft")
+    return {"accept": soft} if soft else {}
 
 
 def _check_readback(sent: Record, readback: Record) -> None:

@@ -155,6 +155,10 @@ def program(
     with _connected(ctx, port) as pump:
         proposal = pump.propose(message)
         _print_rows(readback_rows(proposal), "The pump read back:")
+        for name in [] if yes else proposal.soft:
+            if not typer.confirm(f"Outside the soft limit {name}. Is that meant?"):
+                _say("Not confirmed; the pump keeps the therapy it has.")
+                raise typer.Exit(SAID_NO)
         if not yes and not typer.confirm("Is this the therapy you want?"):
             _say("Not confirmed; the pump keeps the therapy it has.")
             raise typer.Exit(SAID_NO)

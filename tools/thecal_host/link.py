@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 PROTOCOL_VERSION = 1
 
 # The device refuses longer lines and never sends one; the line end counts.
-FRAME_MAX_BYTES = 1024
+FRAME_MAX_BYTES = 4096
 
 # " " + eight hex digits.
 _CRC_TAIL_BYTES = 9

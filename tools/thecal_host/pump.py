@@ -52,6 +52,20 @@ class Proposal:
 
     digest: str
     readback: dict[str, Any]
+    why: tuple[str, ...] = ()
+    """What each soft limit is about that the confirmation accepts."""
+
+    @property
+    def soft(self) -> list[str]:
+        """The soft limits that the confirmation must accept by name."""
+        return self.readback.get("soft", [])
+
+
+def week_time(second_of_week: int) -> str:
+    """A second of the week as people say it: `mon 06:00`."""
+    day, second = divmod(second_of_week, 86_400)
+    hour, second = divmod(second, 3_600)
+    return f"{('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')[day]} {hour:02}:{second // 60:02}"
 
 
 def readback_rows(proposal: Proposal) -> list[tuple[str, str]]:
@@ -61,13 +75,32 @@ def readback_rows(proposal: Proposal) -> list[tuple[str, str]]:
     if "drug" in said:
         rows.append(("drug", f"{said['drug']}, {show(said['concentration_pg_nl'], CONCENTRATION, 'mg/mL')}"))
         rows.append(("dose", f"{mass_text(said['daily_pg'])} a day"))
-    rows.append(("rate", rate_text(Fraction(said["rate_num"], said["rate_den"]))))
+    if "rate_num" in said:
+        rows.append(("rate", rate_text(Fraction(said["rate_num"], said["rate_den"]))))
+    for start_s, num, den in said.get("steps", []):
+        rows.append((f"from {week_time(start_s)}", rate_text(Fraction(num, den))))
     rows.append(("volume", f"{volume_text(said['daily_nl'])} a day"))
     if said.get("kvo_num"):
         rows.append(("keep vein open", rate_text(Fraction(said["kvo_num"], said["kvo_den"]))))
     rows.append(("at most", rate_text(said["max_rate_nl_h"])))
-    steps = Fraction(said["steps_per_tick_num"], said["steps_per_tick_den"])
-    rows.append(("microsteps per tick", f"{steps} ({float(steps):.6g})"))
+    if "bolus_volume_num" in said:
+        volume = Fraction(said["bolus_volume_num"], said["bolus_volume_den"])
+        rate = rate_text(Fraction(said["bolus_rate_num"], said["bolus_rate_den"]))
+        rows.append(("patient bolus", f"{volume_text(volume)} at {rate}"))
+        often = f"{said['lockout_ms'] / 60_000:g} min after the last, {said['max_per_day']} a day"
+        rows.append(("not before", often))
+    if "limit_num" in said:
+        limit = volume_text(Fraction(said["limit_num"], said["limit_den"]))
+        rows.append(("limit", f"{limit} in any {said['window_ms'] / 3_600_000:g} h"))
+    low, empty = volume_text(said["low_nl"]), volume_text(said["empty_nl"])
+    rows.append(("reservoir", f"low at {low}, empty at {empty}"))
+    if "low_in_h" in said:
+        rows.append(("refill", f"in {said['low_in_h'] // 24} days at the earliest"))
+    if "steps_per_tick_num" in said:
+        steps = Fraction(said["steps_per_tick_num"], said["steps_per_tick_den"])
+        rows.append(("microsteps per tick", f"{steps} ({float(steps):.6g})"))
+    for text in proposal.why:
+        rows.append(("soft limit", text))
     rows.append(("digest", proposal.digest))
     return rows
 
@@ -149,11 +182,12 @@ class Pump:
         if not isinstance(digest, str) or not isinstance(readback, dict):
             raise PumpError("the pump's answer to `program` has no digest and read-back; nothing was changed")
         check_readback(therapy, readback)
-        return Proposal(digest, readback)
+        return Proposal(digest, readback, tuple(reply.get("why", ())))
 
     def confirm(self, proposal: Proposal) -> None:
         """Apply a therapy that was read back."""
-        self.ask("confirm", digest=proposal.digest)
+        accept = {"accept": proposal.soft} if proposal.soft else {}
+        self.ask("confirm", digest=proposal.digest, **accept)
 
     def status(self) -> dict[str, Any]:
         """A status frame of now. The pump answers the request with the frame that it also sends by itself."""

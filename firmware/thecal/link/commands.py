@@ -16,22 +16,29 @@ READS, AT_ONCE, FLOW = -1, 0, 1
 
 
 class Command:
-    """One row: `needs` names the arguments; `objects` and `texts` are those of them that are not numbers."""
+    """One row: `needs` and `may` name the arguments; `objects`, `texts` and `lists` (of texts) are those of
+    them that are not numbers.
+    """
 
-    def __init__(self, name, role, changes, needs=(), objects=(), texts=()):
+    def __init__(self, name, role, changes, needs=(), may=(), objects=(), texts=(), lists=()):
         self.name = name
         self.role = role
         self.changes = changes
         self.needs = needs
+        self.may = may
         self.objects = objects
         self.texts = texts
+        self.lists = lists
 
 
 COMMANDS = (
     Command("hello", OBSERVER, READS),
     Command("status", OBSERVER, READS),
     Command("program", CLINICIAN, AT_ONCE, needs=("therapy",), objects=("therapy",)),
-    Command("confirm", CLINICIAN, FLOW, needs=("digest",), texts=("digest",)),
+    Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",)),
+    Command(
+        "confirm", CLINICIAN, FLOW, needs=("digest",), may=("accept",), texts=("digest",), lists=("accept",)
+    ),
     Command("start", CLINICIAN, FLOW),
     Command("stop", PATIENT, AT_ONCE),
     Command("acknowledge", CLINICIAN, AT_ONCE),
@@ -56,7 +63,7 @@ def problem_with(command, request):
     """What is wrong with the arguments of `request`, as a text; empty if nothing."""
     allowed = ("cmd", "id", "at_tick") if command.changes != READS else ("cmd", "id")
     for key in request:
-        if key not in allowed and key not in command.needs:
+        if key not in allowed and key not in command.needs + command.may:
             return "%s: unknown argument" % key
     for key in command.needs:
         if key not in request:
@@ -68,6 +75,9 @@ def problem_with(command, request):
         if key in command.objects:
             if not isinstance(value, dict):
                 return "%s: must be an object" % key
+        elif key in command.lists:
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                return "%s: must be a list of texts" % key
         elif key in command.texts:
             if not isinstance(value, str):
                 return "%s: must be a text" % key

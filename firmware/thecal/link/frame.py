@@ -12,7 +12,7 @@ import json
 import struct
 from array import array
 
-LINE_BYTES = 1024  # longest request; `Inputs.rx` takes as much per tick
+LINE_BYTES = 4096  # longest request: a flex week with all its steps
 MOST_DEPTH = 6  # nesting of a request; bounds the parser's stack
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 

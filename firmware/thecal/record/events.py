@@ -41,10 +41,12 @@ EVENTS = (
     Event(15, "prime_start", "volume, nL", ""),
     Event(16, "prime_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
     Event(17, "bridge", "volume of old drug left in the line, nL, rounded down", "1 opened, 0 cleared"),
+    Event(18, "soft_limits", "soft limits that were confirmed by name", "version of the drug library"),
+    Event(19, "library", "version of the drug library now", "version before"),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
-PRIME_START, PRIME_END, BRIDGE = range(15, len(EVENTS))
+PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, len(EVENTS))
 
 
 class EventLog:

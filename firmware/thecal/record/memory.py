@@ -18,6 +18,7 @@ KEPT = (
     "reservoir",
     "alarms",
     "prescription",
+    "library",
     "line_primed",
     "bridge_left_steps",
     "bridge_schedule",

@@ -21,6 +21,9 @@ ALARMS = (
     Alarm("LOOP_FAULT", HIGH, True, STOP, "the control loop failed"),
     Alarm("RUNAWAY", HIGH, True, STOP, "the motor made more steps than were ordered"),
     Alarm("LIMIT_GUARD", HIGH, True, CONTINUE, "steps were withheld that would have broken the limit"),
+    Alarm(
+        "LIBRARY_FAULT", HIGH, True, CONTINUE, "the drug library is damaged, no therapy with a drug can start"
+    ),
     Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "the reservoir is empty"),
     Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "the reservoir is low"),
     Alarm("LONG_STOP", LOW, False, CONTINUE, "the pump has been stopped for a long time"),
@@ -32,6 +35,7 @@ ALARMS = (
     LOOP_FAULT,
     RUNAWAY,
     LIMIT_GUARD,
+    LIBRARY_FAULT,
     RESERVOIR_EMPTY,
     RESERVOIR_LOW,
     LONG_STOP,
