@@ -10,8 +10,8 @@
 // GP0 and GP1 stay free, and there is one way in: USB.
 #define MICROPY_HW_ENABLE_UART_REPL (0)
 
-// A frame is at most 1024 bytes either way. The pump looks at the link ten times a second, so a whole frame has to
-// wait in the buffers, and the next one beside it.
+// The pump looks at the link ten times a second: what comes between has to wait in the buffers. A frame of up to
+// 4096 bytes that does not fit waits in the host, USB holds it back.
 #define MICROPY_HW_STDIN_BUFFER_LEN (2048 + 1) // one place of the ring stays empty
 #define CFG_TUD_CDC_RX_BUFSIZE (512)
 #define CFG_TUD_CDC_TX_BUFSIZE (2048)
