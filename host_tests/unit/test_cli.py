@@ -321,6 +321,7 @@ def test_another_protocol_is_refused(run):
     assert "speaks protocol 2, this program 1" in result.stderr and "make flash" in result.stderr
 
 
+@pytest.mark.req("REC-03")
 def test_an_order_whose_reply_is_lost_is_sent_once(monkeypatch):
     port = TalkingPort(ok=True, protocol=1)
     session = Pump(port, port.clock_s)
