@@ -313,7 +313,8 @@ def test_a_clock_that_is_set_adds_nothing_and_its_step_applies():
 
 @pytest.mark.req("RES-02")
 def test_a_low_reservoir_goes_to_kvo_until_it_is_filled():
-    events = [START, (1 * H, frame("alarm", RESERVOIR_LOW, 1)), (3 * H, frame("alarm", RESERVOIR_LOW, 0))]
+    # Raised in the tick before the one from which less flows.
+    events = [START, (H - 100, frame("alarm", RESERVOIR_LOW, 1)), (3 * H, frame("alarm", RESERVOIR_LOW, 0))]
     programmed = programmed_of(events)
     assert [programmed.volume_nl(hour * H) for hour in (1, 3, 4)] == [10_000, 12_000, 22_000]
 

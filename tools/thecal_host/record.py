@@ -260,6 +260,19 @@ def _has_course(prescription: dict[str, Any]) -> bool:
     )
 
 
+def _in_effect(timed: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+    """An event at the time at which it changes the flow.
+
+    What is ordered is stamped with that time; that the reservoir is low is found out a tick before it.
+    """
+    from thecal.signals import TICK_MS
+    from thecal.watch.alarms import RESERVOIR_LOW
+
+    at_ms, event = timed
+    found_out = event["code"] == "alarm" and event["a"] == RESERVOIR_LOW and event["b"]
+    return (at_ms + TICK_MS if found_out else at_ms), event
+
+
 class _Story:
     """Goes through the events once: `programmed` is what should have flowed, `course` what else there is."""
 
@@ -277,7 +290,7 @@ class _Story:
         self._follow(0)
         if running:
             self.programmed.start(0)
-        for at_ms, event in events:
+        for at_ms, event in sorted(map(_in_effect, events), key=lambda timed: timed[0]):
             if at_ms > end_ms:
                 break
             self._go_on_to(at_ms)

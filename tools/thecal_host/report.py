@@ -534,7 +534,7 @@ def _draw_fill(course: Course, fills: list[Fill], axes: Axes, ms_per_unit: int) 
         color=DELIVERED_COLOUR,
         linewidth=1.2,
         label=f"delivered within the window, fullest {volume_text(round(fullest.content_nl))}"
-        + ("" if course.peak_nl is None else f" ({short_volume(course.peak_nl)} at any tick)"),
+        + ("" if course.peak_nl is None else f" ({volume_text(course.peak_nl)} at any tick)"),
     )
     axes.step(
         times,
