@@ -146,10 +146,13 @@ def therapy_file(tmp_path):
 # --- a session from programming to stop
 
 
-@pytest.mark.req("LNK-01", "DOSE-13")
-def test_program_shows_the_read_back_and_a_yes_confirms_it(run, therapy_file):
+SOFT = ("morphine.concentration.strength", "morphine.start_dose.high.naive", "morphine.unverified")
+
+
+@pytest.mark.req("LNK-01", "DOSE-13", "LIM-08")
+def test_program_shows_the_read_back_and_a_yes_to_each_soft_limit_confirms_it(run, therapy_file):
     port = PumpPort()
-    result = run(port, "program", therapy_file, answer="y\n")
+    result = run(port, "program", therapy_file, answer="y\n" * (len(SOFT) + 1))
     assert result.exit_code == 0, result.output
     # 2.4 mg/day at 20 mg/mL: 120 uL/day, 5 uL/h; 160 microsteps/h in 36 000 ticks/h.
     for said in (
@@ -160,15 +163,26 @@ def test_program_shows_the_read_back_and_a_yes_confirms_it(run, therapy_file):
         "2 uL/h",
         "60 mL/h",
         "1/225",
+        *(f"Outside the soft limit {name}." for name in SOFT),
     ):
         assert said in result.output
     assert run(port, "start").exit_code == 0
 
 
+@pytest.mark.req("LIM-08")
+@pytest.mark.parametrize("said_yes", range(len(SOFT)))
+def test_a_no_to_any_soft_limit_changes_nothing(run, therapy_file, said_yes):
+    port = PumpPort()
+    result = run(port, "program", therapy_file, answer="y\n" * said_yes + "n\n")
+    assert result.exit_code == 1 and SOFT[said_yes] in result.output
+    assert port.bench.pump.prescription is None
+
+
 @pytest.mark.req("LNK-01")
 def test_program_without_a_yes_changes_nothing(run, therapy_file):
     port = PumpPort()
-    result = run(port, "program", therapy_file, answer="n\n")
+    result = run(port, "program", therapy_file, answer="y\n" * len(SOFT) + "n\n")
+    assert "Is this the therapy you want?" in result.output
     assert result.exit_code == 1 and "keeps the therapy it has" in result.output
     assert "no therapy" in run(port, "start").stderr
 
