@@ -1,0 +1,265 @@
+"""The in-process board with the dull stretches left out: days of pumping in milliseconds.
+
+While nothing can change (no bytes, no button, no step of the day, no end of a bolus, no level of the
+reservoir, no order that the guard would cut), every segment follows from the rate by arithmetic.
+`SkippingBench` then moves the pump, its queue and its window rings on to where they would stand after so many
+ticks, and tells `on_steps` the tick of every step made meanwhile. Everything else runs tick by tick, through
+`Pump.step`. That both ways leave the same pump behind, field by field, is shown in `test_limits_machine.py`.
+
+It reads and writes the pump's fields: this is a bench, not an oracle.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from typing import Any
+
+import numpy
+from thecal import states
+from thecal.dose.schedule import TICKS_PER_WEEK
+from thecal.drivers import segment
+from thecal.pump import LONG_STOP_TICKS
+from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
+from thecal.watch import alarms
+from thecal_bench.inprocess import TICK_CYCLES, HostBench
+
+# Closer than this to a change nothing is skipped: what is ordered ahead, and then some.
+MARGIN_TICKS = 12
+LEAST_SKIP_TICKS = 30
+STATUS_TICKS = 10
+
+
+class StillPlant:
+    """A plant that shows nothing: sensors do not matter here and cost time."""
+
+    encoder_count = 0
+
+    def steps(self, count: int, from_ns: int, to_ns: int) -> None: ...
+
+    def adc_pressure_down(self, at_ns: int) -> int:
+        return 400
+
+    def adc_pressure_up(self, at_ns: int) -> int:
+        return 400
+
+    def adc_supply(self) -> int:
+        return 2_400
+
+
+class SkippingBench(HostBench):
+    """`skip = False` runs every tick. `on_steps(ticks)` gets the tick of each new step, ascending."""
+
+    def __init__(self, skip: bool = True) -> None:
+        super().__init__(plant=StillPlant())  # type: ignore[arg-type]
+        self.skip = skip
+        self.skipped_ticks = 0
+        self.seen_steps = 0
+        self.on_steps: Any = lambda ticks: None
+
+    def advance_to_tick(self, tick: int) -> None:
+        while self._tick < tick:
+            room = tick - self._tick - MARGIN_TICKS
+            if self.skip and room >= LEAST_SKIP_TICKS and self._skip(room):
+                continue
+            self._turn(self._tick + 1, (self._tick + 1) * TICK_CYCLES)
+            executed = self.inputs.executed_steps
+            if executed != self.seen_steps:
+                self.on_steps([self._tick] * (executed - self.seen_steps))
+                self.seen_steps = executed
+
+    # --- skipping
+
+    def _skip(self, room: int) -> bool:
+        """Leave out up to `room` ticks; False if none can be."""
+        pump = self.pump
+        if (
+            self._tick < 3
+            or self._rx
+            or self._actions
+            or self.inputs.button_patient
+            or pump.button_was_pressed
+            or pump.log.unsent() >= 0
+        ):
+            return False
+        if pump.state == states.RUNNING:
+            return self._skip_running(room)
+        if pump.settling or pump.state == states.PRIMING:
+            return False
+        if not pump.alarms.standing[alarms.LONG_STOP]:
+            room = min(room, LONG_STOP_TICKS - pump.stopped_ticks - MARGIN_TICKS)
+            if room < LEAST_SKIP_TICKS:
+                return False
+        pump.stopped_ticks += room
+        for ring in (pump.ledger.day, pump.ledger.window):
+            _move_ring(ring, room, numpy.empty(0, dtype=numpy.int64), 0)
+        self._pass(room)
+        return True
+
+    def _pass(self, ticks: int) -> None:
+        pump = self.pump
+        pump.telemetry.status_seq += (self._tick + ticks) // STATUS_TICKS - self._tick // STATUS_TICKS
+        self._tick += ticks
+        self._at_cycles = self._tick * TICK_CYCLES
+        pump.tick += ticks
+        pump.tick_s, tenths = divmod(self._tick, 10)
+        pump.tick_ms = tenths * 100
+        pump.board_s, pump.board_ms = pump.tick_s, pump.tick_ms
+        self.skipped_ticks += ticks
+
+    def _skip_running(self, room: int) -> bool:
+        pump = self.pump
+        motor = self.motor
+        delivery = pump.delivery
+        owed, planned = delivery.owed, delivery.planned
+        if pump.replan or delivery.ahead or motor.starved or not motor._running:
+            return False
+        if pump.base_steps or pump.prime_left_steps or pump.bridge_left_steps:
+            return False
+        if motor._units != segment.SEGMENT_UNITS or len(motor._waiting) != QUEUE_SEGMENTS:
+            return False
+        if any(units != segment.SEGMENT_UNITS for _, units in motor._waiting):
+            return False
+        kind = planned.flowing()
+        if owed.index != planned.index or owed.active != planned.active or owed.kvo != planned.kvo:
+            return False
+        grid = motor._end_cycles // TICK_CYCLES  # a tick at which a segment ends
+        if grid * TICK_CYCLES != motor._end_cycles:
+            return False
+        ahead = SEGMENT_TICKS * QUEUE_SEGMENTS + grid - self._tick
+        if (planned.week_tick - owed.week_tick) % TICKS_PER_WEEK != ahead:
+            return False
+
+        one = owed.basal.grains_per_step
+        rate = owed.basal.rate_steps * one + owed.basal.rate_grains
+        held = owed.basal.steps * one + owed.basal.grains
+        for other in range(len(owed.boluses)):
+            if owed.active[other]:
+                bolus = owed.boluses[other]
+                held += bolus.steps * one + bolus.grains
+                if other == kind:
+                    bolus_rate = bolus.rate_steps * one + bolus.rate_grains
+                    rate += bolus_rate
+        if rate == 0:
+            return False
+        held += delivery.quarter
+        now, origin = self._tick, delivery.origin_steps
+
+        # How far nothing changes.
+        if planned.next_start >= 0:
+            if planned.week_tick == planned.next_start:
+                return False
+            room = min(room, (planned.next_start - planned.week_tick) % TICKS_PER_WEEK - MARGIN_TICKS)
+        if kind >= 0 and bolus_rate:
+            bolus = planned.boluses[kind]
+            left = (bolus.limit_steps - bolus.steps) * one + bolus.limit_grains - bolus.grains
+            room = min(room, left // bolus_rate - MARGIN_TICKS)
+        levels = [pump.guard.reservoir_most]
+        if pump.reservoir.known and not pump.alarms.standing[alarms.RESERVOIR_LOW]:
+            levels.append(pump.reservoir.low_steps)
+        for level in levels:
+            room = min(room, ((level - origin) * one - 1 - held) // rate - MARGIN_TICKS)
+
+        def position(tick):
+            return (held + rate * (tick - now)) // one + origin
+
+        def executed(tick):
+            """Whole segments, and of a segment half done the larger half of its steps."""
+            start = tick - (tick - grid) % SEGMENT_TICKS
+            done = position(start)
+            return done + (position(start + SEGMENT_TICKS) - done + 1) // 2 * (tick - start)
+
+        first = position(grid - SEGMENT_TICKS)
+        if motor._base_steps != first or motor._steps != position(grid) - first:
+            return False
+        if self._executed_steps != executed(self._tick) or pump.planned_steps != position(self._tick + ahead):
+            return False
+        room -= room % SEGMENT_TICKS
+        while room >= LEAST_SKIP_TICKS and self._would_cut(room, position, executed, grid):
+            room = room // 4
+            room -= room % SEGMENT_TICKS
+        if room < LEAST_SKIP_TICKS:
+            return False
+
+        start, end = self._executed_steps, executed(self._tick + room)
+        numbers = numpy.arange(start + 1, end + 1, dtype=numpy.int64)
+        # The first tick at whose end so many steps are owed, the segment that makes them, and the half of it.
+        due = now + -(-((numbers - origin) * one - held) // rate)
+        last = grid + -(-(due - grid) // SEGMENT_TICKS) * SEGMENT_TICKS
+        ticks = numpy.where(executed(last - 1) >= numbers, last - 1, last)
+        self.on_steps(ticks)
+        self.seen_steps = end
+
+        for ring in (pump.ledger.day, pump.ledger.window):
+            _move_ring(ring, room, ticks, self._tick)
+        for course in (owed, planned):
+            course.basal.advance(room)
+            if kind >= 0:
+                course.boluses[kind].advance(room)
+            course.week_tick = (course.week_tick + room) % TICKS_PER_WEEK
+        self._pass(room)
+        bounds = [
+            position(grid + room + SEGMENT_TICKS * segments) for segments in range(-1, QUEUE_SEGMENTS + 1)
+        ]
+        motor._base_steps = bounds[0]
+        motor._steps = bounds[1] - bounds[0]
+        motor._waiting = deque(
+            (bounds[index + 1] - bounds[index], segment.SEGMENT_UNITS)
+            for index in range(1, QUEUE_SEGMENTS + 1)
+        )
+        motor.ordered_steps = bounds[-1]
+        motor._start_cycles += room * TICK_CYCLES
+        motor._end_cycles += room * TICK_CYCLES
+        self._executed_steps = end
+        pump.executed_steps = pump.ledger_steps = end
+        pump.planned_steps = bounds[-1]
+        pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
+        pump.guard.look_at_window(end, pump.ledger.content_steps())
+        return True
+
+    def _would_cut(self, room, position, executed, grid) -> bool:
+        """Whether the guard would cut an order in the next `room` ticks, and a little later."""
+        guard = self.pump.guard
+        if not guard.limit_steps:
+            return False
+        ring = self.pump.ledger.window
+        # Within a bucket content and executed steps grow alike, so it is tightest at a bucket's last tick.
+        count = (room + MARGIN_TICKS - ring.left_ticks) // ring.bucket_ticks + 1
+        ends = self._tick + ring.left_ticks - 1 + numpy.arange(0, max(count, 0) + 1) * ring.bucket_ticks
+        ends[-1] = self._tick + room + MARGIN_TICKS
+        made = executed(ends)
+        passed = numpy.concatenate(([self._executed_steps], made[:-1]))
+        counts = _in_order(ring)
+        counts = numpy.concatenate((counts, numpy.zeros(len(ends) - 1, dtype=numpy.int64)))
+        counts[ring.size - 1 :] += made - passed
+        total = numpy.concatenate(([0], numpy.cumsum(counts)))
+        content = total[ring.size :] - total[: -ring.size]
+        ahead = SEGMENT_TICKS * (QUEUE_SEGMENTS + 1) - (ends - grid) % SEGMENT_TICKS
+        wanted = position(ends + ahead)
+        return bool((wanted > made + guard.limit_steps - content).any())
+
+
+def _in_order(ring) -> Any:
+    """The buckets of a ring, the oldest first."""
+    counts = numpy.frombuffer(ring.counts, dtype=numpy.uint32)[: ring.size].astype(numpy.int64)
+    return numpy.roll(counts, -1 - ring.index)
+
+
+def _move_ring(ring, ticks: int, step_ticks, tick: int) -> None:
+    """What `ring.advance` and `ring.add` leave after `ticks`, with steps in `step_ticks`, from `tick` on."""
+    passed = 0 if ticks < ring.left_ticks else 1 + (ticks - ring.left_ticks) // ring.bucket_ticks
+    into = (step_ticks - tick - ring.left_ticks) // ring.bucket_ticks + 1
+    if len(into):
+        new = numpy.bincount(numpy.maximum(into, 0), minlength=passed + 1)
+    else:
+        new = numpy.zeros(min(passed, ring.size) + 1, dtype=numpy.int64)
+    counts = _in_order(ring)
+    counts[-1] += new[0]
+    counts = numpy.concatenate((counts, new[1:]))[-ring.size :]
+    ring.index = (ring.index + passed) % ring.size
+    ring.counts[: ring.size] = array("I", numpy.roll(counts, ring.index + 1).astype(numpy.uint32).tobytes())
+    ring.total = int(counts.sum())
+    if passed:
+        ring.left_ticks = ring.bucket_ticks - (ticks - ring.left_ticks) % ring.bucket_ticks
+    else:
+        ring.left_ticks -= ticks
