@@ -14,12 +14,16 @@ from thecal_bench.inprocess import HostBench
 from thecal_bench.runner import RunError, TherapyRefused, canonical_records, make_plant, run_scenario
 from thecal_bench.story import Story
 from thecal_bench.unixport import MicropythonBench
+from thecal_host import link
 from thecal_host.link import LinkClient
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
 FILES = sorted(SCENARIOS.glob("*.toml"))
 HOUR_MS = 3_600_000
+
+A_WEEK = ("flex_week",)
+"""Files that take minutes."""
 
 HEAD = """
 title = "t"
@@ -61,9 +65,33 @@ def of_type(records, kind):
 
 
 @pytest.mark.req(
-    "DOSE-01", "DOSE-02", "DOSE-05", "DOSE-07", "DOSE-12", "DOSE-13", "MOT-04", "LNK-05", "DOSE-15"
+    "DOSE-01",
+    "DOSE-02",
+    "DOSE-05",
+    "DOSE-06",
+    "DOSE-07",
+    "DOSE-08",
+    "DOSE-11",
+    "DOSE-12",
+    "DOSE-13",
+    "DOSE-14",
+    "DOSE-15",
+    "LIM-01",
+    "LIM-02",
+    "LIM-03",
+    "LIM-04",
+    "LIM-13",
+    "RES-01",
+    "RES-02",
+    "RES-05",
+    "MOT-04",
+    "LNK-05",
 )
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.long if path.stem in A_WEEK else ()) for path in FILES],
+    ids=lambda path: path.stem,
+)
 def test_scenarios_hold_on_the_host(path):
     records, result = run(scenario.load(path))
     assert [record for record in of_type(records, "expect") if record["ok"] is not True] == []
@@ -74,7 +102,7 @@ def test_scenarios_hold_on_the_host(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_ledger_and_events_are_the_same_bytes_on_micropython(path):
     experiment = scenario.load(path)
-    if experiment.duration_ms > HOUR_MS:
+    if experiment.duration_ms > 3 * HOUR_MS:
         experiment = dataclasses.replace(experiment, duration_ms=HOUR_MS // 2, expects=())
     _, on_host = run(experiment, keep_ledger=True)
     records, on_micropython = run(experiment, MicropythonBench(make_plant(experiment)), keep_ledger=True)
@@ -206,6 +234,150 @@ def test_canonical_records():
     ]
 
 
+# --- whole therapies
+
+PATIENT = """
+[therapy.patient_bolus]
+volume = "10 uL"
+duration = "4 s"
+lockout = "20 s"
+max_per_day = 10
+[therapy.limit]
+volume = "6.1 mL"           # of which the basal takes 6 mL
+window = "10 min"
+"""
+LIMIT = '[therapy.limit]\nvolume = "30 mL"\nwindow = "10 min"\n'
+RESERVOIR = '[reservoir]\nfill = "10 mL"\nlow = "9.7 mL"\nempty = "9 mL"\n'
+
+
+def press(at, **keys):
+    return event(at, "press", button="patient", **keys)
+
+
+@pytest.mark.req("LIM-01", "RES-01")
+def test_summary_of_a_whole_therapy():
+    text = HEAD + PATIENT + RESERVOIR + START
+    text += event("10 s", "patient_bolus") + event("15 s", "patient_bolus") + press("40 s")
+    text += event("60 s", "refill", volume="10 mL") + event("80 s", "stop")
+    records, result = run(
+        text + expect("reservoir", value="9.8 mL") + expect("reservoir", at="50 s", value="9.49 mL")
+    )
+    summary = result.summary
+    # The button is seen at its tick and obeyed at the end of it.
+    assert summary["boluses"] == [
+        {"asked_ms": 10_000, "granted": True, "reason": None, "volume_nl": 10_000, "ended_ms": 14_000},
+        {"asked_ms": 15_000, "granted": False, "reason": "lockout", "volume_nl": 10_000, "ended_ms": None},
+        {"asked_ms": 40_000, "granted": True, "reason": None, "volume_nl": 10_000, "ended_ms": 44_100},
+    ]
+    assert [(r["asked_ms"], r["granted"], r["reason"]) for r in of_type(records, "bolus")] == [
+        (10_000, True, None),
+        (15_000, False, "lockout"),
+        (40_000, True, None),
+    ]
+    # 79 s at 10 uL/s and two boluses of 10 uL, all in one window. LOW when 300 uL are gone: 29 s and a bolus.
+    assert summary["window_peak_nl"] == summary["delivered_nl"] == 810_000
+    assert summary["alarms"] == [
+        {"code": "RESERVOIR_LOW", "priority": "LOW", "raised_ms": 30_000, "cleared_ms": 60_000}
+    ]
+    assert summary["expect_failed"] == 0
+
+
+def test_a_bolus_that_was_cut_short_says_what_was_given():
+    text = HEAD + PATIENT + START + event("10 s", "patient_bolus") + event("11 s", "stop")
+    _, result = run(text)
+    assert result.summary["boluses"] == [
+        {"asked_ms": 10_000, "granted": True, "reason": None, "volume_nl": 2500, "ended_ms": 11_000}
+    ]
+
+
+def test_button_and_command_in_the_same_tick_are_told_apart():
+    """A command for a tick takes effect at it, a press one tick later: here both at 60.1 s."""
+    text = HEAD + PATIENT + START
+    _, result = run(text + press("60 s") + event("60.1 s", "patient_bolus"))
+    outcomes = [(b["granted"], b["reason"]) for b in result.summary["boluses"]]
+    assert outcomes == [(False, "bolus_active"), (True, None)]
+    _, result = run(
+        text.replace('"20 s"', '"0 s"') + event("55 s", "patient_bolus") + press("57 s") + press("59 s")
+    )
+    outcomes = [(b["granted"], b["reason"], b["ended_ms"]) for b in result.summary["boluses"]]
+    assert outcomes == [(True, None, 59_000), (False, "bolus_active", None), (True, None, 63_100)]
+
+
+def test_a_bolus_without_a_prescription_for_one_is_denied():
+    _, result = run(HEAD + START + event("10 s", "patient_bolus") + press("20 s"))
+    assert [(b["granted"], b["reason"], b["volume_nl"]) for b in result.summary["boluses"]] == [
+        (False, "not_running", 0)
+    ] * 2
+
+
+def test_presses_that_no_board_can_make_are_skipped_with_a_word():
+    class Real(HostBench):
+        def press(self, button, ticks):
+            raise NotPossible("nobody is there")
+
+    text = HEAD + PATIENT + START + press("40 s") + event("80 s", "patient_bolus")
+    text += expect("bolus", at="40 s", granted=True) + expect("bolus", at="80 s", granted=True)
+    records, result = run(text, Real())
+    assert [(r["at_ms"], r["do"]) for r in of_type(records, "skipped")] == [(40_000, "press")]
+    assert [r["ok"] for r in of_type(records, "expect")] == [None, True]
+    assert result.expect_failed == 0
+
+
+def test_a_press_that_a_hung_pump_does_not_see_is_not_answered():
+    text = HEAD + PATIENT + START + event("39 s", "hang") + press("40 s")
+    records, _ = run(text + expect("bolus", at="40 s", granted=False))
+    (failed,) = of_type(records, "expect")
+    assert (failed["ok"], failed["found"]) == (False, "not answered")
+
+
+@pytest.mark.req("LIM-10")
+def test_a_refill_that_the_pump_refuses_is_recorded():
+    text = HEAD + RESERVOIR + START + event("60 s", "refill", volume="61 mL")
+    records, _ = run(text + expect("reservoir", at="60 s", value="9.41 mL"))
+    (refused,) = of_type(records, "refused")
+    assert (refused["at_ms"], refused["do"]) == (60_000, "refill") and "61000000" in refused["message"]
+    assert [r["ok"] for r in of_type(records, "expect")] == [True]
+
+
+@pytest.mark.req("LIM-10")
+def test_a_read_back_that_differs_ends_the_run(monkeypatch):
+    monkeypatch.setattr(runner, "differences", lambda sent, readback: ["this", "that"])
+    with pytest.raises(RunError, match="read back something else than was sent: this; that"):
+        run(HEAD)
+
+
+def test_a_therapy_that_does_not_fit_into_a_frame_is_refused(monkeypatch):
+    later = event("60 s", "program") + '[event.therapy]\nmode = "minimum"\ndrug = "' + "x" * 32 + '"\n'
+    later += 'concentration = "1 mg/mL"\n'
+    encode, most = link.encode, 170
+
+    def encode_short(message):
+        frame = encode(message)
+        if len(frame) > most:
+            raise link.LinkError(f"the frame is {len(frame)} bytes long")
+        return frame
+
+    monkeypatch.setattr(link, "encode", encode_short)
+    records, _ = run(HEAD + START + later)
+    (refused,) = of_type(records, "refused")
+    assert refused["error"] == "not_sent" and "bytes long" in refused["message"]
+    most = 100
+    with pytest.raises(TherapyRefused, match="the therapy can not be sent: the frame is"):
+        run(HEAD + START)
+
+
+@pytest.mark.req("DOSE-14")
+@pytest.mark.parametrize("clock", ["mon 00:00", "mon 00:00:01", "sun 23:59:59", "thu 12:34:56"])
+def test_the_clock_stands_where_the_scenario_says_at_its_beginning(clock):
+    experiment = scenario.parse(f'clock = "{clock}"\n' + HEAD)
+    with HostBench(make_plant(experiment)) as board:
+        result = run_scenario(experiment, board, LinkClient(board.send))
+        result.finish()
+        assert isinstance(board.pump, pump.Pump)
+        begin_tick = result.story.begin_tick or 0
+        assert (board.pump.clock_offset + begin_tick) % 6_048_000 * 100 == experiment.clock_ms
+
+
 # --- expectations that do not hold
 
 
@@ -226,18 +398,25 @@ def test_canonical_records():
         (expect("ledger", value="607 uL", at="61 s"), "605 uL"),
         (expect("outflow", value="605 uL", at="61 s"), "583.16"),
         (expect("resets", value=1), "0"),
+        (expect("reservoir", value="9.398 mL", at="61 s", within="999 nL"), "9.395 mL"),
+        (expect("reservoir", value="9.394 mL", at="61 s", within="999 nL"), "9.395 mL"),
+        (expect("window_peak", at_most="1.488 mL"), "1.49 mL"),
+        (expect("alarm", code="RESERVOIR_LOW", at="61 s"), "RESERVOIR_LOW at 51 s"),
+        (expect("alarm", code="RESERVOIR_LOW", never=True), "RESERVOIR_LOW at 51 s"),
     ],
 )
 def test_an_expectation_that_does_not_hold_is_told_with_what_was_found(line, found):
     # At 61 s: 60 s at 10 uL/s and 1 s of the bolus at 5 uL/s. A tick is 1.5 uL. The line holds 18 uL of the
-    # basal and 9 uL (1 - e^(-1/1.8)) of the bolus.
+    # basal and 9 uL (1 - e^(-1/1.8)) of the bolus. 10 mL less 605 uL are 9.395 mL. LOW (500 uL gone) at 51 s.
+    # In all 119 s at 10 uL/s and 60 s at 5 uL/s, 1.49 mL.
+    head = HEAD + LIMIT + RESERVOIR.replace("9.7", "9.5").replace('"9 mL"', '"1 mL"')
     boluses = event("60 s", "clinician_bolus", volume="1 mL", duration="200 s") + event(
         "90 s", "clinician_bolus", volume="1 mL", duration="200 s"
     )
-    records, result = run(HEAD + START + boluses + line + expect("resets", value=0))
+    records, result = run(head + START + boluses + line + expect("resets", value=0))
     failed, held = of_type(records, "expect")
     assert failed["ok"] is False and failed["found"].startswith(found)
-    assert failed["line"] == HEAD.count("\n") + START.count("\n") + boluses.count("\n") + 1
+    assert failed["line"] == head.count("\n") + START.count("\n") + boluses.count("\n") + 1
     assert held["ok"] is True
     assert result.expect_failed == result.summary["expect_failed"] == 1
 
@@ -463,6 +642,29 @@ def test_a_state_whose_event_was_lost_is_taken_from_the_status():
     story.status(status)
     story.status({**status, "tick": 100})
     assert [(c.tick, c.state, c.cause) for c in story.states[1:]] == [(40, "RUNNING", None)]
+
+
+def test_the_rate_near_a_time_follows_steps_and_clocks():
+    text = """
+duration = "3 min"
+clock = "mon 05:59"
+[therapy]
+mode = "flex"
+[[therapy.step]]
+at = "06:00"
+rate = "6 mL/h"
+[[therapy.step]]
+at = "07:00"
+rate = "1 mL/h"
+"""
+    _, result = run(text + event("2 min", "set_time", to="tue 06:30"))
+    evidence = result._run._evidence()
+    rates = {tick: evidence.rate_near_nl_h(tick) for tick in (0, 598, 599, 600, 1198, 1199, 1201)}
+    slow, fast = Fraction(10**6), Fraction(6 * 10**6)
+    assert rates == {0: slow, 598: slow, 599: fast, 600: fast, 1198: fast, 1199: fast, 1201: fast}
+    _, result = run(text + event("2 min", "set_time", to="tue 07:30"))
+    evidence = result._run._evidence()
+    assert [evidence.rate_near_nl_h(tick) for tick in (1200, 1201, 1202)] == [fast, slow, slow]
 
 
 def test_the_rate_near_a_time():

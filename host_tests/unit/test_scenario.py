@@ -183,7 +183,7 @@ def test_a_full_file():
     assert therapy.patient_bolus == s.PatientBolus(14_400_000, 4, dose_pg=100_000_000, duration_ms=300_000)
     assert therapy.limit == s.Limit(86_400_000, dose_pg=3_000_000_000)
     assert scenario.profile == s.Profile(Fraction(60_000_000), "reference", "kvo", 2_000_000, 0)
-    assert scenario.reservoir.fill_nl == 40_000_000
+    assert scenario.reservoir == s.Reservoir(40_000_000)
     assert scenario.plant == PlantParameters(
         compliance_nl_pa=Fraction(3, 4),
         resistance_pa_ms_nl=Fraction(7200),

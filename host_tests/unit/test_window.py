@@ -38,6 +38,7 @@ def test_bulks_of_a_tick(counts, window_ticks, pulsation_percent):
     assert window.peak_nl == fullest(turns, window_ticks * TICK_NS)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5 * TICK_NS), min_size=1, max_size=40), st.integers(1, 10 * TICK_NS))
 def test_single_edges(gaps_ns, window_ns):
     plant = Plant()
