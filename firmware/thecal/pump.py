@@ -28,7 +28,7 @@ from .signals import QUEUE_SEGMENTS, TICK_MS
 from .smallint import LARGEST, small
 from .watch import alarms
 from .watch.guard import Guard
-from .watch.limits import WindowLedger
+from .watch.limits import WindowLedger, bucket_ticks_of
 from .watch.lockout import Lockout
 from .watch.reservoir import Reservoir
 
@@ -100,7 +100,7 @@ class Pump:
         self.bridge_schedule = None  # what keeps the old dose until then
         self.bridge_limit = None  # in steps of the old drug
         self.bridge_ratio = (1, 1)  # old concentration over new
-        self.stopped_ticks = 0
+        self.stopped_tick = 0
         self.clock_offset = 0  # tick of the week at boot
         self.clock_known = False
         self.button_was_pressed = False
@@ -180,7 +180,7 @@ class Pump:
             for kind in range(KINDS):
                 self._bolus_ended(kind, complete=False)
             self.delivery.forfeit(self.executed_steps)
-        self.stopped_ticks = 0
+        self.stopped_tick = self.tick
         self._clear_alarm(alarms.LONG_STOP)
 
     def remember(self):
@@ -287,8 +287,7 @@ class Pump:
             self._raise_alarm(alarms.RESERVOIR_EMPTY)
 
     def _watch_stop(self):
-        self.stopped_ticks += 1
-        if self.stopped_ticks > LONG_STOP_TICKS and self.prescription and self.prescription.basal:
+        if self.tick - self.stopped_tick > LONG_STOP_TICKS and self.prescription and self.prescription.basal:
             self._raise_alarm(alarms.LONG_STOP)
 
     def _bridge_cleared(self):
@@ -523,7 +522,7 @@ class Pump:
         if self.state == states.RUNNING:
             if not therapy.basal:
                 raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
-            self._check_history(therapy)
+            self._check_history(therapy, self._week_tick(1))
         self._bridge_to(therapy)
         self._set_therapy(therapy)
         fastest = therapy.fastest()
@@ -592,7 +591,7 @@ class Pump:
         if self.prescription.concentration_pg_nl and not formulary.check(self.library):
             self._raise_alarm(alarms.LIBRARY_FAULT)
             return refusal(request, "refused", "start: the drug library is damaged")
-        self._check_history(self.prescription)
+        self._check_history(self.prescription, self._week_tick(1))
         self.enter(states.RUNNING, COMMAND)
         return {"state": states.STATES[self.state]}
 
@@ -653,6 +652,9 @@ class Pump:
             raise prescription.PrescriptionError(
                 ["week_s: %d, must be 0 to %d" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
             )
+        if self.state == states.RUNNING and len(self.prescription.basal) > 1:
+            # Set back again and again, a clock could hold the fastest step of the day for ever.
+            self._check_history(self.prescription, week_s * TICKS_PER_S)
         was_s = self._week_tick(1) // TICKS_PER_S if self.clock_known else -1
         # The time that is given is that of the end of this tick, when it takes effect.
         self.clock_offset = (week_s * TICKS_PER_S - self.tick - 1) % TICKS_PER_WEEK
@@ -776,17 +778,17 @@ class Pump:
                 return False
         # What is committed counts at once, which errs on the safe side.
         flows = [
-            self._basal_profile(therapy, horizon),
+            self._basal_profile(therapy, self._week_tick(1), horizon),
             bolus_profile,
             [(1, committed), (horizon - 1, 0)],
         ]
         return self.ledger.peak_steps(flows, one) <= self.guard.limit_steps
 
-    def _basal_profile(self, therapy, ticks):
+    def _basal_profile(self, therapy, week_tick, ticks):
         one = self.mechanism.grains_per_step
         schedule = therapy.schedule(self.mechanism)
         if self.clock_known or len(schedule.entries) == 1:
-            return schedule.profile(self._week_tick(1), ticks, one)
+            return schedule.profile(week_tick, ticks, one)
         # With the time unknown the lowest entry flows, but the clock may be set at any moment.
         entry = schedule.entries[schedule.highest()]
         return [(ticks, entry[1] * one + entry[2])]
@@ -796,7 +798,7 @@ class Pump:
         if not therapy.limit or not therapy.basal:
             return
         one = self.mechanism.grains_per_step
-        window_ticks = therapy.window_ticks + -(-therapy.window_ticks // 1_440) + TICKS_PER_S
+        window_ticks = therapy.window_ticks + bucket_ticks_of(therapy.window_ticks) + TICKS_PER_S
         peak = therapy.schedule(self.mechanism).peak_grains(window_ticks, one)
         limit = self.mechanism.grains_of_volume(*therapy.limit)[0] * one
         if peak > limit:
@@ -811,34 +813,42 @@ class Pump:
                 ]
             )
 
-    def _check_history(self, therapy):
-        """LIM-06: with what was given so far the basal must not break the limit; says when it no longer
-        would.
+    def _check_history(self, therapy, week_tick):
+        """LIM-06: with what was given so far the basal must not break the limit; says when it no longer would.
+
+        `week_tick` is the time of the week at the end of this tick.
         """
         if not therapy.limit or not therapy.basal:
             return
-        self.ledger.set_window(therapy.window_ticks, self.tick)
         limit_num, limit_den = therapy.limit
         limit_steps = self.mechanism.grains_of_volume(limit_num, limit_den)[0]
-        horizon = therapy.window_ticks + self.ledger.window.bucket_ticks
-        if self._peak_after(therapy, 0, horizon) <= limit_steps:
+        horizon = therapy.window_ticks + bucket_ticks_of(therapy.window_ticks)
+        if self._peak_after(therapy, week_tick, 0, horizon) <= limit_steps:
             return
-        late, early = horizon, 0
+        late = horizon
+        # Each look takes most of a tick: only a motor at rest has the time to search.
+        early = 0 if self.state == states.STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
-            if self._peak_after(therapy, middle, horizon) <= limit_steps:
+            if self._peak_after(therapy, week_tick, middle, horizon) <= limit_steps:
                 late = middle
             else:
                 early = middle
         raise prescription.PrescriptionError(
-            ["limit: with what was given already the therapy can start in %d s" % -(-late // TICKS_PER_S)]
+            ["limit: with what was given already the therapy could start in %d s" % -(-late // TICKS_PER_S)]
         )
 
-    def _peak_after(self, therapy, delay_ticks, horizon):
-        profile = self._basal_profile(therapy, horizon)
+    def _peak_after(self, therapy, week_tick, delay_ticks, horizon):
+        one = self.mechanism.grains_per_step
+        profile = self._basal_profile(therapy, week_tick, horizon)
         if delay_ticks:
             profile = [(delay_ticks, 0)] + profile
-        return self.ledger.peak_steps([profile], self.mechanism.grains_per_step)
+        # Boluses that run count at once.
+        committed = 0
+        for kind in range(KINDS):
+            committed += self.delivery.bolus_left_steps(kind) * one
+        flows = [profile, [(1, committed), (delay_ticks + horizon - 1, 0)]]
+        return self.ledger.trial_peak_steps(flows, one, therapy.window_ticks, self.tick)
 
     # --- record
 

@@ -87,10 +87,9 @@ class SkippingBench(HostBench):
         if pump.settling or pump.state == states.PRIMING:
             return False
         if not pump.alarms.standing[alarms.LONG_STOP]:
-            room = min(room, LONG_STOP_TICKS - pump.stopped_ticks - MARGIN_TICKS)
+            room = min(room, LONG_STOP_TICKS - (pump.tick - pump.stopped_tick) - MARGIN_TICKS)
             if room < LEAST_SKIP_TICKS:
                 return False
-        pump.stopped_ticks += room
         for ring in (pump.ledger.day, pump.ledger.window):
             _move_ring(ring, room, numpy.empty(0, dtype=numpy.int64), 0)
         self._pass(room)
@@ -133,6 +132,7 @@ class SkippingBench(HostBench):
         one = owed.basal.grains_per_step
         rate = owed.basal.rate_steps * one + owed.basal.rate_grains
         held = owed.basal.steps * one + owed.basal.grains
+        bolus_rate = 0
         for other in range(len(owed.boluses)):
             if owed.active[other]:
                 bolus = owed.boluses[other]

@@ -376,6 +376,7 @@ def test_a_pharmacy_library_comes_drug_by_drug_and_is_confirmed_as_a_whole(desk)
     wire = formulary.to_wire(desk.pump.library)
     wire["drugs"][0]["strengths"] = [1_234]
     count = len(wire["drugs"])
+    reply = {}
     for index, drug in enumerate(wire["drugs"]):
         reply = desk.ask("library", part={**drug, "version": 2, "index": index, "count": count})
         assert reply["complete"] == (index == count - 1), reply

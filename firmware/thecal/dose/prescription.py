@@ -25,6 +25,7 @@ from .schedule import MOST_STEPS_A_DAY, TICKS_PER_DAY, Schedule
 from .units import dose_of_rate, rate_of_dose, reduced
 
 TICK_MS = 100
+MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
 # DOSE-04: 0.048 mL/day, the slowest rate of implantable pumps, to 60 mL/h, for each component; 120 mL/h in
@@ -339,8 +340,8 @@ class _Reader:
         found.limit = self.volume(values, "limit.")
         window_ms = self.whole(values, "window_ms", LEAST_WINDOW_MS, MOST_WINDOW_MS, prefix="limit.")
         if window_ms is not None:
-            if window_ms % TICK_MS:
-                self.say("limit.window_ms: %d, must be a multiple of %d" % (window_ms, TICK_MS))
+            if window_ms % MINUTE_MS:
+                self.say("limit.window_ms: %d, must be whole minutes, %d each" % (window_ms, MINUTE_MS))
             found.window_ticks = window_ms // TICK_MS
 
     def table(self, name, keys):

@@ -1,23 +1,39 @@
 """What was executed in the last so many hours, in bounded memory, and what any coming window would hold.
 
-A `WindowLedger` counts steps in buckets of whole ticks, 1 440 to the window (or fewer, if the window is
-shorter than 1 440 ticks). A bucket counts until the last of its steps has left the window, so a content is
-never too small, and too large by at most what flows in one bucket, W/1440. Programming clears nothing: a
-second ring keeps the last day in buckets of a minute, from which a window of another length is filled; there,
-too, a step counts until the last moment of its bucket.
+A `WindowLedger` counts steps in 1 440 to 1 800 buckets of whole ticks. A bucket counts until the last of its
+steps has left the window, so a content is never too small, and too large by at most what flows in W/1440 (for
+windows of whole minutes, which are all that can be programmed). Programming clears nothing: a second ring
+keeps the last day in buckets of a minute, from which a window of another length is filled; there, too, a step
+counts until the last moment of its bucket.
 
-Memory: two rings and the working space of the prediction, 1 441 32-bit words each, 17.3 kB.
+Memory: three rings and the working space of the prediction, 27 kB.
 """
 
 from array import array
 
 from ..smallint import small
 
-BUCKETS = 1_440
+LEAST_BUCKETS = 1_440
+MOST_BUCKETS = 1_800
 DAY_TICKS = 864_000
-DAY_BUCKET_TICKS = DAY_TICKS // BUCKETS
+DAY_BUCKET_TICKS = DAY_TICKS // LEAST_BUCKETS
 # The motor is ordered at most a second ahead; what is planned must fit the window that far ahead as well.
 AHEAD_TICKS = 10
+
+
+def bucket_ticks_of(window_ticks):
+    """The longest bucket that keeps the over-count within W/1440: what the buckets are longer than the window
+    counts against it. Where there is none, the one with the smallest over-count.
+    """
+    longest = max(window_ticks // LEAST_BUCKETS, 1)
+    best = over = 0
+    for ticks in range(longest, -(-window_ticks // MOST_BUCKETS) - 1, -1):
+        this = ticks + -window_ticks % ticks
+        if not best or this < over:
+            best, over = ticks, this
+        if over <= longest:
+            break
+    return small(best)
 
 
 class _Ring:
@@ -26,15 +42,15 @@ class _Ring:
     """
 
     def __init__(self):
-        self.counts = array("I", [0] * (BUCKETS + 1))
+        self.counts = array("I", [0] * (MOST_BUCKETS + 2))
         self.configure(DAY_TICKS, 0)
 
     def configure(self, window_ticks, tick):
         """Start empty, for windows of that length."""
-        self.bucket_ticks = small(-(-window_ticks // BUCKETS))
+        self.bucket_ticks = bucket_ticks_of(window_ticks)
         # A full window of old buckets, and the current one.
         self.size = small(-(-window_ticks // self.bucket_ticks) + 1)
-        for index in range(BUCKETS + 1):
+        for index in range(self.size):
             self.counts[index] = 0
         self.total = 0
         self.index = 0
@@ -62,8 +78,10 @@ class WindowLedger:
     def __init__(self):
         self.day = _Ring()
         self.window = _Ring()
+        self.trial = _Ring()  # a window that is only asked about
         self.window_ticks = DAY_TICKS
-        self.flowed = array("I", [0] * (BUCKETS + 1))  # for peak_steps
+        # For peak_steps: the flow of two windows and two buckets, less the one window that stays.
+        self.flowed = array("I", [0] * (MOST_BUCKETS + 4))
 
     def advance(self, ticks, steps):
         """`ticks` have passed, in which `steps` were executed; they count from now."""
@@ -78,7 +96,9 @@ class WindowLedger:
         if window_ticks == self.window_ticks:
             return
         self.window_ticks = window_ticks
-        window = self.window
+        self._fill(self.window, window_ticks, tick)
+
+    def _fill(self, window, window_ticks, tick):
         window.configure(window_ticks, tick)
         day = self.day
         # From the newest bucket back: each counts as if all of it had been executed at its last moment.
@@ -105,6 +125,17 @@ class WindowLedger:
     def content_steps(self):
         """The most that any window ending now can hold."""
         return self.window.total
+
+    def trial_peak_steps(self, flows, grains_per_step, window_ticks, tick):
+        """`peak_steps` for windows of another length than the one in force, which stays in force."""
+        if window_ticks == self.window_ticks:
+            return self.peak_steps(flows, grains_per_step)
+        self._fill(self.trial, window_ticks, tick)
+        kept = self.window
+        self.window = self.trial
+        peak = self.peak_steps(flows, grains_per_step)
+        self.window = kept
+        return peak
 
     def peak_steps(self, flows, grains_per_step):
         """The largest content of any window from now on, while `flows` flow on top of the history.
