@@ -751,10 +751,19 @@ class Pump:
             committed += self.delivery.bolus_left_steps(kind) * one
         if self.prescription.limit and not self._fits_limit(bolus, rate, committed):
             return MAX_DOSE
-        left = self.reservoir.empty_steps - self.delivery.position()
-        if self.reservoir.known and bolus + committed > left * one:
-            return RESERVOIR
+        if self.reservoir.known:
+            ticks = -(-bolus // self._grains_per_tick(rate))
+            basal = 0
+            for piece_ticks, grains in self._basal_profile(self.prescription, self._week_tick(1), ticks):
+                basal += piece_ticks * grains
+            left = self.reservoir.empty_steps - self.delivery.position()
+            if bolus + committed + basal > left * one:
+                return RESERVOIR
         return GRANTED
+
+    def _grains_per_tick(self, rate):
+        steps, grains = self.mechanism.grains_per_tick(*rate)
+        return steps * self.mechanism.grains_per_step + grains
 
     def _fits_limit(self, bolus, rate, committed):
         """LIM-04 for `bolus` grains at `rate` nL/h and `committed` grains that are owed already."""
@@ -762,8 +771,7 @@ class Pump:
         one = self.mechanism.grains_per_step
         window_ticks = therapy.window_ticks
         bucket_ticks = self.ledger.window.bucket_ticks
-        rate_steps, rate_grains = self.mechanism.grains_per_tick(*rate)
-        flow = rate_steps * one + rate_grains
+        flow = self._grains_per_tick(rate)
         ticks = -(-bolus // flow)
         if ticks <= window_ticks:
             horizon = ticks + window_ticks + bucket_ticks
@@ -814,7 +822,7 @@ class Pump:
             )
 
     def _check_history(self, therapy, week_tick):
-        """LIM-06: with what was given so far the basal must not break the limit; says when it no longer would.
+        """LIM-06: with what was given so far the basal must not break the limit; says when it would not.
 
         `week_tick` is the time of the week at the end of this tick.
         """

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
@@ -89,6 +89,7 @@ def test_what_cannot_be_is_an_error():
 
 
 @pytest.mark.req("DOSE-02")
+@settings(deadline=None)
 @given(st.data())
 def test_the_closed_form_is_the_sum_of_small_steps(data):
     # Rates that are whole nL per 100 ms, times on that grid, boluses that end on it: the sum is exact.
