@@ -160,6 +160,7 @@ class LimitsMachine(RuleBasedStateMachine):
         """The same therapy, with another limit and lockout."""
         therapy = json.loads(json.dumps(self.oracle.therapy))
         old = therapy["limit"]
+        assert self.oracle.week is not None
         rate_nl_h = max(self.oracle.week.rates) // UNITS_PER_NL_H
         basal_nl = rate_nl_h * window_ms // HOUR_MS
         room_nl = max(old["volume_nl"] - rate_nl_h * old["window_ms"] // HOUR_MS, 0)
@@ -226,6 +227,7 @@ class LimitsMachine(RuleBasedStateMachine):
         plain = oracle.why_not()
         if granted:
             assert plain == "", f"granted at {oracle.tick}, but {plain}"
+            assert oracle.therapy is not None
             assert oracle.reservoir_short(oracle.therapy["patient_bolus"]["volume_nl"]) is not True
             oracle.give_patient()
         else:
@@ -234,6 +236,7 @@ class LimitsMachine(RuleBasedStateMachine):
                 f"denied at {oracle.tick} for {reason!r}, should be {plain!r}"
             )
             if reason == "reservoir":
+                assert oracle.therapy is not None
                 assert oracle.reservoir_short(oracle.therapy["patient_bolus"]["volume_nl"]) is not False
         self.settle()
 
@@ -244,7 +247,9 @@ class LimitsMachine(RuleBasedStateMachine):
 
     def press_as_the_lockout_opens(self, off: int, button: bool) -> None:
         """A request in tick t counts at its end, t + 1."""
-        tick = self.oracle.lockout_opens() + off - 1
+        opens = self.oracle.lockout_opens()
+        assert opens is not None
+        tick = opens + off - 1
         if self.bench.tick < tick - 1 <= self.bench.tick + 2 * DAY:
             self.run_to(tick - 1)
         self.press(button)
@@ -309,12 +314,15 @@ class LimitsMachine(RuleBasedStateMachine):
         self.run_to(self.bench.tick + ticks)
 
 
+ALL_CHECKS: Any = list(HealthCheck)  # Any: the type checker does not see an enumeration in it
+
+
 def profile(sequences: int, steps: int = 20) -> settings:
     return settings(
         max_examples=sequences,
         stateful_step_count=steps,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=ALL_CHECKS,
     )
 
 
@@ -554,7 +562,7 @@ def lived(therapy: dict[str, Any], stretches: list[tuple[str, int]], skip: bool)
 
 
 @given(therapies(), stretches)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=ALL_CHECKS)
 def test_a_pump_whose_dull_ticks_are_skipped_is_the_same_pump(therapy, stretches):
     made, left, skipped = lived(therapy, stretches, skip=False)
     made_so, left_so, skipped_so = lived(therapy, stretches, skip=True)
@@ -567,7 +575,7 @@ def test_a_pump_whose_dull_ticks_are_skipped_is_the_same_pump(therapy, stretches
 
 @pytest.mark.long
 @given(therapies(), stretches)
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=ALL_CHECKS)
 def test_many_pumps_whose_dull_ticks_are_skipped_are_the_same_pumps(therapy, stretches):
     made, left, _ = lived(therapy, stretches, skip=False)
     made_so, left_so, _ = lived(therapy, stretches, skip=True)

@@ -109,7 +109,7 @@ class Prescription:
         self.low_nl = LOW_NL  # type: int | None
         self.empty_nl = EMPTY_NL  # type: int | None
         self.on_low_kvo = False
-        self.line_nl = 0
+        self.line_nl = 0  # type: int | None
 
     def schedule(self, mechanism):
         """The basal as a Schedule in grains."""
