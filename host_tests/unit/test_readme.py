@@ -1,0 +1,212 @@
+"""What the READMEs say against what is there: commands, wiring, scenario keys, targets, tests, files, frames.
+
+A test that fails here names what the text lacks or has too much; the text is then what has to change. Rows of
+tables are read by their first cell, so columns may be added.
+"""
+
+import re
+import zlib
+from pathlib import Path
+
+import pytest
+from thecal.link import commands
+from thecal_bench import scenario
+from thecal_bench.chip.nets import load_nets
+from thecal_host import cli
+from typer.main import get_command
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SCENARIOS_FOLDER = ROOT / "host_tests" / "scenarios"
+SCENARIOS = (SCENARIOS_FOLDER / "README.md").read_text()
+
+# Which GPIO is where on a Pico's pins 1 to 40; -1 is ground or power. Raspberry Pi's pinout of the board.
+HEADER = (
+    *(0, 1, -1, 2, 3, 4, 5, -1, 6, 7, 8, 9, -1, 10, 11, 12, 13, -1, 14, 15),
+    *(16, 17, -1, 18, 19, 20, 21, -1, 22, -1, 26, 27, -1, 28, -1, -1, -1, -1, -1, -1),
+)
+EFFECTS = {commands.READS: "reads", commands.AT_ONCE: "at once", commands.FLOW: "end of the tick"}
+
+
+def section(text: str, title: str) -> str:
+    """What stands under a heading that begins with `title`, up to the next of the same rank or above."""
+    match = re.search(rf"^(#+) {re.escape(title)}.*\n", text, re.MULTILINE)
+    assert match, f"no section {title}"
+    rest = text[match.end() :]
+    end = re.search(rf"^#{{1,{len(match[1])}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of all table rows, without headings and rules."""
+    lines = text.splitlines()
+    found = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("|") and not line.startswith("|---") and not following.startswith("|---"):
+            found.append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
+
+
+def code(cell: str) -> list[str]:
+    """The words between back-quotes."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def blocks(text: str, *languages: str) -> str:
+    """All fenced blocks of these languages."""
+    return "".join(
+        re.findall(rf"^ *```(?:{'|'.join(languages)})\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    )
+
+
+@pytest.mark.req("SEC-05")
+def test_the_first_screen_forbids_use_on_a_person():
+    first_screen = "\n".join(README.splitlines()[:25])
+    assert "NEVER FOR USE ON A PERSON" in first_screen
+    assert "physical access" in section(README, "Limits") and "no secure boot" in section(README, "Limits")
+
+
+@pytest.mark.req("SEC-01")
+def test_the_table_of_commands_is_that_of_the_pump():
+    text = section(README, "The serial link")
+    told = {code(row[0])[0]: (row[1], code(row[2]), row[3]) for row in rows(text)}
+    there = {
+        command.name: (
+            commands.ROLES[command.role],
+            [*command.needs, *command.may],
+            EFFECTS[command.changes],
+        )
+        for command in commands.COMMANDS
+    }
+    assert told == there
+
+
+def test_the_table_of_wires_is_pins_csv():
+    text = section(README, "Wiring")
+    told = {code(row[0])[0]: (row[1], row[2]) for row in rows(text)}
+    nets = load_nets(ROOT / "boards" / "THECAL_PICO" / "pins.csv")
+    there = {
+        net: (f"GP{gpio}", str(HEADER.index(gpio) + 1) if gpio in HEADER else "on board")
+        for net, gpio in nets.items()
+    }
+    assert told == there
+
+
+def test_the_table_of_the_command_line_is_that_of_the_program():
+    told = {code(row[0])[0].removeprefix("thecal ") for row in rows(section(README, "The command `thecal`"))}
+    assert told == set(get_command(cli.app).commands)  # type: ignore[attr-defined]
+
+
+def test_every_command_line_in_the_text_exists():
+    known = get_command(cli.app).commands  # type: ignore[attr-defined]
+    lines = [line.removeprefix("$ ") for line in blocks(README, "sh", "console").splitlines()]
+    asked = [line.strip() for line in lines if re.match(r" *thecal \w", line)]
+    assert len(asked) > 8
+    for line in asked:
+        name, *arguments = line.split("#")[0].split()[1:]
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        unknown = [word for word in arguments if word.startswith("--") and word not in options]
+        assert not unknown, line
+
+
+@pytest.mark.parametrize("text", [README, SCENARIOS], ids=["README", "scenarios"])
+def test_every_target_of_make_in_the_text_exists(text):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    asked = re.findall(r"`make ([a-z-]+)", text) + re.findall(
+        r"^make ([a-z-]+)", blocks(text, "sh"), re.MULTILINE
+    )
+    assert set(asked) <= targets
+    assert text is SCENARIOS or {"run", "test", "flash", "deploy"} <= set(asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"), [(README, ROOT), (SCENARIOS, SCENARIOS_FOLDER)], ids=["README", "scenarios"]
+)
+def test_every_file_and_link_in_the_text_exists(text, folder):
+    links = [link for link in re.findall(r"\]\(([^)#][^)]*)\)", text) if "://" not in link]
+    for link in links:
+        assert (folder / link).exists(), link
+    named = re.findall(r"\b((?:firmware|boards|host_tests|tools)/[\w./-]*[\w/])", text)
+    for path in named:
+        assert (ROOT / path).exists(), path
+    titles = {
+        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= titles
+
+
+def test_every_test_that_backs_a_claim_exists():
+    file = None
+    claims = rows(section(README, "What is proven today").split("\n### ")[0])
+    assert len(claims) > 10
+    for claim, check, *_ in claims:
+        paths = [word for word in code(check) if word.endswith(".py")]
+        tests = [word for word in code(check) if word.startswith("test_")]
+        assert paths or "same" in check, claim
+        files = [ROOT / path for path in paths] or [file]
+        source = "".join(path.read_text() for path in files if path is not None)
+        for test in tests:
+            assert f"def {test}(" in source, test
+        assert re.search(r"^def test_", source, re.MULTILINE), claim
+        file = files[-1]
+
+
+@pytest.mark.req("LNK-01")
+def test_every_frame_in_the_text_has_its_crc():
+    frames = re.findall(r"^(?:> |< )?(\{.*\}) ([0-9a-f]{8})$", README, re.MULTILINE)
+    assert len(frames) > 5
+    for text, crc in frames:
+        assert f"{zlib.crc32(text.encode()):08x}" == crc, text
+
+
+# --- the keys of a scenario
+
+NESTED = {
+    "[[therapy.step]]": scenario.STEP,
+    "[therapy.patient_bolus]": scenario.PATIENT_BOLUS,
+    "[therapy.limit]": scenario.LIMIT,
+}
+
+
+def keys_told(text: str) -> set[str]:
+    return {code(row[0])[0] for row in rows(text)}
+
+
+@pytest.mark.parametrize("name", scenario.TABLES)
+def test_the_keys_of_a_table_are_told(name):
+    text = section(SCENARIOS, f"`[{name}]`" if name else "The file").split("\n### ")[0].split("\n`[")[0]
+    assert keys_told(text) == {key for key, entry in scenario.TABLES[name].items() if entry.supported}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_the_keys_of_a_table_in_the_therapy_are_told(name):
+    text = section(SCENARIOS, "`[therapy]`").split(f"`{name}`")[1].split("\n`[")[0]
+    assert keys_told(text) == set(NESTED[name])
+
+
+@pytest.mark.parametrize(
+    ("title", "kinds"),
+    [("Events", scenario.EVENTS), ("Expectations", scenario.EXPECTS)],
+    ids=["events", "expects"],
+)
+def test_events_and_expectations_are_told_with_their_keys(title, kinds):
+    told = {
+        code(row[0])[0]: set(re.findall(r"\b[a-z_]+\b", " ".join(code(row[1]))))
+        for row in rows(section(SCENARIOS, title))
+    }
+    assert set(told) == {name for name, kind in kinds.items() if kind.supported}
+    same = told.get("delivered", set())
+    for name, keys in told.items():
+        there = set(kinds[name].keys) - ({"at"} if title == "Events" else set())
+        if name in ("outflow", "ledger"):
+            keys = same  # "the same"
+        assert keys - {"event", "therapy", "true"} == there, name
+
+
+def test_modes_states_and_alarms_of_scenarios_are_told():
+    mode = next(row for row in rows(SCENARIOS) if code(row[0])[:1] == ["mode"])
+    assert {word.strip('"') for word in code(mode[1])} == set(scenario.MODES)
+    states, alarms, *_ = re.findall(r"(?:States|Alarms that can be raised today):([^.]*)\.", SCENARIOS)
+    assert set(code(states)) == set(scenario.STATES)
+    assert set(code(alarms)) == {name for name, there in scenario.ALARM_CODES.items() if there}
