@@ -218,12 +218,20 @@ class Oracle:
         return "max_per_day" if recent >= self.therapy["patient_bolus"]["max_per_day"] else ""
 
     def reservoir_short(self, volume_nl: int) -> bool | None:
-        """Whether a bolus would reach EMPTY; None where it is a matter of a step."""
+        """Whether a patient bolus would reach EMPTY with all that flows beside it.
+
+        None where it is a matter of a step, or of how much of the fastest basal flows meanwhile.
+        """
         if self.cap == NEVER:
             return False
+        assert self.therapy is not None and self.week is not None
+        bolus = self.therapy["patient_bolus"]
+        ticks = -(-volume_units(volume_nl) // rate_units(bolus["rate_num"], bolus["rate_den"]))
         wanted = volume_units(volume_nl) + sum(b.left for b in (self.patient, self.clinician) if b)
         left = (self.cap - self.base_steps) * UNITS_PER_STEP - self.owed
-        return None if abs(wanted - left) <= 3 * UNITS_PER_STEP else wanted > left
+        if wanted > left + 3 * UNITS_PER_STEP:
+            return True
+        return None if wanted + max(self.week.rates) * ticks >= left - 3 * UNITS_PER_STEP else False
 
     def check(self) -> None:
         """Volume owed and made, and every window that ends with a step not looked at yet."""
