@@ -10,13 +10,17 @@ import struct
 from fractions import Fraction
 
 import pytest
+import typer
 from rich.console import Console
 from thecal.drivers import segment
+from thecal_bench import benchmark
+from thecal_bench.bench import BenchError
 from thecal_bench.benchmarks import figures, float32, tables
 from thecal_bench.benchmarks.day import DAY_TICKS, SHORTEST_TICKS, Day, run_day
 from thecal_bench.benchmarks.figures import CYCLES_PER_PIO_CYCLE, ScheduleBroken, Spread
 from thecal_bench.benchmarks.motion import CONTROL, DESIGNS, LATE, NOMINAL, THECAL, Motion, Task
 from thecal_bench.plant import REFERENCE
+from typer.testing import CliRunner
 
 RATE = Fraction(1, 100)
 
@@ -242,3 +246,18 @@ def test_a_part_of_a_day_is_extended_to_the_whole():
     assert DAY_TICKS == 864_000
     with pytest.raises(ValueError, match="ticks is 10"):
         run_day(10)
+
+
+def test_the_command_takes_its_own_defaults(monkeypatch):
+    """`make bench` gives no option at all: the defaults have to pass their own checks."""
+    asked = []
+
+    def measure(plan, image, jobs, console):
+        asked.append(jobs)
+        raise BenchError("asked")
+
+    monkeypatch.setattr(benchmark, "measure", measure)
+    app = typer.Typer()
+    app.command()(benchmark.main)
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == 1 and asked and asked[0] >= 1

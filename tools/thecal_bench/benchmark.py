@@ -269,7 +269,9 @@ def main(
     quick: Annotated[bool, typer.Option(help="Tiny lengths, to see that it works.")] = False,
     image: Annotated[Path, typer.Option(help="The UF2 to run.")] = DEFAULT_IMAGE,
     out: Annotated[Path, typer.Option(help="Folder for bench.json and edges.png.")] = OUT,
-    jobs: Annotated[int, typer.Option(help="Processes for what runs on the emulated chip.", min=1)] = 0,
+    jobs: Annotated[
+        int, typer.Option(help="Processes for what runs on the emulated chip; 0: one a core.", min=0)
+    ] = 0,
 ) -> None:
     """How exact, how steady and how fast, beside the usual way to drive a stepper."""
     console = Console()
