@@ -138,7 +138,7 @@ def list_ports(
 @app.command(rich_help_panel=ANY_PUMP)
 def program(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="TOML file with a therapy and a profile table; a scenario will do")],
+    file: Annotated[Path, typer.Argument(help="TOML file with a therapy and a profile; a scenario will do")],
     port: PortOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")] = False,
 ) -> None:
