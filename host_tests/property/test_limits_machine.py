@@ -471,7 +471,8 @@ def nothing(flow: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 FAULTS = [
     lockout_off_by_one_tick,
-    window_measured_from_the_last_start,
+    # missed twice by the random search: only in the long tests
+    pytest.param(window_measured_from_the_last_start, marks=pytest.mark.long),
     bolus_not_counted_in_the_prediction,
     basal_forgotten_in_the_prediction,
 ]
@@ -588,3 +589,20 @@ def test_a_day_is_skipped_but_for_a_few_ticks():
     """What the equality above compares is no bench that never skips."""
     _, _, skipped = lived(therapy(5_000, 500, 60_000, HOUR_MS), [("press", 6_000), ("wait", DAY)], skip=True)
     assert skipped > DAY
+
+
+@pytest.mark.req("LIM-05", "LIM-06")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a smaller limit in a bolus meets the guard")
+def test_a_limit_made_smaller_just_after_a_press_leaves_the_guard_nothing_to_cut(freely):
+    """2 uL in two seconds, and the limit lowered meanwhile: accepted, and then cut by the guard."""
+    idle = {"mode": "minimum", "max_rate_nl_h": 10_000_000, "low_nl": 20_000, "empty_nl": 10_000}
+    freely.begin(therapy=idle, start=False)
+    freely.start()
+    bolus = {"volume_nl": 2_000, "rate_num": 3_600_000, "rate_den": 1, "lockout_ms": 0, "max_per_day": 1}
+    limit = {"volume_nl": 5_433, "window_ms": 600_000}
+    plain = {"mode": "continuous", "max_rate_nl_h": 10_000_000, "low_nl": 20_000, "empty_nl": 10_000}
+    rate = {"rate_num": 2_000, "rate_den": 1}
+    freely.program_anew(therapy={**plain, **rate, "patient_bolus": bolus, "limit": limit})
+    freely.press(button=False)
+    freely.program_limit(lockout_ms=0, part=3, window_ms=600_000)
+    freely.advance(ticks=5_463)
