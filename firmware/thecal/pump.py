@@ -746,9 +746,7 @@ class Pump:
         one = self.mechanism.grains_per_step
         steps, grains = self.mechanism.grains_of_volume(*volume)
         bolus = steps * one + grains
-        committed = 0
-        for kind in range(KINDS):
-            committed += self.delivery.bolus_left_steps(kind) * one
+        committed = self.delivery.committed_grains(self.executed_steps)
         if self.prescription.limit and not self._fits_limit(bolus, rate, committed):
             return MAX_DOSE
         if self.reservoir.known:
@@ -756,7 +754,7 @@ class Pump:
             basal = 0
             for piece_ticks, grains in self._basal_profile(self.prescription, self._week_tick(1), ticks):
                 basal += piece_ticks * grains
-            left = self.reservoir.empty_steps - self.delivery.position()
+            left = self.reservoir.empty_steps - self.executed_steps
             if bolus + committed + basal > left * one:
                 return RESERVOIR
         return GRANTED
@@ -851,10 +849,8 @@ class Pump:
         profile = self._basal_profile(therapy, week_tick, horizon)
         if delay_ticks:
             profile = [(delay_ticks, 0)] + profile
-        # Boluses that run count at once.
-        committed = 0
-        for kind in range(KINDS):
-            committed += self.delivery.bolus_left_steps(kind) * one
+        # What is owed and what boluses still owe counts at once.
+        committed = self.delivery.committed_grains(self.executed_steps)
         flows = [profile, [(1, committed), (delay_ticks + horizon - 1, 0)]]
         return self.ledger.trial_peak_steps(flows, one, therapy.window_ticks, self.tick)
 

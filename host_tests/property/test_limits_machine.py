@@ -592,7 +592,6 @@ def test_a_day_is_skipped_but_for_a_few_ticks():
 
 
 @pytest.mark.req("LIM-05", "LIM-06")
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a smaller limit in a bolus meets the guard")
 def test_a_limit_made_smaller_just_after_a_press_leaves_the_guard_nothing_to_cut(freely):
     """2 uL in two seconds, and the limit lowered meanwhile: accepted, and then cut by the guard."""
     idle = {"mode": "minimum", "max_rate_nl_h": 10_000_000, "low_nl": 20_000, "empty_nl": 10_000}

@@ -259,6 +259,16 @@ class Delivery:
             return 0
         return self.owed.boluses[kind].limit_steps - self.owed.boluses[kind].steps
 
+    def committed_grains(self, executed_steps):
+        """What is still to be executed of all that is owed by now, and of the boluses that run: grains."""
+        owed = self.owed
+        one = owed.basal.grains_per_step
+        grains = (self.origin_steps + owed.basal.steps - executed_steps) * one + owed.basal.grains
+        for kind in range(KINDS):
+            if owed.active[kind]:
+                grains += owed.boluses[kind].limit_steps * one + owed.boluses[kind].limit_grains
+        return max(grains, 0)
+
     def bolus_owed_steps(self, kind):
         """Whole microsteps of an active bolus that are owed by now."""
         return self.owed.boluses[kind].steps
