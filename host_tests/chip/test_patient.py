@@ -2,7 +2,7 @@
 
 import pytest
 from rig import STEPS_PER_NL, Rig
-from thecal import pump
+from thecal import causes
 
 pytestmark = pytest.mark.chip
 
@@ -43,7 +43,7 @@ def test_the_first_press_gives_a_bolus_and_the_next_a_denial_with_its_reason(ima
     assert ("patient_bolus_start", 2_000, 12_000_000) in said
     assert ("patient_bolus_end", 2_000, 1) in said
     denied = [event for event in said if event[0] == "denied"]
-    assert [pump.CAUSES[reason] for _, _, reason in denied] == ["lockout"]
+    assert [causes.CAUSES[reason] for _, _, reason in denied] == ["lockout"]
     assert rig.ask("attempts")["denied_last_day"] == 1
 
 

@@ -113,7 +113,7 @@ class SkippingBench(HostBench):
         owed, planned = delivery.owed, delivery.planned
         if pump.replan or delivery.ahead or motor.starved or not motor._running:
             return False
-        if pump.base_steps or pump.prime_left_steps or pump.bridge_left_steps:
+        if pump.base_steps or pump.prime_left_steps or pump.bridge:
             return False
         if motor._units != segment.SEGMENT_UNITS or len(motor._waiting) != QUEUE_SEGMENTS:
             return False

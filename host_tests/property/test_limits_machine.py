@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 from limits_oracle import DAY, UNITS_PER_NL_H, Oracle
 from skipping_bench import SkippingBench
 from thecal import states
-from thecal.pump import CAUSES, Pump
+from thecal.causes import CAUSES
+from thecal.pump import Pump
 from thecal.watch import alarms
 from thecal.watch.limits import WindowLedger
 from thecal.watch.lockout import Lockout

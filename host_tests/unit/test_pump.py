@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk, frame, request
-from thecal import pump, states
+from thecal import causes, pump, states
 from thecal.link.commands import COMMANDS, ROLES
 from thecal.record import events
 from thecal.signals import QUEUE_SEGMENTS
@@ -25,13 +25,13 @@ def test_the_door_lets_through_what_the_table_says_and_nothing_else(desk, left, 
     desk.program()
     desk.pump.state = left
     if entered in states.MOVES[left]:
-        desk.pump.enter(entered, pump.COMMAND)
+        desk.pump.enter(entered, causes.COMMAND)
         assert desk.pump.state == entered
     else:
         with pytest.raises(pump.IllegalMove, match=f"{states.STATES[left]} to {states.STATES[entered]}"):
-            desk.pump.enter(entered, pump.COMMAND)
+            desk.pump.enter(entered, causes.COMMAND)
         assert desk.pump.state == states.HALTED
-        assert desk.pump.log.record(desk.pump.log.count - 1)[3:6] == (events.FAULT, left, pump.ILLEGAL_MOVE)
+        assert desk.pump.log.record(desk.pump.log.count - 1)[3:6] == (events.FAULT, left, causes.ILLEGAL_MOVE)
 
 
 @pytest.mark.req("SAFE-06")
@@ -117,7 +117,7 @@ def test_everything_that_is_wrong_with_a_therapy_is_said_at_once(desk, therapy, 
     assert reply["error"] == "refused"
     for words in said:
         assert words in reply["message"]
-    assert desk.pump.proposed is None and desk.pump.prescription is None
+    assert desk.pump.orders.proposed is None and desk.pump.prescription is None
 
 
 @pytest.mark.req("MOT-04")
@@ -171,7 +171,7 @@ def test_a_second_bolus_and_one_while_stopped_are_denied_with_the_reason(desk):
     assert desk.ask("bolus", volume_nl=100_000, duration_ms=60_000)["granted"]
     assert desk.ask("bolus", volume_nl=100_000, duration_ms=60_000)["reason"] == "bolus_active"
     bolus = [row.name for row in COMMANDS].index("bolus")
-    assert desk.events == [("denied", bolus, pump.BOLUS_ACTIVE)]
+    assert desk.events == [("denied", bolus, causes.BOLUS_ACTIVE)]
 
 
 @pytest.mark.req("LIM-07")

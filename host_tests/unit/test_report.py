@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
+from thecal.causes import CAUSES
 from thecal.link.commands import COMMANDS
-from thecal.pump import CAUSES
 from thecal.states import RUNNING, STOPPED
 from thecal.watch.alarms import RESERVOIR_LOW
 from thecal_bench import scenario

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from thecal import pump, states
+from thecal import causes, pump, states
 from thecal.watch import alarms
 from thecal_bench import runner, scenario
 from thecal_bench.bench import NotPossible
@@ -574,7 +574,7 @@ def frame(tick, code, a=0, b=0):
 def test_faults_become_alarms_until_they_are_acknowledged():
     story = Story()
     story.begin(50, 100, 1000)
-    story.event(frame(60, "fault", states.RUNNING, pump.CAUSES.index("illegal_move")))
+    story.event(frame(60, "fault", states.RUNNING, causes.CAUSES.index("illegal_move")))
     story.event(frame(60, "state", states.RUNNING, states.HALTED))
     story.event(frame(75, "state", states.HALTED, states.STOPPED))
     assert [alarm.record() for alarm in story.alarms] == [

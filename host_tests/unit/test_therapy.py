@@ -3,7 +3,7 @@
 
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, PumpOnBench
-from thecal import pump, states
+from thecal import causes, prospect, pump, states
 from thecal.dose import formulary, mechanism, prescription
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms
@@ -38,7 +38,7 @@ def test_lockout_runs_from_the_end_of_the_bolus_to_the_tick(desk):
     desk.bench.advance_to_tick(began + 600 + 600 - 3)
     assert desk.ask("patient_bolus")["reason"] == "lockout", "looked at for the last tick of the lockout"
     assert desk.ask("patient_bolus")["granted"], "for the first tick after it"
-    assert [event[3] for event in desk.of("denied")] == [pump.BOLUS_ACTIVE, pump.LOCKOUT]
+    assert [event[3] for event in desk.of("denied")] == [causes.BOLUS_ACTIVE, causes.LOCKOUT]
     assert {event[2] for event in desk.of("denied")} == {PATIENT}
 
 
@@ -113,7 +113,7 @@ def test_the_patients_button_asks_once_per_press(desk):
     desk.run(1)
     desk.bench.inputs.button_patient = True
     desk.run(1)
-    assert [event[3] for event in desk.of("denied")] == [pump.BOLUS_ACTIVE]
+    assert [event[3] for event in desk.of("denied")] == [causes.BOLUS_ACTIVE]
 
 
 @pytest.mark.req("LIM-04")
@@ -136,7 +136,7 @@ def test_a_bolus_that_only_a_coming_window_could_not_hold_is_denied_and_basal_go
 @pytest.mark.req("LIM-05", "LIM-03")
 def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch):
     """The prediction says yes to everything; the guard stops the second bolus at the limit, to the step."""
-    monkeypatch.setattr(pump.Pump, "_fits_limit", lambda *_: True)
+    monkeypatch.setattr(prospect.Prospect, "_fits_limit", lambda *_: True)
     limit = {"volume_nl": 1_200_000, "window_ms": 600_000}
     desk.start(rate_num=2_000, patient_bolus={**BOLUS, "lockout_ms": 0}, limit=limit)
     desk.ask("patient_bolus")

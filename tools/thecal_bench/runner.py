@@ -28,8 +28,8 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
+from thecal.causes import CAUSES
 from thecal.link.commands import COMMANDS
-from thecal.pump import CAUSES
 from thecal_host.link import LinkClient, LinkError
 
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, replace
 from typing import Any
 
-from thecal.pump import CAUSES
+from thecal.causes import CAUSES
 from thecal.states import STATES
 from thecal.watch.alarms import ALARMS, PRIORITIES, STOP
 from thecal.watch.alarms import Alarm as Row

@@ -348,8 +348,8 @@ class _Story:
 
     def _take(self, at_ms: int, event: dict[str, Any]) -> None:
         from thecal import states
+        from thecal.causes import CAUSES
         from thecal.link.commands import COMMANDS
-        from thecal.pump import CAUSES
         from thecal.watch.alarms import RESERVOIR_LOW
 
         code, a, b = event["code"], event["a"], event["b"]

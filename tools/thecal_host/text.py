@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import Any
 
 from thecal import states
+from thecal.causes import CAUSES
 from thecal.link.commands import COMMANDS
-from thecal.pump import CAUSES
 from thecal.record.events import EVENTS
 from thecal_bench.quantities import MASS, RATE, VOLUME, show
 

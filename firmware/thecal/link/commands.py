@@ -47,6 +47,7 @@ COMMANDS = (
     Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",)),
     Command("prime", CLINICIAN, FLOW, needs=("volume_nl",)),
     Command("attempts", CLINICIAN, READS),
+    Command("therapy", OBSERVER, READS, may=("number",)),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
 )
 

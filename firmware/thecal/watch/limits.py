@@ -112,15 +112,19 @@ class WindowLedger:
             window.total += steps
 
     def rescale(self, num, den):
-        """Count every step so far as num/den of one from now on, rounded up per bucket: a step of another
-        drug.
+        """Count every step so far as num/den of one from now on: a step of another drug. What the buckets
+        from any one to the newest hold is rounded up, less than a step in all.
         """
         for ring in (self.day, self.window):
-            total = 0
-            for index in range(ring.size):
-                ring.counts[index] = -(-ring.counts[index] * num // den)
-                total += ring.counts[index]
-            ring.total = small(total)
+            true = 0
+            scaled = 0
+            for age in range(ring.size):
+                index = (ring.index - age) % ring.size
+                true += ring.counts[index]
+                upto = -(-true * num // den)
+                ring.counts[index] = upto - scaled
+                scaled = upto
+            ring.total = small(scaled)
 
     def content_steps(self):
         """The most that any window ending now can hold."""

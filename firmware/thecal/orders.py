@@ -1,0 +1,437 @@
+"""What may be ordered: the commands of the host and the patient's button, carried out on a `Pump`.
+
+One method per row of `link/commands.py`: `_do_<name>` takes the request, whose arguments `link` has checked,
+and returns the answer. Commands that change the flow are carried out with what is owed already at the end of
+the tick, where they take effect. Whatever is refused changes nothing.
+"""
+
+from . import states, version
+from .causes import (
+    BOLUS_ACTIVE,
+    BRIDGE,
+    CAUSES,
+    COMMAND,
+    GRANTED,
+    LOCKOUT,
+    MAX_DOSE,
+    MAX_PER_DAY,
+    NOT_RUNNING,
+    PRESCRIPTION,
+)
+from .dose import formulary, prescription
+from .dose.bridge import Bridge
+from .dose.delivery import CLINICIAN, PATIENT
+from .dose.schedule import TICKS_PER_WEEK
+from .link import commands
+from .link.session import refusal
+from .link.telemetry import TICKS_PER_S
+from .record import events
+from .signals import TICK_MS
+from .smallint import small
+from .watch import alarms
+
+# DOSE-08: a clinician bolus takes at least the patient's lockout and at most six hours.
+MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
+
+PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
+
+STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
+
+
+class Orders:
+    """Carries out orders on `pump`; keeps what was proposed and not confirmed yet."""
+
+    def __init__(self, pump):
+        self.pump = pump
+        self.proposed = None  # a Prescription, a drug library, or the volume of a refill
+        self.proposed_therapy = None  # the request's object, of a Prescription
+        self.proposed_digest = ""
+        self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
+        self.library_draft = formulary.Draft()
+
+    def carry_out(self, request):
+        """The answer to `request`; refusals are logged."""
+        name = request["cmd"]
+        try:
+            answer = getattr(self, "_do_" + name)(request)
+        except prescription.PrescriptionError as error:
+            answer = refusal(request, "refused", "; ".join(error.problems))
+        if not answer.get("ok", True):
+            why = PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
+            self.pump.event(events.DENIED, _row(name), why)
+        else:
+            answer["ok"] = True
+            answer["type"] = "reply"
+            answer["id"] = request.get("id", 0)
+        return answer
+
+    def _do_hello(self, request):
+        pump = self.pump
+        return {
+            "protocol": version.PROTOCOL,
+            "product": "thecal",
+            "version": version.VERSION,
+            "tick": pump.tick,
+            "tick_ms": TICK_MS,
+            "state": states.STATES[pump.state],
+            "nl_per_rev": pump.mechanism.nl_per_rev,
+            "steps_per_rev": pump.mechanism.steps_per_rev,
+            "max_rate_nl_h": min(prescription.MOST_RATE_NL_H, pump.mechanism.max_rate_nl_h()),
+        }
+
+    def _do_status(self, request):
+        pump = self.pump
+        return {"state": states.STATES[pump.state]}
+
+    def _do_program(self, request):
+        pump = self.pump
+        therapy = prescription.parse(request["therapy"], pump.mechanism)
+        pump.prospect.check_steady_limit(therapy)
+        soft = self._judge(therapy)
+        readback = therapy.readback(pump.mechanism)
+        if soft:
+            readback["soft"] = [name for name, _ in soft]
+        if pump.reservoir.known and therapy.basal:
+            # RES-03: the earliest that LOW can come, every permitted bolus taken.
+            left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.executed_steps))
+            readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
+        answer = self._propose(therapy, readback)
+        self.proposed_therapy = request["therapy"]
+        self.proposed_soft = readback.get("soft", ())
+        if soft:
+            answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
+        return answer
+
+    def _judge(self, therapy):
+        """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
+        pump = self.pump
+        if not therapy.concentration_pg_nl:
+            return []
+        problems, soft = formulary.judge(
+            pump.library, therapy.drug, therapy.concentration_pg_nl, **self._doses(therapy)
+        )
+        if problems:
+            raise prescription.PrescriptionError(problems)
+        return soft
+
+    def _doses(self, therapy):
+        """The doses of a therapy in pg, as fractions, for the drug library."""
+        pump = self.pump
+        concentration = therapy.concentration_pg_nl
+        doses = {"daily": self._daily_pg(therapy)}
+        bolus = therapy.patient_bolus
+        if bolus:
+            each = (bolus.volume[0] * concentration, bolus.volume[1])
+            num, den = doses["daily"]
+            doses["bolus"] = each
+            doses["most_daily"] = (num * each[1] + bolus.max_per_day * each[0] * den, den * each[1])
+        if therapy.limit:
+            doses["limit"] = (therapy.limit[0] * concentration, therapy.limit[1])
+        old = pump.prescription
+        if old and old.drug == therapy.drug and old.concentration_pg_nl and old.basal:
+            doses["previous"] = self._daily_pg(old)
+        return doses
+
+    def _daily_pg(self, therapy):
+        """The most that the basal gives in any 24 hours."""
+        pump = self.pump
+        if not therapy.basal:
+            return (0, 1)
+        one = pump.mechanism.grains_per_step
+        peak = therapy.schedule(pump.mechanism).peak_grains(TICKS_PER_WEEK // 7, one)
+        return (
+            peak * pump.mechanism.nl_per_rev * therapy.concentration_pg_nl,
+            pump.mechanism.steps_per_rev * one,
+        )
+
+    def _do_library(self, request):
+        library, problems = self.library_draft.take(request["part"])
+        if problems:
+            raise prescription.PrescriptionError(problems)
+        if library is None:
+            return {"complete": False}
+        answer = self._propose(library, formulary.readback(library))
+        answer["complete"] = True
+        return answer
+
+    def _do_refill(self, request):
+        volume_nl = request["volume_nl"]
+        if not 0 < volume_nl <= prescription.MOST_RESERVOIR_NL:
+            raise prescription.PrescriptionError(
+                ["volume_nl: %d, must be 1 to %d" % (volume_nl, prescription.MOST_RESERVOIR_NL)]
+            )
+        return self._propose(volume_nl, {"refill_nl": volume_nl})
+
+    def _propose(self, proposed, readback):
+        self.proposed = proposed
+        self.proposed_soft = ()
+        self.proposed_digest = prescription.digest(readback)
+        return {"digest": self.proposed_digest, "readback": readback}
+
+    def _do_confirm(self, request):
+        pump = self.pump
+        if self.proposed is None or request["digest"] != self.proposed_digest:
+            return refusal(
+                request, "refused", "digest: %s is not that of the last proposal" % request["digest"][:16]
+            )
+        missing = [name for name in self.proposed_soft if name not in request.get("accept", ())]
+        if missing:
+            return refusal(request, "refused", "accept: not confirmed: %s" % ", ".join(missing))
+        proposed = self.proposed
+        if isinstance(proposed, int):
+            self._refilled(proposed)
+        elif isinstance(proposed, tuple):
+            pump.event(events.LIBRARY, proposed[0], pump.library[0])
+            pump.library = proposed
+            pump.clear_alarm(alarms.LIBRARY_FAULT)
+        else:
+            self._apply(proposed)
+        self.proposed = None
+        return {"digest": self.proposed_digest}
+
+    def _apply(self, therapy):
+        pump = self.pump
+        bridge = self._bridge_to(therapy)
+        if pump.state == states.RUNNING:
+            if not therapy.basal:
+                raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
+            pump.prospect.check_history(therapy, pump.week_tick(1), bridge)
+        if bridge is not pump.bridge:
+            if bridge.left_steps:
+                pump.bridge = bridge
+                pump.event(events.BRIDGE, therapy.line_nl, 1)
+            else:
+                pump.ledger.rescale(bridge.old, bridge.new)
+        pump.set_therapy(therapy)
+        fastest = therapy.fastest()
+        if self.proposed_soft:
+            pump.event(events.SOFT_LIMITS, len(self.proposed_soft), pump.library[0])
+        pump.therapies.add(pump.tick_s, self.proposed_digest, self.proposed_therapy)
+        pump.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
+        if pump.state == states.RUNNING:
+            pump.follow_schedule()
+
+    def _bridge_to(self, therapy):
+        """The bridge to open for `therapy`, or the one that is open: a change of concentration opens one."""
+        pump = self.pump
+        old = pump.prescription
+        if not old or not old.concentration_pg_nl or not therapy.concentration_pg_nl:
+            return pump.bridge
+        if old.concentration_pg_nl == therapy.concentration_pg_nl:
+            return pump.bridge
+        if pump.bridge:
+            raise prescription.PrescriptionError(
+                ["concentration_pg_nl: the last change has not left the line yet"]
+            )
+        # With an old dose of 0 nothing would ever clear the line.
+        line_nl = therapy.line_nl if old.basal else 0
+        left_steps = pump.mechanism.grains_of_volume(line_nl)[0] + 1 if line_nl else 0
+        schedule = old.schedule(pump.mechanism) if left_steps else None
+        return Bridge(schedule, left_steps, old.concentration_pg_nl, therapy.concentration_pg_nl)
+
+    def _refilled(self, volume_nl):
+        pump = self.pump
+        left_ul = pump.mechanism.volume_ul(pump.reservoir.left_steps(pump.executed_steps))
+        pump.reservoir.refill(volume_nl, pump.executed_steps)
+        pump.set_reservoir_most()
+        pump.line_primed = False
+        pump.event(events.REFILL, volume_nl, left_ul)
+        pump.clear_alarm(alarms.RESERVOIR_EMPTY)
+        pump.clear_alarm(alarms.RESERVOIR_LOW)
+        if pump.state == states.RUNNING:
+            pump.to_boundary()
+            pump.follow_schedule()
+
+    def _do_start(self, request):
+        pump = self.pump
+        if pump.state != states.STOPPED:
+            return refusal(
+                request, "refused", "start: the pump is %s, not STOPPED" % states.STATES[pump.state]
+            )
+        if pump.prescription is None or not pump.prescription.basal:
+            return refusal(request, "refused", "start: no therapy with a flow is programmed")
+        if pump.reservoir.empty(pump.executed_steps):
+            return refusal(request, "refused", "start: the reservoir is empty")
+        if not formulary.check(pump.library):
+            pump.raise_alarm(alarms.LIBRARY_FAULT)
+            return refusal(request, "refused", "start: the drug library is damaged")
+        pump.prospect.check_history(pump.prescription, pump.week_tick(1), pump.bridge)
+        pump.enter(states.RUNNING, COMMAND)
+        return {"state": states.STATES[pump.state]}
+
+    def _do_prime(self, request):
+        pump = self.pump
+        volume_nl = request["volume_nl"]
+        most_nl = pump.prescription.line_nl if pump.prescription else 0
+        if pump.state != states.STOPPED:
+            problem = "prime: the pump is %s, not STOPPED" % states.STATES[pump.state]
+        elif not 0 < volume_nl <= most_nl:
+            problem = "volume_nl: %d, must be 1 to %d (line_nl)" % (volume_nl, most_nl)
+        elif pump.line_primed:
+            problem = "prime: the line was primed since the last refill"
+        elif pump.reservoir.empty(pump.executed_steps):
+            problem = "prime: the reservoir is empty"
+        else:
+            self._prime(volume_nl)
+            return {"state": states.STATES[pump.state]}
+        return refusal(request, "refused", problem)
+
+    def _prime(self, volume_nl):
+        pump = self.pump
+        pump.line_primed = True
+        pump.prime_left_steps = pump.mechanism.grains_of_volume(volume_nl)[0] + 1
+        pump.enter(states.PRIMING, COMMAND)
+        most_nl_h = min(PRIME_RATE_NL_H, pump.prescription.max_rate_nl_h)
+        owed = pump.delivery.owed
+        owed.most_steps, owed.most_grains = pump.mechanism.grains_per_tick(most_nl_h, 1)
+        pump.delivery.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
+        pump.bolus_nl[CLINICIAN] = volume_nl
+        pump.priming = True
+        pump.replan = True
+        pump.event(events.PRIME_START, volume_nl, 0)
+
+    def _do_therapy(self, request):
+        pump = self.pump
+        number = request.get("number", pump.therapies.count)
+        found = pump.therapies.get(number)
+        if found is None:
+            return refusal(
+                request, "refused", "number: %d is not kept, the last is %d" % (number, pump.therapies.count)
+            )
+        return {"number": number, "tick_s": found[0], "digest": found[1], "therapy": found[2]}
+
+    def _do_attempts(self, request):
+        pump = self.pump
+        return {
+            "granted_last_day": pump.lockout.in_last_day(pump.tick),
+            "denied_last_day": pump.lockout.denied_in_last_day(pump.tick),
+            "granted": pump.lockout.count,
+            "denied": pump.lockout.denied_count,
+        }
+
+    def _do_stop(self, request):
+        pump = self.pump
+        if pump.state in states.MOVING:
+            pump.enter(states.STOPPED, COMMAND)
+        return {"state": states.STATES[pump.state]}
+
+    def _do_acknowledge(self, request):
+        pump = self.pump
+        for row in range(len(alarms.ALARMS)):
+            if alarms.ALARMS[row].latching:
+                pump.clear_alarm(row)
+        if pump.state == states.HALTED:
+            pump.guard.rest(pump.executed_steps)
+            pump.enter(states.STOPPED, COMMAND)
+        return {"state": states.STATES[pump.state]}
+
+    def _do_set_time(self, request):
+        pump = self.pump
+        week_s = request["week_s"]
+        if not 0 <= week_s < TICKS_PER_WEEK // TICKS_PER_S:
+            raise prescription.PrescriptionError(
+                ["week_s: %d, must be 0 to %d" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
+            )
+        if pump.state == states.RUNNING and len(pump.prescription.basal) > 1:
+            # Set back again and again, a clock could hold the fastest step of the day for ever.
+            pump.prospect.check_history(pump.prescription, week_s * TICKS_PER_S, pump.bridge)
+        was_s = pump.week_tick(1) // TICKS_PER_S if pump.clock_known else -1
+        # The time that is given is that of the end of this tick, when it takes effect.
+        pump.clock_offset = (week_s * TICKS_PER_S - pump.tick - 1) % TICKS_PER_WEEK
+        pump.clock_known = True
+        pump.event(events.CLOCK, week_s, was_s)
+        pump.clear_alarm(alarms.CLOCK_LOST)
+        if pump.state == states.RUNNING:
+            pump.follow_schedule()
+        return {"week_s": week_s}
+
+    def _do_patient_bolus(self, request):
+        return _answer(self.patient_bolus())
+
+    def _why_no_patient_bolus(self):
+        pump = self.pump
+        bolus = pump.prescription and pump.prescription.patient_bolus
+        if pump.state != states.RUNNING or not bolus:
+            return NOT_RUNNING
+        if pump.bridge:
+            return BRIDGE
+        if pump.delivery.owed.active[PATIENT]:
+            return BOLUS_ACTIVE
+        tick = pump.tick + 1
+        if pump.lockout.locked(tick, bolus.lockout_ticks):
+            return LOCKOUT
+        if pump.lockout.in_last_day(tick) >= bolus.max_per_day:
+            return MAX_PER_DAY
+        return pump.prospect.why_no_room(bolus.volume, bolus.rate)
+
+    def _do_bolus(self, request):
+        pump = self.pump
+        if pump.state != states.RUNNING:
+            reason = NOT_RUNNING
+        elif pump.bridge:
+            reason = BRIDGE
+        elif pump.delivery.owed.active[CLINICIAN]:
+            reason = BOLUS_ACTIVE
+        else:
+            volume_nl = request["volume_nl"]
+            duration_ms = request["duration_ms"]
+            self._check_clinician_bolus(duration_ms)
+            rate = prescription.bolus_rate(pump.prescription, pump.mechanism, volume_nl, duration_ms)
+            reason = pump.prospect.why_no_room((volume_nl, 1), rate)
+            if reason == GRANTED:
+                self._begin_bolus(CLINICIAN, (volume_nl, 1), rate)
+                answer = _answer(reason)
+                answer["rate_num"], answer["rate_den"] = rate
+                return answer
+        self._deny("bolus", reason)
+        return _answer(reason)
+
+    def _check_clinician_bolus(self, duration_ms):
+        pump = self.pump
+        patient_bolus = pump.prescription.patient_bolus
+        least_ms = patient_bolus.lockout_ticks * TICK_MS if patient_bolus else 0
+        if not least_ms <= duration_ms <= MOST_CLINICIAN_BOLUS_MS:
+            raise prescription.PrescriptionError(
+                [
+                    "duration_ms: %d, must be %d (the lockout) to %d"
+                    % (duration_ms, least_ms, MOST_CLINICIAN_BOLUS_MS)
+                ]
+            )
+
+    def _begin_bolus(self, kind, volume, rate):
+        pump = self.pump
+        pump.delivery.begin_bolus(kind, volume, rate)
+        pump.bolus_nl[kind] = small(volume[0] // volume[1]) or 1
+        pump.replan = True
+        pump.event(STARTS[kind], pump.bolus_nl[kind], rate[0] // rate[1])
+
+    def _deny(self, name, reason):
+        pump = self.pump
+        pump.event(events.DENIED, _row(name), reason)
+        if name == "patient_bolus":
+            pump.lockout.deny(pump.tick + 1)
+        if reason == MAX_DOSE:
+            pump.raise_alarm(alarms.MAX_DOSE)
+
+    def patient_bolus(self):
+        """What comes of a patient's request; the tick is at its boundary. Logs it."""
+        pump = self.pump
+        reason = self._why_no_patient_bolus()
+        if reason == GRANTED:
+            bolus = pump.prescription.patient_bolus
+            pump.lockout.grant(pump.tick + 1)
+            self._begin_bolus(PATIENT, bolus.volume, bolus.rate)
+        else:
+            self._deny("patient_bolus", reason)
+        return reason
+
+
+def _answer(reason):
+    return {"granted": reason == GRANTED, "reason": "" if reason == GRANTED else CAUSES[reason]}
+
+
+def _row(name):
+    for index in range(len(commands.COMMANDS)):
+        if commands.COMMANDS[index].name == name:
+            return index
+    return -1

@@ -1,0 +1,32 @@
+"""Every therapy that was applied, whole, as the host proposed it (LIM-11).
+
+They are numbered from 1; the last `KEPT` are kept here, in memory.
+"""
+
+import json
+
+KEPT = 12
+
+
+class Therapies:
+    """The therapies applied so far, the last one in force."""
+
+    def __init__(self):
+        self.count = 0
+        self.kept = []  # (seconds since first boot, digest, JSON text)
+
+    def add(self, tick_s, digest, therapy):
+        """`therapy`, a request's object, was applied. Returns its number."""
+        if len(self.kept) == KEPT:
+            self.kept.pop(0)
+        self.kept.append((tick_s, digest, json.dumps(therapy)))
+        self.count += 1
+        return self.count
+
+    def get(self, number):
+        """(seconds since first boot, digest, object) of a therapy, or None if it is not kept."""
+        index = number - 1 - (self.count - len(self.kept))
+        if not 0 <= index < len(self.kept):
+            return None
+        tick_s, digest, text = self.kept[index]
+        return tick_s, digest, json.loads(text)
