@@ -225,7 +225,11 @@ class Orders:
             )
         # With an old dose of 0 nothing would ever clear the line.
         line_nl = therapy.line_nl if old.basal else 0
-        left_steps = pump.mechanism.grains_of_volume(line_nl)[0] + 1 if line_nl else 0
+        left_steps = 0
+        if line_nl:
+            # What is executed up to the end of this tick comes out before it.
+            ahead = pump.delivery.position() - pump.executed_steps if pump.state in states.MOVING else 0
+            left_steps = pump.mechanism.grains_of_volume(line_nl)[0] + 1 + max(ahead, 0)
         schedule = old.schedule(pump.mechanism) if left_steps else None
         return Bridge(schedule, left_steps, old.concentration_pg_nl, therapy.concentration_pg_nl)
 
@@ -241,6 +245,7 @@ class Orders:
         if pump.state == states.RUNNING:
             pump.to_boundary()
             pump.follow_schedule()
+        pump.replan = True
 
     def _do_start(self, request):
         pump = self.pump

@@ -98,6 +98,7 @@ class Pump:
             memory.restore(self)
             self.resumed_from = self.state
             self.state = states.BOOT
+            self.priming = self.resumed_from == states.PRIMING
             self.base_steps = self.executed_steps
 
     # --- one tick
@@ -179,11 +180,12 @@ class Pump:
         steps = self.executed_steps - self.ledger_steps
         if steps > 0:  # draw-back credits nothing
             self.ledger_steps = self.executed_steps
-            if self.bridge:
-                self.bridge.step(steps)
             filling = min(steps, self.prime_left_steps)
             self.prime_left_steps -= filling
             steps -= filling
+            if self.bridge:
+                self.bridge.step(filling)
+                steps = self.bridge.step(steps)
         self.ledger.advance(ticks, steps)
         return ticks
 
@@ -246,7 +248,7 @@ class Pump:
         executed_steps = self.executed_steps
         if self.guard.runaway_steps(executed_steps):
             self.raise_alarm(alarms.RUNAWAY)
-        self.guard.look_at_window(executed_steps + self.prime_left_steps, self.ledger.content_steps())
+        self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.prime_left_steps)
         if self.bridge and self.bridge.left_steps == 0:
             self._bridge_cleared()
         if self.state not in states.MOVING:
@@ -320,9 +322,9 @@ class Pump:
         if allowed < wanted:
             # What the guard cuts is never made up for.
             self.delivery.drop(wanted - allowed)
-            if allowed != self.guard.reservoir_most:
+            if allowed < self.guard.reservoir_most:
                 self.event(events.LIMITED, wanted - allowed, 0)
-            if allowed == self.guard.window_most:
+            if allowed >= self.guard.window_most:
                 self.raise_alarm(alarms.LIMIT_GUARD)
         outputs.targets[outputs.target_count] = allowed - self.base_steps
         outputs.target_ticks[outputs.target_count] = ticks

@@ -5,7 +5,9 @@ every step that was made. From that it knows
 
 - what is owed: basal by the clock, a patient bolus, a clinician bolus that waits for it, exact, in units;
 - when each bolus ends, so from when on the lockout runs, and how many were granted in the last day;
-- what every window holds. Steps are stamped with the tick by which they were made, so a step of tick k came
+- which drug leaves the catheter: after a change of concentration the old one, at its old dose, until the line
+  is through;
+- what every window holds, as mass where there is a drug; what fills the line is in no window. Steps are stamped with the tick by which they were made, so a step of tick k came
   between k - 1 and k; windows are counted from tick t - W to t with both ends, which covers (t - W, t] for
   every instant t between two ticks as well.
 
@@ -53,6 +55,7 @@ class Week:
 
     def __init__(self, therapy: dict[str, Any]) -> None:
         entries: dict[int, int] = {}
+        self.concentration = therapy.get("concentration_pg_nl", 1)
         if therapy["mode"] == "continuous":
             entries[0] = rate_units(therapy["rate_num"], therapy["rate_den"])
         elif therapy["mode"] == "minimum":
@@ -86,6 +89,15 @@ class Bolus:
 
 
 @dataclass
+class Bridge:
+    """The old drug's week, and from and up to which position it is in the line, in nL since the start."""
+
+    week: Week
+    from_steps: int
+    line_nl: int
+
+
+@dataclass
 class Oracle:
     tick: int = 0  # up to here everything is owed
     running: bool = False
@@ -99,11 +111,14 @@ class Oracle:
     grants: list[int] = field(default_factory=list)
     patient_end: int | None = None
     ends: list[tuple[str, int, bool]] = field(default_factory=list)  # kind, tick, complete
+    bridge: Bridge | None = None
+    prime: int | None = None  # steps at which the line is full, while it is being filled
     fill_nl: int | None = None
     filled_at: int = 0
     executed: int = 0
     checked: int = 0
     _ticks: Any = field(default_factory=lambda: numpy.empty(1 << 16, dtype=numpy.int64))
+    _masses: Any = field(default_factory=lambda: numpy.empty(1 << 16, dtype=numpy.int64))  # 1/4 pg each
 
     # --- what was done
 
@@ -112,12 +127,28 @@ class Oracle:
         count = len(ticks)
         while self.executed + count > len(self._ticks):
             self._ticks = numpy.concatenate((self._ticks, numpy.empty_like(self._ticks)))
-        self._ticks[self.executed : self.executed + count] = ticks
+            self._masses = numpy.concatenate((self._masses, numpy.empty_like(self._masses)))
         if count:
-            assert self.running, "the motor moved while nothing was to flow"
+            assert self.running or self.prime, "the motor moved while nothing was to flow"
+            self._ticks[self.executed : self.executed + count] = ticks
+            self._masses[self.executed : self.executed + count] = self._masses_of(count)
             self.executed += count
+            assert not self.prime or self.executed <= self.prime, "more than fills the line"
             last = int(ticks[-1])
             assert self.executed <= self.cap, f"tick {last}: a step from the empty reservoir"
+
+    def _masses_of(self, count: int) -> Any:
+        """Mass of the next `count` steps, 31.25 nL each, in 1/4 pg."""
+        if self.prime:
+            return 0
+        assert self.week is not None
+        masses = numpy.full(count, 125 * self.week.concentration, dtype=numpy.int64)
+        if self.bridge:
+            # Volume of old drug in each step, in 1/4 nL.
+            begins = (numpy.arange(count) + self.executed - self.bridge.from_steps) * 125
+            old = numpy.clip(4 * self.bridge.line_nl - begins, 0, 125)
+            masses += old * (self.bridge.week.concentration - self.week.concentration)
+        return masses
 
     @property
     def cap(self) -> int:
@@ -133,14 +164,27 @@ class Oracle:
 
     def basal_rate(self) -> int:
         assert self.week is not None
-        return self.week.rate(self.week_tick(self.tick))
+        return self._basal_week().rate(self.week_tick(self.tick))
+
+    def _basal_week(self) -> Week:
+        """The schedule in force: the old drug's until the tick after the one by which the line is through."""
+        assert self.week is not None
+        return self.bridge.week if self.bridge and self.tick < self.bridge_over() else self.week
+
+    def bridge_over(self) -> int:
+        """The tick at whose beginning the new schedule takes over; NEVER while that can not be known."""
+        assert self.bridge is not None
+        through = self.bridge.from_steps + steps_of(self.bridge.line_nl)
+        return int(self._ticks[through]) + 1 if through < self.executed else NEVER
 
     def advance(self, tick: int) -> None:
         """Owe up to `tick`."""
         while self.running and self.tick < tick:
             assert self.week is not None and self.therapy is not None
             basal = self.basal_rate()
-            ticks = min(tick - self.tick, self.week.ticks_to_change(self.week_tick(self.tick)))
+            ticks = min(tick - self.tick, self._basal_week().ticks_to_change(self.week_tick(self.tick)))
+            if self.bridge and self.tick < self.bridge_over():
+                ticks = min(ticks, self.bridge_over() - self.tick)
             kind = "patient" if self.patient else "clinician"
             bolus = self.patient or self.clinician
             if bolus:
@@ -164,12 +208,14 @@ class Oracle:
 
     def start(self) -> None:
         self.running = True
+        self.prime = None
         self.base_steps = self.executed
         self.owed = 0
 
     def stop(self, tick: int) -> None:
         """By command or alarm: nothing flows after `tick`, boluses are over."""
         self.advance(tick)
+        self.prime = None
         if self.running:
             self.running = False
             for kind in ("patient", "clinician"):
@@ -177,8 +223,32 @@ class Oracle:
                     self._end(kind, self.tick, False)
 
     def program(self, therapy: dict[str, Any]) -> None:
+        old = self.week
         self.therapy = therapy
         self.week = Week(therapy)
+        if self.bridge and self.bridge_over() <= self.tick:
+            self.bridge = None
+        if old and old.concentration != self.week.concentration and therapy.get("line_nl"):
+            assert not self.bridge, "two bridges"
+            self.bridge = Bridge(old, self.executed, therapy["line_nl"])
+
+    def fill_line(self, volume_nl: int) -> None:
+        """The line is being filled, and a begun step is made."""
+        self.prime = self.executed + steps_of(volume_nl) + 1
+
+    def reset(self, tick: int) -> None:
+        """The board starts anew after `tick`; the pump is itself again at the end of the next tick."""
+        self.advance(tick)
+        self.clock_offset = None
+        was_running = self.running
+        self.running = False
+        self.prime = None
+        for kind in ("patient", "clinician"):
+            if getattr(self, kind):
+                self._end(kind, tick + 1, False)
+        self.tick = tick + 2
+        if was_running:
+            self.start()
 
     def refill(self, volume_nl: int) -> None:
         self.fill_nl = volume_nl
@@ -209,6 +279,8 @@ class Oracle:
         """The first reason of LIM-02 that is plain from time alone; "" if there is none."""
         if not self.running or not self.therapy or "patient_bolus" not in self.therapy:
             return "not_running"
+        if self.bridge and self.tick <= self.bridge_over():
+            return "bridge"
         if self.patient:
             return "bolus_active"
         opens = self.lockout_opens()
@@ -248,10 +320,15 @@ class Oracle:
             limit = self.therapy["limit"]
             ticks = self._ticks[: self.executed]
             first = numpy.searchsorted(ticks, new - limit["window_ms"] // 100, side="left")
-            content = numpy.arange(self.checked + 1, self.executed + 1) - first
+            given = numpy.concatenate(([0], numpy.cumsum(self._masses[: self.executed])))
+            # No dose comes with what fills the line: it judges no window, not even one too full already.
+            dose = self._masses[self.checked : self.executed] > 0
+            content = numpy.where(dose, given[self.checked + 1 :] - given[first], 0)
             worst = int(content.argmax())
-            assert content[worst] <= steps_of(limit["volume_nl"]), (
-                f"LIM-03: {content[worst]} steps in the {limit['window_ms']} ms before tick {new[worst]}, "
-                f"at most {steps_of(limit['volume_nl'])}"
+            assert self.week is not None
+            most = 4 * limit["volume_nl"] * self.week.concentration
+            assert content[worst] <= most, (
+                f"LIM-03: {content[worst] / 4:g} pg in the {limit['window_ms']} ms before tick {new[worst]}, "
+                f"at most {most / 4:g}"
             )
         self.checked = self.executed

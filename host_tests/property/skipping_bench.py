@@ -63,7 +63,7 @@ class SkippingBench(HostBench):
             if self.skip and room >= LEAST_SKIP_TICKS and self._skip(room):
                 continue
             self._turn(self._tick + 1, (self._tick + 1) * TICK_CYCLES)
-            executed = self.inputs.executed_steps
+            executed = self._executed_steps
             if executed != self.seen_steps:
                 self.on_steps([self._tick] * (executed - self.seen_steps))
                 self.seen_steps = executed
@@ -103,7 +103,8 @@ class SkippingBench(HostBench):
         pump.tick += ticks
         pump.tick_s, tenths = divmod(self._tick, 10)
         pump.tick_ms = tenths * 100
-        pump.board_s, pump.board_ms = pump.tick_s, pump.tick_ms
+        pump.board_s, tenths = divmod(self._tick - self._boot_tick, 10)
+        pump.board_ms = tenths * 100
         self.skipped_ticks += ticks
 
     def _skip_running(self, room: int) -> bool:
@@ -112,8 +113,6 @@ class SkippingBench(HostBench):
         delivery = pump.delivery
         owed, planned = delivery.owed, delivery.planned
         if pump.replan or delivery.ahead or motor.starved or not motor._running:
-            return False
-        if pump.base_steps or pump.prime_left_steps or pump.bridge:
             return False
         if motor._units != segment.SEGMENT_UNITS or len(motor._waiting) != QUEUE_SEGMENTS:
             return False
@@ -157,6 +156,8 @@ class SkippingBench(HostBench):
         levels = [pump.guard.reservoir_most]
         if pump.reservoir.known and not pump.alarms.standing[alarms.RESERVOIR_LOW]:
             levels.append(pump.reservoir.low_steps)
+        if pump.bridge:
+            levels.append(pump.executed_steps + pump.bridge.left_steps)
         for level in levels:
             room = min(room, ((level - origin) * one - 1 - held) // rate - MARGIN_TICKS)
 
@@ -211,10 +212,12 @@ class SkippingBench(HostBench):
         motor._start_cycles += room * TICK_CYCLES
         motor._end_cycles += room * TICK_CYCLES
         self._executed_steps = end
+        if pump.bridge:
+            pump.bridge.step(end - start)
         pump.executed_steps = pump.ledger_steps = end
         pump.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
-        pump.guard.look_at_window(end, pump.ledger.content_steps())
+        pump.guard.look_at_window(end, pump.ledger.content_steps(), 0)
         return True
 
     def _would_cut(self, room, position, executed, grid) -> bool:

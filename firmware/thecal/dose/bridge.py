@@ -20,8 +20,12 @@ class Bridge:
         self.new = new
 
     def step(self, steps):
-        """So many microsteps were executed."""
-        self.left_steps -= min(steps, self.left_steps)
+        """So many microsteps were executed. Returns how many of the old drug weigh as much, rounded up: a step
+        of the new one may weigh more.
+        """
+        old_steps = min(steps, self.left_steps)
+        self.left_steps -= old_steps
+        return old_steps + -(-(steps - old_steps) * self.new // self.old)
 
     def volume(self, num, den):
         """The volume of old drug with the mass of num/den nL of the new one, as a fraction."""

@@ -46,16 +46,21 @@ class Guard:
         """No window may hold more than num/den nL; num 0 for no limit."""
         self.limit_steps = small(num * self.steps_per_rev // (den * self.nl_per_rev))
 
-    def look_at_window(self, executed_steps, content_steps):
-        """The window ending now holds `content_steps`, all that was executed so far among them."""
-        self.window_most = executed_steps + self.limit_steps - content_steps if self.limit_steps else LARGEST
+    def look_at_window(self, executed_steps, content_steps, filling_steps):
+        """The window ending now holds `content_steps`, all that was executed so far among them; the next
+        `filling_steps` only fill the line and are no dose.
+        """
+        self.window_most = LARGEST
+        if self.limit_steps:
+            self.window_most = executed_steps + filling_steps + max(self.limit_steps - content_steps, 0)
 
     def allow(self, start_steps, target_steps, ticks):
         """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or
         less.
         """
         most = start_steps + self.segment_most[ticks]
-        most = min(most, self.window_most, self.reservoir_most)
+        # What is ordered already is not taken back here: it was judged when it was ordered.
+        most = max(min(most, self.window_most, self.reservoir_most), start_steps)
         allowed = target_steps if target_steps <= most else most
         if allowed > self.ordered_steps:
             self.ordered_steps = allowed
