@@ -7,9 +7,11 @@ every step that was made. From that it knows
 - when each bolus ends, so from when on the lockout runs, and how many were granted in the last day;
 - which drug leaves the catheter: after a change of concentration the old one, at its old dose, until the line
   is through;
-- what every window holds, as mass where there is a drug; what fills the line is in no window. Steps are stamped with the tick by which they were made, so a step of tick k came
-  between k - 1 and k; windows are counted from tick t - W to t with both ends, which covers (t - W, t] for
-  every instant t between two ticks as well.
+- what every window holds, as mass where there is a drug; what fills the line is in no window.
+
+Steps are stamped with the tick by which they were made, so a step of tick k came between k - 1 and k; windows
+are counted from tick t - W to t with both ends, which covers (t - W, t] for every instant t between two ticks
+as well.
 
 A limit judges each step that is made after the confirm of its therapy: the window that ends with this step
 must not hold more. What was given under an earlier, larger limit is in that window too: while it alone is

@@ -116,6 +116,13 @@ def _print_rows(rows: list[tuple[str, str]], title: str = "") -> None:
     out.print(table)
 
 
+def _whole_nl(option: str, text: str) -> int:
+    volume_nl = quantities.parse(text, quantities.VOLUME)
+    if volume_nl.denominator != 1 or volume_nl < 1:
+        raise quantities.QuantityError(f'{option}: expected whole nanolitres, 1 nL at least, found "{text}"')
+    return int(volume_nl)
+
+
 @app.command("ports")
 def list_ports(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
@@ -167,6 +174,96 @@ def program(
 
 
 @app.command(rich_help_panel=ANY_PUMP)
+def library(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="TOML file with a pharmacy's drug library")],
+    port: PortOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")] = False,
+) -> None:
+    """Replace the drug library: propose a pharmacy's file, check what the pump read back, confirm it."""
+    from thecal_host import pharmacy
+
+    proposed = pharmacy.load(file)
+    table = Table()
+    for column in ("limit", "value", "outside", "source"):
+        table.add_column(column, overflow="fold")
+    for row in pharmacy.limit_rows(proposed.wire):
+        table.add_row(*row)
+    with _connected(ctx, port) as pump:
+        proposal = pump.propose_library(proposed)
+        out.print(table)
+        _say(f"The pump read back version {proposed.version}, CRC {proposal.readback['library_crc']}.")
+        if not yes and not typer.confirm("Is this the library you want?"):
+            _say("Not confirmed; the pump keeps the library it has.")
+            raise typer.Exit(SAID_NO)
+        pump.confirm(proposal)
+        _say(f"Library version {proposed.version} is in force.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def refill(
+    ctx: typer.Context,
+    volume: Annotated[str, typer.Option(help='What the reservoir holds now, as in "20 mL"')],
+    port: PortOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")] = False,
+) -> None:
+    """Tell the pump that its reservoir was filled."""
+    from thecal_host.text import volume_text
+
+    volume_nl = _whole_nl("--volume", volume)
+    with _connected(ctx, port) as pump:
+        proposal = pump.propose_refill(volume_nl)
+        if not yes and not typer.confirm(f"Does the reservoir hold {volume_text(volume_nl)} now?"):
+            _say("Not confirmed; the pump goes on with what it had.")
+            raise typer.Exit(SAID_NO)
+        pump.confirm(proposal)
+        _say(f"Refilled: the reservoir holds {volume_text(volume_nl)}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def prime(
+    ctx: typer.Context,
+    volume: Annotated[str, typer.Option(help='Up to the dead volume of the line, as in "200 uL"')],
+    port: PortOption = None,
+) -> None:
+    """Fill the line; the pump must be stopped."""
+    volume_nl = _whole_nl("--volume", volume)
+    with _connected(ctx, port) as pump:
+        reply = pump.ask("prime", volume_nl=volume_nl)
+        _say(f"The pump is {reply.get('state', 'PRIMING')}.")
+
+
+@app.command("set-time", rich_help_panel=ANY_PUMP)
+def set_time(
+    ctx: typer.Context,
+    time: Annotated[
+        str, typer.Option("--to", help='As in "mon 06:30"; else the time here')
+    ] = "",
+    port: PortOption = None,
+) -> None:
+    """Set the pump's clock, by which flex therapy goes."""
+    from thecal_host.pump import week_time
+
+    now = datetime.now()
+    week_s = now.weekday() * 86_400 + now.hour * 3_600 + now.minute * 60 + now.second
+    if time:
+        week_s = quantities.parse_clock_ms(time) // 1000
+    with _connected(ctx, port) as pump:
+        pump.ask("set_time", week_s=week_s)
+        _say(f"The pump's clock is at {week_time(week_s)}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def attempts(ctx: typer.Context, port: PortOption = None) -> None:
+    """Show how often the patient asked for a bolus, and was given one."""
+    with _connected(ctx, port) as pump:
+        said = pump.ask("attempts")
+        for what in ("granted", "denied"):
+            last_day, ever = said[f"{what}_last_day"], said[what]
+            _say(f"{what.capitalize()}: {last_day} in the last 24 hours, {ever} in all.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
 def start(ctx: typer.Context, port: PortOption = None) -> None:
     """Start the therapy that is programmed."""
     with _connected(ctx, port) as pump:
@@ -200,16 +297,12 @@ def bolus(
     """Give a clinician bolus on top of the basal rate."""
     from thecal_host.text import rate_text, volume_text
 
-    volume_nl = quantities.parse(volume, quantities.VOLUME)
+    volume_nl = _whole_nl("--volume", volume)
     duration_ms = quantities.parse_time_ms(duration)
-    if volume_nl.denominator != 1 or volume_nl < 1:
-        raise quantities.QuantityError(
-            f'--volume: expected whole nanolitres, 1 nL at least, found "{volume}"'
-        )
     if duration_ms < 1:
         raise quantities.QuantityError(f'--duration: expected 1 ms at least, found "{duration}"')
     with _connected(ctx, port) as pump:
-        reply = pump.ask("bolus", volume_nl=int(volume_nl), duration_ms=duration_ms)
+        reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
         if reply.get("granted") is not True:
             _complain(f"the bolus is not granted: {reply.get('reason') or 'no reason given'}")
             raise typer.Exit(SAID_NO)

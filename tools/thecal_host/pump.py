@@ -11,12 +11,15 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 from thecal_bench.quantities import CONCENTRATION, show
+from thecal_bench.readback import differences
 
 from thecal_host.link import PROTOCOL_VERSION, LinkClient
+from thecal_host.pharmacy import Library
 from thecal_host.ports import Port
 from thecal_host.text import clock_text, mass_text, rate_text, volume_text
 
@@ -48,7 +51,9 @@ class Refused(PumpError):
 
 @dataclass(frozen=True)
 class Proposal:
-    """A therapy as the pump understood it; nothing is changed until its digest is confirmed."""
+    """A therapy, a drug library or a refill as the pump understood it; nothing is changed until its digest is
+    confirmed.
+    """
 
     digest: str
     readback: dict[str, Any]
@@ -68,8 +73,12 @@ def week_time(second_of_week: int) -> str:
     return f"{('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')[day]} {hour:02}:{second // 60:02}"
 
 
-def readback_rows(proposal: Proposal) -> list[tuple[str, str]]:
-    """A read-back for a person to check: name and value, with the units one thinks in."""
+def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple[str, str]]:
+    """A read-back for a person to check: name and value, with the units one thinks in.
+
+    The refill date (RES-03) is the earliest at which LOW can come, every permitted bolus taken, if the therapy
+    starts `now`.
+    """
     said = proposal.readback
     rows = [("mode", str(said["mode"]))]
     if "drug" in said:
@@ -95,7 +104,8 @@ def readback_rows(proposal: Proposal) -> list[tuple[str, str]]:
     low, empty = volume_text(said["low_nl"]), volume_text(said["empty_nl"])
     rows.append(("reservoir", f"low at {low}, empty at {empty}"))
     if "low_in_h" in said:
-        rows.append(("refill", f"in {said['low_in_h'] // 24} days at the earliest"))
+        date = (now or datetime.now()) + timedelta(hours=said["low_in_h"])
+        rows.append(("refill", f"by {date:%Y-%m-%d %H}:00, in {said['low_in_h'] / H_PER_DAY:.1f} days"))
     if "steps_per_tick_num" in said:
         steps = Fraction(said["steps_per_tick_num"], said["steps_per_tick_den"])
         rows.append(("microsteps per tick", f"{steps} ({float(steps):.6g})"))
@@ -181,11 +191,31 @@ class Pump:
         digest, readback = reply.get("digest"), reply.get("readback")
         if not isinstance(digest, str) or not isinstance(readback, dict):
             raise PumpError("the pump's answer to `program` has no digest and read-back; nothing was changed")
-        check_readback(therapy, readback)
+        wrong = differences(therapy, readback)
+        if wrong:
+            raise PumpError(
+                "the pump read back another therapy than was sent, nothing was changed: " + "; ".join(wrong)
+            )
         return Proposal(digest, readback, tuple(reply.get("why", ())))
 
+    def propose_library(self, library: Library) -> Proposal:
+        """Have a drug library read back. Raises PumpError when the read-back is not that of the file."""
+        reply: dict[str, Any] = {}
+        for part in library.parts():
+            reply = self.ask("library", part=part)
+        if reply.get("readback") != library.readback():
+            raise PumpError("the pump read back another library than was sent; nothing was changed")
+        return Proposal(reply["digest"], reply["readback"])
+
+    def propose_refill(self, volume_nl: int) -> Proposal:
+        """Have a refill read back."""
+        reply = self.ask("refill", volume_nl=volume_nl)
+        if reply.get("readback") != {"refill_nl": volume_nl}:
+            raise PumpError("the pump read back another volume than was sent; nothing was changed")
+        return Proposal(reply["digest"], reply["readback"])
+
     def confirm(self, proposal: Proposal) -> None:
-        """Apply a therapy that was read back."""
+        """Apply what was read back."""
         accept = {"accept": proposal.soft} if proposal.soft else {}
         self.ask("confirm", digest=proposal.digest, **accept)
 
@@ -249,35 +279,3 @@ class Pump:
             f"no pump answers at {name}: reset it, see that it has the image (`make flash`) and that its "
             "MAINTENANCE jumper is off; `thecal ports` lists what there is"
         )
-
-
-def wanted_rate_nl_h(therapy: dict[str, Any]) -> Fraction:
-    """The basal rate of a therapy as it is sent, exact: its rate, or its dose over the concentration."""
-    if "dose_pg_day" in therapy:
-        return Fraction(therapy["dose_pg_day"], therapy["concentration_pg_nl"] * H_PER_DAY)
-    return Fraction(therapy["rate_num"], therapy["rate_den"])
-
-
-def check_readback(therapy: dict[str, Any], readback: dict[str, Any]) -> None:
-    """Compare what the pump read back with what was sent, by own arithmetic. PumpError if they differ."""
-    sent_as_is = {key: value for key, value in therapy.items() if not key.endswith(("_num", "_den"))}
-    differences = [
-        f"{key} was sent as {value!r}, read back as {readback[key]!r}"
-        for key, value in sent_as_is.items()
-        if key in readback and readback[key] != value
-    ]
-    try:
-        rate_nl_h = Fraction(readback["rate_num"], readback["rate_den"])
-        wanted_nl_h = wanted_rate_nl_h(therapy)
-        if rate_nl_h != wanted_nl_h:
-            differences.append(f"the rate should be {wanted_nl_h} nL/h, read back as {rate_nl_h} nL/h")
-        if "kvo_num" in therapy and "kvo_num" in readback:
-            sent_nl_h = Fraction(therapy["kvo_num"], therapy["kvo_den"])
-            kvo_nl_h = Fraction(readback["kvo_num"], readback["kvo_den"])
-            if kvo_nl_h != sent_nl_h:
-                differences.append(f"the kvo rate was sent as {sent_nl_h} nL/h, read back as {kvo_nl_h}")
-    except (KeyError, TypeError, ZeroDivisionError) as why:
-        differences.append(f"the read-back is not complete ({type(why).__name__}: {why})")
-    if differences:
-        said = "; ".join(differences)
-        raise PumpError(f"the pump read back another therapy than was sent, nothing was changed: {said}")

@@ -20,9 +20,7 @@ class Bridge:
         self.new = new
 
     def step(self, steps):
-        """So many microsteps were executed. Returns how many of the old drug weigh as much, rounded up: a step
-        of the new one may weigh more.
-        """
+        """So many microsteps were executed. Returns how many of the old drug weigh as much, rounded up."""
         old_steps = min(steps, self.left_steps)
         self.left_steps -= old_steps
         return old_steps + -(-(steps - old_steps) * self.new // self.old)
