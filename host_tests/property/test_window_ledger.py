@@ -7,6 +7,7 @@ both ends, which is what `held` does.
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -103,6 +104,29 @@ def test_a_step_counts_for_a_whole_window_and_at_most_a_bucket_longer(window_tic
     assert ledger.content_steps() == steps
     ledger.advance(old - window_ticks + bucket, 0)
     assert ledger.content_steps() == 0
+
+
+@pytest.mark.req("LIM-03", "DOSE-10")
+@given(windows, st.lists(passages, min_size=1, max_size=8), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=100, deadline=None)
+def test_steps_of_another_drug_weigh_what_they_weigh_and_less_than_a_step_more(window_ticks, gone, num, den):
+    """For every window that is still to come: those that begin at the end of any bucket."""
+    listed = Listed(window_ticks)
+    for ticks, steps, _ in gone:
+        listed.go(ticks, steps)
+    rings = (listed.ledger.day, listed.ledger.window)
+    held_before = [newest_first(ring) for ring in rings]
+    listed.ledger.rescale(num, den)
+    for ring, before in zip(rings, held_before, strict=True):
+        for weighed, steps in zip(newest_first(ring), before, strict=True):
+            assert Fraction(steps * num, den) <= weighed < Fraction(steps * num, den) + 1
+        assert ring.total == newest_first(ring)[-1]
+
+
+def newest_first(ring) -> list[int]:
+    """What the newest bucket holds, the newest two, and so on."""
+    counts = [ring.counts[(ring.index - age) % ring.size] for age in range(ring.size)]
+    return list(itertools.accumulate(counts))
 
 
 def over_count(window_ticks: int) -> int:

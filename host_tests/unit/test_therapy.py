@@ -361,14 +361,41 @@ def test_a_hard_limit_refuses_and_a_soft_one_must_be_confirmed_by_name(desk):
 
 
 @pytest.mark.req("LIM-09")
-def test_a_damaged_library_lets_no_drug_start(desk):
-    proposal = desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_400_000})
-    assert desk.ask("confirm", digest=proposal["digest"])["ok"]
+@pytest.mark.parametrize("therapy", [{**ZICONOTIDE, "dose_pg_day": 2_400_000}, SIX_ML_H])
+def test_a_damaged_library_lets_no_therapy_start(desk, therapy):
+    desk.confirm(therapy)
     version, drugs, crc = desk.pump.library
     desk.pump.library = (version, drugs, crc ^ 1)
     assert "library is damaged" in desk.ask("start")["message"]
     assert desk.of("alarm")[0][2:] == (alarms.LIBRARY_FAULT, 1)
     assert "bad CRC" in desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_400_000})["message"]
+
+
+@pytest.mark.req("LIM-11")
+def test_every_therapy_applied_is_kept_whole_over_a_reset(desk):
+    flex = {
+        "mode": "flex",
+        "steps": [
+            {"at_ms": 0, "days": 127, "rate_num": 2_000, "rate_den": 1},
+            {"at_ms": 3_600_000, "days": 31, "rate_num": 7_000, "rate_den": 1},
+        ],
+        "patient_bolus": BOLUS,
+        "limit": LIMIT,
+    }
+    assert "the last is 0" in desk.ask("therapy")["message"]
+    desk.confirm(SIX_ML_H)
+    desk.confirm(flex)
+    refused = desk.ask("program", therapy={"mode": "continuous", "rate_num": 1, "rate_den": 1})
+    assert not refused["ok"]
+    desk.bench.reset()
+    desk.run(1)
+    assert [desk.ask("therapy", number=number)["therapy"] for number in (1, 2)] == [SIX_ML_H, flex]
+    last = desk.ask("therapy")
+    assert (last["number"], last["therapy"]) == (2, flex)
+    for number in range(3, 16):
+        desk.confirm({**SIX_ML_H, "rate_num": 60_000 * number})
+    assert "3 is not kept, the last is 15" in desk.ask("therapy", number=3)["message"]
+    assert desk.ask("therapy", number=4)["therapy"]["rate_num"] == 240_000
 
 
 @pytest.mark.req("LIM-08", "LIM-10")

@@ -76,8 +76,8 @@ def week_time(second_of_week: int) -> str:
 def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple[str, str]]:
     """A read-back for a person to check: name and value, with the units one thinks in.
 
-    The refill date (RES-03) is the earliest at which LOW can come, every permitted bolus taken, if the therapy
-    starts `now`.
+    The refill date (RES-03) is the earliest at which LOW can come, every permitted bolus taken, if the
+    therapy starts `now`.
     """
     said = proposal.readback
     rows = [("mode", str(said["mode"]))]

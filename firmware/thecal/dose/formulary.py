@@ -97,7 +97,7 @@ def check(library):
     try:
         version, drugs, crc = library
         return version > 0 and len(drugs) > 0 and _crc(canonical(library)) == crc
-    except Exception:  # damaged enough not to be read at all, or None
+    except (TypeError, ValueError, IndexError, AttributeError):  # not even of the right shape, or None
         return False
 
 
