@@ -26,7 +26,7 @@ from thecal.drivers import pace, segment
 from thecal.pump import Pump
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, Inputs, Outputs
 
-from thecal_bench.bench import TICK_MS, Bench, BenchError
+from thecal_bench.bench import TICK_MS, Bench, BenchError, NotPossible
 from thecal_bench.plant import Plant
 
 TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
@@ -192,12 +192,14 @@ class HostBench(Bench):
         to carry its memory over itself.
         """
         if not isinstance(self.pump, Pump):
-            raise BenchError("only the in-process pump can be reset")
+            raise NotPossible("only the in-process pump has a memory that the bench can hold over a reset")
         at_cycles = self._at_cycles
         executed_steps = self.motor.executed_steps(at_cycles)
         self.motor.halt(at_cycles)
         self.pump = Pump(self.pump.mechanism, host_crc, self.pump.remember())
+        pressed = self.inputs.button_patient, self.inputs.button_stop
         self.inputs = Inputs()
+        self.inputs.button_patient, self.inputs.button_stop = pressed
         self.outputs = Outputs()
         self._enabled = self._hung = False
         self._rx.clear()

@@ -37,7 +37,6 @@ from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Tru
 from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
 from thecal_bench.readback import differences
 from thecal_bench.scenario import (
-    ASKS_FOR_A_BOLUS,
     CONFIRMED,
     DEFAULT_FILL_NL,
     LINK_LEAD_MS,
@@ -213,9 +212,11 @@ class _Run:
         self._sampled_nl = Fraction(0)
         self._boluses: list[Bolus] = []
         self._flowing: dict[str, Bolus] = {}
+        self._astray_tick: int | None = None  # from here on the board does not do what the scenario says
         self._therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
         self._clocks = [(0, scenario.clock_ms)]  # (tick, time of the week) set
         self._window: WindowPeak | None = None
+        self._filling_nl = 0  # what still comes of it is no dose
         self._commands: deque[_Command] = deque()
         self._open: list[_Command] = []
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
@@ -271,6 +272,11 @@ class _Run:
         for change in self.story.states[states:]:
             self._fresh.append({"type": "state", **change.record()})
         code = event["code"]
+        if code in ("prime_start", "state"):
+            # Priming begins behind its change of state and ends with the next; at t=0 it is said before.
+            self._filling_nl = event["a"] if code == "prime_start" else 0
+            if self._window is not None:
+                self._window.exempt(self._filling_nl)
         if code in STARTS:
             bolus = self._logged(STARTS[code], event["tick"], granted=True)
             if bolus is not None:
@@ -332,6 +338,7 @@ class _Run:
             self.bench.slack_ticks,
             None if self._window is None else self._window.peak_nl,
             self._peak_tick(),
+            self._astray_tick,
         )
 
     def _peak_tick(self) -> int:
@@ -432,14 +439,14 @@ class _Run:
         for event in self.scenario.events:
             tick = begin - (-event.at_ms // TICK_MS)
             therapy = event.therapy or therapy
-            bolus = self._bolus_of(event, tick - begin, therapy) if event.do in ASKS_FOR_A_BOLUS else None
+            bolus = self._bolus_of(event, tick - begin, therapy) if event.asks_for_a_bolus else None
             if bolus is not None:
                 self._boluses.append(bolus)
             if event.do in ON_THE_LINK:
                 self._commands.append(_Command(event, tick, bolus))
             else:
                 bench.schedule(tick, self._action(event, bolus))
-            if event.volume_nl is not None and bench.plant is not None:
+            if event.do == "refill" and event.volume_nl is not None and bench.plant is not None:
                 bench.schedule(tick, partial(bench.plant.refill, event.volume_nl))
         for tick in sorted({*checks.truth_ticks, self._end}):
             bench.schedule(begin + tick, self._keeper(tick))
@@ -466,6 +473,7 @@ class _Run:
         bench = self.bench
         do = {
             "hang": bench.hang,
+            "reset": bench.reset,
             "host_disconnect": bench.host_disconnect,
             "host_connect": bench.host_connect,
             "press": lambda: bench.press(event.button or "", -(-event.for_ms // TICK_MS)),
@@ -478,6 +486,8 @@ class _Run:
                 self._fresh.append({"type": "skipped", "at_ms": event.at_ms, "do": event.do, "why": str(why)})
                 if bolus is not None:
                     bolus.skipped = True
+                elif self._astray_tick is None:
+                    self._astray_tick = -(-event.at_ms // TICK_MS)
             else:
                 if event.do.startswith("host_"):
                     self._connected = event.do == "host_connect"
@@ -496,6 +506,7 @@ class _Run:
         limit, plant = self.scenario.therapy.limit, self.bench.plant
         if limit is not None and plant is not None:
             self._window = WindowPeak(plant, limit.window_ms * NS_PER_MS)
+            self._window.exempt(self._filling_nl)
 
     def _at_end(self) -> None:
         if self._window is not None:
@@ -553,6 +564,8 @@ class _Run:
                 self._request(command, "bolus", volume_nl=bolus.volume_nl, duration_ms=bolus.duration_ms)
             elif event.week_ms is not None:
                 self._request(command, "set_time", week_s=event.week_ms // 1000)
+            elif event.do == "prime":
+                self._request(command, "prime", volume_nl=event.volume_nl)
             else:
                 self._request(command, event.do)
             self._commands.popleft()
@@ -564,13 +577,13 @@ class _Run:
     def _send_proposal(self, command: _Command) -> bool:
         """Propose, later confirm; True when there is nothing more to be sent for it."""
         event = command.event
-        args: Record = {"volume_nl": event.volume_nl}
+        cmd, args = "refill", {"volume_nl": event.volume_nl}
         if event.therapy is not None:
-            args = {"therapy": event.therapy.message(self.scenario.profile)}
+            cmd, args = "program", {"therapy": event.therapy.message(self.scenario.profile)}
         if command.proposal_id is None:
             at_tick = command.tick - PROPOSE_TICKS
             try:
-                command.proposal_id = self.link.request(event.do, at_tick=at_tick, **args)
+                command.proposal_id = self.link.request(cmd, at_tick=at_tick, **args)
             except LinkError as why:
                 self._refused(command, {"error": "not_sent", "message": str(why)})
                 return True
