@@ -132,6 +132,90 @@ value = 0
 """
 
 
+WORLD = """
+duration = "1 h"
+[therapy]
+mode = "stopped"
+[[event]]
+at = "1 min"
+do = "occlude"
+where = "downstream"
+[[event]]
+at = "2 min"
+do = "occlude"
+where = "upstream"
+[[event]]
+at = "3 min"
+do = "unocclude"
+where = "downstream"
+[[event]]
+at = "4 min"
+do = "stall"
+[[event]]
+at = "5 min"
+do = "unstall"
+[[event]]
+at = "6 min"
+do = "free_flow"
+rate = "1 mL/h"
+[[event]]
+at = "7 min"
+do = "free_flow"
+rate = "0 mL/h"
+[[event]]
+at = "8 min"
+do = "air"
+for = "2 s"
+[[event]]
+at = "9 min"
+do = "air"
+[[event]]
+at = "10 min"
+do = "sensor_fault"
+which = "pressure_down"
+kind = "stuck"
+[[event]]
+at = "11 min"
+do = "low_supply"
+to = "9.5 V"
+[[event]]
+at = "12 min"
+do = "audio_pause"
+[[event]]
+at = "13 min"
+do = "press"
+button = "stop"
+for = "10 s"
+[[event]]
+at = "13 min"
+do = "press"
+button = "patient"
+"""
+
+
+def test_what_happens_to_the_plant():
+    events = s.parse(WORLD).events
+    assert [(event.do, dict(event.keys)) for event in events if event.do in s.ON_THE_PLANT] == [
+        ("occlude", {"where": "downstream"}),
+        ("occlude", {"where": "upstream"}),
+        ("unocclude", {"where": "downstream"}),
+        ("stall", {}),
+        ("unstall", {}),
+        ("free_flow", {"rate": 1_000_000}),
+        ("free_flow", {"rate": 0}),
+        ("air", {"for": 2000}),
+        ("air", {}),
+        ("sensor_fault", {"which": "pressure_down", "kind": "stuck"}),
+        ("low_supply", {"to": Fraction("9.5")}),
+    ]
+    assert [event.for_ms for event in events if event.do == "air"] == [2000, 0]
+    assert [(event.button, event.asks_for_a_bolus) for event in events[-2:]] == [
+        ("stop", False),
+        ("patient", True),
+    ]
+    assert {event.do for event in events} >= set(s.ON_THE_PLANT)
+
+
 def problems(text):
     with pytest.raises(s.ScenarioError) as error:
         s.parse(text, "x.toml")
@@ -464,10 +548,6 @@ for = 5
 [[event]]
 at = "2 min"
 do = "power_cut"
-[[event]]
-at = "4 min"
-do = "press"
-button = "stop"
 [[expect]]
 what = "alarm"
 code = "BAD_AUTH"
@@ -477,8 +557,7 @@ never = true
         s.parse(text, "x.toml")
     assert str(error.value).split("\n") == [
         "x.toml:7: not supported yet: event.power_cut",
-        "x.toml:15: not supported yet: event.press.stop",
-        "x.toml:18: not supported yet: expect.alarm.BAD_AUTH",
+        "x.toml:14: not supported yet: expect.alarm.BAD_AUTH",
     ]
 
 
@@ -625,6 +704,35 @@ window = "4 h"
             11,
             "event.at",
             "2 s or more after the last program or refill",
+        ),
+        (MINIMAL + START.replace("start", "occlude"), 6, "event.where", "missing"),
+        (WORLD.replace("upstream", "up"), 12, "event.where", "expected one of downstream, upstream"),
+        (WORLD.replace("upstream", "downstream"), 11, "event.do", "its end before another occlude"),
+        (WORLD.replace("unocclude", "occlude"), 15, "event.do", "its end before another occlude"),
+        (WORLD.replace('do = "occlude"', 'do = "unocclude"'), 7, "event.do", "expected occlude before"),
+        (WORLD.replace("unstall", "stall"), 22, "event.do", "its end before another stall"),
+        (WORLD.replace('"stall"', '"unstall"'), 19, "event.do", "expected stall before"),
+        (WORLD.replace('do = "stall"', 'do = "stall"\nwhere = "upstream"'), 20, "event.where", "unknown key"),
+        (WORLD.replace('rate = "1 mL/h"', ""), 23, "event.rate", "missing"),
+        (WORLD.replace("1 mL/h", "120.1 mL/h"), 26, "event.rate", "at most 120 mL/h"),
+        (WORLD.replace("1 mL/h", "-1 mL/h"), 26, "event.rate", "negative"),
+        (WORLD.replace("1 mL/h", "1 mg/h"), 26, "event.rate", "expected a volume per time"),
+        (WORLD.replace("2 s", "0 s"), 34, "event.for", "above 0"),
+        (WORLD.replace("2 s", "61 s"), 36, "event.at", "the air before it to have passed"),
+        (WORLD.replace('for = "2 s"', ""), 36, "event.at", "the air before it to have passed"),
+        (WORLD.replace("pressure_down", "pressure"), 41, "event.which", "expected one of pressure_down"),
+        (WORLD.replace("stuck", "dead"), 42, "event.kind", "one of open, short, stuck, noise, clear"),
+        (WORLD.replace('kind = "stuck"', ""), 38, "event.kind", "missing"),
+        (WORLD.replace('which = "pressure_down"', ""), 38, "event.which", "missing"),
+        (WORLD.replace("9.5 V", "9.5"), 46, "event.to", "without a unit"),
+        (WORLD.replace("9.5 V", "-1 V"), 46, "event.to", "negative"),
+        (WORLD.replace('to = "9.5 V"', ""), 43, "event.to", "missing"),
+        (WORLD.replace('do = "audio_pause"', 'do = "audio_pause"\nfor = "1 s"'), 50, "event.for", "unknown"),
+        (
+            MINIMAL + START.replace("start", "host_disconnect") + START.replace("start", "audio_pause"),
+            11,
+            "event.do",
+            "no audio_pause reaches the pump",
         ),
         (MINIMAL + START.replace("start", "prime"), 6, "event.volume", "missing"),
         (MINIMAL + START.replace("start", "prime") + "volume='1 mL/h'\n", 9, "event.volume", "a volume"),

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -76,6 +76,18 @@ CLOCK_LEAD_TICKS = 20
 STARTS = {"bolus_start": CLINICIAN, "patient_bolus_start": PATIENT}
 ENDS = {"bolus_end": CLINICIAN, "patient_bolus_end": PATIENT}
 """Events that a bolus makes, and whose it is."""
+
+ON_PLANT: dict[str, Callable[[Plant, Mapping[str, Any], int], None]] = {
+    "occlude": lambda plant, keys, now_ns: plant.occlude(keys["where"], now_ns),
+    "unocclude": lambda plant, keys, now_ns: plant.unocclude(keys["where"], now_ns),
+    "stall": lambda plant, keys, now_ns: plant.set_stalled(True),
+    "unstall": lambda plant, keys, now_ns: plant.set_stalled(False),
+    "free_flow": lambda plant, keys, now_ns: plant.free_flow(keys["rate"], now_ns),
+    "air": lambda plant, keys, now_ns: plant.set_air(True),
+    "sensor_fault": lambda plant, keys, now_ns: plant.sensor_fault(keys["which"], keys["kind"], now_ns),
+    "low_supply": lambda plant, keys, now_ns: plant.set_supply(keys["to"]),
+}
+"""What an event of `scenario.ON_THE_PLANT` does to the plant, given its keys and the plant's time."""
 
 CHUNK_S = 0.2
 """About how long the board runs, in real time, between two looks at what it said."""
@@ -477,7 +489,7 @@ class _Run:
             "host_disconnect": bench.host_disconnect,
             "host_connect": bench.host_connect,
             "press": lambda: bench.press(event.button or "", -(-event.for_ms // TICK_MS)),
-        }[event.do]
+        }.get(event.do, partial(self._act_on_plant, event))
 
         def act() -> None:
             try:
@@ -493,6 +505,14 @@ class _Run:
                     self._connected = event.do == "host_connect"
 
         return act
+
+    def _act_on_plant(self, event: Event) -> None:
+        bench, plant = self.bench, self.bench.plant
+        if plant is None:
+            raise NotPossible("this board has no plant to act on")
+        ON_PLANT[event.do](plant, event.keys, bench.now_ns)
+        if event.do == "air" and event.for_ms:
+            bench.schedule(bench.tick + 1 - (-event.for_ms // TICK_MS), partial(plant.set_air, False))
 
     def _truth(self) -> Truth:
         plant = self.bench.plant

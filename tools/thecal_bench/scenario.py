@@ -31,7 +31,8 @@ from thecal.watch.alarms import ALARMS
 from thecal_bench import quantities as q
 from thecal_bench import toml_lines
 from thecal_bench.bench import TICK_MS
-from thecal_bench.plant import MECHANISMS, PlantParameters
+from thecal_bench.plant import MECHANISMS, MOST_FREE_FLOW_NL_H, SIDES, PlantParameters
+from thecal_bench.sensor_faults import KINDS, SENSORS
 
 MS_PER_HOUR = 3_600_000
 HOURS_PER_DAY = 24
@@ -289,8 +290,8 @@ class Event:
     """Something that is done at a time. What follows `line` belongs to one kind of event each:
 
     `bolus` to `clinician_bolus`, `therapy` to `program` and `bridge` (all of what is programmed again),
-    `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` and
-    `for_ms` to `press`.
+    `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` to
+    `press`, `for_ms` to `press` and `air` (0: for good). `keys` are those of an event that acts on the plant.
     """
 
     at_ms: int
@@ -302,6 +303,7 @@ class Event:
     week_ms: int | None = None
     button: str | None = None
     for_ms: int = PRESS_MS
+    keys: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def asks_for_a_bolus(self) -> bool:
@@ -461,6 +463,14 @@ def _calibration_error(value: Any) -> Fraction:
     return number
 
 
+def _free_flow(value: Any) -> Fraction:
+    number = q.parse(value, q.RATE)
+    if number > MOST_FREE_FLOW_NL_H:
+        most = q.show(MOST_FREE_FLOW_NL_H, q.RATE, "mL/h")
+        raise Expected(f'expected a rate of at most {most}, as fast as the motor turns, found "{value}"')
+    return number
+
+
 def _not_negative(dimension: q.Dimension, value: Any) -> Fraction:
     number = q.parse(value, dimension)
     if number < 0:
@@ -583,15 +593,22 @@ PLANT_FIELDS = {
 
 ON_THE_LINK = (
     "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "prime", "program", "bridge",
-    "refill", "set_time",
+    "refill", "set_time", "audio_pause",
 )  # fmt: skip
 """Events that reach the pump as commands, so not while the host is disconnected."""
 
 CONFIRMED = ("program", "refill", "bridge")
 """Those of them that are read back and confirmed."""
 
-BUTTONS = {"patient": True, "stop": False}
-"""Buttons, and whether the pump obeys them yet."""
+BUTTONS = ("patient", "stop")
+
+ON_THE_PLANT = (
+    "occlude", "unocclude", "stall", "unstall", "free_flow", "air", "sensor_fault", "low_supply"
+)  # fmt: skip
+"""Events that happen to the pump's mechanics and sensors, whatever it does."""
+
+UNDOES = {"unocclude": "occlude", "unstall": "stall"}
+"""Events that end another one, which must have been."""
 
 _NOT_YET = Kind(supported=False)
 
@@ -612,16 +629,21 @@ EVENTS: dict[str, Kind] = {
     "program": Kind(),  # its `therapy` table is read like the file's own
     "refill": Kind({"volume": Key(_whole_volume, required=True)}),
     "acknowledge": Kind(),
-    "audio_pause": _NOT_YET,
+    "audio_pause": Kind(),
     "set_time": Kind({"to": Key(q.parse_clock_ms, required=True)}),
-    "occlude": _NOT_YET,
-    "unocclude": _NOT_YET,
-    "stall": _NOT_YET,
-    "unstall": _NOT_YET,
-    "free_flow": _NOT_YET,
-    "air": _NOT_YET,
-    "sensor_fault": _NOT_YET,
-    "low_supply": _NOT_YET,
+    "occlude": Kind({"where": Key(partial(_one_of, SIDES), required=True)}),
+    "unocclude": Kind({"where": Key(partial(_one_of, SIDES), required=True)}),
+    "stall": Kind(),
+    "unstall": Kind(),
+    "free_flow": Kind({"rate": Key(_free_flow, required=True)}),
+    "air": Kind({"for": Key(_duration)}),
+    "sensor_fault": Kind(
+        {
+            "which": Key(partial(_one_of, SENSORS), required=True),
+            "kind": Key(partial(_one_of, KINDS), required=True),
+        }
+    ),
+    "low_supply": Kind({"to": Key(_quantity(q.VOLTAGE), required=True)}),
     "reset": Kind(),
     "power_cut": _NOT_YET,
     "hang": Kind(),
@@ -1005,15 +1027,14 @@ class _Reader:
                     new_therapy = self._therapy(nested, (*path, "therapy"))
                 else:
                     self._problem((*path, "therapy"), "missing; expected a table [event.therapy]")
-            button = values.get("button")
-            if button is not None and not BUTTONS[button]:
-                self._later((*path, "button"), f"event.press.{button}")
             if self._in_time(values, path, duration_ms):
                 read.append((values["at"], path, table["do"], values, new_therapy))
         read.sort(key=lambda item: item[0])  # stable: file order on ties
         events = []
         connected, connected_ms, read_back_ms = True, -LINK_LEAD_MS, -2 * LINK_LEAD_MS
-        released_ms, reset_ms = -TICK_MS, -RESTART_MS - LINK_LEAD_MS
+        reset_ms = -RESTART_MS - LINK_LEAD_MS
+        ended_ms: dict[str, int] = {}  # when a button or the air goes away
+        standing: set[tuple[str, str]] = set()  # what has to be undone
         for at_ms, path, do, values, new_therapy in read:
             bolus = None
             if do == "clinician_bolus":
@@ -1026,9 +1047,20 @@ class _Reader:
                 reset_ms = at_ms
             elif do == "press":
                 # Two ticks must see it up, or the pump can not tell two presses from one.
-                if at_ms < released_ms + 2 * TICK_MS:
+                button = values.get("button", "")
+                if at_ms < ended_ms.get(button, -2 * TICK_MS) + 2 * TICK_MS:
                     self._problem((*path, "at"), "expected 200 ms or more between two presses")
-                released_ms = at_ms + values.get("for", PRESS_MS)
+                ended_ms[button] = at_ms + values.get("for", PRESS_MS)
+            elif do == "air":
+                if at_ms < ended_ms.get("air", 0):
+                    self._problem((*path, "at"), "expected the air before it to have passed")
+                ended_ms["air"] = at_ms + values["for"] if "for" in values else duration_ms + 1
+            elif do in (*UNDOES, *UNDOES.values()) and set(EVENTS[do].keys) <= set(values):
+                what = UNDOES.get(do, do), values.get("where", "")
+                if (what in standing) != (do in UNDOES):
+                    wanted = f"{what[0]} before" if do in UNDOES else f"its end before another {do}"
+                    self._problem((*path, "do"), f"expected {wanted}")
+                standing ^= {what}
             elif do in ("host_disconnect", "host_connect"):
                 if connected == (do == "host_connect"):
                     before = "disconnected" if connected else "connected"
@@ -1059,9 +1091,12 @@ class _Reader:
                     bolus,
                     new_therapy,
                     values.get("volume") if do in ("refill", "prime") else None,
-                    values.get("to"),
+                    values.get("to") if do == "set_time" else None,
                     values.get("button"),
-                    values.get("for", PRESS_MS),
+                    values.get("for", PRESS_MS if do == "press" else 0),
+                    {name: values[name] for name in EVENTS[do].keys if name in values}
+                    if do in ON_THE_PLANT
+                    else {},
                 )
             )
         return events
