@@ -25,6 +25,7 @@ class Inputs:
         self.rx = bytearray(RX_BYTES)  # bytes from the host ...
         self.rx_len = 0  # ... so many
         self.encoder_count = 0  # rotor encoder pulses since boot
+        self.index_count = 0  # index marks of the rotor since boot
         self.pressure_down_raw = 0  # ADC, 12 bit
         self.pressure_up_raw = 0  # ADC, 12 bit
         self.supply_raw = 0  # ADC, 12 bit

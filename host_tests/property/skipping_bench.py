@@ -33,7 +33,9 @@ STATUS_TICKS = 10
 class StillPlant:
     """A plant that shows nothing: sensors do not matter here and cost time."""
 
-    encoder_count = 0
+    encoder_count = index_count = 0
+    air = driver_fault = restless = False
+    step_sense_fault = None
 
     def steps(self, count: int, from_ns: int, to_ns: int) -> None: ...
 

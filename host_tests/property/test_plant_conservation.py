@@ -3,9 +3,10 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from thecal_bench.plant import NS_PER_MS, Geometry, Plant, PlantParameters
+from thecal_bench.plant import NS_PER_MS, REFERENCE, SIDES, Geometry, Plant, PlantParameters
+from thecal_bench.sensor_faults import KINDS, SENSORS
 
 TICK_NS = 100 * NS_PER_MS
 PERCENT = st.integers(0, 2000).map(lambda n: Fraction(n, 10))
@@ -97,6 +98,7 @@ def test_pressure_is_the_same_in_bulk_and_step_by_step(parameters, counts):
         assert bulk.pressure_down_pa(end) == pytest.approx(single.pressure_down_pa(end), abs=tolerance)
 
 
+@settings(deadline=None)  # what time it takes depends on who else is at work
 @given(st.integers(1, 120), st.integers(1, 300))
 def test_steady_bulk_and_stepwise_pressure_agree_to_a_thousandth(count, ticks):
     """Reference line: RC is 18 ticks, so a bulk of n steps is off by (1/36n)^2/6 of it and no more."""
@@ -152,3 +154,160 @@ def test_asking_changes_nothing(counts, questions):
         end = (tick + 1) * TICK_NS
         assert asked.adc_pressure_down(end) == quiet.adc_pressure_down(end)
         assert asked.outflow_nl(end) == quiet.outflow_nl(end)
+
+
+# --- whatever goes wrong
+
+LINES = st.builds(
+    PlantParameters,
+    compliance_nl_pa=st.integers(5, 40).map(lambda n: Fraction(n, 20)),
+    resistance_pa_ms_nl=st.integers(1800, 36_000).map(Fraction),
+    calibration_error_percent=st.integers(-50, 50).map(lambda n: Fraction(n, 10)),
+    back_pressure_pa=st.integers(-2000, 20_000).map(Fraction),
+)
+SIDE = st.sampled_from(SIDES)
+HAPPENINGS = st.one_of(
+    st.tuples(st.just("steps"), st.integers(-3, 120) | st.sampled_from([1000, -1000])),
+    st.tuples(st.just("singles"), st.integers(-3, 12)),
+    st.tuples(st.just("wait"), st.integers(1, 50)),
+    st.tuples(st.just("turn the tap"), SIDE),
+    st.tuples(st.just("turn the tap"), SIDE),
+    st.tuples(st.just("stall"), st.booleans()),
+    st.tuples(st.just("driver_fault"), st.booleans()),
+    st.tuples(st.just("free_flow"), st.sampled_from([0, 0, 0, 1, 7_654_321, 120_000_000])),
+    st.tuples(st.just("refill"), st.integers(0, 20_000_000)),
+    st.tuples(st.just("sensor"), st.tuples(st.sampled_from(SENSORS), st.sampled_from(KINDS))),
+)
+
+
+class Books:
+    """Who has how much, a step at a time: the plainest account of reservoir, inlet and line."""
+
+    def __init__(self, parameters, fill_nl):
+        self.step_nl = REFERENCE.step_nl * (1 + parameters.calibration_error_percent / 100)
+        self.reservoir_nl = Fraction(fill_nl)
+        self.inlet_lacks_nl = self.displaced_nl = Fraction(0)
+        self.closed_up = self.blocked = False
+        self.free_nl_h, self.free_since_tick, self.free_steps = 0, 0, 0
+        self.most_lack_nl = Fraction(49_500)
+
+    def turn(self, direction):
+        nl = self.step_nl * direction
+        if self.closed_up:
+            nl = min(nl, self.most_lack_nl - self.inlet_lacks_nl)
+            self.inlet_lacks_nl += nl
+        else:
+            self.reservoir_nl -= nl
+        self.displaced_nl += nl
+
+    def motor(self, count):
+        for _ in range(0 if self.blocked else abs(count)):
+            self.turn(1 if count > 0 else -1)
+
+    def until(self, tick):
+        """Free flow: one step for each microstep's worth, of the calibrated volume."""
+        hours = Fraction(tick - self.free_since_tick, 36_000)
+        due = int(self.free_nl_h * hours / REFERENCE.step_nl)
+        for _ in range(due - self.free_steps):
+            self.turn(1)
+        self.free_steps = due
+
+
+@settings(deadline=None)
+@given(LINES, st.lists(HAPPENINGS, min_size=5, max_size=60), st.integers(0, 10**7))
+@example(
+    PlantParameters(),
+    [
+        ("turn the tap", "upstream"), ("steps", 1000), ("steps", 1000), ("steps", -3), ("steps", 5),
+        ("turn the tap", "upstream"), ("steps", 5), ("turn the tap", "downstream"), ("singles", 12),
+        ("turn the tap", "downstream"), ("wait", 30), ("singles", 3),
+    ],
+    0,
+)  # fmt: skip
+def test_whatever_goes_wrong_nothing_is_lost_and_nothing_is_made(parameters, happenings, fill_nl):
+    """Reservoir, inlet, displaced: to the last fraction as in the books. Outflow: what the resistance lets
+    through, the integral of pressure over R, and nothing while closed.
+    """
+    plant, books = Plant(parameters, fill_nl=10**8 + fill_nl), Books(parameters, 10**8 + fill_nl)
+    c, r = float(parameters.compliance_nl_pa), float(parameters.resistance_pa_ms_nl)
+    back_pa = float(parameters.back_pressure_pa)
+    tick, stalled, no_driver, left_nl = 0, False, False, 0.0
+    closed: set[str] = set()
+
+    def excess_pa(at_ns):
+        return plant.pressure_down_pa(at_ns) - back_pa
+
+    def let_pass(from_ns, to_ns):
+        """Simpson's rule over the pressure, while nothing turns."""
+        panels, span_ns = 16, to_ns - from_ns
+        total = excess_pa(from_ns) + excess_pa(to_ns)
+        for index in range(1, panels):
+            total += excess_pa(from_ns + span_ns * index // panels) * (4 if index % 2 else 2)
+        return 0.0 if "downstream" in closed else total * span_ns / NS_PER_MS / 3 / panels / r
+
+    for what, how in happenings:
+        now_ns, end_ns = tick * TICK_NS, (tick + 1) * TICK_NS
+        if what == "steps":
+            before_nl, stored_nl = plant.outflow_nl(now_ns), plant.stored_nl(now_ns)
+            plant.steps(how, now_ns, end_ns)
+            books.motor(how)
+            tick += 1
+            books.until(tick)
+            plant.advance(end_ns)
+            # a bulk has no inside to look at: what it lets through lies between the least and the most
+            came_nl = plant.outflow_nl(end_ns) - before_nl
+            if "downstream" in closed:
+                assert came_nl == pytest.approx(0, abs=1e-3)
+            else:
+                least, most = sorted((stored_nl, plant.stored_nl(end_ns)))
+                assert least * 100 / r / c - 1e-3 <= came_nl <= most * 100 / r / c + 1e-3
+            left_nl += came_nl
+        elif what == "singles" and not books.free_nl_h:
+            at_ns = now_ns
+            for index in range(abs(how)):
+                edge_ns = now_ns + (2 * index + 1) * TICK_NS // (2 * abs(how))
+                left_nl += let_pass(at_ns, edge_ns)
+                plant.step(1 if how > 0 else -1, edge_ns)
+                at_ns = edge_ns
+            left_nl += let_pass(at_ns, end_ns)
+            books.motor(how)
+            tick += 1
+        elif what == "wait" and not books.free_nl_h:
+            for _ in range(how):
+                left_nl += let_pass(tick * TICK_NS, (tick + 1) * TICK_NS)
+                tick += 1
+        elif what == "turn the tap":
+            closed ^= {how}
+            if how in closed:
+                plant.occlude(how, now_ns)
+            else:
+                plant.unocclude(how, now_ns)
+            books.closed_up = "upstream" in closed
+            if not books.closed_up:
+                books.reservoir_nl -= books.inlet_lacks_nl
+                books.inlet_lacks_nl = Fraction(0)
+        elif what == "stall":
+            plant.set_stalled(how)
+            stalled = how
+        elif what == "driver_fault":
+            plant.set_driver_fault(how, now_ns)
+            no_driver = how
+        elif what == "free_flow":
+            plant.free_flow(how, now_ns)
+            books.free_nl_h, books.free_since_tick, books.free_steps = how, tick, 0
+        elif what == "refill":
+            plant.refill(how)
+            books.reservoir_nl = Fraction(how)
+        elif what == "sensor":
+            plant.sensor_fault(*how, now_ns)
+        books.blocked = stalled or no_driver
+        assert plant.displaced_nl() == books.displaced_nl
+        assert plant.inlet_lacks_nl() == books.inlet_lacks_nl
+        assert plant.reservoir_nl() == max(0, books.reservoir_nl)
+        assert plant.pressure_up_pa(tick * TICK_NS) == pytest.approx(-float(books.inlet_lacks_nl) * 2)
+        at_ns = tick * TICK_NS
+        scale = float(abs(books.displaced_nl)) + 1
+        assert plant.outflow_nl(at_ns) == pytest.approx(left_nl, abs=1e-6 * scale)
+        stored_nl = float(books.displaced_nl) - left_nl
+        assert excess_pa(at_ns) * c == pytest.approx(stored_nl, abs=1e-6 * scale)
+        assert plant.pressure_peak_pa() >= plant.pressure_down_pa(at_ns) - 1e-6

@@ -683,9 +683,9 @@ def test_simulate_ends_with_2_for_a_file_it_does_not_understand(scenario_file):
     scenario_file.write_text(EXPERIMENT.replace("max_rate", "top_rate"))
     result = thecal("simulate", scenario_file)
     assert result.exit_code == 2 and f"{scenario_file}:5:" in result.stderr and "top_rate" in result.stderr
-    scenario_file.write_text(EXPERIMENT.replace("clinician_bolus", "prime"))
+    scenario_file.write_text(EXPERIMENT.replace("clinician_bolus", "power_cut"))
     result = thecal("simulate", scenario_file)
-    assert result.exit_code == 2 and "not supported yet: event.prime" in result.stderr
+    assert result.exit_code == 2 and "not supported yet: event.power_cut" in result.stderr
 
 
 def test_simulate_says_which_boards_there_are(scenario_file):

@@ -16,11 +16,18 @@ from thecal_bench.plant import (
     PlantParameters,
     e11_code,
 )
+from thecal_bench.sensor_faults import KINDS, NOISE_CODES, SENSORS
 
 TICK_NS = 100 * NS_PER_MS
 S_NS = 1000 * NS_PER_MS
 DAY_NS = 86_400 * S_NS
 QUIET = {"pressure_noise_pa": Fraction(0), "pressure_drift_pa_k": Fraction(0)}
+
+
+def flow(plant, count, first_tick, last_tick):
+    """`count` steps in each tick from one to the other."""
+    for tick in range(first_tick, last_tick):
+        plant.steps(count, tick * TICK_NS, (tick + 1) * TICK_NS)
 
 
 def test_a_revolution_of_the_reference_head_is_100_ul():
@@ -225,3 +232,302 @@ def test_time_does_not_go_back():
 def test_impossible_plants_are_refused(changes, says):
     with pytest.raises(PlantError, match=says):
         Plant(PlantParameters(**changes))
+
+
+# --- what may go wrong
+
+
+@pytest.mark.req("OCC-02")
+def test_an_occluded_line_stores_all_and_gives_it_back_when_opened():
+    """5 nL/ms for 10 s are 50 uL; into 0.5 nL/Pa that is 100 kPa. Once open they leave with RC = 1.8 s."""
+    plant = Plant()
+    plant.occlude("downstream", 0)
+    flow(plant, 16, 0, 100)
+    assert plant.occluded_down
+    assert plant.pressure_down_pa(10 * S_NS) == pytest.approx(1000 + 100_000)
+    assert plant.pressure_down_pa(7 * DAY_NS) == plant.pressure_down_pa(10 * S_NS)
+    assert plant.outflow_nl(7 * DAY_NS) == pytest.approx(0, abs=1e-9)
+    plant.unocclude("downstream", 7 * DAY_NS)
+    assert not plant.occluded_down
+    assert plant.outflow_nl(7 * DAY_NS) == pytest.approx(0, abs=1e-9)
+    assert plant.outflow_nl(7 * DAY_NS + 1800 * NS_PER_MS) == pytest.approx(50_000 * (1 - 1 / math.e))
+    assert plant.outflow_nl(7 * DAY_NS + 60 * S_NS) == pytest.approx(50_000)
+    assert plant.pressure_peak_pa() == pytest.approx(101_000)
+    assert plant.displaced_nl() == 50_000
+
+
+def test_an_occlusion_in_full_flow_starts_from_the_pressure_of_the_flow():
+    plant = Plant()
+    flow(plant, 16, 0, 600)  # 18 mL/h: 18 kPa over the back pressure, 9 uL stored
+    before_nl = plant.outflow_nl(60 * S_NS)
+    plant.occlude("downstream", 60 * S_NS)
+    flow(plant, 16, 600, 700)
+    assert plant.outflow_nl(70 * S_NS) == pytest.approx(before_nl)
+    assert plant.pressure_down_pa(70 * S_NS) == pytest.approx(1000 + 18_000 + 100_000, rel=1e-9)
+    plant.step(1, 70 * S_NS)
+    assert plant.pressure_down_pa(80 * S_NS) == pytest.approx(119_062.5, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("stored_ul", "rate_ul_h", "published_min"), [(500, 100, 300), (420, 500, 50), (420, 5000, 5)]
+)
+def test_time_to_a_pressure_is_stored_volume_over_rate_as_published(stored_ul, rate_ul_h, published_min):
+    """An ambulatory pump with a threshold alarms 0.42 to 0.50 mL past an occlusion at 100, 500 and 5 000
+    uL/h: after 5 h, 50 min and 5 min. A line whose 10 psi hold as much shows the same times.
+    """
+    threshold_pa = Fraction("68947.57")
+    plant = Plant(PlantParameters(compliance_nl_pa=stored_ul * 1000 / threshold_pa))
+    plant.occlude("downstream", 0)
+    steps_per_s = Fraction(rate_ul_h * 1000, 3600) / Fraction("31.25")
+    second = 0
+    while plant.pressure_down_pa(second * S_NS) < 1000 + threshold_pa:
+        second += 1
+        count = int(steps_per_s * second) - plant.steps_seen
+        plant.steps(count, (second - 1) * S_NS, second * S_NS)
+    assert second / 60 == pytest.approx(published_min, rel=0.01)
+
+
+@pytest.mark.req("OCC-02")
+def test_a_closed_inlet_is_sucked_down_to_boiling_and_no_further():
+    """0.5 nL/Pa: a psi, 6 895 Pa, is 3.45 uL, 110 steps; 99 kPa are 49.5 uL, 1 584 steps, less what was."""
+    plant = Plant(fill_nl=10_000_000)
+    flow(plant, 16, 0, 100)
+    assert plant.pressure_up_pa(10 * S_NS) == 0
+    plant.occlude("upstream", 10 * S_NS)
+    flow(plant, 11, 100, 110)
+    assert plant.pressure_up_pa(11 * S_NS) == pytest.approx(-110 * 31.25 * 2)
+    assert plant.reservoir_nl() == 10_000_000 - 50_000
+    flow(plant, 100, 110, 130)
+    assert plant.pressure_up_pa(13 * S_NS) == -99_000
+    assert plant.displaced_nl() == 50_000 + 49_500
+    assert plant.inlet_lacks_nl() == 49_500 and plant.reservoir_nl() == 10_000_000 - 50_000
+    assert plant.angle_steps == 1600 + 110 + 2000 == plant.steps_seen and plant.encoder_count == 115
+    assert plant.outflow_nl(20 * S_NS * 60) == pytest.approx(99_500)
+    plant.unocclude("upstream", 20 * S_NS * 60)
+    assert plant.pressure_up_pa(20 * S_NS * 60) == 0
+    assert plant.reservoir_nl() == 10_000_000 - 99_500
+    plant.steps(32, 1200 * S_NS, 1201 * S_NS)
+    assert plant.displaced_nl() == 100_500
+
+
+def test_a_refill_behind_a_closed_inlet_fills_the_reservoir():
+    plant = Plant(fill_nl=10_000_000)
+    plant.occlude("upstream", 0)
+    plant.steps(320, 0, S_NS)
+    plant.refill(5_000_000)
+    assert plant.reservoir_nl() == 5_000_000
+    plant.unocclude("upstream", S_NS)
+    assert plant.reservoir_nl() == 5_000_000 - 10_000
+
+
+def test_drawing_back_into_a_closed_inlet_presses_on_it():
+    plant = Plant()
+    plant.occlude("upstream", 0)
+    plant.steps(-32, 0, S_NS)
+    assert plant.pressure_up_pa(S_NS) == 2000
+    assert plant.displaced_nl() == -1000 and plant.reservoir_nl() == 20_000_000
+
+
+@pytest.mark.req("MOT-02")
+def test_a_motor_that_stalls_or_has_no_driver_turns_nothing():
+    for fault in (
+        lambda plant, there: plant.set_stalled(there),
+        lambda plant, there: plant.set_driver_fault(there, 2 * S_NS if there else 4 * S_NS),
+    ):
+        plant = Plant()
+        plant.steps(320, 0, 2 * S_NS)
+        fault(plant, True)
+        plant.steps(320, 2 * S_NS, 3 * S_NS)
+        plant.step(1, 3 * S_NS)
+        assert (plant.steps_seen, plant.angle_steps, plant.encoder_count) == (641, 320, 10)
+        assert plant.displaced_nl() == 10_000
+        fault(plant, False)
+        plant.steps(320, 4 * S_NS, 5 * S_NS)
+        assert (plant.steps_seen, plant.angle_steps, plant.encoder_count) == (961, 640, 20)
+
+
+@pytest.mark.req("MOT-02")
+@pytest.mark.parametrize("every_ns", [TICK_NS, 7 * S_NS, 3600 * S_NS])
+def test_free_flow_turns_the_rotor_at_its_rate_however_often_it_is_asked(every_ns):
+    """6 mL/h from 10 s on for an hour: 6 mL, 60 turns; a stopped motor, and a stalled one, change nothing."""
+    plant = Plant()
+    plant.free_flow(6_000_000, 10 * S_NS)
+    assert plant.restless
+    plant.set_stalled(True)
+    end_ns = 3610 * S_NS
+    for at_ns in [*range(10 * S_NS, end_ns, every_ns), end_ns]:
+        plant.advance(at_ns)
+    assert plant.displaced_nl() == 6_000_000
+    assert (plant.steps_seen, plant.encoder_count, plant.index_count) == (0, 6000, 60)
+    assert plant.pressure_down_pa(end_ns) == pytest.approx(7000, abs=65)  # and up to a step on top
+    plant.free_flow(0, end_ns)
+    assert not plant.restless
+    plant.advance(2 * end_ns)
+    assert plant.displaced_nl() == 6_000_000
+
+
+def test_free_flow_adds_to_what_the_motor_turns():
+    plant, single = Plant(), Plant()
+    for each in (plant, single):
+        each.free_flow(18_000_000, 0)  # 16 steps a tick
+    for tick in range(100):
+        plant.steps(4, tick * TICK_NS, (tick + 1) * TICK_NS)
+        for step in range(4):
+            single.step(1, tick * TICK_NS + (2 * step + 1) * TICK_NS // 8)
+        single.advance((tick + 1) * TICK_NS)
+    assert plant.angle_steps == single.angle_steps == 2000
+    assert plant.steps_seen == single.steps_seen == 400
+    assert plant.stored_nl(10 * S_NS) == pytest.approx(single.stored_nl(10 * S_NS), rel=0.01)
+
+
+@pytest.mark.parametrize("rate_nl_h", [-1, 120_000_001])
+def test_free_flow_faster_than_the_motor_is_refused(rate_nl_h):
+    with pytest.raises(PlantError, match="free flow is"):
+        Plant().free_flow(rate_nl_h, 0)
+
+
+def test_an_occlusion_elsewhere_is_refused():
+    with pytest.raises(PlantError, match="must be one of downstream, upstream"):
+        Plant().occlude("left", 0)
+    with pytest.raises(PlantError, match="must be one of downstream, upstream"):
+        Plant().unocclude("", 0)
+
+
+# --- sensors that fail
+
+CHANNELS = {
+    "pressure_down": lambda plant, at_ns: plant.adc_pressure_down(at_ns),
+    "pressure_up": lambda plant, at_ns: plant.adc_pressure_up(at_ns),
+    "supply": lambda plant, at_ns: (plant.advance(at_ns), plant.adc_supply())[1],
+}
+
+
+def test_the_sensors_are_those_of_the_table():
+    assert (*CHANNELS, "encoder", "index", "step_sense") == SENSORS
+    assert KINDS == ("open", "short", "stuck", "noise", "clear")
+
+
+@pytest.mark.req("OCC-01")
+@pytest.mark.parametrize("which", CHANNELS)
+def test_an_analogue_sensor_that_fails(which):
+    plant, sound = Plant(seed=5), Plant(seed=5)
+    read = CHANNELS[which]
+    samples = [k * SAMPLE_NS for k in range(5, 2005)]
+    plant.sensor_fault(which, "open", 0)
+    assert {read(plant, at_ns) for at_ns in samples[:50]} == {4095}
+    plant.sensor_fault(which, "short", samples[50])
+    assert {read(plant, at_ns) for at_ns in samples[50:100]} == {0}
+    plant.sensor_fault(which, "clear", samples[100])
+    assert all(read(plant, at_ns) == read(sound, at_ns) for at_ns in samples[100:200])
+    plant.sensor_fault(which, "stuck", samples[200])
+    plant.supply_v = 6.0
+    assert {read(plant, at_ns) for at_ns in samples[200:300]} == {read(sound, samples[200])}
+    plant.supply_v = 12.0
+    plant.sensor_fault(which, "clear", samples[300])
+    plant.sensor_fault(which, "noise", samples[300])
+    off = [read(plant, at_ns) - read(sound, at_ns) for at_ns in samples[300:]]
+    again = [read(plant, at_ns + 1) - read(sound, at_ns + 1) for at_ns in samples[300:]]
+    assert off == again
+    if which == "supply":  # far enough from both rails to be seen whole
+        assert math.sqrt(sum(d * d for d in off) / len(off)) == pytest.approx(NOISE_CODES, rel=0.05)
+        assert abs(sum(off) / len(off)) < 4 * NOISE_CODES / math.sqrt(len(off))
+    others = [channel for channel in CHANNELS if channel != which]
+    later = [at_ns + 200 * S_NS for at_ns in samples]
+    assert all(CHANNELS[name](plant, at) == CHANNELS[name](sound, at) for name in others for at in later)
+
+
+def test_the_noise_of_two_broken_sensors_is_not_the_same():
+    plant = Plant(PlantParameters(adc_e11=False, back_pressure_pa=Fraction(0), **QUIET))
+    plant.set_supply(2)  # as a pressure at rest
+    for which in CHANNELS:
+        plant.sensor_fault(which, "noise", 0)
+    codes = [tuple(read(plant, k * SAMPLE_NS) for read in CHANNELS.values()) for k in range(50)]
+    assert plant.restless
+    assert all(len({series[k] for series in codes}) > 30 for k in range(3))
+    assert sum(len(set(series)) == 3 for series in codes) > 30
+
+
+@pytest.mark.req("MOT-02")
+@pytest.mark.parametrize("kind", ["open", "short", "stuck"])
+@pytest.mark.parametrize("which", ["encoder", "index"])
+def test_marks_that_are_not_seen_are_not_counted(which, kind):
+    plant = Plant()
+
+    def count():
+        return plant.encoder_count if which == "encoder" else plant.index_count
+
+    def level():
+        return plant.encoder_level() if which == "encoder" else plant.index_level()
+
+    plant.steps(3200, 0, S_NS)
+    before = count()
+    assert level() == 1  # a mark begins there
+    plant.sensor_fault(which, kind, S_NS)
+    assert level() == (1 if kind == "stuck" else 0)
+    plant.steps(3200, S_NS, 2 * S_NS)
+    assert count() == before and level() == (1 if kind == "stuck" else 0)
+    plant.sensor_fault(which, "clear", 2 * S_NS)
+    # what was low all the time rises when it is sound again: the mark is still there
+    assert count() == before + (kind != "stuck") and level() == 1
+    plant.steps(3200, 2 * S_NS, 3 * S_NS)
+    assert count() == 2 * before + (kind != "stuck")
+
+
+@pytest.mark.parametrize("which", ["encoder", "index"])
+def test_noise_on_a_mark_is_fifty_pulses_a_second_and_no_other(which):
+    plant, rises, was = Plant(), 0, 0
+    plant.steps(16, 0, S_NS)  # both marks low: the index is high for 32 steps
+    plant.steps(16, S_NS, 2 * S_NS)
+    start = plant.encoder_count if which == "encoder" else plant.index_count
+    plant.sensor_fault(which, "noise", 2 * S_NS)
+    assert plant.restless
+    for ms in range(2000, 5000):
+        at_ns = (ms + 1) * NS_PER_MS
+        plant.steps(1, ms * NS_PER_MS, at_ns)
+        plant.advance(at_ns)
+        level = plant.encoder_level() if which == "encoder" else plant.index_level()
+        rises += level > was
+        was = level
+        count = plant.encoder_count if which == "encoder" else plant.index_count
+        assert count == start + rises
+    assert rises == 150
+    plant.sensor_fault(which, "clear", 5 * S_NS)
+    assert not plant.restless
+
+
+def test_the_wire_of_step_sense_is_left_to_the_bench():
+    plant = Plant()
+    plant.sensor_fault("step_sense", "noise", 7 * NS_PER_MS)
+    fault = plant.step_sense_fault
+    assert fault is not None and plant.restless
+    # low for 10 ms, high for 10 ms
+    assert [fault.level(at * NS_PER_MS) for at in (7, 16, 17, 26, 27, 37)] == [0, 0, 1, 1, 0, 1]
+    assert [fault.new_pulses(at * NS_PER_MS) for at in (16, 17, 36, 37, 1007)] == [0, 1, 0, 1, 48]
+    plant.sensor_fault("step_sense", "open", S_NS)
+    fault = plant.step_sense_fault
+    assert (fault.level(2 * S_NS), fault.new_pulses(2 * S_NS), plant.restless) == (0, 0, False)
+    plant.sensor_fault("step_sense", "clear", S_NS)
+    assert plant.step_sense_fault is None
+
+
+def test_what_the_pins_see_is_told():
+    plant, told = Plant(), []
+    plant.on_pins = lambda: told.append((plant.air, plant.driver_fault, plant.restless))
+    plant.set_air(True)
+    plant.set_driver_fault(True, 0)
+    plant.free_flow(1000, 0)
+    plant.sensor_fault("index", "open", 0)
+    plant.set_air(False)
+    assert told == [
+        (True, False, False),
+        (True, True, False),
+        (True, True, True),
+        (True, True, True),
+        (False, True, True),
+    ]
+
+
+@pytest.mark.parametrize(("which", "kind"), [("air", "open"), ("supply", "dead")])
+def test_faults_that_nobody_knows_are_refused(which, kind):
+    with pytest.raises(PlantError, match=f"{kind} of {which}"):
+        Plant().sensor_fault(which, kind, 0)

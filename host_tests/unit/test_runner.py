@@ -25,6 +25,9 @@ HOUR_MS = 3_600_000
 A_WEEK = ("flex_week",)
 """Files that take minutes."""
 
+LASTING = [path for path in FILES if 'do = "reset"' not in path.read_text()]
+"""Files that every board can run: over a reset only the in-process pump keeps its memory yet."""
+
 HEAD = """
 title = "t"
 duration = "2 min"
@@ -71,6 +74,8 @@ def of_type(records, kind):
     "DOSE-06",
     "DOSE-07",
     "DOSE-08",
+    "DOSE-09",
+    "DOSE-10",
     "DOSE-11",
     "DOSE-12",
     "DOSE-13",
@@ -86,6 +91,9 @@ def of_type(records, kind):
     "RES-05",
     "MOT-04",
     "LNK-05",
+    "REC-01",
+    "REC-03",
+    "REC-04",
 )
 @pytest.mark.parametrize(
     "path",
@@ -99,7 +107,7 @@ def test_scenarios_hold_on_the_host(path):
 
 
 @pytest.mark.req("SIM-02")
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LASTING, ids=lambda path: path.stem)
 def test_ledger_and_events_are_the_same_bytes_on_micropython(path):
     experiment = scenario.load(path)
     if experiment.duration_ms > 3 * HOUR_MS:
@@ -530,6 +538,43 @@ def test_what_a_board_can_not_do_is_skipped_with_a_word():
         {"type": "skipped", "at_ms": 60_000, "do": "hang", "why": "not a real one"}
     ]
     assert result.expect_failed == 0
+
+
+def test_after_a_reset_that_a_board_can_not_make_nothing_can_be_told():
+    text = HEAD + START + event("60 s", "reset") + expect("delivered", at="59.9 s", value="9 mL")
+    text += expect("delivered", at="60 s", value="9 mL") + expect("resets", value=1)
+    experiment = scenario.parse(text)
+    records, result = run(experiment, MicropythonBench(make_plant(experiment)))
+    assert [(r["at_ms"], r["do"]) for r in of_type(records, "skipped")] == [(60_000, "reset")]
+    assert [r["ok"] for r in of_type(records, "expect")] == [False, None, None]
+    assert result.expect_failed == 1
+
+
+@pytest.mark.req("REC-04")
+def test_a_button_that_is_held_over_a_reset_stays_pressed():
+    text = HEAD + PATIENT + START + press("58 s", **{"for": "5 s"}) + event("60 s", "reset")
+    records, result = run(text)
+    assert result.summary["resets"] == 1
+    changes = [(r["at_ms"], r["state"], r["cause"]) for r in of_type(records, "state")]
+    assert changes[1:] == [
+        (60_000, "POST", "power_on"),
+        (60_000, "STOPPED", "self_test"),
+        (60_100, "RUNNING", "resume"),
+    ]
+    # A pump that has just started sees a button go down, within the lockout of the bolus that was cut.
+    (bolus,) = result.summary["boluses"]
+    assert (bolus["granted"], bolus["ended_ms"]) == (True, 60_000)
+    assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [pump.LOCKOUT]
+
+
+@pytest.mark.req("DOSE-09")
+def test_priming_beyond_its_volume_counts_as_dose():
+    """The head gives 10 % more than its calibration: of 110 uL of line 100 are left out of the windows."""
+    text = HEAD + LIMIT + '[plant]\ncalibration_error = "10 %"\n' + event("10 s", "prime", volume="100 uL")
+    _, result = run(text + event("40 s", "start"))
+    # 80 s at 11 uL/s
+    assert result.summary["delivered_nl"] == pytest.approx(110_000 + 880_000, abs=40)
+    assert result.summary["window_peak_nl"] == pytest.approx(10_000 + 880_000, abs=40)
 
 
 def test_a_board_without_a_plant_tells_what_it_can():

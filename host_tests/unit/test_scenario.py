@@ -132,6 +132,90 @@ value = 0
 """
 
 
+WORLD = """
+duration = "1 h"
+[therapy]
+mode = "stopped"
+[[event]]
+at = "1 min"
+do = "occlude"
+where = "downstream"
+[[event]]
+at = "2 min"
+do = "occlude"
+where = "upstream"
+[[event]]
+at = "3 min"
+do = "unocclude"
+where = "downstream"
+[[event]]
+at = "4 min"
+do = "stall"
+[[event]]
+at = "5 min"
+do = "unstall"
+[[event]]
+at = "6 min"
+do = "free_flow"
+rate = "1 mL/h"
+[[event]]
+at = "7 min"
+do = "free_flow"
+rate = "0 mL/h"
+[[event]]
+at = "8 min"
+do = "air"
+for = "2 s"
+[[event]]
+at = "9 min"
+do = "air"
+[[event]]
+at = "10 min"
+do = "sensor_fault"
+which = "pressure_down"
+kind = "stuck"
+[[event]]
+at = "11 min"
+do = "low_supply"
+to = "9.5 V"
+[[event]]
+at = "12 min"
+do = "audio_pause"
+[[event]]
+at = "13 min"
+do = "press"
+button = "stop"
+for = "10 s"
+[[event]]
+at = "13 min"
+do = "press"
+button = "patient"
+"""
+
+
+def test_what_happens_to_the_plant():
+    events = s.parse(WORLD).events
+    assert [(event.do, dict(event.keys)) for event in events if event.do in s.ON_THE_PLANT] == [
+        ("occlude", {"where": "downstream"}),
+        ("occlude", {"where": "upstream"}),
+        ("unocclude", {"where": "downstream"}),
+        ("stall", {}),
+        ("unstall", {}),
+        ("free_flow", {"rate": 1_000_000}),
+        ("free_flow", {"rate": 0}),
+        ("air", {"for": 2000}),
+        ("air", {}),
+        ("sensor_fault", {"which": "pressure_down", "kind": "stuck"}),
+        ("low_supply", {"to": Fraction("9.5")}),
+    ]
+    assert [event.for_ms for event in events if event.do == "air"] == [2000, 0]
+    assert [(event.button, event.asks_for_a_bolus) for event in events[-2:]] == [
+        ("stop", False),
+        ("patient", True),
+    ]
+    assert {event.do for event in events} >= set(s.ON_THE_PLANT)
+
+
 def problems(text):
     with pytest.raises(s.ScenarioError) as error:
         s.parse(text, "x.toml")
@@ -182,7 +266,7 @@ def test_a_full_file():
     assert therapy.kvo_nl_h == 2000
     assert therapy.patient_bolus == s.PatientBolus(14_400_000, 4, dose_pg=100_000_000, duration_ms=300_000)
     assert therapy.limit == s.Limit(86_400_000, dose_pg=3_000_000_000)
-    assert scenario.profile == s.Profile(Fraction(60_000_000), "reference", "kvo", 2_000_000, 0)
+    assert scenario.profile == s.Profile(Fraction(60_000_000), "reference", "kvo", 2_000_000, 0, 150_000)
     assert scenario.reservoir == s.Reservoir(40_000_000)
     assert scenario.plant == PlantParameters(
         compliance_nl_pa=Fraction(3, 4),
@@ -249,6 +333,7 @@ def test_what_goes_over_the_link_is_whole_numbers():
         "on_low": "kvo",
         "low_nl": 2_000_000,
         "empty_nl": 0,
+        "line_nl": 150_000,
     }
     third = s.parse(MINIMAL.replace("6 mL/h", "1 uL/day")).therapy
     assert third.message(s.Profile()) == {"mode": "continuous", "rate_num": 125, "rate_den": 3}
@@ -286,7 +371,7 @@ window = "240 min"
 @pytest.mark.parametrize("mode", ["stopped", "minimum"])
 def test_modes_without_a_rate_say_only_their_name(mode):
     scenario = s.parse(f'duration = "1 h"\n[therapy]\nmode = "{mode}"\n')
-    assert scenario.therapy.message(scenario.profile) == {"mode": mode}
+    assert scenario.therapy.message(scenario.profile) == {"mode": mode, "line_nl": 200_000}
     assert scenario.therapy.basal_nl_h(0) == (2000 if mode == "minimum" else 0)
 
 
@@ -381,6 +466,72 @@ def test_a_bolus_by_dose_takes_the_concentration_in_force_then():
     ]
 
 
+BY_MASS = """
+duration = "1 h"
+[therapy]
+mode = "continuous"
+drug = "morphine"
+concentration = "10 mg/mL"
+dose = "2.4 mg/day"
+[therapy.patient_bolus]
+dose = "0.1 mg"
+duration = "5 min"
+lockout = "4 h"
+max_per_day = 4
+[therapy.limit]
+dose = "3.0 mg"
+window = "24 h"
+"""
+BRIDGE = '[[event]]\nat = "30 min"\ndo = "bridge"\nconcentration = "25 mg/mL"\n'
+
+
+@pytest.mark.req("DOSE-10")
+def test_a_bridge_is_the_therapy_in_force_with_the_same_doses():
+    scenario = s.parse(BY_MASS + BRIDGE + BRIDGE.replace("30", "40").replace("25 mg", "20 mg"))
+    first, second = (event.therapy for event in scenario.events)
+    assert first is not None and second is not None
+    assert scenario.therapy.rate_nl_h == 10_000  # 240 uL/day
+    assert (first.concentration_pg_nl, first.rate_nl_h, first.dose_pg_day) == (25_000, 4000, 2_400_000_000)
+    assert (second.concentration_pg_nl, second.rate_nl_h) == (20_000, 5000)
+    assert (first.patient_bolus, first.limit) == (scenario.therapy.patient_bolus, scenario.therapy.limit)
+    message = first.message(scenario.profile)
+    was = scenario.therapy.message(scenario.profile)
+    assert message == {**was, "concentration_pg_nl": 25_000}
+
+
+@pytest.mark.req("DOSE-10")
+def test_the_steps_of_the_day_are_bridged_too():
+    flex = FLEX.replace('rate = "3 uL/h"', 'dose = "36 mcg/day"').replace("12 uL/h", "12 uL/h")
+    flex = flex.replace('rate = "12 uL/h"', 'dose = "144 mcg/day"')
+    (event,) = s.parse(flex + BRIDGE.replace("25 mg", "2 mg")).events
+    assert event.therapy is not None
+    # a quarter of 3, 20 and 12 uL/h
+    assert [step.rate_nl_h for step in event.therapy.steps] == [750, 5000, 3000]
+
+
+def test_a_bolus_by_dose_takes_the_concentration_that_was_bridged_to():
+    bolus = '[[event]]\nat = "40 min"\ndo = "clinician_bolus"\ndose = "0.1 mg"\nduration = "5 min"\n'
+    (_, event) = s.parse(BY_MASS + BRIDGE + bolus).events
+    assert event.bolus is not None and event.bolus.volume_nl == 4000
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (MINIMAL, "mode, rate"),
+        (BY_MASS.replace('dose = "0.1 mg"', 'volume = "10 uL"'), "patient_bolus.volume"),
+        (BY_MASS.replace('dose = "3.0 mg"', 'volume = "1 mL"'), "limit.volume"),
+        (FLEX, "step.rate"),
+        (MINIMAL.replace('continuous"\nrate = "6 mL/h', "minimum"), "mode"),
+    ],
+)
+def test_only_what_is_given_by_mass_can_be_bridged(text, keys):
+    line = text.count("\n") + 3
+    assert problems(text + BRIDGE) == [
+        (line, "event.do", f"event.do: expected a therapy given by drug mass all through, not {keys}")
+    ]
+
+
 # --- not supported yet, unknown
 
 
@@ -392,30 +543,21 @@ mode = "continuous"
 rate = "6 mL/h"
 [[event]]
 at = "1 min"
-do = "prime"
-volume = 5
+do = "power_cut"
+for = 5
 [[event]]
 at = "2 min"
-do = "prime"
-[[event]]
-at = "3 min"
-do = "bridge"
-[[event]]
-at = "4 min"
-do = "press"
-button = "stop"
+do = "power_cut"
 [[expect]]
 what = "alarm"
-code = "AIR"
+code = "BAD_AUTH"
 never = true
 """
     with pytest.raises(s.ScenarioError) as error:
         s.parse(text, "x.toml")
     assert str(error.value).split("\n") == [
-        "x.toml:7: not supported yet: event.prime",
-        "x.toml:14: not supported yet: event.bridge",
-        "x.toml:18: not supported yet: event.press.stop",
-        "x.toml:21: not supported yet: expect.alarm.AIR",
+        "x.toml:7: not supported yet: event.power_cut",
+        "x.toml:14: not supported yet: expect.alarm.BAD_AUTH",
     ]
 
 
@@ -563,6 +705,52 @@ window = "4 h"
             "event.at",
             "2 s or more after the last program or refill",
         ),
+        (MINIMAL + START.replace("start", "occlude"), 6, "event.where", "missing"),
+        (WORLD.replace("upstream", "up"), 12, "event.where", "expected one of downstream, upstream"),
+        (WORLD.replace("upstream", "downstream"), 11, "event.do", "its end before another occlude"),
+        (WORLD.replace("unocclude", "occlude"), 15, "event.do", "its end before another occlude"),
+        (WORLD.replace('do = "occlude"', 'do = "unocclude"'), 7, "event.do", "expected occlude before"),
+        (WORLD.replace("unstall", "stall"), 22, "event.do", "its end before another stall"),
+        (WORLD.replace('"stall"', '"unstall"'), 19, "event.do", "expected stall before"),
+        (WORLD.replace('do = "stall"', 'do = "stall"\nwhere = "upstream"'), 20, "event.where", "unknown key"),
+        (WORLD.replace('rate = "1 mL/h"', ""), 23, "event.rate", "missing"),
+        (WORLD.replace("1 mL/h", "120.1 mL/h"), 26, "event.rate", "at most 120 mL/h"),
+        (WORLD.replace("1 mL/h", "-1 mL/h"), 26, "event.rate", "negative"),
+        (WORLD.replace("1 mL/h", "1 mg/h"), 26, "event.rate", "expected a volume per time"),
+        (WORLD.replace("2 s", "0 s"), 34, "event.for", "above 0"),
+        (WORLD.replace("2 s", "61 s"), 36, "event.at", "the air before it to have passed"),
+        (WORLD.replace('for = "2 s"', ""), 36, "event.at", "the air before it to have passed"),
+        (WORLD.replace("pressure_down", "pressure"), 41, "event.which", "expected one of pressure_down"),
+        (WORLD.replace("stuck", "dead"), 42, "event.kind", "one of open, short, stuck, noise, clear"),
+        (WORLD.replace('kind = "stuck"', ""), 38, "event.kind", "missing"),
+        (WORLD.replace('which = "pressure_down"', ""), 38, "event.which", "missing"),
+        (WORLD.replace("9.5 V", "9.5"), 46, "event.to", "without a unit"),
+        (WORLD.replace("9.5 V", "-1 V"), 46, "event.to", "negative"),
+        (WORLD.replace('to = "9.5 V"', ""), 43, "event.to", "missing"),
+        (WORLD.replace('do = "audio_pause"', 'do = "audio_pause"\nfor = "1 s"'), 50, "event.for", "unknown"),
+        (
+            MINIMAL + START.replace("start", "host_disconnect") + START.replace("start", "audio_pause"),
+            11,
+            "event.do",
+            "no audio_pause reaches the pump",
+        ),
+        (MINIMAL + START.replace("start", "prime"), 6, "event.volume", "missing"),
+        (MINIMAL + START.replace("start", "prime") + "volume='1 mL/h'\n", 9, "event.volume", "a volume"),
+        (MINIMAL + START.replace("start", "prime") + "volume='0.5 nL'\n", 9, "event.volume", "in whole nL"),
+        (MINIMAL + START.replace("start", "prime") + "volume='0 nL'\n", 9, "event.volume", "above 0"),
+        (MINIMAL + START.replace("start", "reset") + "for='1 s'\n", 9, "event.for", "unknown key"),
+        (MINIMAL + START.replace("start", "reset") + START, 10, "event.at", "3 s or more after reset"),
+        (
+            MINIMAL + START.replace("start", "reset") + START.replace("0 s", "2.9 s"),
+            10,
+            "event.at",
+            "3 s or more after reset",
+        ),
+        (BY_MASS + BRIDGE.replace('concentration = "25 mg/mL"\n', ""), 16, "event.concentration", "missing"),
+        (BY_MASS + BRIDGE.replace("25 mg/mL", "25 mg"), 19, "event.concentration", "a concentration"),
+        (BY_MASS + BRIDGE.replace("25", "10"), 19, "event.concentration", "another concentration"),
+        (BY_MASS + BRIDGE + BRIDGE.replace("30 min", "1801 s"), 21, "event.at", "2 s or more after the last"),
+        (MINIMAL + "[plant]\ncatheter_volume = '0.5 nL'\n", 7, "plant.catheter_volume", "in whole nL"),
         (MINIMAL + START.replace("start", "refill"), 6, "event.volume", "missing"),
         (MINIMAL + START.replace("start", "refill") + "volume='1.5 nL'\n", 9, "event.volume", "in whole nL"),
         (MINIMAL + START.replace("start", "refill") + "volume='0 mL'\n", 9, "event.volume", "above 0"),

@@ -66,6 +66,14 @@ class Bench(ABC):
     def hang(self) -> None:
         """The pump's loop stops from here on; what is wired to the board goes on."""
 
+    def reset(self) -> None:
+        """The board starts anew from here on, keeping what it keeps in its own memory. Call it by `schedule`.
+
+        The pump's first tick after it is that of the call, on a board that needs no time to start. A board
+        whose pump would forget its therapy and its limits says `NotPossible`.
+        """
+        raise NotPossible("this board can not be reset without forgetting what it gave")
+
     @abstractmethod
     def press(self, button: str, ticks: int) -> None:
         """Press "patient" or "stop" from here on, so that so many ticks see it. Call it by `schedule`."""

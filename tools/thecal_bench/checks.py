@@ -87,7 +87,8 @@ class Evidence:
     """All that was found. `truths` is None without a plant.
 
     `therapies` are (tick, therapy) as confirmed, `clocks` (tick, time of the week in ms) as set, in order.
-    The fullest window held `peak_nl` (None without a plant or a limit) and ended at `peak_tick`.
+    The fullest window held `peak_nl` (None without a plant or a limit) and ended at `peak_tick`. From
+    `astray_tick` on it is another experiment: this board left out an event of that time (None: it did all).
     """
 
     story: Story
@@ -99,6 +100,7 @@ class Evidence:
     slack_ticks: int
     peak_nl: Fraction | None
     peak_tick: int
+    astray_tick: int | None = None
 
     def rate_near_nl_h(self, tick: int) -> Fraction:
         """The largest programmed rate within a tick (and the board's slack) of that tick."""
@@ -136,6 +138,8 @@ class Checks:
         """One record for each expectation, in the order of the file."""
         for expect in self._expects:
             ok, expected, found = getattr(self, "_" + expect.what)(expect, evidence)
+            if evidence.astray_tick is not None and self._tick(expect) >= evidence.astray_tick:
+                ok, found = None, "can not be told: this board skipped an event before"
             yield {
                 "type": "expect",
                 "line": expect.line,

@@ -5,6 +5,9 @@ How to read it: `Motor` does what the step state machine does with the same segm
 any instant, never counted one by one. `HostBench` is the loop around it: every 100 ms it moves the motor
 and the plant on, fills `Inputs`, calls `Pump.step` and obeys `Outputs`, as `thecal.app` does on the board.
 
+The driver of the real board counts its steps by what comes back on STEP_SENSE, and so does this one: a fault
+of that wire (`sensor_faults`) shifts the pump's positions against the motor's from the next halt on.
+
 The loop is exactly on time unless `lateness_us` says otherwise (a function of the turn's number: for so
 long the loop is held up before that turn). Then the board's own arithmetic (`thecal.drivers.pace`) decides
 what runs late and what is merged, and a motor that gets no orders runs dry.
@@ -26,7 +29,7 @@ from thecal.drivers import pace, segment
 from thecal.pump import Pump
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, Inputs, Outputs
 
-from thecal_bench.bench import TICK_MS, Bench, BenchError
+from thecal_bench.bench import TICK_MS, Bench, BenchError, NotPossible
 from thecal_bench.plant import Plant
 
 TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
@@ -134,7 +137,10 @@ class HostBench(Bench):
         self.connected = True
         self._tick = -1
         self._boot_tick = 0  # at which the board's own clock began, after the last reset
-        self._boot_steps = 0  # and its count of steps
+        self._boot_encoder = 0  # and its counts of the rotor's marks
+        self._boot_index = 0
+        self._unsensed_steps = 0  # that the motor has made and the board did not count since then
+        self._origin_steps = 0  # where the motor stands when the pump orders position 0
         self._at_cycles = 0  # up to here the motor has been followed
         self._executed_steps = 0
         self._enabled = False
@@ -192,17 +198,21 @@ class HostBench(Bench):
         to carry its memory over itself.
         """
         if not isinstance(self.pump, Pump):
-            raise BenchError("only the in-process pump can be reset")
+            raise NotPossible("only the in-process pump has a memory that the bench can hold over a reset")
         at_cycles = self._at_cycles
         executed_steps = self.motor.executed_steps(at_cycles)
         self.motor.halt(at_cycles)
         self.pump = Pump(self.pump.mechanism, host_crc, self.pump.remember())
+        plant = self._plant
+        pressed = self.inputs.button_patient, self.inputs.button_stop
         self.inputs = Inputs()
+        self.inputs.button_patient, self.inputs.button_stop = pressed
         self.outputs = Outputs()
         self._enabled = self._hung = False
         self._rx.clear()
         self._boot_tick = self._tick
-        self._boot_steps = executed_steps
+        self._boot_encoder, self._boot_index = plant.encoder_count, plant.index_count
+        self._unsensed_steps = self._origin_steps = executed_steps
 
     def host_disconnect(self) -> None:
         self.connected = False
@@ -218,12 +228,18 @@ class HostBench(Bench):
 
     def _turn(self, tick: int, at_cycles: int) -> None:
         """Tick `tick`, run at `at_cycles`: what `App.tick` does."""
+        plant = self._plant
+        at_ns = at_cycles * CYCLE_NS
         executed_steps = self.motor.executed_steps(at_cycles)
-        if executed_steps != self._executed_steps:
+        steps = executed_steps - self._executed_steps
+        if steps:
             if self._enabled:
-                from_ns = self._at_cycles * CYCLE_NS
-                self._plant.steps(executed_steps - self._executed_steps, from_ns, at_cycles * CYCLE_NS)
+                plant.steps(steps, self._at_cycles * CYCLE_NS, at_ns)
             self._executed_steps = executed_steps
+        if plant.restless:
+            plant.advance(at_ns)
+        if plant.step_sense_fault is not None:
+            self._unsensed_steps += steps - plant.step_sense_fault.new_pulses(at_ns)
         self._at_cycles = at_cycles
         if tick >= self._action_tick:
             self._act(tick)
@@ -233,18 +249,19 @@ class HostBench(Bench):
 
         inputs = self.inputs
         outputs = self.outputs
-        plant = self._plant
-        at_ns = at_cycles * CYCLE_NS
         board_tick = tick - self._boot_tick
         inputs.tick_s = board_tick // TICKS_PER_S
         inputs.tick_ms = board_tick % TICKS_PER_S * TICK_MS
-        inputs.executed_steps = executed_steps - self._boot_steps
+        inputs.executed_steps = executed_steps - self._unsensed_steps
         inputs.starved = self.motor.starved
         inputs.queue_free = self.motor.queue_free()
         inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
         inputs.pressure_up_raw = plant.adc_pressure_up(at_ns)
         inputs.supply_raw = plant.adc_supply()
-        inputs.encoder_count = plant.encoder_count
+        inputs.encoder_count = plant.encoder_count - self._boot_encoder
+        inputs.index_count = plant.index_count - self._boot_index
+        inputs.air = plant.air
+        inputs.driver_fault = plant.driver_fault
         if self._rx:
             self._receive()
         else:
@@ -289,19 +306,20 @@ class HostBench(Bench):
         if not outputs.motion_flush:
             for index in range(outputs.target_count):
                 units = outputs.target_ticks[index] * segment.TICK_UNITS
-                motor.queue(outputs.targets[index] + self._boot_steps, units, at_cycles)
+                motor.queue(outputs.targets[index] + self._origin_steps, units, at_cycles)
             return
         motor.halt(at_cycles)
+        self._origin_steps = self._unsensed_steps
         end_cycles = (tick + 1) * TICK_CYCLES
         left_us = (end_cycles - at_cycles) * 4 // CYCLES_PER_4_US
         units = max((left_us - START_LEAD_US) * UNITS_PER_16_US // 16, segment.MIN_UNITS)
-        motor.queue(outputs.targets[0] + self._boot_steps, units, at_cycles)
+        motor.queue(outputs.targets[0] + self._origin_steps, units, at_cycles)
         start_cycles = max(at_cycles, end_cycles - units * segment.UNIT_CYCLES)
         for index in range(1, outputs.target_count):
             if index == QUEUE_SEGMENTS:
                 motor.go(start_cycles)
             units = outputs.target_ticks[index] * segment.TICK_UNITS
-            motor.queue(outputs.targets[index] + self._boot_steps, units, start_cycles)
+            motor.queue(outputs.targets[index] + self._origin_steps, units, start_cycles)
 
     # --- the link
 

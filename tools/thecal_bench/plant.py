@@ -21,16 +21,36 @@ peak-to-peak pulsation of the flow, phase in [0, 1) of a roller pitch, and S the
 a parabola that stays within 6 % of a sine, but has rational values, so the volume stays exact. S(0) = S(1)
 = 0: no pitch displaces more than another.
 
+What turns the rotor. STEP pulses, unless the motor is `stalled`, or its driver reports a fault (and then
+drives nothing). `free_flow` turns it forward by itself at a constant rate, in whole microsteps, whatever the
+motor does: a coupling that slipped, a head that something else drives. Neither is a model of how that comes
+about; an encoder on the rotor sees both.
+
 Line. Compliance C fed by the head and drained through resistance R against the back pressure (a two-element
-Windkessel; own choice of values, see SCENARIOS): with p the excess over the back pressure, C dp/dt = q -
-p/R. A step is an impulse of volume, dp = v/C; a bulk is a constant flow, p(t) = p0 E + q R (1 - E), E =
-exp(-t/RC). What left the catheter is what was displaced less what the line stores, C p.
+Windkessel, the usual lumped model of a compliant line; own choice of values, see SCENARIOS): with p the
+excess over the back pressure, C dp/dt = q - p/R. A step is an impulse of volume, dp = v/C; a bulk is a
+constant flow, p(t) = p0 E + q R (1 - E), E = exp(-t/RC). What left the catheter is what was displaced less
+what the line stores, C p.
+
+Occlusion downstream. R is infinite at the catheter's end: C dp/dt = q, so dp = v/C and nothing decays or
+leaves. Once open again, what is stored leaves with the time constant RC: the released bolus. The time to a
+threshold P is C P / q, a stored volume over a rate, which is what is published of real pumps.
+
+Occlusion upstream. Open, the reservoir is at ambient and gives what the head takes; the inlet stays at
+ambient. Closed, the head takes it from the inlet tubing, whose compliance Ci is `INLET_COMPLIANCE_NL_PA`: p =
+-v/Ci. At `VAPOUR_PA`, water's vapour pressure, the inlet gives no more: the rotor turns and displaces
+nothing. Between there and ambient the head displaces in full (a roller pump's tube springs back with more
+than that; own simplification). Once open again, the reservoir gives the inlet at once what it lacks. So at
+any time: reservoir less inlet's lack + displaced = fill, and displaced = stored in the line + outflow.
+
+Air. `air` is the detector's answer alone: a bubble on its way past it. Its own compliance is not modelled.
 
 Sensors. ADC code = `PRESSURE_ZERO_CODE` + pressure / `pressure_lsb`, with Gaussian noise (white, one value
-per 100 ms sample: a function of seed, channel and sample number, whoever asks and however often), a zero
-that drifts with temperature, and the RP2040's own ADC: erratum E11 of its datasheet, four codes about nine
-times as wide as the others (`E11_CODES`), which the codes between make up for. Temperature goes up for half
-a day and down for the other half, always at `temperature_drift`.
+per 100 ms sample: a function of seed, channel and sample number, whoever asks and however often), a zero that
+drifts with temperature, and the RP2040's own ADC: erratum E11 of its datasheet, four codes about nine times
+as wide as the others (`E11_CODES`), which the codes between make up for. Temperature goes up for half a day
+and down for the other half, always at `temperature_drift`. What a broken sensor gives is the table in
+`sensor_faults`.
 """
 
 from __future__ import annotations
@@ -41,11 +61,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from thecal_bench.sensor_faults import (
+    ADC_MAX,
+    ANALOGUE,
+    CLEAR,
+    KINDS,
+    SENSORS,
+    AnalogueFault,
+    PulseFault,
+    pulse_fault,
+)
+
 NS_PER_MS = 1_000_000
 SAMPLE_NS = 100 * NS_PER_MS  # sensors are specified at 10 Hz
 HALF_DAY_NS = 12 * 3600 * 1000 * NS_PER_MS
 
-ADC_MAX = 4095
 PRESSURE_ZERO_CODE = 400
 """Code at ambient pressure: room for 20 kPa of suction, and far enough from 0 to tell a short."""
 
@@ -53,6 +83,18 @@ SUPPLY_CODES_PER_V = 200
 """Divider on SUPPLY: 5 mV a code, 20.5 V full scale."""
 
 REFERENCE_SUPPLY_V = 12.0
+
+INLET_COMPLIANCE_NL_PA = Fraction(1, 2)
+"""Of the tubing between reservoir and head, as the line's: 1 psi of suction is 3.4 uL. Own choice."""
+
+VAPOUR_PA = -99_000
+"""Water at 20 C boils at 2.3 kPa absolute (steam tables), 99 kPa below the standard atmosphere."""
+
+MOST_FREE_FLOW_NL_H = 120_000_000
+"""As fast as the motor could turn the rotor."""
+
+DOWNSTREAM, UPSTREAM = "downstream", "upstream"
+SIDES = (DOWNSTREAM, UPSTREAM)
 
 E11_CODES = (512, 1536, 2560, 3584)
 E11_WIDTH_LSB = 9
@@ -63,7 +105,7 @@ _E11_FIRST = 512 - E11_WIDTH_LSB / 2  # wide codes lie evenly about their ideal 
 _E11_STRETCH = _E11_PITCH / (_E11_PITCH - E11_WIDTH_LSB)
 
 DOWN, UP = 0, 1
-"""Sensor channels, as they enter the noise."""
+"""Sensor channels, as they enter the noise; those of broken sensors come behind."""
 
 _NOISE_BLOCK = 1024
 
@@ -158,7 +200,14 @@ class Plant:
         self.supply_v = REFERENCE_SUPPLY_V
         self.on_turn: Callable[[int], object] | None = None
         """Called with the time after each edge and each bulk, when `units` has changed."""
-        self.steps_seen = 0  # all of them, either direction
+        self.on_pins: Callable[[], object] | None = None
+        """Called when something else than a step may have changed what the board's pins see."""
+        self.steps_seen = 0  # all pulses of STEP, either direction, whether the rotor followed or not
+        self.stalled = False  # STEP pulses do not turn the rotor
+        self.air = False
+        self.driver_fault = False
+        self.restless = False
+        """The rotor turns or pulses come by themselves: `advance` has to be called as time passes."""
         self.angle_steps = self._start_steps = angle_steps
 
         s, r = geometry.steps_per_rev, geometry.rollers
@@ -173,8 +222,23 @@ class Plant:
         self._step_nl = float(step_nl)
 
         self._pulses = geometry.encoder_pulses_per_rev
-        self.encoder_count = 0
+        self.encoder_count = 0  # pulses that the sensors have given
         self.index_count = 0
+
+        self._free_steps_ns = Fraction(0)  # free flow, in steps per ns, ...
+        self._free_from_ns = 0  # ... since then ...
+        self._free_done = 0  # ... and so many steps of it
+        self._now_ns = 0  # as of the last `advance`, for what has no other time
+        self._analogue_faults: dict[str, AnalogueFault] = {}
+        self._encoder_fault: PulseFault | None = None
+        self._index_fault: PulseFault | None = None
+        self.step_sense_fault: PulseFault | None = None
+        """Between STEP and STEP_SENSE is the board, so the bench has to heed this one."""
+
+        self._occluded_up = False
+        self._sucked_units = 0  # what the inlet tubing lacks
+        self._most_sucked_units = int(-VAPOUR_PA * INLET_COMPLIANCE_NL_PA * self._d)
+        self._missed_units = 0  # what the head would have displaced, had there been any
 
         self._c = float(p.compliance_nl_pa)
         self._r_ns = float(p.resistance_pa_ms_nl) * NS_PER_MS  # Pa per (nL/ns)
@@ -198,12 +262,12 @@ class Plant:
 
     def step(self, direction: int, at_ns: int) -> None:
         """One STEP edge: `direction` is 1 forward or -1 backward."""
-        if self._b:
-            before = self._units_at(self.angle_steps)
-            volume_nl = (self._units_at(self.angle_steps + direction) - before) / self._d
-        else:
-            volume_nl = self._step_nl * direction
-        self._turn(direction)
+        if self.restless:
+            self.advance(at_ns)
+        self.steps_seen += 1
+        if self.stalled or self.driver_fault:
+            return
+        volume_nl = self._displace(direction)
         excess = self._excess_at(at_ns) + volume_nl / self._c
         self._excess_pa, self._at_ns = excess, at_ns
         if excess > self._peak_pa:
@@ -216,39 +280,80 @@ class Plant:
         span_ns = to_ns - from_ns
         if span_ns <= 0:
             raise PlantError(f"{count} steps need a span of time, not {from_ns} to {to_ns} ns")
-        if not count:
-            return
-        if self._b:
-            before = self._units_at(self.angle_steps)
-            volume_nl = (self._units_at(self.angle_steps + count) - before) / self._d
+        self.steps_seen += abs(count)
+        if self.stalled or self.driver_fault:
+            count = 0
+        if self.restless:
+            count += self._free_steps_by(to_ns)
+        if count:
+            self._bulk(count, from_ns, to_ns)
+
+    def advance(self, at_ns: int) -> None:
+        """Let happen what happens by itself until then: free flow, pulses of noise. As often as you like."""
+        self._now_ns = at_ns
+        if self._encoder_fault is not None:
+            self.encoder_count += self._encoder_fault.new_pulses(at_ns)
+        if self._index_fault is not None:
+            self.index_count += self._index_fault.new_pulses(at_ns)
+        count = self._free_steps_by(at_ns)
+        if count:
+            self._bulk(count, self._at_ns, at_ns)
+
+    def _free_steps_by(self, at_ns: int) -> int:
+        """Steps of free flow up to then that have not been made; they are from now on."""
+        due = int(self._free_steps_ns * (at_ns - self._free_from_ns))
+        count = due - self._free_done
+        self._free_done = due
+        return count
+
+    def _bulk(self, count: int, from_ns: int, to_ns: int) -> None:
+        span_ns = to_ns - from_ns
+        volume_nl = self._displace(count)
+        if self.occluded_down:
+            excess = self._excess_at(from_ns) + volume_nl / self._c
         else:
-            volume_nl = self._step_nl * count
-        self._turn(count)
-        if span_ns != self._decay_span_ns:  # nearly always one tick, so nearly never
-            self._decay_span_ns = span_ns
-            self._decay = math.exp(-span_ns / self._tau_ns)
-        decay = self._decay
-        excess = self._excess_at(from_ns) * decay + volume_nl / span_ns * self._r_ns * (1.0 - decay)
+            if span_ns != self._decay_span_ns:  # nearly always one tick, so nearly never
+                self._decay_span_ns = span_ns
+                self._decay = math.exp(-span_ns / self._tau_ns)
+            decay = self._decay
+            excess = self._excess_at(from_ns) * decay + volume_nl / span_ns * self._r_ns * (1.0 - decay)
         self._excess_pa, self._at_ns = excess, to_ns
         if excess > self._peak_pa:
             self._peak_pa = excess
         if self.on_turn is not None:
             self.on_turn(to_ns)
 
+    def _displace(self, count: int) -> float:
+        """Turn the rotor by `count` steps; returns the volume, nL."""
+        before = self.angle_steps
+        self._turn(count)
+        if not (self._b or self._occluded_up):
+            return self._step_nl * count
+        units = self._units_at(self.angle_steps) - self._units_at(before)
+        if self._occluded_up:
+            given = min(units, self._most_sucked_units - self._sucked_units)
+            self._sucked_units += given
+            self._missed_units += units - given
+            units = given
+        return units / self._d
+
     def _turn(self, count: int) -> None:
         before = self.angle_steps
         after = self.angle_steps = before + count
-        self.steps_seen += abs(count)
         s, pulses = self.geometry.steps_per_rev, self._pulses
         if count > 0:
-            self.encoder_count += after * pulses // s - before * pulses // s
-            self.index_count += after // s - before // s
+            encoder = after * pulses // s - before * pulses // s
+            index = after // s - before // s
         else:
             # Backwards a level rises where it falls forwards: in the middle of an encoder pulse, at the end
             # of the index mark.
-            self.encoder_count += (before * 2 * pulses // s + 1) // 2 - (after * 2 * pulses // s + 1) // 2
+            encoder = (before * 2 * pulses // s + 1) // 2 - (after * 2 * pulses // s + 1) // 2
             mark = -(-s // pulses)
-            self.index_count += (before - mark) // s - (after - mark) // s
+            index = (before - mark) // s - (after - mark) // s
+        if self._encoder_fault is None:
+            self.encoder_count += encoder
+        if self._index_fault is None:
+            self.index_count += index
 
     def _units_at(self, angle_steps: int) -> int:
         """V at an angle, in 1/`_d` nL."""
@@ -261,12 +366,102 @@ class Plant:
             units += self._b * k * k * (3 * s - 4 * k)
         return units
 
+    # --- what may go wrong, all of it from `at_ns` on
+
+    def occlude(self, where: str, at_ns: int) -> None:
+        """Close the line at one of `SIDES`."""
+        self._settle(at_ns)
+        if _side(where) == UPSTREAM:
+            self._occluded_up = True
+        else:
+            self._tau_ns = math.inf
+
+    def unocclude(self, where: str, at_ns: int) -> None:
+        """Open it again."""
+        self._settle(at_ns)
+        if _side(where) == UPSTREAM:
+            self._occluded_up = False
+            self._sucked_units = 0
+        else:
+            self._tau_ns = self._c * self._r_ns
+
+    @property
+    def occluded_down(self) -> bool:
+        """Whether nothing can leave the line."""
+        return self._tau_ns == math.inf
+
+    def free_flow(self, rate_nl_h: Fraction | int, at_ns: int) -> None:
+        """The rotor turns forward by itself at that rate; 0 ends it."""
+        if not 0 <= rate_nl_h <= MOST_FREE_FLOW_NL_H:
+            raise PlantError(f"free flow is {float(rate_nl_h):g} nL/h, must be 0 to {MOST_FREE_FLOW_NL_H}")
+        self._settle(at_ns)
+        self._free_steps_ns = Fraction(rate_nl_h) / self.geometry.step_nl / (3_600_000 * NS_PER_MS)
+        self._free_from_ns, self._free_done = at_ns, 0
+        self._changed()
+
+    def set_stalled(self, stalled: bool) -> None:
+        """STEP pulses turn the rotor no more, or again."""
+        self.stalled = stalled
+
+    def set_supply(self, volts: Fraction | float) -> None:
+        """The motor's supply gives that voltage."""
+        self.supply_v = float(volts)
+
+    def set_air(self, there: bool) -> None:
+        """A bubble is at the detector, or is gone."""
+        self.air = there
+        self._changed()
+
+    def set_driver_fault(self, there: bool, at_ns: int) -> None:
+        """The motor's driver reports a fault, and drives nothing."""
+        self._settle(at_ns)
+        self.driver_fault = there
+        self._changed()
+
+    def sensor_fault(self, which: str, kind: str, at_ns: int) -> None:
+        """One of `sensor_faults.SENSORS` has a fault of one of its KINDS. PlantError for any other."""
+        if which not in SENSORS or kind not in KINDS:
+            raise PlantError(f"{kind} of {which}: must be one of {', '.join(KINDS)} of {', '.join(SENSORS)}")
+        self._settle(at_ns)
+        if which == "encoder":
+            level = self.encoder_level()
+            self._encoder_fault = pulse_fault(kind, level, at_ns)
+            self.encoder_count += self.encoder_level() > level
+        elif which == "index":
+            level = self.index_level()
+            self._index_fault = pulse_fault(kind, level, at_ns)
+            self.index_count += self.index_level() > level
+        elif which == "step_sense":
+            self.step_sense_fault = pulse_fault(kind, 0, at_ns)
+        elif kind == CLEAR:
+            self._analogue_faults.pop(which, None)
+        else:
+            codes = self.adc_pressure_down(at_ns), self.adc_pressure_up(at_ns), self.adc_supply()
+            channel = ANALOGUE.index(which)
+            noise = _Noise(self.seed, UP + 1 + channel)
+            self._analogue_faults[which] = AnalogueFault(
+                kind, codes[channel], lambda at_ns: noise.at(at_ns // SAMPLE_NS)
+            )
+        self._changed()
+
+    def _settle(self, at_ns: int) -> None:
+        """Bring all up to then, before something changes."""
+        self.advance(at_ns)
+        self._excess_pa, self._at_ns = self._excess_at(at_ns), at_ns
+
+    def _changed(self) -> None:
+        pulses = (self._encoder_fault, self._index_fault, self.step_sense_fault)
+        humming = [fault for fault in (*pulses, *self._analogue_faults.values()) if fault is not None]
+        self.restless = bool(self._free_steps_ns) or any(fault.kind == "noise" for fault in humming)
+        if self.on_pins is not None:
+            self.on_pins()
+
     # --- volume
 
     @property
     def units(self) -> int:
         """What the rotor has displaced since the start, exact, `units_per_nl` to the nanolitre."""
-        return self._units_at(self.angle_steps) - self._start_units
+        return self._units_at(self.angle_steps) - self._start_units - self._missed_units
 
     @property
     def units_per_nl(self) -> int:
@@ -287,20 +482,28 @@ class Plant:
 
     def reservoir_nl(self) -> Fraction:
         """What is left in the reservoir; an empty one gives air."""
-        return max(Fraction(0), self.fill_nl - self.displaced_nl())
+        return max(Fraction(0), self.fill_nl - self.displaced_nl() + self.inlet_lacks_nl())
+
+    def inlet_lacks_nl(self) -> Fraction:
+        """What the inlet tubing holds less than at ambient pressure."""
+        return Fraction(self._sucked_units, self._d)
 
     def refill(self, volume_nl: Fraction | int) -> None:
         """The reservoir holds `volume_nl` from now on."""
-        self.fill_nl = self.displaced_nl() + volume_nl
+        self.fill_nl = self.displaced_nl() - self.inlet_lacks_nl() + volume_nl
 
     # --- pins
 
     def encoder_level(self) -> int:
         """Level of the encoder: high in the first half of each of its pulses."""
+        if self._encoder_fault is not None:
+            return self._encoder_fault.level(self._now_ns)
         return 1 - (self.angle_steps * 2 * self._pulses // self.geometry.steps_per_rev & 1)
 
     def index_level(self) -> int:
         """Level of the index mark: high for one encoder pulse in each revolution."""
+        if self._index_fault is not None:
+            return self._index_fault.level(self._now_ns)
         s = self.geometry.steps_per_rev
         return int(self.angle_steps % s * self._pulses < s)
 
@@ -320,7 +523,7 @@ class Plant:
 
     def pressure_up_pa(self, at_ns: int) -> float:
         """True pressure between reservoir and head, over ambient: a reservoir at ambient gives none."""
-        return 0.0
+        return -float(self.inlet_lacks_nl() / INLET_COMPLIANCE_NL_PA) if self._sucked_units else 0.0
 
     def pressure_peak_pa(self) -> float:
         """Highest true downstream pressure so far."""
@@ -333,22 +536,35 @@ class Plant:
     def adc_pressure_down(self, at_ns: int) -> int:
         """Code of the downstream sensor, 0 to 4095."""
         noise_pa = self._noise_pa * self._noise_down.at(at_ns // SAMPLE_NS)
-        return self._code(self._back_pa + self._excess_at(at_ns) + noise_pa, at_ns)
+        code = self._code(self._back_pa + self._excess_at(at_ns) + noise_pa, at_ns)
+        return self._faulty("pressure_down", code, at_ns) if self._analogue_faults else code
 
     def adc_pressure_up(self, at_ns: int) -> int:
         """Code of the upstream sensor, 0 to 4095."""
         noise_pa = self._noise_pa * self._noise_up.at(at_ns // SAMPLE_NS)
-        return self._code(self.pressure_up_pa(at_ns) + noise_pa, at_ns)
+        code = self._code(self.pressure_up_pa(at_ns) + noise_pa, at_ns)
+        return self._faulty("pressure_up", code, at_ns) if self._analogue_faults else code
 
     def adc_supply(self) -> int:
         """Code of the supply voltage, 0 to 4095."""
-        return min(ADC_MAX, max(0, int(self.supply_v * SUPPLY_CODES_PER_V)))
+        code = min(ADC_MAX, max(0, int(self.supply_v * SUPPLY_CODES_PER_V)))
+        return self._faulty("supply", code, self._now_ns) if self._analogue_faults else code
+
+    def _faulty(self, which: str, code: int, at_ns: int) -> int:
+        fault = self._analogue_faults.get(which)
+        return code if fault is None else fault.code(code, at_ns)
 
     def _code(self, pressure_pa: float, at_ns: int) -> int:
         drift_pa = self._drift_pa_ns * _since_coolest_ns(at_ns)
         ideal = PRESSURE_ZERO_CODE + (pressure_pa + drift_pa) / self._lsb_pa
         code = int(e11_code(ideal) if self._e11 else ideal)
         return 0 if code < 0 else min(code, ADC_MAX)
+
+
+def _side(where: str) -> str:
+    if where not in SIDES:
+        raise PlantError(f"an occlusion is {where}, must be one of {', '.join(SIDES)}")
+    return where
 
 
 def _since_coolest_ns(at_ns: int) -> int:

@@ -23,7 +23,8 @@ from thecal_bench.scenario import (
 
 Message = dict[str, Any]
 
-_AS_THEY_ARE = ("mode", "drug", "concentration_pg_nl", "max_rate_nl_h", "low_nl", "empty_nl", "on_low")
+_AS_THEY_ARE = ("mode", "drug", "concentration_pg_nl", "max_rate_nl_h", "low_nl", "empty_nl", "on_low",
+                 "line_nl")  # fmt: skip
 
 
 def differences(therapy: Message, readback: Message) -> list[str]:

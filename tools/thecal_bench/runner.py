@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -37,7 +37,6 @@ from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Tru
 from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
 from thecal_bench.readback import differences
 from thecal_bench.scenario import (
-    ASKS_FOR_A_BOLUS,
     CONFIRMED,
     DEFAULT_FILL_NL,
     LINK_LEAD_MS,
@@ -77,6 +76,18 @@ CLOCK_LEAD_TICKS = 20
 STARTS = {"bolus_start": CLINICIAN, "patient_bolus_start": PATIENT}
 ENDS = {"bolus_end": CLINICIAN, "patient_bolus_end": PATIENT}
 """Events that a bolus makes, and whose it is."""
+
+ON_PLANT: dict[str, Callable[[Plant, Mapping[str, Any], int], None]] = {
+    "occlude": lambda plant, keys, now_ns: plant.occlude(keys["where"], now_ns),
+    "unocclude": lambda plant, keys, now_ns: plant.unocclude(keys["where"], now_ns),
+    "stall": lambda plant, keys, now_ns: plant.set_stalled(True),
+    "unstall": lambda plant, keys, now_ns: plant.set_stalled(False),
+    "free_flow": lambda plant, keys, now_ns: plant.free_flow(keys["rate"], now_ns),
+    "air": lambda plant, keys, now_ns: plant.set_air(True),
+    "sensor_fault": lambda plant, keys, now_ns: plant.sensor_fault(keys["which"], keys["kind"], now_ns),
+    "low_supply": lambda plant, keys, now_ns: plant.set_supply(keys["to"]),
+}
+"""What an event of `scenario.ON_THE_PLANT` does to the plant, given its keys and the plant's time."""
 
 CHUNK_S = 0.2
 """About how long the board runs, in real time, between two looks at what it said."""
@@ -213,9 +224,11 @@ class _Run:
         self._sampled_nl = Fraction(0)
         self._boluses: list[Bolus] = []
         self._flowing: dict[str, Bolus] = {}
+        self._astray_tick: int | None = None  # from here on the board does not do what the scenario says
         self._therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
         self._clocks = [(0, scenario.clock_ms)]  # (tick, time of the week) set
         self._window: WindowPeak | None = None
+        self._filling_nl = 0  # what still comes of it is no dose
         self._commands: deque[_Command] = deque()
         self._open: list[_Command] = []
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
@@ -271,6 +284,11 @@ class _Run:
         for change in self.story.states[states:]:
             self._fresh.append({"type": "state", **change.record()})
         code = event["code"]
+        if code in ("prime_start", "state"):
+            # Priming begins behind its change of state and ends with the next; at t=0 it is said before.
+            self._filling_nl = event["a"] if code == "prime_start" else 0
+            if self._window is not None:
+                self._window.exempt(self._filling_nl)
         if code in STARTS:
             bolus = self._logged(STARTS[code], event["tick"], granted=True)
             if bolus is not None:
@@ -332,6 +350,7 @@ class _Run:
             self.bench.slack_ticks,
             None if self._window is None else self._window.peak_nl,
             self._peak_tick(),
+            self._astray_tick,
         )
 
     def _peak_tick(self) -> int:
@@ -432,14 +451,14 @@ class _Run:
         for event in self.scenario.events:
             tick = begin - (-event.at_ms // TICK_MS)
             therapy = event.therapy or therapy
-            bolus = self._bolus_of(event, tick - begin, therapy) if event.do in ASKS_FOR_A_BOLUS else None
+            bolus = self._bolus_of(event, tick - begin, therapy) if event.asks_for_a_bolus else None
             if bolus is not None:
                 self._boluses.append(bolus)
             if event.do in ON_THE_LINK:
                 self._commands.append(_Command(event, tick, bolus))
             else:
                 bench.schedule(tick, self._action(event, bolus))
-            if event.volume_nl is not None and bench.plant is not None:
+            if event.do == "refill" and event.volume_nl is not None and bench.plant is not None:
                 bench.schedule(tick, partial(bench.plant.refill, event.volume_nl))
         for tick in sorted({*checks.truth_ticks, self._end}):
             bench.schedule(begin + tick, self._keeper(tick))
@@ -466,10 +485,11 @@ class _Run:
         bench = self.bench
         do = {
             "hang": bench.hang,
+            "reset": bench.reset,
             "host_disconnect": bench.host_disconnect,
             "host_connect": bench.host_connect,
             "press": lambda: bench.press(event.button or "", -(-event.for_ms // TICK_MS)),
-        }[event.do]
+        }.get(event.do, partial(self._act_on_plant, event))
 
         def act() -> None:
             try:
@@ -478,11 +498,21 @@ class _Run:
                 self._fresh.append({"type": "skipped", "at_ms": event.at_ms, "do": event.do, "why": str(why)})
                 if bolus is not None:
                     bolus.skipped = True
+                elif self._astray_tick is None:
+                    self._astray_tick = -(-event.at_ms // TICK_MS)
             else:
                 if event.do.startswith("host_"):
                     self._connected = event.do == "host_connect"
 
         return act
+
+    def _act_on_plant(self, event: Event) -> None:
+        bench, plant = self.bench, self.bench.plant
+        if plant is None:
+            raise NotPossible("this board has no plant to act on")
+        ON_PLANT[event.do](plant, event.keys, bench.now_ns)
+        if event.do == "air" and event.for_ms:
+            bench.schedule(bench.tick + 1 - (-event.for_ms // TICK_MS), partial(plant.set_air, False))
 
     def _truth(self) -> Truth:
         plant = self.bench.plant
@@ -496,6 +526,7 @@ class _Run:
         limit, plant = self.scenario.therapy.limit, self.bench.plant
         if limit is not None and plant is not None:
             self._window = WindowPeak(plant, limit.window_ms * NS_PER_MS)
+            self._window.exempt(self._filling_nl)
 
     def _at_end(self) -> None:
         if self._window is not None:
@@ -553,6 +584,8 @@ class _Run:
                 self._request(command, "bolus", volume_nl=bolus.volume_nl, duration_ms=bolus.duration_ms)
             elif event.week_ms is not None:
                 self._request(command, "set_time", week_s=event.week_ms // 1000)
+            elif event.do == "prime":
+                self._request(command, "prime", volume_nl=event.volume_nl)
             else:
                 self._request(command, event.do)
             self._commands.popleft()
@@ -564,13 +597,13 @@ class _Run:
     def _send_proposal(self, command: _Command) -> bool:
         """Propose, later confirm; True when there is nothing more to be sent for it."""
         event = command.event
-        args: Record = {"volume_nl": event.volume_nl}
+        cmd, args = "refill", {"volume_nl": event.volume_nl}
         if event.therapy is not None:
-            args = {"therapy": event.therapy.message(self.scenario.profile)}
+            cmd, args = "program", {"therapy": event.therapy.message(self.scenario.profile)}
         if command.proposal_id is None:
             at_tick = command.tick - PROPOSE_TICKS
             try:
-                command.proposal_id = self.link.request(event.do, at_tick=at_tick, **args)
+                command.proposal_id = self.link.request(cmd, at_tick=at_tick, **args)
             except LinkError as why:
                 self._refused(command, {"error": "not_sent", "message": str(why)})
                 return True

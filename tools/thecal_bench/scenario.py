@@ -19,17 +19,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from thecal.watch.alarms import ALARMS
+
 from thecal_bench import quantities as q
 from thecal_bench import toml_lines
 from thecal_bench.bench import TICK_MS
-from thecal_bench.plant import MECHANISMS, PlantParameters
+from thecal_bench.plant import MECHANISMS, MOST_FREE_FLOW_NL_H, SIDES, PlantParameters
+from thecal_bench.sensor_faults import KINDS, SENSORS
 
 MS_PER_HOUR = 3_600_000
 HOURS_PER_DAY = 24
@@ -51,6 +54,9 @@ PRESS_MS = 500
 LINK_LEAD_MS = 1000
 """The runner sends a command this long before its time, so the host must be connected by then. A therapy is
 read back in between, so two of them are at least twice as far apart."""
+
+RESTART_MS = 2000
+"""A pump that starts anew is up again by then (REC-04). What it was told before its time it has forgotten."""
 
 # --- the model
 
@@ -78,9 +84,10 @@ class ScenarioError(Exception):
 
 @dataclass(frozen=True)
 class Profile:
-    """The machine: limits of the hardware, and what it takes for a low and for an empty reservoir.
+    """The machine: limits of the hardware, what it takes for a low and for an empty reservoir, its line.
 
-    None is what the pump does unless told otherwise. The last two are written in `[reservoir]`.
+    None is what the pump does unless told otherwise. `low_nl` and `empty_nl` are written in `[reservoir]`,
+    `line_nl`, the dead volume of tubing and catheter, in `[plant]`.
     """
 
     max_rate_nl_h: Fraction | None = None
@@ -88,6 +95,7 @@ class Profile:
     on_low_reservoir: str | None = None
     low_nl: int | None = None
     empty_nl: int | None = None
+    line_nl: int | None = None
 
     def message(self) -> dict[str, Any]:
         """Its part of the link's `therapy` object."""
@@ -101,6 +109,8 @@ class Profile:
             said["low_nl"] = self.low_nl
         if self.empty_nl is not None:
             said["empty_nl"] = self.empty_nl
+        if self.line_nl is not None:
+            said["line_nl"] = self.line_nl
         return said
 
 
@@ -228,6 +238,33 @@ class Therapy:
         # Before the first step of the week its last one still holds.
         return max(begun or starts)[1]
 
+    def by_volume(self) -> list[str]:
+        """The keys that are not given by drug mass: another concentration would change their dose."""
+        found = [] if self.mode in ("continuous", "flex") and self.drug else ["mode"]
+        if self.mode == "continuous" and not self.dose_pg_day:
+            found.append("rate")
+        found += ["step.rate"] * any(not step.dose_pg_day for step in self.steps)
+        if self.patient_bolus is not None and not self.patient_bolus.dose_pg:
+            found.append("patient_bolus.volume")
+        if self.limit is not None and not self.limit.dose_pg:
+            found.append("limit.volume")
+        return found
+
+    def at_concentration(self, concentration_pg_nl: int) -> Therapy:
+        """The same doses from another concentration. ValueError where something is not given by drug mass."""
+        if self.by_volume():
+            raise ValueError(f"not given by drug mass: {', '.join(self.by_volume())}")
+        steps = tuple(
+            replace(step, rate_nl_h=_rate_of_dose(step.dose_pg_day, concentration_pg_nl))
+            for step in self.steps
+        )
+        return replace(
+            self,
+            concentration_pg_nl=concentration_pg_nl,
+            rate_nl_h=_rate_of_dose(self.dose_pg_day, concentration_pg_nl),
+            steps=steps,
+        )
+
 
 @dataclass(frozen=True)
 class Reservoir:
@@ -252,8 +289,9 @@ class BolusRequest:
 class Event:
     """Something that is done at a time. What follows `line` belongs to one kind of event each:
 
-    `bolus` to `clinician_bolus`, `therapy` to `program`, `volume_nl` to `refill`, `week_ms` (time since
-    Monday 00:00) to `set_time`, `button` and `for_ms` to `press`.
+    `bolus` to `clinician_bolus`, `therapy` to `program` and `bridge` (all of what is programmed again),
+    `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` to
+    `press`, `for_ms` to `press` and `air` (0: for good). `keys` are those of an event that acts on the plant.
     """
 
     at_ms: int
@@ -265,6 +303,12 @@ class Event:
     week_ms: int | None = None
     button: str | None = None
     for_ms: int = PRESS_MS
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asks_for_a_bolus(self) -> bool:
+        """Whether a `bolus` expectation may be about it."""
+        return self.do in ("patient_bolus", "clinician_bolus") or self.button == "patient"
 
 
 @dataclass(frozen=True)
@@ -419,6 +463,14 @@ def _calibration_error(value: Any) -> Fraction:
     return number
 
 
+def _free_flow(value: Any) -> Fraction:
+    number = q.parse(value, q.RATE)
+    if number > MOST_FREE_FLOW_NL_H:
+        most = q.show(MOST_FREE_FLOW_NL_H, q.RATE, "mL/h")
+        raise Expected(f'expected a rate of at most {most}, as fast as the motor turns, found "{value}"')
+    return number
+
+
 def _not_negative(dimension: q.Dimension, value: Any) -> Fraction:
     number = q.parse(value, dimension)
     if number < 0:
@@ -443,36 +495,14 @@ def _never_read(value: Any) -> None:
 
 STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "RUNNING", "HALTED")
 
-ALARM_CODES = {
-    "OCCLUSION_DOWN": False,
-    "OCCLUSION_UP": False,
-    "AIR": False,
-    "STALL": False,
-    "RUNAWAY": True,
-    "FREE_FLOW": False,
-    "OVER_INFUSION": False,
-    "UNDER_INFUSION": False,
-    "RESERVOIR_LOW": True,
-    "RESERVOIR_EMPTY": True,
-    "MAX_DOSE": True,
-    "LIMIT_GUARD": True,
-    "SENSOR_FAULT": False,
-    "DRIVER_FAULT": False,
-    "SUPPLY_LOW": False,
-    "SUPPLY_CRITICAL": False,
-    "LONG_STOP": False,
-    "CLOCK_LOST": True,
-    "AUTO_RESUMED": False,
-    "POST_FAILED": False,
-    "LIBRARY_FAULT": False,
-    "JOURNAL_FAULT": False,
-    "MEMORY_FAULT": False,
-    "LOOP_FAULT": True,
-    "RESET_LOOP": False,
-    "THREE_STRIKES": False,
-    "SERVICE_DUE": False,
-    "BAD_AUTH": False,
-}
+_CODES = (
+    "OCCLUSION_DOWN", "OCCLUSION_UP", "AIR", "STALL", "RUNAWAY", "FREE_FLOW", "OVER_INFUSION",
+    "UNDER_INFUSION", "RESERVOIR_LOW", "RESERVOIR_EMPTY", "MAX_DOSE", "LIMIT_GUARD", "SENSOR_FAULT",
+    "DRIVER_FAULT", "SUPPLY_LOW", "SUPPLY_CRITICAL", "LONG_STOP", "CLOCK_LOST", "AUTO_RESUMED",
+    "POST_FAILED", "LIBRARY_FAULT", "JOURNAL_FAULT", "MEMORY_FAULT", "LOOP_FAULT", "RESET_LOOP",
+    "THREE_STRIKES", "SERVICE_DUE", "BAD_AUTH",
+)  # fmt: skip
+ALARM_CODES = {code: any(row.code == code for row in ALARMS) for code in _CODES}
 """Alarm codes, and whether the pump can raise them yet."""
 
 MODES = {
@@ -534,7 +564,7 @@ TABLES: dict[str, dict[str, Key]] = {
     "plant": {
         "compliance": Key(_positive(q.COMPLIANCE)),
         "resistance": Key(_positive(q.RESISTANCE)),
-        "catheter_volume": Key(_quantity(q.VOLUME)),
+        "catheter_volume": Key(_whole_volume_or_none),
         "pressure_noise": Key(partial(_not_negative, q.PRESSURE)),
         "pressure_lsb": Key(_positive(q.PRESSURE)),
         "pressure_drift": Key(_quantity(q.PRESSURE_PER_KELVIN)),
@@ -562,18 +592,23 @@ PLANT_FIELDS = {
 """Where a key of `[plant]` goes in `PlantParameters`."""
 
 ON_THE_LINK = (
-    "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "program", "refill", "set_time"
+    "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "prime", "program", "bridge",
+    "refill", "set_time", "audio_pause",
 )  # fmt: skip
 """Events that reach the pump as commands, so not while the host is disconnected."""
 
-CONFIRMED = ("program", "refill")
+CONFIRMED = ("program", "refill", "bridge")
 """Those of them that are read back and confirmed."""
 
-ASKS_FOR_A_BOLUS = ("patient_bolus", "clinician_bolus", "press")
-"""Events that a `bolus` expectation may be about."""
+BUTTONS = ("patient", "stop")
 
-BUTTONS = {"patient": True, "stop": False}
-"""Buttons, and whether the pump obeys them yet."""
+ON_THE_PLANT = (
+    "occlude", "unocclude", "stall", "unstall", "free_flow", "air", "sensor_fault", "low_supply"
+)  # fmt: skip
+"""Events that happen to the pump's mechanics and sensors, whatever it does."""
+
+UNDOES = {"unocclude": "occlude", "unstall": "stall"}
+"""Events that end another one, which must have been."""
 
 _NOT_YET = Kind(supported=False)
 
@@ -589,22 +624,27 @@ EVENTS: dict[str, Kind] = {
             "rate": Key(_positive(q.RATE)),
         }
     ),
-    "prime": _NOT_YET,
-    "bridge": _NOT_YET,
+    "prime": Kind({"volume": Key(_whole_volume, required=True)}),
+    "bridge": Kind({"concentration": Key(partial(_whole_in_unit, q.CONCENTRATION, "mcg/mL"), required=True)}),
     "program": Kind(),  # its `therapy` table is read like the file's own
     "refill": Kind({"volume": Key(_whole_volume, required=True)}),
     "acknowledge": Kind(),
-    "audio_pause": _NOT_YET,
+    "audio_pause": Kind(),
     "set_time": Kind({"to": Key(q.parse_clock_ms, required=True)}),
-    "occlude": _NOT_YET,
-    "unocclude": _NOT_YET,
-    "stall": _NOT_YET,
-    "unstall": _NOT_YET,
-    "free_flow": _NOT_YET,
-    "air": _NOT_YET,
-    "sensor_fault": _NOT_YET,
-    "low_supply": _NOT_YET,
-    "reset": _NOT_YET,
+    "occlude": Kind({"where": Key(partial(_one_of, SIDES), required=True)}),
+    "unocclude": Kind({"where": Key(partial(_one_of, SIDES), required=True)}),
+    "stall": Kind(),
+    "unstall": Kind(),
+    "free_flow": Kind({"rate": Key(_free_flow, required=True)}),
+    "air": Kind({"for": Key(_duration)}),
+    "sensor_fault": Kind(
+        {
+            "which": Key(partial(_one_of, SENSORS), required=True),
+            "kind": Key(partial(_one_of, KINDS), required=True),
+        }
+    ),
+    "low_supply": Kind({"to": Key(_quantity(q.VOLTAGE), required=True)}),
+    "reset": Kind(),
     "power_cut": _NOT_YET,
     "hang": Kind(),
     "host_disconnect": Kind(),
@@ -717,6 +757,8 @@ class _Reader:
         self._problems: list[Problem] = []
         self._not_yet: set[str] = set()
         self._need_duration = not therapy_only
+        # An experiment knows its line, if only as the reference one; of a real one only the file can tell.
+        self._line_nl = None if therapy_only else int(PlantParameters().catheter_volume_nl)
         try:
             self._document = tomllib.loads(text)
         except (ValueError, RecursionError) as why:
@@ -831,6 +873,7 @@ class _Reader:
                 profile.get("on_low_reservoir"),
                 reservoir.get("low"),
                 reservoir.get("empty"),
+                plant.get("catheter_volume", self._line_nl),
             ),
             clock_ms=head.get("clock", 0),
             seed=head.get("seed", 1),
@@ -984,27 +1027,40 @@ class _Reader:
                     new_therapy = self._therapy(nested, (*path, "therapy"))
                 else:
                     self._problem((*path, "therapy"), "missing; expected a table [event.therapy]")
-            button = values.get("button")
-            if button is not None and not BUTTONS[button]:
-                self._later((*path, "button"), f"event.press.{button}")
             if self._in_time(values, path, duration_ms):
                 read.append((values["at"], path, table["do"], values, new_therapy))
         read.sort(key=lambda item: item[0])  # stable: file order on ties
         events = []
-        concentration_pg_nl = therapy.concentration_pg_nl if therapy else None
         connected, connected_ms, read_back_ms = True, -LINK_LEAD_MS, -2 * LINK_LEAD_MS
-        released_ms = -TICK_MS
+        reset_ms = -RESTART_MS - LINK_LEAD_MS
+        ended_ms: dict[str, int] = {}  # when a button or the air goes away
+        standing: set[tuple[str, str]] = set()  # what has to be undone
         for at_ms, path, do, values, new_therapy in read:
             bolus = None
             if do == "clinician_bolus":
-                bolus = self._bolus(path, values, concentration_pg_nl)
+                bolus = self._bolus(path, values, therapy.concentration_pg_nl if therapy else None)
             elif do == "program":
-                concentration_pg_nl = new_therapy.concentration_pg_nl if new_therapy else None
+                therapy = new_therapy
+            elif do == "bridge":
+                therapy = new_therapy = self._bridged(path, values, therapy)
+            elif do == "reset":
+                reset_ms = at_ms
             elif do == "press":
                 # Two ticks must see it up, or the pump can not tell two presses from one.
-                if at_ms < released_ms + 2 * TICK_MS:
+                button = values.get("button", "")
+                if at_ms < ended_ms.get(button, -2 * TICK_MS) + 2 * TICK_MS:
                     self._problem((*path, "at"), "expected 200 ms or more between two presses")
-                released_ms = at_ms + values.get("for", PRESS_MS)
+                ended_ms[button] = at_ms + values.get("for", PRESS_MS)
+            elif do == "air":
+                if at_ms < ended_ms.get("air", 0):
+                    self._problem((*path, "at"), "expected the air before it to have passed")
+                ended_ms["air"] = at_ms + values["for"] if "for" in values else duration_ms + 1
+            elif do in (*UNDOES, *UNDOES.values()) and set(EVENTS[do].keys) <= set(values):
+                what = UNDOES.get(do, do), values.get("where", "")
+                if (what in standing) != (do in UNDOES):
+                    wanted = f"{what[0]} before" if do in UNDOES else f"its end before another {do}"
+                    self._problem((*path, "do"), f"expected {wanted}")
+                standing ^= {what}
             elif do in ("host_disconnect", "host_connect"):
                 if connected == (do == "host_connect"):
                     before = "disconnected" if connected else "connected"
@@ -1023,6 +1079,10 @@ class _Reader:
                 self._problem(
                     (*path, "at"), "expected 1 s or more after host_connect: it is sent before its time"
                 )
+            elif do in ON_THE_LINK and at_ms < reset_ms + RESTART_MS + LINK_LEAD_MS:
+                self._problem(
+                    (*path, "at"), "expected 3 s or more after reset: the pump starts, and it is sent before"
+                )
             events.append(
                 Event(
                     at_ms,
@@ -1030,13 +1090,30 @@ class _Reader:
                     self._lines.of(path),
                     bolus,
                     new_therapy,
-                    values.get("volume") if do == "refill" else None,
-                    values.get("to"),
+                    values.get("volume") if do in ("refill", "prime") else None,
+                    values.get("to") if do == "set_time" else None,
                     values.get("button"),
-                    values.get("for", PRESS_MS),
+                    values.get("for", PRESS_MS if do == "press" else 0),
+                    {name: values[name] for name in EVENTS[do].keys if name in values}
+                    if do in ON_THE_PLANT
+                    else {},
                 )
             )
         return events
+
+    def _bridged(
+        self, path: toml_lines.Path, values: dict[str, Any], therapy: Therapy | None
+    ) -> Therapy | None:
+        """`therapy`, which is in force, at another concentration; None where one of them is not known."""
+        if therapy is None or "concentration" not in values:
+            return None
+        if therapy.by_volume():
+            keys = ", ".join(therapy.by_volume())
+            self._problem((*path, "do"), f"expected a therapy given by drug mass all through, not {keys}")
+            return None
+        if values["concentration"] == therapy.concentration_pg_nl:
+            self._problem((*path, "concentration"), "expected another concentration than the one in force")
+        return therapy.at_concentration(values["concentration"])
 
     def _bolus(
         self, path: toml_lines.Path, values: dict[str, Any], concentration_pg_nl: int | None
@@ -1073,7 +1150,7 @@ class _Reader:
     # --- expectations
 
     def _expects(self, duration_ms: int, events: list[Event], therapy: Therapy | None) -> list[Expect]:
-        asked = {event.at_ms for event in events if event.do in ASKS_FOR_A_BOLUS}
+        asked = {event.at_ms for event in events if event.asks_for_a_bolus}
         listed = self._document.get("event", [])
         complete = isinstance(listed, list) and len(events) == len(listed)
         expects = []

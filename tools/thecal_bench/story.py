@@ -85,12 +85,14 @@ class Story:
         self._wanted: list[int] = []
         self._found: dict[int, dict[str, Any]] = {}
         self._halt_cause: tuple[int, str] | None = None  # raised at that tick
+        self._boot_tick: int | None = None
 
     def begin(self, tick: int, executed_steps: int, end_tick: int) -> None:
         """Device tick `tick` is t=0, and where the motor stood then; `end_tick` ticks later is the end."""
         self.begin_tick = tick
         self._end_tick = end_tick
         self._start_steps = executed_steps
+        self._boot_tick = None
         # What still stands is part of the experiment, from its beginning.
         self.alarms = [replace(alarm, raised_tick=0) for alarm in self.alarms if alarm.cleared_tick is None]
         state = self.states[-1] if self.states else StateChange(0, "BOOT", None)
@@ -118,7 +120,9 @@ class Story:
         """Take an event frame; returns it with tick and steps from t=0, None outside the experiment."""
         tick = self._relative(frame["tick"])
         code = frame["code"]
-        if code == "fault":
+        if code == "boot":
+            self._boot_tick = tick
+        elif code == "fault":
             self._fault(tick, CAUSES[frame["b"]])
         elif code == "alarm":
             self._alarm(tick, ALARMS[frame["a"]], frame["b"] == 1)
@@ -152,7 +156,9 @@ class Story:
                 alarm.cleared_tick = tick
 
     def _enter(self, tick: int, left: str, state: str) -> None:
-        if state == "HALTED" and self._halt_cause is not None and self._halt_cause[0] == tick:
+        if state == "RUNNING" and self._boot_tick is not None and tick - self._boot_tick <= 1:
+            cause = "resume"  # nobody can have told it to within a tick
+        elif state == "HALTED" and self._halt_cause is not None and self._halt_cause[0] == tick:
             cause = self._halt_cause[1]
         else:
             cause = {"BOOT": "power_on", "POST": "self_test"}.get(left, "command")

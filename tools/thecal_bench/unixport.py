@@ -21,8 +21,8 @@ from thecal_bench.bench import BenchError
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 
-REQUEST = struct.Struct("<IHiiBBHHHIH")
-"""tick_s, tick_ms, executed, reverse, queue_free, flags, two pressures, supply, encoder, link bytes."""
+REQUEST = struct.Struct("<IHiiBBHHHiiH")
+"""tick_s, tick_ms, executed, reverse, queue_free, flags, pressures, supply, encoder, index, link bytes."""
 
 REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BH")
 """flags, number of targets, the targets, the length of each in ticks, bytes of the link."""
@@ -86,6 +86,7 @@ class RemotePump:
             inputs.pressure_up_raw,
             inputs.supply_raw,
             inputs.encoder_count,
+            inputs.index_count,
             inputs.rx_len,
         )
         if inputs.rx_len:

@@ -46,6 +46,7 @@ def serve(source, sink, request_format, reply_format):
             inputs.pressure_up_raw,
             inputs.supply_raw,
             inputs.encoder_count,
+            inputs.index_count,
             inputs.rx_len,
         ) = struct.unpack(request_format, request)
         inputs.starved = bool(flags & 1)

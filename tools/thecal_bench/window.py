@@ -2,7 +2,8 @@
 
 Windows are (t - W, t]. Their content grows only where something is displaced, so it is enough to look there.
 `WindowPeak` keeps when the rotor turned within the last window and how much it had displaced by then: every
-entry is put in once and taken out once. Drawing back credits nothing.
+entry is put in once and taken out once. Drawing back credits nothing. What fills the line is no dose: it is
+left out, up to the volume that `exempt` names, and no further.
 
 Where the rotor turns in bulk (in-process), a bulk counts at its end, so windows are seen at the ticks; on the
 chip every edge is seen.
@@ -25,6 +26,7 @@ class WindowPeak:
         self._seen_units = plant.units
         self._total_units = 0
         self._gone_units = 0  # displaced before the window that ends now
+        self._exempt_units = 0  # still to come that are left out
         self._times_ns: deque[int] = deque()
         self._totals_units: deque[int] = deque()
         self._peak_units = 0
@@ -36,6 +38,10 @@ class WindowPeak:
         """Watch no longer."""
         self._plant.on_turn = None
 
+    def exempt(self, volume_nl: int) -> None:
+        """Leave out what is displaced from now on, up to so much; 0 for nothing more of it."""
+        self._exempt_units = volume_nl * self._plant.units_per_nl
+
     @property
     def peak_nl(self) -> Fraction:
         """The largest content so far."""
@@ -44,7 +50,9 @@ class WindowPeak:
     def _turned(self, at_ns: int) -> None:
         units = self._plant.units
         if units > self._seen_units:
-            self._total_units += units - self._seen_units
+            left_out = min(units - self._seen_units, self._exempt_units)
+            self._exempt_units -= left_out
+            self._total_units += units - self._seen_units - left_out
         self._seen_units = units
         times_ns, totals_units = self._times_ns, self._totals_units
         begin_ns = at_ns - self._window_ns

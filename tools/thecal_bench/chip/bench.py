@@ -16,7 +16,7 @@ from thecal_bench.bench import TICK_NS, Bench, BenchError
 from thecal_bench.plant import Plant
 
 from .board import MS_NS, EmulatedBoard
-from .plant_wiring import wire_plant
+from .plant_wiring import wire_plant, wire_world
 from .raw_repl import RawRepl
 
 __all__ = ("DEFAULT_IMAGE", "ChipBench")
@@ -55,6 +55,7 @@ class ChipBench(Bench):
         self._read_at_ns = 0  # when the device last sampled its inputs
         self._resets = 0
         wire_plant(self.board, self._plant, plant_ns=self._plant_ns)
+        wire_world(self.board, self._plant, plant_ns=self._plant_ns)
         self.board.set_adc("PRESSURE_DOWN", self._inputs_read)
         self.board.boot()
         if program is not None:

@@ -308,6 +308,10 @@ class EmulatedBoard:
         self._wires.setdefault(from_gpio, []).append(to_gpio)
         self.set_pin(to_gpio, self._levels[from_gpio])
 
+    def plugged(self, sink: str | int) -> bool:
+        """Whether a wire leads to pad `sink`."""
+        return any(self.gpio_of(sink) in sinks for sinks in self._wires.values())
+
     def unplug(self, sink: str | int) -> None:
         """Take the wire off pad `sink`. Raises ValueError if there is none."""
         gpio = self.gpio_of(sink)

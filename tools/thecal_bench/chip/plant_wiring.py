@@ -1,6 +1,8 @@
 """The pump's mechanics on the board's pins: STEP turns the rotor, the rotor's marks come back.
 
-Whatever the plant computes lazily (pressures) is computed at the instant the chip samples it.
+Whatever the plant computes lazily (pressures) is computed at the instant the chip samples it. `wire_plant` is
+the mechanics, `wire_world` all that may happen to them besides: air, a fault of the driver, of a sensor or of
+the wire to STEP_SENSE, a rotor that turns by itself.
 """
 
 from __future__ import annotations
@@ -8,11 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from .board import EmulatedBoard
+from thecal_bench.plant import Plant
 
-__all__ = ("Mechanics", "wire_plant")
+from .board import MS_NS, EmulatedBoard
+
+__all__ = ("Mechanics", "wire_plant", "wire_world")
 
 EN_ACTIVE = 0  # the driver moves while EN is low
+
+# What happens by itself is looked at this often: at the fastest free flow a mark of the encoder lasts 15 ms,
+# half a wave of noise 10 ms.
+RESTLESS_NS = 5 * MS_NS
 
 
 class Mechanics(Protocol):
@@ -60,3 +68,42 @@ def wire_plant(
     board.set_adc("PRESSURE_DOWN", lambda now_ns: plant.adc_pressure_down(plant_ns(now_ns)))
     board.set_adc("PRESSURE_UP", lambda now_ns: plant.adc_pressure_up(plant_ns(now_ns)))
     board.set_adc("SUPPLY", lambda _now_ns: plant.adc_supply())
+
+
+def wire_world(
+    board: EmulatedBoard, plant: Plant, *, plant_ns: Callable[[int], int] = lambda now_ns: now_ns
+) -> None:
+    """Let what happens to `plant`, which is wired already, reach the board's pins."""
+    watching = False
+
+    def look() -> None:
+        nonlocal watching
+        now_ns = plant_ns(board.now_ns)
+        if plant.restless:
+            plant.advance(now_ns)
+        board.set_pin("AIR", plant.air)
+        if plant.driver_fault:
+            board.set_pin("DRIVER_FAULT", 0)
+        else:
+            board.release_pin("DRIVER_FAULT")  # an open drain, pulled up
+        board.set_pin("ENCODER", plant.encoder_level())
+        board.set_pin("INDEX", plant.index_level())
+        sense = plant.step_sense_fault
+        if board.plugged("STEP_SENSE") != (sense is None):
+            if sense is None:
+                board.plug("STEP", "STEP_SENSE")
+            else:
+                board.unplug("STEP_SENSE")
+        if sense is not None:
+            board.set_pin("STEP_SENSE", sense.level(now_ns))
+        if plant.restless and not watching:
+            watching = True
+            board.schedule_ns(board.now_ns + RESTLESS_NS, look_again)
+
+    def look_again() -> None:
+        nonlocal watching
+        watching = False
+        look()
+
+    plant.on_pins = look
+    look()
