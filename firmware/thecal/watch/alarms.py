@@ -1,61 +1,194 @@
-"""The one table of alarms, and which of them stand. Rows are in order of urgency."""
+"""The one table of alarms, which of them stand, and whether they are heard.
+
+Read the table first: one row per alarm, in order of urgency among those of one priority. Then `Alarms`, which
+the pump tells what happens (`set`, `clear`, `pause_audio`, `stop`, ...) and asks what to show (`annunciated`,
+`after`) and whether to sound (`sounding`). It makes no sound and stops no motor itself.
+
+Time is the pump's tick of 100 ms, taken in once per tick by `advance`; all else happens at that tick. Nothing
+allocates after construction and nothing raises, but for a row that is not in the table (IndexError).
+
+Priorities follow IEC 60601-1-8's rule (how bad, how soon): what can harm soon is HIGH, what harms by going on
+for hours is MEDIUM, what only has to be known is LOW. Responses are ALM-08's. Numbers:
+- An audio pause lasts 2 min unless the profile says otherwise, and never more than 10 (ALM-04).
+- After a stop a HIGH alarm whose cause is still there is heard again after 8 s; ALM-05 wants it within 10.
+- LONG_STOP rises to HIGH when it has stood for half a day (own choice: the pump has then rested for a day).
+- The third start within 10 min after the same alarm and stop is not to be obeyed (ALM-06).
+"""
 
 HIGH, MEDIUM, LOW = range(3)
 PRIORITIES = ("HIGH", "MEDIUM", "LOW")
 CONTINUE, KVO, STOP = range(3)
 RESPONSES = ("continue", "kvo", "stop")
 
+TICKS_PER_MIN = 600
+PAUSE_TICKS = 2 * TICKS_PER_MIN
+MOST_PAUSE_TICKS = 10 * TICKS_PER_MIN
+RESOUND_TICKS = 80
+STRIKE_TICKS = 10 * TICKS_PER_MIN
+LONG_STOP_RISES_TICKS = 12 * 60 * TICKS_PER_MIN
+
 
 class Alarm:
-    """One row: `latching` alarms stand until acknowledged, the others until their cause is gone."""
+    """One row: `latching` alarms stand until acknowledged, the others until their cause is gone.
 
-    def __init__(self, code, priority, latching, response, text):
+    `clears` says what that takes. One that stands for `rises_ticks` becomes HIGH (0: never).
+    """
+
+    def __init__(self, code, priority, latching, response, clears, text, rises_ticks=0):
         self.code = code
         self.priority = priority
         self.latching = latching
         self.response = response
+        self.clears = clears
         self.text = text
+        self.rises_ticks = rises_ticks
 
+
+ACK = "acknowledge"
 
 ALARMS = (
-    Alarm("LOOP_FAULT", HIGH, True, STOP, "the control loop failed"),
-    Alarm("RUNAWAY", HIGH, True, STOP, "the motor made more steps than were ordered"),
-    Alarm("LIMIT_GUARD", HIGH, True, CONTINUE, "steps were withheld that would have broken the limit"),
+    # The pump itself can not be trusted.
+    Alarm("LOOP_FAULT", HIGH, True, STOP, ACK, "the control loop failed"),
+    Alarm("MEMORY_FAULT", HIGH, True, STOP, ACK, "numbers that the dose depends on changed in memory"),
+    Alarm("JOURNAL_FAULT", HIGH, True, STOP, ACK, "what was delivered can not be written down"),
+    Alarm("POST_FAILED", HIGH, True, STOP, ACK, "a self-test failed"),
+    Alarm("RESET_LOOP", HIGH, True, STOP, ACK, "the pump was reset too often"),
+    # Too much flows.
+    Alarm("RUNAWAY", HIGH, True, STOP, ACK, "the motor made more steps than were ordered"),
+    Alarm("FREE_FLOW", HIGH, True, STOP, ACK, "the rotor turns without orders"),
+    Alarm("OVER_INFUSION", HIGH, True, STOP, ACK, "more was delivered than was owed"),
+    Alarm("LIMIT_GUARD", HIGH, True, CONTINUE, ACK, "steps were withheld that would have broken the limit"),
+    # Nothing flows, or not what should.
+    Alarm("AIR", HIGH, True, STOP, ACK, "there is air in the line"),
+    Alarm("OCCLUSION_DOWN", HIGH, True, STOP, ACK, "the line to the patient is blocked"),
+    Alarm("OCCLUSION_UP", HIGH, True, STOP, ACK, "the line from the reservoir is blocked"),
+    Alarm("STALL", HIGH, True, STOP, ACK, "the motor is driven and the rotor does not turn"),
+    Alarm("DRIVER_FAULT", HIGH, True, STOP, ACK, "the motor driver reports a fault"),
+    Alarm("SENSOR_FAULT", HIGH, True, STOP, ACK, "a sensor gives no reading that can be believed"),
+    Alarm("SUPPLY_CRITICAL", HIGH, True, STOP, ACK, "the supply is about to fail"),
+    Alarm("THREE_STRIKES", HIGH, True, STOP, ACK, "started again three times after the same alarm"),
     Alarm(
-        "LIBRARY_FAULT", HIGH, True, CONTINUE, "the drug library is damaged, no therapy with a drug can start"
+        "LIBRARY_FAULT",
+        HIGH,
+        True,
+        CONTINUE,
+        "acknowledge, or a sound library",
+        "the drug library is damaged, no therapy with a drug can start",
     ),
-    Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "the reservoir is empty"),
-    Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "the reservoir is low"),
-    Alarm("LONG_STOP", LOW, False, CONTINUE, "the pump has been stopped for a long time"),
-    Alarm("MAX_DOSE", LOW, True, CONTINUE, "a bolus was denied that would have broken the limit"),
-    Alarm("AUTO_RESUMED", LOW, True, CONTINUE, "delivery was resumed after a reset"),
-    Alarm("CLOCK_LOST", LOW, False, CONTINUE, "the time of day is not known"),
+    Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "refill", "the reservoir is empty"),
+    # What flows is too little: stopping would make it worse.
+    Alarm("UNDER_INFUSION", MEDIUM, True, CONTINUE, ACK, "less was delivered than was owed"),
+    # To be known, and looked after.
+    Alarm("SUPPLY_LOW", LOW, False, CONTINUE, "supply back", "the supply is low"),
+    Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "refill", "the reservoir is low"),
+    Alarm(
+        "LONG_STOP",
+        LOW,
+        False,
+        CONTINUE,
+        "any change of state",
+        "the pump has been stopped for a long time",
+        LONG_STOP_RISES_TICKS,
+    ),
+    Alarm("MAX_DOSE", LOW, True, CONTINUE, ACK, "a bolus was denied that would have broken the limit"),
+    Alarm("AUTO_RESUMED", LOW, True, CONTINUE, ACK, "delivery was resumed after a reset"),
+    Alarm("BAD_AUTH", LOW, True, CONTINUE, ACK, "commands came that were not signed by whom they claim"),
+    Alarm("CLOCK_LOST", LOW, False, CONTINUE, "set_time", "the time of day is not known"),
+    Alarm("SERVICE_DUE", LOW, False, CONTINUE, "service", "the pump head has made the turns it is good for"),
 )
 (
     LOOP_FAULT,
+    MEMORY_FAULT,
+    JOURNAL_FAULT,
+    POST_FAILED,
+    RESET_LOOP,
     RUNAWAY,
+    FREE_FLOW,
+    OVER_INFUSION,
     LIMIT_GUARD,
+    AIR,
+    OCCLUSION_DOWN,
+    OCCLUSION_UP,
+    STALL,
+    DRIVER_FAULT,
+    SENSOR_FAULT,
+    SUPPLY_CRITICAL,
+    THREE_STRIKES,
     LIBRARY_FAULT,
     RESERVOIR_EMPTY,
+    UNDER_INFUSION,
+    SUPPLY_LOW,
     RESERVOIR_LOW,
     LONG_STOP,
     MAX_DOSE,
     AUTO_RESUMED,
+    BAD_AUTH,
     CLOCK_LOST,
+    SERVICE_DUE,
 ) = range(len(ALARMS))
+
+RISING = tuple(row for row in range(len(ALARMS)) if ALARMS[row].rises_ticks)
+NONE = -1  # no row, no tick
+
+# How far a row is on the way alarm, stop, start.
+AT_EASE, RAISED, RAISED_AND_STOPPED = range(3)
+
+# Attributes of `Alarms` that a reset must not lose. A silence is not among them: after a reset what stands is
+# heard.
+KEPT = (
+    "tick",
+    "standing",
+    "priority",
+    "raised_tick",
+    "first",
+    "first_cause",
+    "on_the_way",
+    "strike_tick",
+    "strike_before_tick",
+)
 
 
 class Alarms:
-    """Which alarms stand."""
+    """Which alarms stand, which of them is shown and whether it is heard."""
 
     def __init__(self):
-        self.standing = [False] * len(ALARMS)
+        rows = len(ALARMS)
+        self.tick = 0
+        self.standing = [False] * rows
+        self.priority = [alarm.priority for alarm in ALARMS]  # as it is now: it may have risen
+        self.raised_tick = [0] * rows
+        self.first = NONE  # the most urgent row that stands
+        self.first_cause = NONE  # the first row that was HIGH since the clinician cleared this
+        self.paused = False  # the silence is an audio pause
+        self.quiet_until_tick = 0  # no sound before that
+        self.on_the_way = [AT_EASE] * rows
+        self.strike_tick = [NONE] * rows  # of the last start after this alarm and a stop ...
+        self.strike_before_tick = [NONE] * rows  # ... and of the one before
+
+    # --- what happens
+
+    def advance(self, tick):
+        """It is `tick` now. Returns the row that has just risen to HIGH, or -1."""
+        self.tick = tick
+        if tick >= self.quiet_until_tick:
+            self.paused = False
+        for row in RISING:
+            stood_ticks = tick - self.raised_tick[row]
+            if self.standing[row] and self.priority[row] != HIGH and stood_ticks >= ALARMS[row].rises_ticks:
+                self.priority[row] = HIGH
+                self._new(row)
+                return row
+        return NONE
 
     def set(self, row):
         """Raise an alarm; True if it did not stand yet."""
         if self.standing[row]:
             return False
         self.standing[row] = True
+        self.raised_tick[row] = self.tick
+        if self.on_the_way[row] == AT_EASE:
+            self.on_the_way[row] = RAISED
+        self._new(row)
         return True
 
     def clear(self, row):
@@ -63,4 +196,103 @@ class Alarms:
         if not self.standing[row]:
             return False
         self.standing[row] = False
+        self.priority[row] = ALARMS[row].priority
+        self.first = self.after(NONE)
+        if self.first == NONE:
+            self._end_silence()
         return True
+
+    def clear_first_cause(self):
+        """The clinician has read it: the next alarm that becomes HIGH is the first of a new episode."""
+        self.first_cause = NONE
+
+    def pause_audio(self, ticks=PAUSE_TICKS):
+        """Silence for so long, 10 min at most. False if nothing stands, if a pause is running (none is
+        prolonged), or if the profile allows none.
+        """
+        if self.first == NONE or self.paused or ticks <= 0:
+            return False
+        self.paused = True
+        self.quiet_until_tick = self.tick + min(ticks, MOST_PAUSE_TICKS)
+        return True
+
+    def stop(self):
+        """Somebody pressed or commanded stop, in whatever state: silence, for seconds only while an alarm is
+        HIGH. It prolongs no silence.
+        """
+        if self.first == NONE:
+            return
+        self.paused = False
+        high = self.priority[self.first] == HIGH
+        until_tick = self.tick + (RESOUND_TICKS if high else PAUSE_TICKS)
+        if not self.tick < self.quiet_until_tick < until_tick:
+            self.quiet_until_tick = until_tick
+
+    def motion_stopped(self):
+        """The pump does not deliver any more, whatever the cause."""
+        for row in range(len(ALARMS)):
+            if self.on_the_way[row] == RAISED:
+                self.on_the_way[row] = RAISED_AND_STOPPED
+
+    def third_start(self):
+        """Somebody wants the pump to start. True if it is the third time in 10 min that this comes after the
+        same alarm and a stop: it must stay stopped.
+        """
+        third = False
+        for row in range(len(ALARMS)):
+            if self.on_the_way[row] == RAISED_AND_STOPPED:
+                before = self.strike_before_tick[row]
+                if before != NONE and self.tick - before <= STRIKE_TICKS:
+                    third = True
+                self.strike_before_tick[row] = self.strike_tick[row]
+                self.strike_tick[row] = self.tick
+            self.on_the_way[row] = AT_EASE
+        if third:
+            for row in range(len(ALARMS)):
+                self.strike_before_tick[row] = NONE
+                self.strike_tick[row] = NONE
+        return third
+
+    # --- what is shown and heard
+
+    def annunciated(self):
+        """The row to annunciate: of those that stand with the highest priority the first in the table; -1 if
+        none stands.
+        """
+        return self.first
+
+    def after(self, row):
+        """The row that is shown after `row`, -1 after the last one. `after(-1)` is the first."""
+        following = NONE
+        for other in range(len(ALARMS)):
+            if (
+                self.standing[other]
+                and (row == NONE or self._more_urgent(row, other))
+                and (following == NONE or self._more_urgent(other, following))
+            ):
+                following = other
+        return following
+
+    def sounding(self):
+        """Whether what is annunciated is to be heard."""
+        return self.first != NONE and self.tick >= self.quiet_until_tick
+
+    # --- within
+
+    def _new(self, row):
+        priority = self.priority[row]
+        if self.first == NONE or priority <= self.priority[self.first]:
+            # Measured against what still stands, which may be less than what stood when the silence began.
+            self._end_silence()
+        if priority == HIGH and self.first_cause == NONE:
+            self.first_cause = row
+        self.first = self.after(NONE)
+
+    def _end_silence(self):
+        self.paused = False
+        self.quiet_until_tick = self.tick
+
+    def _more_urgent(self, row, other):
+        if self.priority[row] == self.priority[other]:
+            return row < other
+        return self.priority[row] < self.priority[other]
