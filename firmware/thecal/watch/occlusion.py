@@ -32,9 +32,12 @@ Pa/uL.
     not so        where the RP2040's wide codes (E11) swallow up to 450 Pa: so much more pressure is
                   needed there
 
-Resistance. `change_pa` grows with what R is not known by, times the largest flow of the last half minute:
-above about 150 uL/h until R is known. A steady flow without any rise teaches R, the better the faster it
-was. While the flow falls from one that R is not known well enough for, the level follows freely.
+Resistance. `change_pa` grows with what R is not known by, times the largest flow of late: above about
+150 uL/h until R is known. A steady flow without any rise teaches R, the better the faster it was. For ten
+seconds after a change of flow half of R counts as not known, since a line may follow up to four times as
+fast as the model, or three times as slowly. While the pressure settles after a fall of the flow by more
+than 100 uL/h (25 s after 3 mL/h, 45 s after 60 mL/h) the level follows freely: then only the threshold
+sees anything.
 
 THRESHOLD, of single samples, three in a row: `threshold_pa` above what flow and baseline explain, or
 above `MOST_PA` in any case. The default is 10 psi, as in Open PCA's requirements. The baseline is the
@@ -67,7 +70,9 @@ BLOCK_SAMPLES = 5  # good ones
 MOST_SAMPLES = 4_096  # of 200 kPa: below 2^30
 MOST_STEPS = 30_000  # in a block, 0.9 mL on the reference mechanism: below 2^15
 LINE_TICKS = 18  # time constant of the reference line, 1.8 s
-HOLD_TICKS = 300  # five time constants of the slowest line, 3 times the reference's, and 3 s
+STEADY_TICKS = 300  # five time constants of the slowest line, 3 times the reference's, and 3 s
+LEAK_TICKS = 80  # of the largest flow of late: slower than the slowest line, by half
+SETTLE_TICKS = 100  # after a change of flow: the same for lines that are as slow as the model or faster
 UNMODELLED_PA = 150  # of flow times what R is not known by: belongs to what `change_pa` tolerates
 CARRY_16 = 150 * 16  # of a rise beyond the possible: noise, three sigma of two blocks of 1 s
 CONFIRM = 3  # samples
@@ -123,9 +128,9 @@ class Occlusion:
         self.slope_rise_16 = 0  # both, as they were when D reached a quarter of `change_pa`
         self.slope_steps = 0
         self.follows = True  # the first block only says where the level is
-        self.hold_ul_h = 0  # largest flow of late ...
-        self.hold_ticks = 0  # ... so long ago
-        self.steady_ticks = 0
+        self.hold_ul_h = 0  # largest flow of late, forgotten slowly
+        self.steady_ul_h = 0  # about this has been the flow ...
+        self.steady_ticks = 0  # ... for so long
         self.over = 0
         self._open_block()
 
@@ -161,8 +166,8 @@ class Occlusion:
             self._open_block()
             return self.alarm
         share = (steps << 14) // ticks if ticks else 0
-        if ticks > HOLD_TICKS:
-            ticks = HOLD_TICKS
+        if ticks > STEADY_TICKS:
+            ticks = STEADY_TICKS
         while ticks > 0:
             self.flow += (share - self.flow) // LINE_TICKS
             ticks -= 1
@@ -193,11 +198,13 @@ class Occlusion:
         flow_ul_h = self.steps * self.flow_ul_h // self.ticks
         steps = self.steps
         self._look_at_flow(flow_ul_h)
-        unknown_pa = self.unknown_pa_ml_h * self.hold_ul_h // 1_000
-        fallen_ul_h = self.hold_ul_h - flow_ul_h
-        falling = (
-            fallen_ul_h > self.hold_ul_h >> 2 and self.unknown_pa_ml_h * fallen_ul_h // 1_000 > UNMODELLED_PA
-        )
+        unknown = self.unknown_pa_ml_h
+        moving = unknown + (self.resistance_pa_ml_h >> 1)  # nor is it known how fast the line follows
+        if self.steady_ticks < SETTLE_TICKS:
+            unknown = moving
+        unknown_pa = unknown * self.hold_ul_h // 1_000
+        fallen_ul_h = self.hold_ul_h - flow_ul_h - self.flow_ul_h // self.ticks
+        falling = fallen_ul_h > self.hold_ul_h >> 3 and moving * fallen_ul_h // 1_000 > UNMODELLED_PA
         if self.follows or falling:
             self.follows = falling  # the block after it still has a part of the fall
             self.level_16 = mean_16
@@ -217,29 +224,25 @@ class Occlusion:
                 self._onset()
                 if unknown_pa <= UNMODELLED_PA:
                     self.rest_16 = self.level_16
-                elif self.steady_ticks >= HOLD_TICKS:
+                elif self.steady_ticks >= STEADY_TICKS:
                     self._learn(flow_ul_h)
             else:
                 self._rising(counted_16, steps, unknown_pa)
+        leak_ticks = self.ticks if self.ticks < LEAK_TICKS else LEAK_TICKS
+        self.hold_ul_h -= self.hold_ul_h * leak_ticks // LEAK_TICKS
         self._open_block()
 
     def _look_at_flow(self, flow_ul_h):
-        """The largest flow of the last half minute, and for how long it has been about the same."""
-        if flow_ul_h < self.hold_ul_h:
-            # A block that began before the half minute was over still belongs to it.
-            if self.hold_ticks >= HOLD_TICKS:
-                self.hold_ul_h = flow_ul_h
-                self.hold_ticks = 0
-            else:
-                self.hold_ticks += self.ticks
-        else:
-            if flow_ul_h - self.hold_ul_h > flow_ul_h >> 3:
-                self.steady_ticks = 0
+        """The largest flow of late, and for how long it has been about the same, to a step."""
+        if flow_ul_h > self.hold_ul_h:
             self.hold_ul_h = flow_ul_h
-            self.hold_ticks = 0
-        if self.hold_ul_h - flow_ul_h > self.hold_ul_h >> 3:
+        changed_ul_h = flow_ul_h - self.steady_ul_h
+        if changed_ul_h < 0:
+            changed_ul_h = -changed_ul_h
+        if changed_ul_h > (self.steady_ul_h >> 3) + self.flow_ul_h // self.ticks:
+            self.steady_ul_h = flow_ul_h
             self.steady_ticks = 0
-        elif self.steady_ticks < HOLD_TICKS:
+        elif self.steady_ticks < STEADY_TICKS:
             self.steady_ticks += self.ticks
 
     def _onset(self):
