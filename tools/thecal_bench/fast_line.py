@@ -94,11 +94,14 @@ class Lines:
 
 
 # What `Occlusion` keeps in each lane.
+# fmt: off
 WORDS = (
-    "alarm sample_16 flow resistance_pa_ml_h unknown_pa_ml_h step_pa rest_16 base_16 level_16 since_16 rise_16 "
-    "volume_steps slope_rise_16 slope_steps follows hold_ul_h steady_ul_h steady_ticks over sum_pa sum_flow samples "
-    "ticks steps"
-).split()
+    "alarm", "sample_16", "flow", "resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16",
+    "base_16", "level_16", "since_16", "rise_16", "volume_steps", "slope_rise_16", "slope_steps",
+    "follows", "hold_ul_h", "steady_ul_h", "steady_ticks", "over", "sum_pa", "sum_flow", "samples",
+    "ticks", "steps",
+)
+# fmt: on
 _IN_BLOCK = ("sum_pa", "sum_flow", "samples", "ticks", "steps")
 
 
@@ -210,9 +213,9 @@ class Detectors:
         g["base_16"] = np.where(onset, level_16, g["base_16"])
         g["rise_16"] = np.where(onset, 0, g["rise_16"] + counted_16)
         g["volume_steps"] = np.where(onset, 0, g["volume_steps"] + steps)
-        early = ~onset & (g["rise_16"] * 4 < one.change_16)
+        first = ~onset & (g["slope_steps"] == 0) & (g["rise_16"] * 3 >= one.change_16)
         for name, now in (("slope_rise_16", g["rise_16"]), ("slope_steps", g["volume_steps"])):
-            g[name] = np.where(onset, 0, np.where(early, now, g[name]))
+            g[name] = np.where(onset, 0, np.where(first, now, g[name]))
         needed_16 = one.change_16 + np.maximum(unknown_pa - occlusion.UNMODELLED_PA, 0) * 16
         raised = ~onset & (g["rise_16"] >= needed_16) & (g["alarm"] == NONE)
         g["alarm"] = np.where(raised, TREND, g["alarm"])
@@ -337,6 +340,8 @@ class Campaign:
     posture: the
       back pressure moves within 0.8 kPa, each time within 1 s to 1 h (even lanes), or 5 K within an hour,
       up and down in turn (odd lanes).
+
+    Every seventh pump is a restless one: a bolus each 18 minutes, another basal each 12.
     """
 
     def __init__(self, lanes: int, seed: int = SEED, **calibration: int) -> None:
@@ -353,6 +358,7 @@ class Campaign:
         self.motors = Motors(self.basal_ul_h, rng.uniform(0, 1, lanes))
         self.detectors = Detectors(lanes, **calibration)
         self.tick = 0
+        self.restless = np.arange(lanes) % 7 == 6
         self.bolus_ul_h = np.zeros(lanes)
         self.bolus_until = np.zeros(lanes)
         self.stopped_until = np.zeros(lanes)
@@ -361,8 +367,9 @@ class Campaign:
         self.posture_pace = np.ones(lanes)
         self.warm_pa = np.zeros(lanes)
         self.warm_slope = np.zeros(lanes)
-        self.next = {kind: self._soon(kind, lanes) for kind in HOURS}
+        self.next = {kind: self._soon(kind, np.arange(lanes)) for kind in HOURS}
         self.alarms: list[FalseAlarm] = []
+        self.boluses = self.basal_changes = self.stops = 0
         self.ambient_pa = np.zeros(lanes, dtype=np.float32)
         self._look()
 
@@ -391,25 +398,29 @@ class Campaign:
         self.alarms.append(FalseAlarm(lane, self.tick, words["alarm"], rate_ul_h, words))
         self.detectors.begin(np.array([lane]))
 
-    def _soon(self, kind: str, count: int) -> Array:
-        return self.tick + self.rng.exponential(HOURS[kind] * TICKS_PER_H, count)
+    def _soon(self, kind: str, lanes: Array) -> Array:
+        mean_h = np.where(self.restless[lanes], HOURS[kind] / 20, HOURS[kind])
+        return self.tick + self.rng.exponential(mean_h * TICKS_PER_H)
 
     def _due(self, kind: str) -> Array:
         (lanes,) = np.nonzero(self.next[kind] <= self.tick)
         if len(lanes):
-            self.next[kind][lanes] = self._soon(kind, len(lanes))
+            self.next[kind][lanes] = self._soon(kind, lanes)
         return lanes
 
     def _look(self) -> None:
         rng = self.rng
         changed = [lanes := self._due("basal")]
         self.basal_ul_h[lanes] = _log_uniform(rng, BASAL_UL_H, len(lanes))
+        self.basal_changes += len(lanes)
         changed.append(lanes := self._due("bolus"))
+        self.boluses += len(lanes)
         rate = _log_uniform(rng, BOLUS_UL_H, len(lanes))
         seconds = np.minimum(_log_uniform(rng, BOLUS_S, len(lanes)), MOST_BOLUS_UL / rate * 3600)
         self.bolus_ul_h[lanes] = rate
         self.bolus_until[lanes] = self.tick + 10 * seconds
         changed.append(lanes := self._due("stop"))
+        self.stops += len(lanes)
         self.stopped_until[lanes] = self.tick + rng.uniform(0, TICKS_PER_H, len(lanes))
         changed.append(np.nonzero((self.bolus_ul_h > 0) & (self.bolus_until <= self.tick))[0])
         self.bolus_ul_h[changed[-1]] = 0

@@ -45,7 +45,7 @@ level at the last onset, at most `MOST_BASE_PA`: a line that was under pressure 
 for an open one.
 
 Stored volume (OCC-05) is what the line holds above its baseline, C (p - b). C is what the rise itself has
-shown, displaced volume over counted rise since D was a quarter of `change_pa`, kept within 0.5 to 1.5 C;
+shown, displaced volume over counted rise since D reached a third of `change_pa`, kept within 0.5 to 1.5 C;
 of a rise too short for that, the calibration's C.
 
 Everything is an integer below 2^30 for flows up to 200 mL/h; small pressures are kept in 1/16 Pa (`_16`),
@@ -125,7 +125,7 @@ class Occlusion:
         self.since_16 = 0  # S
         self.rise_16 = 0  # D
         self.volume_steps = 0  # since onset
-        self.slope_rise_16 = 0  # both, as they were when D reached a quarter of `change_pa`
+        self.slope_rise_16 = 0  # both, as they were when D reached a third of `change_pa`
         self.slope_steps = 0
         self.follows = True  # the first block only says where the level is
         self.hold_ul_h = 0  # largest flow of late, forgotten slowly
@@ -256,7 +256,8 @@ class Occlusion:
     def _rising(self, counted_16, steps, unknown_pa):
         self.rise_16 += counted_16
         self.volume_steps += steps
-        if self.rise_16 * 4 < self.change_16:
+        # From the first block on that rises from its beginning.
+        if not self.slope_steps and self.rise_16 * 3 >= self.change_16:
             self.slope_rise_16 = self.rise_16
             self.slope_steps = self.volume_steps
         needed_16 = self.change_16
@@ -286,7 +287,7 @@ class Occlusion:
         """The line's, as the present rise shows it; the calibration's if it is too short for that."""
         rise_pa = self.rise_16 - self.slope_rise_16 >> 4
         steps = self.volume_steps - self.slope_steps
-        if rise_pa * 32 < self.change_16 or steps > 10_000:  # half of `change_pa`
+        if not self.slope_steps or rise_pa * 32 < self.change_16 or steps > 10_000:  # half of `change_pa`
             return self.nominal_nl_kpa
         shown = steps * self.step_pl // rise_pa
         return max(self.nominal_nl_kpa >> 1, min(shown, (self.nominal_nl_kpa * 3) >> 1))

@@ -247,7 +247,8 @@ def _time(seconds: float) -> str:
 
 COLOURS = {0.5: "#0072B2", 1.0: "#E69F00", 1.5: "#444444"}  # palette of Okabe and Ito, and grey
 MARKS = {0.5: "o", 1.0: "s", 1.5: "^"}
-# Volumes until a blocked line was noticed, as published (rate in uL/h, uL): MiniMed after 12.5 h at 1 uL/h, DEKA.
+# Volumes until a blocked line was noticed, as published (rate in uL/h, uL): MiniMed after 12.5 h at 1
+# uL/h, DEKA.
 PUBLISHED = {"MiniMed, 12.5 uL at 1 uL/h": 12.5, "DEKA, 10 uL": 10.0}
 
 
