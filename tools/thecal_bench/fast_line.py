@@ -26,7 +26,7 @@ import numpy as np
 from thecal.watch import occlusion
 from thecal.watch.occlusion import NONE, THRESHOLD, TREND, Occlusion
 
-from thecal_bench.plant import ADC_MAX, E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE, REFERENCE, Geometry
+from thecal_bench.plant import ADC_MAX, E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE, REFERENCE
 
 TICKS_PER_H = 36_000
 TICK_MS = 100
@@ -110,10 +110,9 @@ class Detectors:
     given at once, as an `Occlusion` takes them at its first update.
     """
 
-    def __init__(self, lanes: int, geometry: Geometry = REFERENCE, **calibration: int) -> None:
-        self.geometry = geometry
+    def __init__(self, lanes: int, **calibration: int) -> None:
         self.calibration = calibration
-        self.one = Occlusion(geometry.nl_per_rev, geometry.steps_per_rev, **calibration)  # where all begin
+        self.one = self._one()  # where all begin
         self._words: dict[str, Array] = {
             name: np.full(lanes, int(getattr(self.one, name)), dtype=np.int32) for name in WORDS
         }
@@ -121,6 +120,9 @@ class Detectors:
         self.fresh = np.ones(lanes, dtype=bool)
         self._any_fresh = True
         self._limit(slice(None))
+
+    def _one(self) -> Occlusion:
+        return Occlusion(REFERENCE.nl_per_rev, REFERENCE.steps_per_rev, **self.calibration)
 
     def word(self, name: str) -> Array:
         return self._words[name]
@@ -262,7 +264,7 @@ class Detectors:
 
     def one_like(self, lane: int) -> Occlusion:
         """A detector of its own, in the state of a lane."""
-        one = Occlusion(self.geometry.nl_per_rev, self.geometry.steps_per_rev, **self.calibration)
+        one = self._one()
         for name, words in self._words.items():
             setattr(one, name, int(words[lane]))
         one.known = not self.fresh[lane]

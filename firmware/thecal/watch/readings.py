@@ -9,8 +9,8 @@
 
 Between a bad sample and a declared fault the channel is in doubt: `fresh` is False, `value` is the last
 good one. Each bad sample adds its `_WEIGHT` to the doubt, a good one takes 1 away. A fault is declared at
-`_DECLARED`: after five bad samples in a row, ten missing ones, or more than one in five for long. It is
-withdrawn when the doubt is gone: 20 good samples in a row.
+`_DECLARED`: after five bad samples in a row, ten missing ones, or more than one in five (one in three
+missing) for long. It is withdrawn after 20 good samples in a row.
 
     SHORT, OPEN   the code is at the lower, the upper rail: the wiring must pull an open input up
     RANGE         the value is outside what the sensor can mean
@@ -115,7 +115,7 @@ class Reading:
             if self.error_count < LARGEST:
                 self.error_count += 1
             self._doubt += _WEIGHT[kind]
-            if self._doubt >= _DECLARED:
+            if self._doubt >= _DECLARED or self.fault:
                 self._doubt = _DECLARED
                 if self.fault == NONE and self.fault_count < LARGEST:
                     self.fault_count += 1

@@ -135,7 +135,7 @@ def blocked(rate_ul_h: float, compliance: float, pumps: int, seed: int = SEED, *
                 alarm_tick[lane], alarm_nl[lane] = tick, volume[lane]
                 alarmed[lane] = detectors.one_like(lane)
         for lane in np.nonzero((alarm_tick > 0) & (alarm_tick + REST_TICKS == tick))[0]:
-            detector = alarmed[lane]
+            detector = alarmed[int(lane)]
             detector.sample_16 = int(detectors.word("sample_16")[lane])
             stored[lane] = lines.excess_pa[lane] * line_c[lane]
             left[lane] = stored[lane] - detector.stored_nl()
@@ -292,18 +292,19 @@ def figure_of(rows: list[Row]) -> Figure:
     right.annotate(
         "bound", (rates[0], BOUND_RELEASED_UL), (4, 4), textcoords="offset points", color="#D55E00"
     )
-    _axes(left, "volume from onset to alarm, mean [uL]", "lower right")
-    _axes(right, "released when the block goes, largest [uL]", "upper left")
+    _axes(left, "volume from onset to alarm, mean [uL]")
+    left.legend(loc="lower right", framealpha=0.95, fontsize=8)
+    _axes(right, "released when the block goes, largest [uL]")
+    right.legend(loc="upper left", framealpha=0.95, fontsize=8)
     return figure
 
 
-def _axes(axes: Axes, label: str, legend: str) -> None:
+def _axes(axes: Axes, label: str) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("rate [uL/h]")
     axes.set_ylabel(label)
     axes.grid(alpha=0.25, which="both")
-    axes.legend(loc=legend, framealpha=0.95, fontsize=8)
 
 
 def main(
