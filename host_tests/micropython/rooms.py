@@ -17,6 +17,17 @@ from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
 from thecal.watch.limits import WindowLedger  # noqa: E402
+from thecal.watch.occlusion import Occlusion, UpstreamOcclusion  # noqa: E402
+from thecal.watch.readings import Reading  # noqa: E402
+
+try:
+    from micropython import heap_lock, heap_unlock
+except ImportError:  # CPython has no heap to lock
+
+    def heap_lock():
+        pass
+
+    heap_unlock = heap_lock
 
 
 class Draw:
@@ -96,6 +107,37 @@ def guard(draw):
         print("allow", last.allow(start, start + draw.below(40), 1 + draw.below(2)), last.runaway_steps(900))
 
 
+def occlusion(draw):
+    """A line that is open at several rates, then blocked; an alarm allocates nothing either."""
+    down, up = Reading(400, 50, -20_000, 184_000), Reading(400, 50, -20_000, 184_000)
+    line, inlet = Occlusion(100_000, 3_200), UpstreamOcclusion()
+    position = excess_pa = tick = 0
+    for steps, pause, ticks, blocked in (
+        (1, 30, 600, 0),
+        (53, 1, 700, 0),
+        (1, 30, 900, 0),
+        (2, 9, 400, 0),
+        (1, 12, 700, 1),
+    ):
+        heap_lock()
+        for _ in range(ticks):
+            tick += 1
+            moved = steps if tick % pause == 0 else 0
+            position += moved
+            if not blocked:
+                excess_pa -= excess_pa // 18
+            excess_pa += moved * 62
+            code = 420 + excess_pa // 50 + draw.below(5) + draw.below(5) - 4
+            down.update(code if draw.below(50) else 0, tick)
+            up.update(400 - (tick > 2_700) * draw.below(300), tick)
+            line.update(1, position, down.value, down.fresh)
+            inlet.update(up.value, up.fresh)
+        heap_unlock()
+        print("reading", down.value, down.fault, down.error_count, up.value, up.fault, up.min_value)
+        print("occlusion", line.alarm, line.rise_16, line.base_16, line.resistance_pa_ml_h, inlet.alarm)
+        print("stored", line.stored_nl(), line.compliance_nl_kpa())
+
+
 def programming(draw, head):
     for _ in range(60):
         numerator = 1_000 + draw.below(90_000_000)
@@ -138,6 +180,7 @@ def main():
     segments(draw)
     pace(draw)
     guard(draw)
+    occlusion(draw)
     window(draw)
     link(draw)
 

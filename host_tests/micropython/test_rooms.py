@@ -12,7 +12,7 @@ ROOMS = Path(__file__).with_name("rooms.py")
 FIRMWARE = Path(str(thecal.__file__)).parents[1]
 
 
-@pytest.mark.req("SIM-02", "DOSE-01", "DOSE-04", "LNK-01")
+@pytest.mark.req("SIM-02", "DOSE-01", "DOSE-04", "LNK-01", "OCC-01", "OCC-02")
 def test_the_rooms_compute_the_same_on_micropython_as_on_cpython():
     printed = [
         subprocess.run([*command, ROOMS, FIRMWARE], capture_output=True, text=True, check=True).stdout

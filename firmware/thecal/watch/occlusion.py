@@ -1,0 +1,321 @@
+"""Whether the way out, or the way in, is blocked: from the line's pressure and the steps that the motor made.
+
+`Occlusion` watches the pressure between head and catheter (OCC-02, OCC-03, OCC-05), `UpstreamOcclusion`
+the one between reservoir and head. Both are fed once a tick; ticks that were merged are fed as one.
+
+What a line does. It is an elastic volume C that drains through a resistance R against the back pressure
+b: C dp/dt = q - (p - b) / R. Open, at the rates of intrathecal therapy, p is b and the flow hardly shows;
+at 60 mL/h the reference line stands at 60 kPa. Blocked, it drains nothing: p rises by v/C for a displaced
+volume v, however long that takes. A sensor's drift or a change of posture goes by time. So the judgement
+is made in volume.
+
+How it is made. Samples are averaged over a block, which ends with the first step after `BLOCK_TICKS`: one
+step's time at slow rates, about a second at fast ones. From each block's mean the pressure that the flow
+explains is taken (R times the flow, smoothed as the line smooths it). `level` follows what is left, block
+by block, and of each rise counts as much as a blocked line could do:
+
+    counted = min(rise, v / C_least)      C_least = 0.5 C; what is beyond is a jump, and forgotten
+    S       = max(0, S + counted - k v)   k = 1 / (2.5 C_most), C_most = 1.5 C; onset is where S was last 0
+    D       = the sum of `counted` since onset
+
+TREND when D reaches `change_pa`: the pressure has risen by so much, never faster than a blocked line's
+and always faster than k. S is a CUSUM in the volume domain; it only marks the onset. It is the size of
+what an innocent line may do, not noise, that sets `change_pa`, and k: on the reference line k is 533
+Pa/uL.
+
+    it tolerates  a change of back pressure of up to `change_pa`, less 100 Pa for noise, at any pace,
+                  either way; a larger one, of any size, within the time that (change_pa - 300 Pa) *
+                  C_least takes to flow (6 min at 2 uL/h), or slower than k for good (1 kPa/h at 2 uL/h, 5
+                  K/h of the reference sensor)
+    it needs      change_pa * C of displaced volume, and two steps: 0.6 uL on the reference line, 0.9 uL
+                  at 1.5 C
+    not so        where the RP2040's wide codes (E11) swallow up to 450 Pa: so much more pressure is
+                  needed there
+
+Resistance. `change_pa` grows with what R is not known by, times the largest flow of late: above about
+150 uL/h until R is known. A steady flow without any rise teaches R, the better the faster it was. For ten
+seconds after a change of flow half of R counts as not known, since a line may follow up to four times as
+fast as the model, or three times as slowly. While the pressure settles after a fall of the flow by more
+than 100 uL/h (25 s after 3 mL/h, 45 s after 60 mL/h) the level follows freely: then only the threshold
+sees anything.
+
+THRESHOLD, of single samples, three in a row: `threshold_pa` above what flow and baseline explain, or
+above `MOST_PA` in any case. The default is 10 psi, as in Open PCA's requirements. The baseline is the
+level at the last onset, at most `MOST_BASE_PA`: a line that was under pressure at power-on is not taken
+for an open one.
+
+Stored volume (OCC-05) is what the line holds above its baseline, C (p - b). C is what the rise itself has
+shown, displaced volume over counted rise since D reached a third of `change_pa`, kept within 0.5 to 1.5 C;
+of a rise too short for that, the calibration's C.
+
+Everything is an integer below 2^30 for flows up to 200 mL/h; small pressures are kept in 1/16 Pa (`_16`),
+flow in 1/16384 step per tick. A tick costs some 30 operations, the end of a block some 80 more. Nothing
+is allocated. No errors are raised: a sample that is not `good` is left out.
+"""
+
+from ..smallint import small
+
+NONE, THRESHOLD, TREND = range(3)
+
+THRESHOLD_PA = 68_948  # 10 psi
+UPSTREAM_PA = 6_895  # 1 psi
+CHANGE_PA = 1_100  # own choice: posture and strain move the pressure of the spinal fluid by up to 1 kPa
+COMPLIANCE_NL_KPA = 500
+RESISTANCE_PA_ML_H = 1_000
+
+MOST_PA = 150_000  # the reference sensor ends at 185 kPa, twice the reference resistance at 60 mL/h needs 121
+MOST_BASE_PA = 10_000
+BLOCK_TICKS = 10
+BLOCK_SAMPLES = 5  # good ones
+MOST_SAMPLES = 4_096  # of 200 kPa: below 2^30
+MOST_STEPS = 30_000  # in a block, 0.9 mL on the reference mechanism: below 2^15
+LINE_TICKS = 18  # time constant of the reference line, 1.8 s
+STEADY_TICKS = 300  # five time constants of the slowest line, 3 times the reference's, and 3 s
+LEAK_TICKS = 80  # of the largest flow of late: slower than the slowest line, by half
+SETTLE_TICKS = 100  # after a change of flow: the same for lines that are as slow as the model or faster
+UNMODELLED_PA = 150  # of flow times what R is not known by: belongs to what `change_pa` tolerates
+CARRY_16 = 150 * 16  # of a rise beyond the possible: noise, three sigma of two blocks of 1 s
+CONFIRM = 3  # samples
+RESISTANCE_PART = 16  # R is never believed to better than this part of itself
+
+
+class Occlusion:
+    """The downstream side, on a mechanism of so many nL and steps per revolution and a line of so much
+    compliance and resistance, each known to a factor of 0.5 to 1.5 and 0.5 to 2.
+    """
+
+    def __init__(
+        self,
+        nl_per_rev,
+        steps_per_rev,
+        compliance_nl_kpa=COMPLIANCE_NL_KPA,
+        resistance_pa_ml_h=RESISTANCE_PA_ML_H,
+        threshold_pa=THRESHOLD_PA,
+        change_pa=CHANGE_PA,
+    ):
+        self.threshold_pa = threshold_pa
+        self.change_16 = change_pa * 16
+        self.nominal_nl_kpa = compliance_nl_kpa
+        self.nominal_pa_ml_h = resistance_pa_ml_h
+        # Of one step: volume in pL, the flow of one step per tick in uL/h, and pressures in 1/16 Pa.
+        self.step_pl = small(nl_per_rev * 1_000 // steps_per_rev)
+        self.flow_ul_h = small(nl_per_rev * 36 // steps_per_rev)
+        self.least_16 = small(nl_per_rev * 16_000 * 4 // (steps_per_rev * compliance_nl_kpa * 15))
+        self.most_16 = small(nl_per_rev * 16_000 * 2 // (steps_per_rev * compliance_nl_kpa))
+        self.alarm = NONE
+        self.position_steps = 0
+        self.sample_16 = 0  # pressure, smoothed over some samples
+        self.forget()
+
+    def forget(self):
+        """Another line: what was learnt of the last one is not true of it."""
+        self.resistance_pa_ml_h = self.nominal_pa_ml_h
+        self.unknown_pa_ml_h = self.nominal_pa_ml_h  # R is at most so much larger
+        self.step_pa = small(self.nominal_pa_ml_h * self.flow_ul_h // 1_000)  # of a flow of one step per tick
+        self.rest_16 = 0  # level when the flow last hardly showed
+        self.begin()
+
+    def begin(self):
+        """Look anew: at power-on, and when an alarm has been dealt with. What was learnt stays."""
+        self.alarm = NONE
+        self.known = False  # the first sample is to come
+        self.flow = 0  # smoothed as the line smooths it, 1/16384 step per tick
+        self.base_16 = 0  # level at onset
+        self.level_16 = 0
+        self.since_16 = 0  # S
+        self.rise_16 = 0  # D
+        self.volume_steps = 0  # since onset
+        self.slope_rise_16 = 0  # both, as they were when D reached a third of `change_pa`
+        self.slope_steps = 0
+        self.follows = True  # the first block only says where the level is
+        self.hold_ul_h = 0  # largest flow of late, forgotten slowly
+        self.steady_ul_h = 0  # about this has been the flow ...
+        self.steady_ticks = 0  # ... for so long
+        self.over = 0
+        self._open_block()
+
+    def _open_block(self):
+        self.sum_pa = 0
+        self.sum_flow = 0
+        self.samples = 0
+        self.ticks = 0
+        self.steps = 0
+
+    def update(self, ticks, executed_steps, pressure_pa, good):
+        """`ticks` have passed; the motor is at `executed_steps`; the sensor says `pressure_pa` if `good`.
+        Returns NONE, THRESHOLD or TREND; an alarm stays until `begin`.
+        """
+        if not self.known:
+            if not good:
+                return self.alarm
+            self.known = True
+            self.position_steps = executed_steps
+            self.sample_16 = pressure_pa * 16
+        steps = executed_steps - self.position_steps
+        self.position_steps = executed_steps
+        if good:
+            self.sample_16 += (pressure_pa * 16 - self.sample_16) >> 2
+        if self.alarm:
+            return self.alarm
+        if steps < 0:
+            steps = 0  # drawn back: no delivery, `begin` comes
+        self.ticks += ticks
+        self.steps += steps
+        if self.steps > MOST_STEPS:  # the sensor has been bad for long: nothing can be said of all that
+            self.follows = True
+            self._open_block()
+            return self.alarm
+        share = (steps << 14) // ticks if ticks else 0
+        if ticks > STEADY_TICKS:
+            ticks = STEADY_TICKS
+        while ticks > 0:
+            self.flow += (share - self.flow) // LINE_TICKS
+            ticks -= 1
+        if good:
+            flow = self.flow >> 4
+            self.sum_pa += pressure_pa
+            self.sum_flow += flow
+            self.samples += 1
+            base_pa = self.base_16 >> 4
+            if base_pa > MOST_BASE_PA:
+                base_pa = MOST_BASE_PA
+            above_pa = pressure_pa - (flow * self.step_pa >> 10) - base_pa
+            if above_pa > self.threshold_pa or pressure_pa > MOST_PA:
+                self.over += 1
+                if self.over == CONFIRM:
+                    self.alarm = THRESHOLD
+            else:
+                self.over = 0
+            full = self.steps > 0 or self.follows or self.samples == MOST_SAMPLES
+            if full and self.samples >= BLOCK_SAMPLES and self.ticks >= BLOCK_TICKS:
+                self._close_block()
+        return self.alarm
+
+    def _close_block(self):
+        samples = self.samples
+        mean_16 = (self.sum_pa // samples << 4) + (self.sum_pa % samples << 4) // samples
+        mean_16 -= self.sum_flow // samples * self.step_pa >> 6
+        flow_ul_h = self.steps * self.flow_ul_h // self.ticks
+        steps = self.steps
+        self._look_at_flow(flow_ul_h)
+        unknown = self.unknown_pa_ml_h
+        moving = unknown + (self.resistance_pa_ml_h >> 1)  # nor is it known how fast the line follows
+        if self.steady_ticks < SETTLE_TICKS:
+            unknown = moving
+        unknown_pa = unknown * self.hold_ul_h // 1_000
+        fallen_ul_h = self.hold_ul_h - flow_ul_h - self.flow_ul_h // self.ticks
+        falling = fallen_ul_h > self.hold_ul_h >> 3 and moving * fallen_ul_h // 1_000 > UNMODELLED_PA
+        if self.follows or falling:
+            self.follows = falling  # the block after it still has a part of the fall
+            self.level_16 = mean_16
+            self._onset()
+        else:
+            rise_16 = mean_16 - self.level_16
+            counted_16 = self.most_16 * steps
+            if rise_16 < counted_16:
+                counted_16 = rise_16
+            jump_16 = rise_16 - counted_16 - CARRY_16
+            if jump_16 < 0:
+                jump_16 = 0
+            self.level_16 += counted_16 + jump_16
+            self.base_16 += jump_16
+            self.since_16 += counted_16 - self.least_16 * steps
+            if self.since_16 <= 0:
+                self._onset()
+                if unknown_pa <= UNMODELLED_PA:
+                    self.rest_16 = self.level_16
+                elif self.steady_ticks >= STEADY_TICKS:
+                    self._learn(flow_ul_h)
+            else:
+                self._rising(counted_16, steps, unknown_pa)
+        leak_ticks = self.ticks if self.ticks < LEAK_TICKS else LEAK_TICKS
+        self.hold_ul_h -= self.hold_ul_h * leak_ticks // LEAK_TICKS
+        self._open_block()
+
+    def _look_at_flow(self, flow_ul_h):
+        """The largest flow of late, and for how long it has been about the same, to a step."""
+        if flow_ul_h > self.hold_ul_h:
+            self.hold_ul_h = flow_ul_h
+        changed_ul_h = flow_ul_h - self.steady_ul_h
+        if changed_ul_h < 0:
+            changed_ul_h = -changed_ul_h
+        if changed_ul_h > (self.steady_ul_h >> 3) + self.flow_ul_h // self.ticks:
+            self.steady_ul_h = flow_ul_h
+            self.steady_ticks = 0
+        elif self.steady_ticks < STEADY_TICKS:
+            self.steady_ticks += self.ticks
+
+    def _onset(self):
+        self.since_16 = 0
+        self.rise_16 = 0
+        self.volume_steps = 0
+        self.slope_rise_16 = 0
+        self.slope_steps = 0
+        self.base_16 = self.level_16
+
+    def _rising(self, counted_16, steps, unknown_pa):
+        self.rise_16 += counted_16
+        self.volume_steps += steps
+        # From the first block on that rises from its beginning.
+        if not self.slope_steps and self.rise_16 * 3 >= self.change_16:
+            self.slope_rise_16 = self.rise_16
+            self.slope_steps = self.volume_steps
+        needed_16 = self.change_16
+        if unknown_pa > UNMODELLED_PA:
+            needed_16 += (unknown_pa - UNMODELLED_PA) * 16
+        if self.rise_16 >= needed_16 and self.alarm == NONE:
+            self.alarm = TREND
+
+    def _learn(self, flow_ul_h):
+        """R from a steady flow, if it shows R better than what is known. What is not known then: how far
+        the back pressure may have moved since the flow was slow, and a part of R itself.
+        """
+        unknown = self.resistance_pa_ml_h // RESISTANCE_PART + self.change_16 * 1_000 // (16 * flow_ul_h)
+        if unknown > self.unknown_pa_ml_h:
+            return
+        surplus_pa = self.level_16 - self.rest_16 >> 4
+        resistance = self.resistance_pa_ml_h + surplus_pa * 1_000 // flow_ul_h
+        resistance = max(self.nominal_pa_ml_h >> 1, min(resistance, self.nominal_pa_ml_h << 1))
+        step_pa = resistance * self.flow_ul_h // 1_000
+        self.level_16 -= self.sum_flow // self.samples * (step_pa - self.step_pa) >> 6
+        self.base_16 = self.level_16
+        self.step_pa = step_pa
+        self.resistance_pa_ml_h = resistance
+        self.unknown_pa_ml_h = unknown
+
+    def compliance_nl_kpa(self):
+        """The line's, as the present rise shows it; the calibration's if it is too short for that."""
+        rise_pa = self.rise_16 - self.slope_rise_16 >> 4
+        steps = self.volume_steps - self.slope_steps
+        if not self.slope_steps or rise_pa * 32 < self.change_16 or steps > 10_000:  # half of `change_pa`
+            return self.nominal_nl_kpa
+        shown = steps * self.step_pl // rise_pa
+        return max(self.nominal_nl_kpa >> 1, min(shown, (self.nominal_nl_kpa * 3) >> 1))
+
+    def stored_nl(self):
+        """What the line holds above its baseline. Good from a second after the motor has stopped."""
+        above_pa = self.sample_16 - self.base_16 >> 4
+        return above_pa * self.compliance_nl_kpa() // 1_000 if above_pa > 0 else 0
+
+
+class UpstreamOcclusion:
+    """The reservoir's side: THRESHOLD when the pressure is `threshold_pa` below ambient. Smoothed over eight
+    samples, so that noise of 1 kPa rms does not matter and it takes about a second.
+    """
+
+    def __init__(self, threshold_pa=UPSTREAM_PA):
+        self.threshold_pa = threshold_pa
+        self.begin()
+
+    def begin(self):
+        """Look anew, when an alarm has been dealt with."""
+        self.alarm = NONE
+        self.pressure_16 = 0
+
+    def update(self, pressure_pa, good):
+        """A tick's sample, pressure over ambient. Returns NONE or THRESHOLD; an alarm stays until `begin`."""
+        if good:
+            self.pressure_16 += (pressure_pa * 16 - self.pressure_16) >> 3
+            if self.pressure_16 <= -self.threshold_pa * 16:
+                self.alarm = THRESHOLD
+        return self.alarm

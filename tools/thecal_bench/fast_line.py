@@ -1,0 +1,459 @@
+"""Thousands of lines with their sensors and occlusion detectors at once, for campaigns of 10^5 hours.
+
+The pump's own `thecal.watch.occlusion.Occlusion` takes microseconds a tick, the plant some more: 3 x 10^5
+hours are 10^10 ticks, a day's work. Here a tick of many pumps is a row of numpy operations, some 30 ns
+for each of them. Nothing is left out or sampled: every tick of every pump has its noise, its converter
+and its sums.
+
+How to read it: `Lines` is `thecal_bench.plant`'s line and downstream sensor, `Detectors` is `Occlusion`,
+statement by statement and with the same names, for `lanes` independent pumps in 32-bit integers. What
+ends a block there is done here for the lanes whose block ends in this tick.
+`host_tests/property/test_occlusion_law.py` holds every word of `Detectors` against `Occlusion`, tick for
+tick, and the codes of `Lines` against `Plant`. `Campaign` lets the pumps live: basal changes, boluses,
+stops, drift, posture. It counts alarms of lines none of which is blocked.
+
+Differences to the device, all checked or harmless: every tick comes alone and every sample is good (the
+class has its own tests for merged ticks and bad samples); single precision in `Lines` unless asked
+otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from thecal.watch import occlusion
+from thecal.watch.occlusion import NONE, THRESHOLD, TREND, Occlusion
+
+from thecal_bench.plant import ADC_MAX, E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE, REFERENCE
+
+TICKS_PER_H = 36_000
+TICK_MS = 100
+LSB_PA = 50
+COMPLIANCE_NL_PA = 0.5
+RESISTANCE_PA_ML_H = 1_000.0
+STEP_NL = float(REFERENCE.step_nl)
+
+_PITCH = 1024
+_FIRST = E11_CODES[0] - E11_WIDTH_LSB / 2
+_STRETCH = _PITCH / (_PITCH - E11_WIDTH_LSB)
+
+Array = Any  # numpy's own types do not carry a size, so they would say no more
+
+
+class Lines:
+    """Lines of given compliance (nL/Pa) and resistance (Pa per mL/h), arrays of one length."""
+
+    def __init__(
+        self, compliance_nl_pa: Array, resistance_pa_ml_h: Array, precision: Any = np.float32
+    ) -> None:
+        compliance = np.asarray(compliance_nl_pa, dtype=np.float64)
+        resistance = np.asarray(resistance_pa_ml_h, dtype=np.float64) * 3600 / 1000  # Pa per (nL/ms)
+        decay = np.exp(-TICK_MS / (compliance * resistance))
+        # The plant's closed form for steps spread over a tick.
+        self.decay = decay.astype(precision)
+        self.step_pa = (STEP_NL / TICK_MS * resistance * (1 - decay)).astype(precision)
+        self.blocked_step_pa = (STEP_NL / compliance).astype(precision)
+        self.compliance_nl_pa = compliance
+        self.excess_pa = np.zeros(len(compliance), dtype=precision)
+
+    def block(self, lanes: Array) -> None:
+        """These are blocked from now on: what comes in stays."""
+        self.decay[lanes] = 1
+        self.step_pa[lanes] = self.blocked_step_pa[lanes]
+
+    def flow(self, steps: Array) -> None:
+        """A tick with so many steps."""
+        self.excess_pa *= self.decay
+        self.excess_pa += steps.astype(self.step_pa.dtype) * self.step_pa
+
+    def codes(self, ambient_pa: Array, noise_pa: Array) -> Array:
+        """What the converter says: back pressure and the sensor's drift are `ambient_pa`."""
+        ideal = self.excess_pa + ambient_pa
+        ideal += noise_pa
+        ideal *= 1 / LSB_PA
+        ideal += PRESSURE_ZERO_CODE - _FIRST
+        wide = np.floor(ideal * (1 / _PITCH))
+        wide *= _PITCH
+        ideal -= wide
+        ideal -= E11_WIDTH_LSB
+        np.maximum(ideal, 0, out=ideal)
+        ideal *= _STRETCH
+        ideal += wide
+        ideal += E11_CODES[0]
+        np.clip(ideal, 0, ADC_MAX, out=ideal)
+        return ideal.astype(np.int32)
+
+    def pressures(self, ambient_pa: Array, noise_pa: Array) -> Array:
+        """The same as the pump makes it out, in Pa."""
+        codes = self.codes(ambient_pa, noise_pa)
+        codes -= PRESSURE_ZERO_CODE
+        codes *= LSB_PA
+        return codes
+
+
+# What `Occlusion` keeps in each lane.
+# fmt: off
+WORDS = (
+    "alarm", "sample_16", "flow", "resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16",
+    "base_16", "level_16", "since_16", "rise_16", "volume_steps", "slope_rise_16", "slope_steps",
+    "follows", "hold_ul_h", "steady_ul_h", "steady_ticks", "over", "sum_pa", "sum_flow", "samples",
+    "ticks", "steps",
+)
+# fmt: on
+_IN_BLOCK = ("sum_pa", "sum_flow", "samples", "ticks", "steps")
+
+
+class Detectors:
+    """`Occlusion` for each lane; `word(name)` is its attribute of that name. Pressures of the first tick are
+    given at once, as an `Occlusion` takes them at its first update.
+    """
+
+    def __init__(self, lanes: int, **calibration: int) -> None:
+        self.calibration = calibration
+        self.one = self._one()  # where all begin
+        self._words: dict[str, Array] = {
+            name: np.full(lanes, int(getattr(self.one, name)), dtype=np.int32) for name in WORDS
+        }
+        self.limit_pa = np.zeros(lanes, dtype=np.int32)
+        self.fresh = np.ones(lanes, dtype=bool)
+        self._any_fresh = True
+        self._limit(slice(None))
+
+    def _one(self) -> Occlusion:
+        return Occlusion(REFERENCE.nl_per_rev, REFERENCE.steps_per_rev, **self.calibration)
+
+    def word(self, name: str) -> Array:
+        return self._words[name]
+
+    def begin(self, lanes: Array) -> None:
+        """As `Occlusion.begin` for these."""
+        self.one.begin()
+        for name in WORDS:
+            if name not in ("sample_16", "resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16"):
+                self._words[name][lanes] = int(getattr(self.one, name))
+        self.fresh[lanes] = self._any_fresh = True
+        self._limit(lanes)
+
+    def forget(self, lanes: Array) -> None:
+        """As `Occlusion.forget` for these."""
+        self.one.forget()
+        for name in ("resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16"):
+            self._words[name][lanes] = int(getattr(self.one, name))
+        self.begin(lanes)
+
+    def _limit(self, lanes: Array) -> None:
+        base_pa = np.minimum(self._words["base_16"][lanes] >> 4, occlusion.MOST_BASE_PA)
+        self.limit_pa[lanes] = base_pa + self.one.threshold_pa
+
+    def update(self, steps: Array, pressure_pa: Array) -> Array:
+        """One tick of all lanes. Returns the lanes that alarm in it, in order."""
+        w = self._words
+        if self._any_fresh:
+            w["sample_16"][self.fresh] = pressure_pa[self.fresh] * 16
+            steps = np.where(self.fresh, 0, steps)
+            self.fresh[:] = self._any_fresh = False
+        w["sample_16"] += (pressure_pa * 16 - w["sample_16"]) >> 2
+        w["ticks"] += 1
+        w["steps"] += steps
+        flow = w["flow"]
+        change = steps << 14
+        change -= flow
+        change //= occlusion.LINE_TICKS
+        flow += change
+        scaled = flow >> 4
+        w["sum_pa"] += pressure_pa
+        w["sum_flow"] += scaled
+        scaled *= w["step_pa"]
+        scaled >>= 10
+        over = (pressure_pa - scaled > self.limit_pa) | (pressure_pa > occlusion.MOST_PA)
+        if over.any() or w["over"].any():
+            self._count_over(over)
+        full = (w["steps"] > 0) | (w["follows"] > 0) | (w["ticks"] == occlusion.MOST_SAMPLES)
+        full &= w["ticks"] >= occlusion.BLOCK_TICKS
+        (closing,) = np.nonzero(full)
+        raised = w["alarm"] != NONE if w["over"].any() else None
+        if len(closing):
+            self._close_block(closing)
+            raised = w["alarm"] != NONE
+        return np.nonzero(raised)[0] if raised is not None else closing
+
+    def _count_over(self, over: Array) -> None:
+        w = self._words
+        w["over"] += 1
+        w["over"][~over] = 0
+        w["alarm"][(w["over"] == occlusion.CONFIRM) & (w["alarm"] == NONE)] = THRESHOLD
+
+    def _close_block(self, lanes: Array) -> None:
+        one = self.one
+        g = {name: words[lanes] for name, words in self._words.items()}
+        # The class has counted only good samples in `samples`; here all are good.
+        samples = g["samples"] = g["ticks"]
+        mean_16 = (g["sum_pa"] // samples << 4) + (g["sum_pa"] % samples << 4) // samples
+        mean_16 -= g["sum_flow"] // samples * g["step_pa"] >> 6
+        flow_ul_h = g["steps"] * one.flow_ul_h // g["ticks"]
+        steps = g["steps"]
+        self._look_at_flow(g, flow_ul_h)
+        moving = g["unknown_pa_ml_h"] + (g["resistance_pa_ml_h"] >> 1)
+        unknown = np.where(g["steady_ticks"] < occlusion.SETTLE_TICKS, moving, g["unknown_pa_ml_h"])
+        unknown_pa = unknown * g["hold_ul_h"] // 1_000
+        fallen = g["hold_ul_h"] - flow_ul_h - one.flow_ul_h // g["ticks"]
+        falling = (fallen > g["hold_ul_h"] >> 3) & (moving * fallen // 1_000 > occlusion.UNMODELLED_PA)
+        follows = (g["follows"] > 0) | falling
+        g["follows"] = np.where(follows, falling, g["follows"]).astype(np.int32)
+
+        rise_16 = mean_16 - g["level_16"]
+        counted_16 = np.minimum(rise_16, one.most_16 * steps)
+        jump_16 = np.maximum(rise_16 - counted_16 - occlusion.CARRY_16, 0)
+        level_16 = np.where(follows, mean_16, g["level_16"] + counted_16 + jump_16)
+        g["base_16"] = g["base_16"] + np.where(follows, 0, jump_16)
+        since_16 = g["since_16"] + counted_16 - one.least_16 * steps
+        onset = follows | (since_16 <= 0)
+        g["level_16"] = level_16
+        g["since_16"] = np.where(onset, 0, since_16)
+        g["base_16"] = np.where(onset, level_16, g["base_16"])
+        g["rise_16"] = np.where(onset, 0, g["rise_16"] + counted_16)
+        g["volume_steps"] = np.where(onset, 0, g["volume_steps"] + steps)
+        first = ~onset & (g["slope_steps"] == 0) & (g["rise_16"] * 3 >= one.change_16)
+        for name, now in (("slope_rise_16", g["rise_16"]), ("slope_steps", g["volume_steps"])):
+            g[name] = np.where(onset, 0, np.where(first, now, g[name]))
+        needed_16 = one.change_16 + np.maximum(unknown_pa - occlusion.UNMODELLED_PA, 0) * 16
+        raised = ~onset & (g["rise_16"] >= needed_16) & (g["alarm"] == NONE)
+        g["alarm"] = np.where(raised, TREND, g["alarm"])
+
+        at_onset = onset & ~follows
+        slow = unknown_pa <= occlusion.UNMODELLED_PA
+        g["rest_16"] = np.where(at_onset & slow, level_16, g["rest_16"])
+        steady = at_onset & ~slow & (g["steady_ticks"] >= occlusion.STEADY_TICKS)
+        if steady.any():
+            self._learn(g, np.nonzero(steady)[0], flow_ul_h)
+        leak = np.minimum(g["ticks"], occlusion.LEAK_TICKS)
+        g["hold_ul_h"] = g["hold_ul_h"] - g["hold_ul_h"] * leak // occlusion.LEAK_TICKS
+        for name in _IN_BLOCK:
+            g[name] = 0
+        for name, words in self._words.items():
+            words[lanes] = g[name]
+        self._limit(lanes)
+
+    def _look_at_flow(self, g: dict[str, Array], flow: Array) -> None:
+        g["hold_ul_h"] = np.maximum(g["hold_ul_h"], flow)
+        steady, ticks = g["steady_ul_h"], g["ticks"]
+        changed = np.abs(flow - steady) > (steady >> 3) + self.one.flow_ul_h // ticks
+        g["steady_ul_h"] = np.where(changed, flow, steady)
+        counted = np.where(g["steady_ticks"] < occlusion.STEADY_TICKS, ticks, 0)
+        g["steady_ticks"] = np.where(changed, 0, g["steady_ticks"] + counted)
+
+    def _learn(self, g: dict[str, Array], some: Array, flow_ul_h: Array) -> None:
+        one, flow = self.one, flow_ul_h[some]
+        unknown = g["resistance_pa_ml_h"][some] // occlusion.RESISTANCE_PART + one.change_16 * 1_000 // (
+            16 * flow
+        )
+        better = unknown <= g["unknown_pa_ml_h"][some]
+        some, unknown, flow = some[better], unknown[better], flow[better]
+        surplus_pa = g["level_16"][some] - g["rest_16"][some] >> 4
+        resistance = g["resistance_pa_ml_h"][some] + surplus_pa * 1_000 // flow
+        resistance = np.clip(resistance, one.nominal_pa_ml_h >> 1, one.nominal_pa_ml_h << 1)
+        step_pa = resistance * one.flow_ul_h // 1_000
+        mean_flow = g["sum_flow"][some] // g["samples"][some]
+        g["level_16"][some] -= mean_flow * (step_pa - g["step_pa"][some]) >> 6
+        g["base_16"][some] = g["level_16"][some]
+        g["step_pa"][some] = step_pa
+        g["resistance_pa_ml_h"][some] = resistance
+        g["unknown_pa_ml_h"][some] = unknown
+
+    def one_like(self, lane: int) -> Occlusion:
+        """A detector of its own, in the state of a lane."""
+        one = self._one()
+        for name, words in self._words.items():
+            setattr(one, name, int(words[lane]))
+        one.known = not self.fresh[lane]
+        return one
+
+    def agrees_with(self, lane: int, other: Occlusion) -> str:
+        """The words in which a lane differs from an `Occlusion`, "" if there are none."""
+        found: list[str] = []
+        for name in WORDS:
+            if name == "samples":
+                continue  # counted only while a block ends
+            here, there = int(self._words[name][lane]), int(getattr(other, name))
+            if here != there:
+                found.append(f"{name} {here} instead of {there}")
+        return ", ".join(found)
+
+
+class Motors:
+    """Steps that are owed at a rate, each whole one when it is due."""
+
+    def __init__(self, rate_ul_h: Array, phase: Array) -> None:
+        self.owed = np.asarray(phase, dtype=np.float64)
+        self.per_tick = np.zeros(len(self.owed))
+        self.set_rate(slice(None), rate_ul_h)
+
+    def set_rate(self, lanes: Array, rate_ul_h: Array) -> None:
+        self.per_tick[lanes] = np.asarray(rate_ul_h) * 1_000 / STEP_NL / TICKS_PER_H
+
+    def tick(self) -> Array:
+        """Steps of the next tick."""
+        self.owed += self.per_tick
+        steps = self.owed.astype(np.int32)
+        self.owed -= steps
+        return steps
+
+
+# --- lives of pumps whose lines are never blocked
+
+LOOK_TICKS = 16  # how often lives are looked at
+SEED = 20_261
+
+BASAL_UL_H = (2.0, 100.0)
+BOLUS_UL_H = (100.0, 60_000.0)
+BOLUS_S = (1.0, 300.0)
+MOST_BOLUS_UL = 500.0
+HOURS = {"basal": 4.0, "bolus": 6.0, "stop": 24.0, "posture": 2.0, "warm": 8.0}
+"""Mean hours between changes of a kind."""
+DAY_TICKS = 24 * TICKS_PER_H
+DAILY_PA = 500.0  # 5 K/day up for half a day, at 200 Pa/K
+WARM_PA_H = 1_000.0  # 5 K within an hour
+POSTURE_PA = 800.0
+
+
+@dataclass
+class FalseAlarm:
+    """One alarm too many."""
+
+    lane: int
+    tick: int
+    kind: int
+    rate_ul_h: float
+    words: dict[str, int] = field(default_factory=dict)
+
+
+class Campaign:
+    """Pumps that live at random, from one seed. Each has
+
+    - a line of 0.5 to 1.5 of the reference compliance and half to twice its resistance; - noise of 70 to
+    150 Pa rms, the converter's wide codes, and a back pressure of 0 to 2 kPa, every fifth pump one
+      beside the first wide code (4.8 to 6.2 kPa);
+    - a basal of 2 to 100 uL/h, now and then another; boluses of 0.1 to 60 mL/h for 1 s to 5 min, stopped
+    at any
+      time; stops for up to an hour;
+    - the daily triangle of temperature (5 K/day, 200 Pa/K), in any phase, up or down first. And either
+    posture: the
+      back pressure moves within 0.8 kPa, each time within 1 s to 1 h (even lanes), or 5 K within an hour,
+      up and down in turn (odd lanes).
+
+    Every seventh pump is a restless one: a bolus each 18 minutes, another basal each 12.
+    """
+
+    def __init__(self, lanes: int, seed: int = SEED, **calibration: int) -> None:
+        self.lanes = lanes
+        self.rng = rng = np.random.default_rng(seed)
+        self.compliance = rng.uniform(0.5, 1.5, lanes)
+        self.resistance = _log_uniform(rng, (0.5, 2.0), lanes)
+        self.lines = Lines(COMPLIANCE_NL_PA * self.compliance, RESISTANCE_PA_ML_H * self.resistance)
+        self.noise_pa = rng.uniform(70, 150, lanes).astype(np.float32)
+        near_wide = np.arange(lanes) % 5 == 0
+        self.back_pa = np.where(near_wide, rng.uniform(4_800, 6_200, lanes), rng.uniform(0, 2_000, lanes))
+        self.phase_ticks = rng.uniform(0, DAY_TICKS, lanes)
+        self.basal_ul_h = _log_uniform(rng, BASAL_UL_H, lanes)
+        self.motors = Motors(self.basal_ul_h, rng.uniform(0, 1, lanes))
+        self.detectors = Detectors(lanes, **calibration)
+        self.tick = 0
+        self.restless = np.arange(lanes) % 7 == 6
+        self.bolus_ul_h = np.zeros(lanes)
+        self.bolus_until = np.zeros(lanes)
+        self.stopped_until = np.zeros(lanes)
+        self.posture = np.zeros(lanes)  # of `POSTURE_PA`
+        self.posture_to = np.zeros(lanes)
+        self.posture_pace = np.ones(lanes)
+        self.warm_pa = np.zeros(lanes)
+        self.warm_slope = np.zeros(lanes)
+        self.next = {kind: self._soon(kind, np.arange(lanes)) for kind in HOURS}
+        self.alarms: list[FalseAlarm] = []
+        self.boluses = self.basal_changes = self.stops = 0
+        self.ambient_pa = np.zeros(lanes, dtype=np.float32)
+        self._look()
+
+    @property
+    def pump_hours(self) -> float:
+        return self.lanes * self.tick / TICKS_PER_H
+
+    def run(self, hours: float) -> None:
+        """Let all live on for so many hours each."""
+        end = self.tick + int(hours * TICKS_PER_H)
+        while self.tick < end:
+            self._look()
+            noise = self.rng.standard_normal((LOOK_TICKS, self.lanes), dtype=np.float32)
+            noise *= self.noise_pa
+            for row in noise:
+                steps = self.motors.tick()
+                self.lines.flow(steps)
+                pressure_pa = self.lines.pressures(self.ambient_pa, row)
+                for lane in self.detectors.update(steps, pressure_pa):
+                    self._alarmed(int(lane))
+                self.tick += 1
+
+    def _alarmed(self, lane: int) -> None:
+        words = {name: int(self.detectors.word(name)[lane]) for name in WORDS}
+        rate_ul_h = float(self.motors.per_tick[lane]) * STEP_NL * TICKS_PER_H / 1_000
+        self.alarms.append(FalseAlarm(lane, self.tick, words["alarm"], rate_ul_h, words))
+        self.detectors.begin(np.array([lane]))
+
+    def _soon(self, kind: str, lanes: Array) -> Array:
+        mean_h = np.where(self.restless[lanes], HOURS[kind] / 20, HOURS[kind])
+        return self.tick + self.rng.exponential(mean_h * TICKS_PER_H)
+
+    def _due(self, kind: str) -> Array:
+        (lanes,) = np.nonzero(self.next[kind] <= self.tick)
+        if len(lanes):
+            self.next[kind][lanes] = self._soon(kind, lanes)
+        return lanes
+
+    def _look(self) -> None:
+        rng = self.rng
+        changed = [lanes := self._due("basal")]
+        self.basal_ul_h[lanes] = _log_uniform(rng, BASAL_UL_H, len(lanes))
+        self.basal_changes += len(lanes)
+        changed.append(lanes := self._due("bolus"))
+        self.boluses += len(lanes)
+        rate = _log_uniform(rng, BOLUS_UL_H, len(lanes))
+        seconds = np.minimum(_log_uniform(rng, BOLUS_S, len(lanes)), MOST_BOLUS_UL / rate * 3600)
+        self.bolus_ul_h[lanes] = rate
+        self.bolus_until[lanes] = self.tick + 10 * seconds
+        changed.append(lanes := self._due("stop"))
+        self.stops += len(lanes)
+        self.stopped_until[lanes] = self.tick + rng.uniform(0, TICKS_PER_H, len(lanes))
+        changed.append(np.nonzero((self.bolus_ul_h > 0) & (self.bolus_until <= self.tick))[0])
+        self.bolus_ul_h[changed[-1]] = 0
+        changed.append(np.nonzero((self.stopped_until > 0) & (self.stopped_until <= self.tick))[0])
+        self.stopped_until[changed[-1]] = 0
+        lanes = np.concatenate(changed)
+        if len(lanes):
+            stopped = self.stopped_until[lanes] > 0
+            self.bolus_ul_h[lanes[stopped]] = 0
+            rate = np.minimum(self.basal_ul_h[lanes] + self.bolus_ul_h[lanes], BOLUS_UL_H[1])
+            self.motors.set_rate(lanes, np.where(stopped, 0, rate))
+        self._look_at_pressures()
+
+    def _look_at_pressures(self) -> None:
+        rng = self.rng
+        lanes = self._due("posture")
+        self.posture_to[lanes] = rng.uniform(0, 1, len(lanes))
+        self.posture_pace[lanes] = LOOK_TICKS / (10 * _log_uniform(rng, (1.0, 3600.0), len(lanes)))
+        step = np.clip(self.posture_to - self.posture, -self.posture_pace, self.posture_pace)
+        self.posture += step
+        lanes = self._due("warm")
+        slope = WARM_PA_H * LOOK_TICKS / TICKS_PER_H
+        self.warm_slope[lanes] = np.where(self.warm_slope[lanes] > 0, -slope, slope)
+        self.warm_pa = np.clip(self.warm_pa + self.warm_slope, 0, WARM_PA_H)
+        day = (self.tick + self.phase_ticks) % DAY_TICKS / DAY_TICKS
+        daily = DAILY_PA * (1 - np.abs(2 * day - 1))
+        odd = np.arange(self.lanes) % 2 == 1
+        self.ambient_pa = (
+            self.back_pa + daily + np.where(odd, self.warm_pa, POSTURE_PA * self.posture)
+        ).astype(np.float32)
+
+
+def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float], count: int) -> Array:
+    return np.exp(rng.uniform(np.log(bounds[0]), np.log(bounds[1]), count))
