@@ -295,6 +295,21 @@ def test_a_change_takes_effect_at_once_wherever_the_pattern_is(wired, after_ms):
     assert not any(prompt.board.pin(led) for led in LEDS)
 
 
+@pytest.mark.req("ALM-03", "ALM-05")
+def test_a_tone_that_is_cut_off_while_the_pin_is_high_leaves_no_current_in_the_sounder(wired):
+    prompt, wires = wired
+    prompt.run("""
+annunciator.show(0, True)
+while not annunciator.sense.value():
+    pass
+annunciator.show(0, False)
+""")
+    last = wires.sound.edges[-1]
+    assert last.level == 0 and last.cycle - wires.sound.rising[-1] < 4 * 12_207, "it was cut off"
+    prompt.board.run_for_ms(5_000)
+    assert wires.sound.edges[-1] == last and prompt.board.pin("BUZZER") == 0
+
+
 @pytest.mark.req("ALM-04", "ALM-05")
 def test_a_silenced_alarm_is_still_seen_and_its_light_does_not_falter(wired):
     prompt, wires = wired

@@ -18,8 +18,9 @@ the characteristics of auditory and visual alarm signals) the numbers are own ch
 
 A sound is drawn in slots of 100 ms. The tone is 320 Hz (150-1 000 Hz are allowed) and high for an eighth of
 its period: then the harmonics 2 to 6 (640-1 920 Hz) lie within 11 dB of it, where four within 15 dB between
-300 and 4 000 Hz are wanted; a square wave would have two. What a pin can not do is let a pulse rise and fall
-over a part of its length, which the standard wants too: that is left to the sounder.
+300 and 4 000 Hz are wanted; a square wave would have two. These are levels at the pin: a sounder that
+resonates changes them. Nor can a pin let a pulse rise and fall over a part of its length, as the standard
+wants: both are left to the sounder and its amplifier.
 """
 
 # The words of a PIO program are the assembler's, which brings them along when it runs.
@@ -56,8 +57,8 @@ LIGHTS = (
 )
 NONE = 3  # row of both
 
-SOUND_OFF = 0xE000  # set(pins, 0)
-LIGHT_OFF = 0xA003  # mov(pins, null)
+PINS_LOW = 0xE000  # set(pins, 0)
+PULL_NOBLOCK = 0x8080  # pull(noblock)
 
 TEST_US = 20_000
 TEST_PULSES = 5  # of the 6 or 7 that there are in 20 ms
@@ -129,6 +130,15 @@ def _light_word(pins, units, other_pins, other_units):
     return array("I", [pins | units - 1 << 3 | other_pins << 16 | other_units - 1 << 19])
 
 
+def _play(machine, word):
+    machine.active(0)
+    # A cycle is 98 us: of two words in a row the machine may not have taken the first.
+    machine.exec(PULL_NOBLOCK)
+    machine.put(word)
+    machine.restart()
+    machine.active(1)
+
+
 class Annunciator:
     """Silent and dark until told otherwise."""
 
@@ -136,19 +146,19 @@ class Annunciator:
         self.sense = Pin(Pin.board.BUZZER_SENSE, Pin.IN, Pin.PULL_DOWN)
         self.sounds = [_sound_word(*row) for row in SOUNDS]
         self.lights = [_light_word(*row) for row in LIGHTS]
-        self.sound = rp2.StateMachine(
+        self.sound_machine = rp2.StateMachine(
             SOUND_MACHINE, sound_program, freq=PIO_HZ, set_base=Pin(Pin.board.BUZZER, Pin.OUT, value=0)
         )
         # Three pins in a row: red, yellow, cyan.
         Pin(Pin.board.LED_YELLOW, Pin.OUT, value=0)
         Pin(Pin.board.LED_CYAN, Pin.OUT, value=0)
-        self.light = rp2.StateMachine(
+        self.light_machine = rp2.StateMachine(
             LIGHT_MACHINE, light_program, freq=PIO_HZ, out_base=Pin(Pin.board.LED_RED, Pin.OUT, value=0)
         )
         self.heard = NONE  # rows that are being played
         self.seen = NONE
-        self._play(self.sound, SOUND_OFF, self.sounds[NONE])
-        self._play(self.light, LIGHT_OFF, self.lights[NONE])
+        self._sound(self.sounds[NONE])
+        _play(self.light_machine, self.lights[NONE])
 
     def show(self, priority, sounding):
         """Light and, if `sounding`, sound of an alarm of `priority` (0 HIGH to 2 LOW, -1 for none). Nothing
@@ -158,14 +168,14 @@ class Annunciator:
         heard = seen if sounding else NONE
         if seen != self.seen:
             self.seen = seen
-            self._play(self.light, LIGHT_OFF, self.lights[seen])
+            _play(self.light_machine, self.lights[seen])
         if heard != self.heard:
             self.heard = heard
-            self._play(self.sound, SOUND_OFF, self.sounds[heard])
+            self._sound(self.sounds[heard])
 
     def self_test(self):
         """A tone of 20 ms; True if it came back on BUZZER_SENSE. Silent afterwards."""
-        self._play(self.sound, SOUND_OFF, TEST)
+        self._sound(TEST)
         pulses = 0
         was = self.sense.value()
         began_us = time.ticks_us()
@@ -174,12 +184,11 @@ class Annunciator:
             pulses += level > was
             was = level
         self.heard = NONE
-        self._play(self.sound, SOUND_OFF, self.sounds[NONE])
+        self._sound(self.sounds[NONE])
         return pulses >= TEST_PULSES and self.sense.value() == 0
 
-    def _play(self, machine, off, word):
+    def _sound(self, word):
+        machine = self.sound_machine
         machine.active(0)
-        machine.exec(off)
-        machine.put(word)
-        machine.restart()
-        machine.active(1)
+        machine.exec(PINS_LOW)  # it may be in the high part of a period, and the next tone far
+        _play(machine, word)
