@@ -2,7 +2,8 @@
 
 `App.tick` is one turn: fill Inputs, `Pump.step`, obey Outputs. `run` turns it for ever. An exception that
 reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays HALTED and keeps
-talking. One that comes again and again resets the board, which comes up with the motor off.
+talking. One that comes again and again resets the board, which comes up with the motor off; so does the
+watchdog when a tick is not done in all its parts.
 """
 
 import gc
@@ -13,11 +14,14 @@ import machine
 from . import pump
 from .dose import mechanism
 from .drivers import fast_crc, segment
+from .drivers.annunciator import Annunciator
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
 from .drivers.stepper import Stepper
 from .drivers.usb import Usb
+from .drivers.watchdog import Watchdog
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
+from .watch import selftest
 
 FAULTS_BEFORE_RESET = 3  # in a row
 # A flushed queue is filled while the motor rests and started at a time fixed before, so that the first
@@ -35,15 +39,27 @@ class App:
         self.stepper = Stepper(self.mechanism.dir_forward_high, self.mechanism.enable_high)
         self.sensors = Sensors()
         self.usb = Usb()
+        self.annunciator = Annunciator()
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into)
         self.inputs = Inputs()
+        self.inputs.post_failures = self._self_test()
         self.outputs = Outputs()
         self.faults = 0
+        self.watchdog = None  # armed by `run`
         gc.collect()
         now_ms = time.ticks_ms()
         while time.ticks_ms() == now_ms:  # both counters are taken where a millisecond begins
             pass
         self.pace = Pace(time.ticks_ms(), time.ticks_us())
+
+    def _self_test(self):
+        """What only the drivers can tell, as bits of `selftest.CHECKS`."""
+        failures = 0
+        if not self.stepper.self_test():
+            failures |= 1 << selftest.DRIVER
+        if not self.annunciator.self_test():
+            failures |= 1 << selftest.BUZZER
+        return failures
 
     def wait(self):
         """Sleep until the next tick is due."""
@@ -68,7 +84,10 @@ class App:
             inputs.heap_bytes = gc.mem_alloc()
         self.pump.step(inputs, outputs)
         self._move()
+        self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound)
         self.usb.write(outputs)
+        if self.watchdog:
+            self.watchdog.feed(outputs.checked_in, selftest.ALL_PARTS)
         inputs.loop_us = time.ticks_diff(time.ticks_us(), started_us)
 
     def _move(self):
@@ -91,6 +110,7 @@ class App:
         stepper = self.stepper
         pace = self.pace
         stepper.halt()
+        stepper.turn(outputs.reverse)
         # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that
         # something is.
         units = (pace.left_us(time.ticks_us()) - START_LEAD_US) * UNITS_PER_16_US // 16
@@ -119,6 +139,7 @@ class App:
 def run():
     """The pump, for ever."""
     app = App()
+    app.watchdog = Watchdog()
     while True:
         app.wait()
         try:

@@ -29,10 +29,13 @@ from .record import events
 from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms
+from .watch.selftest import failed
 
 # DOSE-08: a clinician bolus takes at least the patient's lockout and at most six hours.
 MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
 
+# OCC-05: 69 kPa in a line of 0.75 uL/kPa; more can not be stored before the threshold is reached.
+MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
@@ -257,10 +260,17 @@ class Orders:
             return refusal(request, "refused", "start: no therapy with a flow is programmed")
         if pump.reservoir.empty(pump.executed_steps):
             return refusal(request, "refused", "start: the reservoir is empty")
+        if pump.post_failures:
+            return refusal(
+                request, "refused", "start: self-test failed: %s" % ", ".join(failed(pump.post_failures))
+            )
         if not formulary.check(pump.library):
             pump.raise_alarm(alarms.LIBRARY_FAULT)
             return refusal(request, "refused", "start: the drug library is damaged")
         pump.prospect.check_history(pump.prescription, pump.week_tick(1), pump.bridge)
+        if pump.alarms.third_start():
+            pump.raise_alarm(alarms.THREE_STRIKES)
+            return refusal(request, "refused", "start: the third after the same alarm, look for its cause")
         pump.enter(states.RUNNING, COMMAND)
         return {"state": states.STATES[pump.state]}
 
@@ -286,14 +296,19 @@ class Orders:
         pump.line_primed = True
         pump.prime_left_steps = pump.mechanism.grains_of_volume(volume_nl)[0] + 1
         pump.enter(states.PRIMING, COMMAND)
+        pump.priming = True
+        self._run_motor(volume_nl)
+        pump.event(events.PRIME_START, volume_nl, 0)
+
+    def _run_motor(self, volume_nl):
+        """So much, as fast as may be, and nothing else."""
+        pump = self.pump
         most_nl_h = min(PRIME_RATE_NL_H, pump.prescription.max_rate_nl_h)
         owed = pump.delivery.owed
         owed.most_steps, owed.most_grains = pump.mechanism.grains_per_tick(most_nl_h, 1)
         pump.delivery.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
         pump.bolus_nl[CLINICIAN] = volume_nl
-        pump.priming = True
         pump.replan = True
-        pump.event(events.PRIME_START, volume_nl, 0)
 
     def _do_therapy(self, request):
         pump = self.pump
@@ -305,6 +320,14 @@ class Orders:
             )
         return {"number": number, "tick_s": found[0], "digest": found[1], "therapy": found[2]}
 
+    def _draw_back(self, volume_nl):
+        """OCC-05: relieve the line before it is opened and delivery resumes."""
+        pump = self.pump
+        pump.enter(states.PRIMING, COMMAND)
+        pump.drawn_from_steps = pump.executed_steps
+        self._run_motor(volume_nl)
+        pump.event(events.DRAW_BACK, volume_nl, 1)
+
     def _do_attempts(self, request):
         pump = self.pump
         return {
@@ -315,19 +338,37 @@ class Orders:
         }
 
     def _do_stop(self, request):
-        pump = self.pump
-        if pump.state in states.MOVING:
-            pump.enter(states.STOPPED, COMMAND)
-        return {"state": states.STATES[pump.state]}
+        self.pump.stop_ordered()
+        return {"state": states.STATES[self.pump.state]}
+
+    def _do_audio_pause(self, request):
+        paused = self.pump.alarms.pause_audio()
+        self.pump.event(events.AUDIO_PAUSE, 1 if paused else 0, 0)
+        return {"paused": paused}
+
+    def _do_alarms(self, request):
+        standing = self.pump.alarms
+        rows = []
+        row = standing.after(-1)
+        while row >= 0:
+            rows.append([alarms.ALARMS[row].code, alarms.PRIORITIES[standing.priority[row]]])
+            row = standing.after(row)
+        first = standing.first_cause
+        return {"alarms": rows, "first_cause": alarms.ALARMS[first].code if first >= 0 else ""}
 
     def _do_acknowledge(self, request):
         pump = self.pump
+        stored_nl = pump.senses.stored_nl() if pump.state == states.HALTED else 0
         for row in range(len(alarms.ALARMS)):
             if alarms.ALARMS[row].latching:
                 pump.clear_alarm(row)
+        pump.alarms.clear_first_cause()
         if pump.state == states.HALTED:
             pump.guard.rest(pump.executed_steps)
-            pump.enter(states.STOPPED, COMMAND)
+            if stored_nl > 0 and pump.prescription:
+                self._draw_back(min(stored_nl, MOST_DRAW_BACK_NL))
+            else:
+                pump.enter(states.STOPPED, COMMAND)
         return {"state": states.STATES[pump.state]}
 
     def _do_set_time(self, request):

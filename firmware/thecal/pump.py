@@ -15,7 +15,7 @@ wall.
 
 from . import states
 from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESUME, SELF_TEST
-from .dose import prescription
+from .dose import formulary, prescription
 from .dose.delivery import KINDS, PATIENT, Delivery
 from .dose.formulary_data import LIBRARY
 from .dose.schedule import TICKS_PER_WEEK
@@ -23,18 +23,19 @@ from .link import commands
 from .link.frame import FrameWriter, crc_into
 from .link.session import Session
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
-from .orders import Orders
+from .orders import MOST_DRAW_BACK_NL, Orders
 from .prospect import Prospect
 from .record import events
 from .record.memory import Memory
 from .record.therapies import Therapies
 from .signals import QUEUE_SEGMENTS, TICK_MS
 from .smallint import LARGEST
-from .watch import alarms
+from .watch import alarms, selftest
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
 from .watch.reservoir import Reservoir
+from .watch.senses import Senses
 
 LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
 
@@ -66,7 +67,8 @@ class Pump:
         self.library = LIBRARY
         self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
         self.bolus_given_nl = [0, 0]  # and what it had given when a reset cut it
-        self.priming = False  # the bolus that runs fills the line
+        self.priming = False  # the bolus that runs fills the line ...
+        self.drawn_from_steps = -1  # ... or, from this position on, draws back what a blocked line holds
         self.line_primed = False  # since the last refill
         self.prime_left_steps = 0  # steps still to come that fill the line and are no dose
         self.bridge = None  # a Bridge while the line holds drug of the last concentration
@@ -86,6 +88,9 @@ class Pump:
         self.lockout = Lockout()
         self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.alarms = alarms.Alarms()
+        self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
+        self.post_failures = 0  # checks of the self-test that failed, as bits
+        self.stop_was_pressed = False
         self.planned_steps = 0  # position at the end of the last segment ordered
         self.log = events.EventLog()
         self.writer = FrameWriter(crc)
@@ -107,17 +112,24 @@ class Pump:
         """One tick. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
         ticks = self._let_time_pass(inputs)
+        outputs.checked_in |= selftest.TIME
         if self.state == states.BOOT:
-            self._wake_up()
+            self._wake_up(inputs)
         if self.state in states.MOVING:
             self._owe(ticks, inputs)
+        outputs.checked_in |= selftest.DOSE
         self._obey_host(inputs, outputs)
         self._obey_buttons(inputs)
-        self._watch(inputs)
+        outputs.checked_in |= selftest.LINK
+        self._watch(inputs, ticks)
+        outputs.checked_in |= selftest.WATCH
         self._order_motion(inputs, outputs)
+        outputs.checked_in |= selftest.MOTION
+        self._annunciate(outputs)
         self._report(inputs, outputs)
+        outputs.checked_in |= selftest.REPORT
 
-    def _wake_up(self):
+    def _wake_up(self, inputs):
         self.event(events.BOOT, self.resumed_from, 0)
         self.enter(states.POST, POWER_ON)
         self.guard.rest(self.executed_steps)
@@ -126,6 +138,9 @@ class Pump:
         for kind in range(KINDS):
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
+        self._self_test(inputs)
+        if self.state == states.HALTED:
+            return
         if self.resumed_from == states.HALTED:
             self.enter(states.HALTED, ALARM)
             return
@@ -133,6 +148,19 @@ class Pump:
         if self.resumed_from == states.RUNNING:
             self.raise_alarm(alarms.AUTO_RESUMED)
             self.enter(states.RUNNING, RESUME)
+
+    def _self_test(self, inputs):
+        """What the drivers found, and what the pump can tell of itself; any failure keeps the motor off."""
+        self.post_failures = inputs.post_failures
+        if not formulary.check(self.library):
+            self.post_failures |= 1 << selftest.LIBRARY
+        if not self.senses.believable():
+            self.post_failures |= 1 << selftest.SENSORS
+        for check in range(len(selftest.CHECKS)):
+            if self.post_failures >> check & 1:
+                self.event(events.POST_FAILED, check, 0)
+        if self.post_failures:
+            self.raise_alarm(alarms.POST_FAILED)
 
     def enter(self, state, cause):
         """The one door to a change of state. IllegalMove, after halting, for a move not in the table."""
@@ -144,17 +172,29 @@ class Pump:
         self.state = state
         if state in states.MOVING:
             self.delivery.begin(self.executed_steps)
+            self.senses.begin(self.executed_steps)
             self.priming = False
         if state == states.RUNNING:
             self.prime_left_steps = 0
             self.follow_schedule()
         self.event(events.STATE, left, state)
         if left in states.MOVING:
+            self.alarms.motion_stopped()
             for kind in range(KINDS):
                 self._bolus_ended(kind, complete=False)
             self.delivery.forfeit(self.executed_steps)
+            self.drawn_from_steps = -1
         self.stopped_tick = self.tick
         self.clear_alarm(alarms.LONG_STOP)
+
+    @property
+    def rotor_pulses(self):
+        """Encoder pulses ever made: what the head has worn (RES-04)."""
+        return self.senses.motion.pulses
+
+    @rotor_pulses.setter
+    def rotor_pulses(self, pulses):
+        self.senses.motion.pulses = pulses
 
     def remember(self):
         """What a reset now would leave, to give to the next Pump."""
@@ -176,9 +216,11 @@ class Pump:
         if self.tick_ms >= 1_000:
             self.tick_ms -= 1_000
             self.tick_s += 1
+        self.alarms.advance(self.tick)
+        self.senses.read(inputs, self.tick)
         self.executed_steps = inputs.executed_steps + self.base_steps
         steps = self.executed_steps - self.ledger_steps
-        if steps > 0:  # draw-back credits nothing
+        if steps > 0:
             self.ledger_steps = self.executed_steps
             filling = min(steps, self.prime_left_steps)
             self.prime_left_steps -= filling
@@ -186,6 +228,9 @@ class Pump:
             if self.bridge:
                 self.bridge.step(filling)
                 steps = self.bridge.step(steps)
+        elif steps < 0:  # what is drawn back credits nothing, and counts once more when it goes forward
+            self.ledger_steps = self.executed_steps
+            steps = 0
         self.ledger.advance(ticks, steps)
         return ticks
 
@@ -200,6 +245,11 @@ class Pump:
             self.delivery.drop(forfeited)
             self.event(events.STARVED, forfeited, 0)
             self.replan = True
+        bolus = through >= 0 or self.delivery.owed.flowing() >= 0
+        if self.drawn_from_steps < 0:
+            row = self.senses.motion.compare(ticks, self.delivery.position(), self.executed_steps, bolus)
+            if row >= 0:
+                self.raise_alarm(row)
         if through >= 0:
             self._bolus_ended(through, complete=True)
 
@@ -233,7 +283,10 @@ class Pump:
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.tick + self.delivery.ahead)
-        self.event(events.PRIME_END if self.priming else ENDS[kind], volume_nl, 1 if complete else 0)
+        if self.drawn_from_steps >= 0:
+            self.event(events.DRAW_BACK, volume_nl, 0)
+        else:
+            self.event(events.PRIME_END if self.priming else ENDS[kind], volume_nl, 1 if complete else 0)
         if self.state == states.PRIMING:
             self.enter(states.STOPPED, COMMAND)
 
@@ -244,13 +297,14 @@ class Pump:
 
     # --- watch
 
-    def _watch(self, inputs):
+    def _watch(self, inputs, ticks):
         executed_steps = self.executed_steps
+        self._feel(inputs, ticks)
         if self.guard.runaway_steps(executed_steps):
             self.raise_alarm(alarms.RUNAWAY)
         self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.prime_left_steps)
         if self.bridge and self.bridge.left_steps == 0:
-            self._bridge_cleared()
+            self._bridge_cleared(self.bridge)
         if self.state not in states.MOVING:
             self._watch_stop()
             return
@@ -261,12 +315,43 @@ class Pump:
         if self.reservoir.empty(executed_steps):
             self.raise_alarm(alarms.RESERVOIR_EMPTY)
 
+    def _feel(self, inputs, ticks):
+        senses = self.senses
+        moving = self.state in states.MOVING
+        row = senses.look(
+            inputs,
+            self.tick,
+            ticks,
+            self.executed_steps,
+            self.guard.ordered_steps,
+            moving,
+            self.state == states.RUNNING,
+        )
+        if row >= 0 and self.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
+            self.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
+        stalled_ticks = senses.motion.recovered_ticks(self.tick, self.executed_steps) if moving else -1
+        if stalled_ticks >= 0:
+            self.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
+        self._follow(alarms.SUPPLY_LOW, senses.supply_low)
+        self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.tick))
+
+    def _follow(self, row, stands):
+        """An alarm that stands as long as its cause."""
+        if stands:
+            self.raise_alarm(row)
+        else:
+            self.clear_alarm(row)
+
+    def _annunciate(self, outputs):
+        row = self.alarms.annunciated()
+        outputs.alarm_priority = self.alarms.priority[row] if row >= 0 else -1
+        outputs.alarm_sound = self.alarms.sounding()
+
     def _watch_stop(self):
         if self.tick - self.stopped_tick > LONG_STOP_TICKS and self.prescription and self.prescription.basal:
             self.raise_alarm(alarms.LONG_STOP)
 
-    def _bridge_cleared(self):
-        bridge = self.bridge
+    def _bridge_cleared(self, bridge):
         self.bridge = None
         self.ledger.rescale(bridge.old, bridge.new)
         self._set_limit()
@@ -318,6 +403,9 @@ class Pump:
             free -= 1
 
     def _order(self, outputs, wanted, ticks):
+        if self.drawn_from_steps >= 0:
+            self._order_back(outputs, self.drawn_from_steps - (wanted - self.drawn_from_steps), ticks)
+            return
         allowed = self.guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
             # What the guard cuts is never made up for.
@@ -331,6 +419,16 @@ class Pump:
         outputs.target_count += 1
         if allowed > self.planned_steps:
             self.planned_steps = allowed
+
+    def _order_back(self, outputs, wanted, ticks):
+        """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
+        least_steps = self.drawn_from_steps - self.mechanism.grains_of_volume(MOST_DRAW_BACK_NL)[0]
+        allowed = self.guard.allow_back(self.planned_steps, wanted, least_steps, ticks)
+        outputs.reverse = True
+        outputs.targets[outputs.target_count] = allowed - self.base_steps
+        outputs.target_ticks[outputs.target_count] = ticks
+        outputs.target_count += 1
+        self.planned_steps = min(self.planned_steps, allowed)
 
     # --- link
 
@@ -354,6 +452,16 @@ class Pump:
             self.orders.patient_bolus()
             self.early = False
         self.button_was_pressed = pressed
+        pressed = inputs.button_stop
+        if pressed and not self.stop_was_pressed:
+            self.stop_ordered()
+        self.stop_was_pressed = pressed
+
+    def stop_ordered(self):
+        """Somebody wants flow and sound to end, whatever the state."""
+        self.alarms.stop()
+        if self.state in states.MOVING:
+            self.enter(states.STOPPED, COMMAND)
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
@@ -428,8 +536,10 @@ class Pump:
         values[13] = inputs.encoder_count
         values[14] = inputs.loop_us
         values[15] = inputs.heap_bytes
-        values[16] = self.writer.dropped
-        values[17] = self.session.reader.bad_lines
+        values[16] = self.alarms.annunciated()
+        values[17] = self.alarms.first_cause
+        values[18] = self.writer.dropped
+        values[19] = self.session.reader.bad_lines
         self.telemetry.status(outputs, self.state, flowing + 1)
 
     def _rate_nl_h(self):

@@ -33,6 +33,7 @@ class Inputs:
         self.driver_fault = False  # the stepper driver reports a fault
         self.button_patient = False  # pressed
         self.button_stop = False  # pressed
+        self.post_failures = 0  # bits of the checks that the drivers found failed (watch/selftest.py)
         self.loop_us = 0  # time the previous tick took, us
         self.heap_bytes = 0  # heap in use, bytes
 
@@ -54,13 +55,19 @@ class Outputs:
         self.target_count = 0
         self.targets = [0] * (QUEUE_SEGMENTS + 1)
         self.target_ticks = [0] * (QUEUE_SEGMENTS + 1)
+        self.reverse = False  # the segments go backward, down to their targets
         self.enable = False  # power to the motor driver
+        self.alarm_priority = -1  # what is annunciated: 0 HIGH to 2 LOW, -1 for nothing
+        self.alarm_sound = False  # and whether it is heard
+        self.checked_in = 0  # bits of the parts that did their work in this tick (watch/selftest.py)
         self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
         self.tx_start = 0  # moved on by the driver as USB takes bytes; both return to 0 when all is sent
         self.tx_end = 0
 
     def clear_orders(self):
         """Forget the last tick's orders; bytes not yet sent stay."""
+        self.reverse = False
+        self.checked_in = 0
         self.halt = False
         self.motion_flush = False
         self.target_count = 0

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from thecal_bench.chip import EmulatedBoard, RawRepl
+from thecal_bench.chip.plant_wiring import wire_plant, wire_world
+from thecal_bench.plant import Plant
 
 IMAGE = Path(__file__).resolve().parents[2] / "build" / "image" / "thecal-pico.uf2"
 
@@ -43,16 +45,27 @@ def make_board(image: Path) -> Iterator[Callable[..., EmulatedBoard]]:
 
 @pytest.fixture
 def make_prompt(make_board: Callable[..., EmulatedBoard]) -> Callable[..., RawRepl]:
-    """A function that boots a board and takes its prompt; keywords go to EmulatedBoard."""
+    """A function that boots a board, with a plant or without, and takes its prompt; keywords go to
+    EmulatedBoard.
+    """
 
-    def make(**settings) -> RawRepl:
+    def make(plant: Plant | None = None, **settings) -> RawRepl:
         board = make_board(**settings)
+        if plant:
+            wire_plant(board, plant)
+            wire_world(board, plant)
         board.boot()
         prompt = RawRepl(board)
         prompt.run(f"NET = {board.nets!r}")
         return prompt
 
     return make
+
+
+@pytest.fixture
+def pump_prompt(make_prompt: Callable[..., RawRepl]) -> RawRepl:
+    """A board at its prompt with a sound plant on its pins, as the pump's own code wants one."""
+    return make_prompt(Plant())
 
 
 @pytest.fixture

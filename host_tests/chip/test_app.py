@@ -11,9 +11,9 @@ pytestmark = pytest.mark.chip
 
 @pytest.mark.req("PERF-02", "LNK-04")
 @pytest.mark.parametrize("ticks", [200, pytest.param(2_000, marks=pytest.mark.long)])
-def test_the_steady_loop_allocates_nothing(prompt, ticks):
+def test_the_steady_loop_allocates_nothing(pump_prompt, ticks):
     """Under heap_lock, running, a status frame in every tenth tick: an allocation would raise."""
-    printed = prompt.run(
+    printed = pump_prompt.run(
         f"TICKS = {ticks}"
         """
 import gc, micropython

@@ -21,7 +21,7 @@ from thecal.watch.occlusion import Occlusion, UpstreamOcclusion  # noqa: E402
 from thecal.watch.readings import Reading  # noqa: E402
 
 try:
-    from micropython import heap_lock, heap_unlock
+    from micropython import heap_lock, heap_unlock  # pyright: ignore[reportAttributeAccessIssue]
 except ImportError:  # CPython has no heap to lock
 
     def heap_lock():

@@ -28,22 +28,26 @@ from thecal_bench.inprocess import TICK_CYCLES, HostBench
 MARGIN_TICKS = 12
 LEAST_SKIP_TICKS = 30
 STATUS_TICKS = 10
+SAMPLE_NS = 100_000_000
 
 
 class StillPlant:
-    """A plant that shows nothing: sensors do not matter here and cost time."""
+    """A plant in which nothing happens: a rotor that turns, pressures that only flicker."""
 
-    encoder_count = index_count = 0
     air = driver_fault = restless = False
     step_sense_fault = None
+    made_steps = encoder_count = index_count = 0
 
-    def steps(self, count: int, from_ns: int, to_ns: int) -> None: ...
+    def steps(self, count: int, from_ns: int, to_ns: int) -> None:
+        self.made_steps += count
+        self.encoder_count = self.made_steps // 32
+        self.index_count = self.made_steps // 3_200
 
     def adc_pressure_down(self, at_ns: int) -> int:
-        return 400
+        return 400 + at_ns // SAMPLE_NS % 2
 
     def adc_pressure_up(self, at_ns: int) -> int:
-        return 400
+        return 400 + at_ns // SAMPLE_NS % 2
 
     def adc_supply(self) -> int:
         return 2_400
@@ -185,6 +189,7 @@ class SkippingBench(HostBench):
             return False
 
         start, end = self._executed_steps, executed(self._tick + room)
+        self._plant.steps(end - start, 0, 0)
         numbers = numpy.arange(start + 1, end + 1, dtype=numpy.int64)
         # The first tick at whose end so many steps are owed, the segment that makes them, and the half of it.
         due = now + -(-((numbers - origin) * one - held) // rate)

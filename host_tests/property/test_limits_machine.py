@@ -576,8 +576,9 @@ def fields(thing: Any, path: str = "pump", seen: set[int] | None = None) -> dict
     return found
 
 
-# Room for the answer to the next question, which no pump looks at before it has written it.
-SCRATCH = ("pump.ledger.flowed", "pump.writer")
+# Room for the answer to the next question, which no pump looks at before it has written it, and what the
+# senses made of samples: those of skipped ticks are missing.
+SCRATCH = ("pump.ledger.flowed", "pump.writer", "pump.senses", "pump.alarms.tick")
 
 stretches = st.lists(
     st.tuples(

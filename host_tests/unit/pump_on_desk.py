@@ -41,9 +41,14 @@ class PumpOnDesk:
         self.inputs.rx[: len(data)] = data
         self.inputs.rx_len = len(data)
         self.inputs.queue_free = 0
+        self.inputs.pressure_down_raw = self.inputs.pressure_up_raw = 400 + self.at_tick % 2
+        self.inputs.supply_raw = 2_400
         for name, value in inputs.items():
             assert hasattr(self.inputs, name)
             setattr(self.inputs, name, value)
+        if "encoder_count" not in inputs:
+            self.inputs.encoder_count = self.inputs.executed_steps // 32
+            self.inputs.index_count = self.inputs.executed_steps // 3_200
         self.pump.step(self.inputs, self.outputs)
         sent = bytes(self.outputs.tx[self.outputs.tx_start : self.outputs.tx_end])
         self.outputs.tx_start = self.outputs.tx_end = 0

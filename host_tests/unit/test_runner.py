@@ -564,7 +564,7 @@ def test_a_button_that_is_held_over_a_reset_stays_pressed():
     # A pump that has just started sees a button go down, within the lockout of the bolus that was cut.
     (bolus,) = result.summary["boluses"]
     assert (bolus["granted"], bolus["ended_ms"]) == (True, 60_000)
-    assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [pump.LOCKOUT]
+    assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [causes.LOCKOUT]
 
 
 @pytest.mark.req("DOSE-09")

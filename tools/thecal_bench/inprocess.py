@@ -58,6 +58,7 @@ class Motor:
     """The step state machine and its queue, at any instant given in PIO cycles (1.25 MHz) since the start."""
 
     def __init__(self) -> None:
+        self.sign = 1  # 1 forward, -1 backward; changed at rest
         self.ordered_steps = 0  # position at the end of what is queued
         self.starved = False  # the queue ran dry since it was last started
         self._waiting: deque[tuple[int, int]] = deque()  # (steps, units)
@@ -72,11 +73,11 @@ class Motor:
     def executed_steps(self, at_cycles: int) -> int:
         """Steps made until then (a pulse that rises just then counts)."""
         while self._running and at_cycles >= self._end_cycles:
-            self._base_steps += self._steps
+            self._base_steps += self.sign * self._steps
             self._next(self._end_cycles)
         if self._running and self._steps and at_cycles > self._start_cycles:
             since_cycles = at_cycles - self._start_cycles
-            return self._base_steps + segment.edges_by(since_cycles, self._steps, self._units)
+            return self._base_steps + self.sign * segment.edges_by(since_cycles, self._steps, self._units)
         return self._base_steps
 
     def queue_free(self) -> int:
@@ -90,8 +91,8 @@ class Motor:
                 f"at {at_cycles * CYCLE_NS / 1e9:.1f} s a segment is ordered while {QUEUE_SEGMENTS} wait: "
                 "on the board the loop would hang here until one is done"
             )
-        steps = min(max(target_steps - self.ordered_steps, 0), segment.most_steps(units))
-        self.ordered_steps += steps
+        steps = min(max(self.sign * (target_steps - self.ordered_steps), 0), segment.most_steps(units))
+        self.ordered_steps += self.sign * steps
         self._waiting.append((steps, units))
         if self._active and not self._running:
             self._next(at_cycles)
@@ -309,6 +310,7 @@ class HostBench(Bench):
                 motor.queue(outputs.targets[index] + self._origin_steps, units, at_cycles)
             return
         motor.halt(at_cycles)
+        motor.sign = -1 if outputs.reverse else 1
         self._origin_steps = self._unsensed_steps
         end_cycles = (tick + 1) * TICK_CYCLES
         left_us = (end_cycles - at_cycles) * 4 // CYCLES_PER_4_US

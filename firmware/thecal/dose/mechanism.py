@@ -37,7 +37,13 @@ class Mechanism:
     """
 
     def __init__(
-        self, nl_per_rev, steps_per_rev, steps_per_tick_max, dir_forward_high=True, enable_high=False
+        self,
+        nl_per_rev,
+        steps_per_rev,
+        steps_per_tick_max,
+        dir_forward_high=True,
+        enable_high=False,
+        encoder_pulses_per_rev=100,
     ):
         if not 0 < steps_per_rev <= 102_400:
             raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
@@ -59,6 +65,7 @@ class Mechanism:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.steps_per_tick_max = steps_per_tick_max
+        self.encoder_pulses_per_rev = encoder_pulses_per_rev
         self.dir_forward_high = dir_forward_high
         self.enable_high = enable_high
 

@@ -8,6 +8,7 @@ CPU never makes an edge. Nothing here allocates after construction.
 # pyright: reportUndefinedVariable=false, reportCallIssue=false, reportIndexIssue=false
 
 import struct
+import time
 from array import array
 
 import rp2
@@ -18,7 +19,8 @@ from .counter import Counter
 
 STEP_MACHINE = 0  # in PIO block 0
 COUNT_MACHINE = 4  # in PIO block 1 ...
-ENCODER_MACHINE = 5  # ... and so is this
+ENCODER_MACHINE = 5  # ... and so is this; its other two make sound and light
+INDEX_MACHINE = 1  # beside the step machine, with the instructions that are left there
 PIO0_BASE = 0x5020_0000
 FSTAT = PIO0_BASE + 0x04
 FDEBUG = PIO0_BASE + 0x08
@@ -28,6 +30,8 @@ QUEUE = 4
 
 PULL_NOBLOCK = 0x8080  # pull(noblock)
 STEP_LOW = 0xE000  # set(pins, 0)
+STEP_HIGH = 0xE001  # set(pins, 1)
+PULSE_US = 20
 
 
 # Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 16 cycles, a long
@@ -74,17 +78,35 @@ class Stepper:
 
     def __init__(self, dir_forward_high, enable_high):
         self.enable_high = enable_high
+        self.forward_high = dir_forward_high
+        self.reverse = False
         self.enable_pin = Pin(Pin.board.EN, Pin.OUT, value=0 if enable_high else 1)
         self.dir_pin = Pin(Pin.board.DIR, Pin.OUT, value=1 if dir_forward_high else 0)
         step = Pin(Pin.board.STEP, Pin.OUT, value=0)
         sense = Pin(Pin.board.STEP_SENSE, Pin.IN, Pin.PULL_DOWN)
         encoder = Pin(Pin.board.ENCODER, Pin.IN, Pin.PULL_DOWN)
+        index = Pin(Pin.board.INDEX, Pin.IN, Pin.PULL_DOWN)
         self.made = Counter(COUNT_MACHINE, sense, self.dir_pin, dir_forward_high)
         self.turned = Counter(ENCODER_MACHINE, encoder, self.dir_pin, dir_forward_high)
+        self.marked = Counter(INDEX_MACHINE, index, self.dir_pin, dir_forward_high)
         self.machine = rp2.StateMachine(STEP_MACHINE, step_program, freq=segment.PIO_HZ, set_base=step)
         self.word = array("I", [0])
         self.ordered_steps = 0  # position at the end of what is queued
         self.moving = False  # segments are queued or being executed
+
+    def self_test(self):
+        """A pulse to the motor driver, which has no power: whether it comes back on STEP_SENSE."""
+        self.made.read()
+        before = self.made.forward + self.made.backward
+        self.machine.exec(STEP_HIGH)
+        time.sleep_us(PULSE_US)
+        self.machine.exec(STEP_LOW)
+        time.sleep_us(PULSE_US)
+        self.made.read()
+        made = self.made.forward + self.made.backward - before
+        # It was no step: the rotor did not turn.
+        self.made.forward = self.made.backward = 0
+        return made == 1
 
     def read(self, inputs):
         """Fill in what the motor did."""
@@ -93,6 +115,8 @@ class Stepper:
         inputs.executed_steps = self.made.forward - self.made.backward
         inputs.reverse_steps = self.made.backward
         inputs.encoder_count = self.turned.forward - self.turned.backward
+        self.marked.read()
+        inputs.index_count = self.marked.forward - self.marked.backward
         inputs.starved = self.moving and mem32[FDEBUG] & TX_STALL != 0
         inputs.queue_free = QUEUE - (mem32[FLEVEL] & 15)
 
@@ -112,17 +136,25 @@ class Stepper:
         self.ordered_steps = self.made.forward - self.made.backward
         self.moving = False
 
+    def turn(self, reverse):
+        """The direction of all that is queued from now on; the queue is empty and the motor rests."""
+        if reverse != self.reverse:
+            self.reverse = reverse
+            self.dir_pin.value(1 if reverse != self.forward_high else 0)
+
     def queue(self, target_steps, units):
-        """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target behind
-        orders a pause.
+        """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target on the
+        other side orders a pause.
         """
         steps = target_steps - self.ordered_steps
+        if self.reverse:
+            steps = -steps
         if steps < 0:
             steps = 0
         most = segment.most_steps(units)
         if steps > most:
             steps = most
-        self.ordered_steps += steps
+        self.ordered_steps += -steps if self.reverse else steps
         struct.pack_into("<HH", self.word, 0, segment.word_low(steps, units), segment.word_high(steps, units))
         self.machine.put(self.word)
 

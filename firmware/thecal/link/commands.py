@@ -42,6 +42,8 @@ COMMANDS = (
     Command("start", CLINICIAN, FLOW),
     Command("stop", PATIENT, AT_ONCE),
     Command("acknowledge", CLINICIAN, AT_ONCE),
+    Command("audio_pause", PATIENT, AT_ONCE),
+    Command("alarms", OBSERVER, READS),
     Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms")),
     Command("patient_bolus", PATIENT, FLOW),
     Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",)),

@@ -30,6 +30,8 @@ STATUS_FIELDS = (
     "encoder_count",
     "loop_us",
     "heap_bytes",
+    "alarm",
+    "first_cause",
     "frames_dropped",
     "bad_lines",
 )

@@ -25,6 +25,7 @@ KEPT = (
     "bolus_nl",
     "bolus_given_nl",
     "log",
+    "rotor_pulses",
 )
 
 

@@ -54,6 +54,11 @@ class Guard:
         if self.limit_steps:
             self.window_most = executed_steps + filling_steps + max(self.limit_steps - content_steps, 0)
 
+    def allow_back(self, start_steps, target_steps, least_steps, ticks):
+        """The same backward: `target_steps` or more, and never behind `least_steps`."""
+        least = max(start_steps - self.segment_most[ticks], least_steps)
+        return target_steps if target_steps >= least else least
+
     def allow(self, start_steps, target_steps, ticks):
         """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or
         less.

@@ -1,22 +1,22 @@
 """Does the rotor do what the motor was told? Microsteps made against the rotor's encoder, and against what is
 owed.
 
-`Motion.look` is called once per tick, `Motion.compare` once per tick while something is to flow. Both return the
-row of the alarm to raise, or -1. All counts are small integers; one encoder pulse is `pitch_steps` microsteps
-(the reference: 32, 1 uL).
+`Motion.look` is called once per tick, `Motion.compare` once per tick while something is to flow. Both return
+the row of the alarm to raise, or -1. All counts are small integers; one encoder pulse is `pitch_steps`
+microsteps (the reference: 32, 1 uL).
 
 - Encoder against microsteps made (MOT-02): within two pitches of each other since the motor was last started
   from rest. Too few pulses: STALL; too many: RUNAWAY.
-- Pulses while hardly a step was made: the rotor turns by itself, FREE_FLOW, at once, in any state; or, if steps
-  were ordered that never came back, the wire that counts them is broken, SENSOR_FAULT.
-- Pulses against index marks: a revolution that has not its number of pulses, give or take one, is a
-  SENSOR_FAULT.
+- Pulses while hardly a step was made: the rotor turns by itself, FREE_FLOW, at once, in any state; or, if
+  steps were ordered that never came back, the wire that counts them is broken, SENSOR_FAULT.
+- Pulses against index marks: a revolution that has not its number of pulses, give or take one and what came
+  in the ticks of its two marks, is a SENSOR_FAULT.
 - Executed and encoder against owed (SAFE-10): beyond the tolerance, in one direction, for longer than five
   minutes, or one while a bolus flows: OVER_INFUSION or UNDER_INFUSION. At exactly the tolerance never.
 - Revolutions ever made and days of service (RES-04): SERVICE_DUE.
 
-The times of SAFE-10 are those of the Open PCA Pump's requirements 1.0.0 (R5.4.0, basal 5 min, bolus 1 min). The
-tolerances are own choices: one pitch of steps made, and what the encoder can tell, two pitches more.
+The times of SAFE-10 are those of the Open PCA Pump's requirements 1.0.0 (R5.4.0, basal 5 min, bolus 1 min).
+The tolerances are own choices: one pitch of steps made, and what the encoder can tell, two pitches more.
 """
 
 from . import alarms
@@ -46,7 +46,8 @@ class Motion:
         """The board's counters begin at 0, the motor rests."""
         self.seen_encoder = 0
         self.seen_index = 0
-        self.index_encoder = -1  # encoder count at the last index mark; -1 before the first
+        self.index_encoder = -1  # encoder count at the last index mark; -1 before the first ...
+        self.index_new = 0  # ... and how many of its pulses came in the same tick
         self.begin(0)
 
     def begin(self, executed_steps):
@@ -64,7 +65,7 @@ class Motion:
         if new > 0:
             self.pulses += new
         self.seen_encoder = encoder_count
-        row = self._look_at_index(encoder_count, index_count)
+        row = self._look_at_index(encoder_count, index_count, new)
         turned = self._look_at_single_pulses(executed_steps, encoder_count, moving, ordered_steps)
         if turned >= 0:
             row = turned
@@ -104,17 +105,18 @@ class Motion:
             return alarms.SENSOR_FAULT
         return alarms.FREE_FLOW
 
-    def _look_at_index(self, encoder_count, index_count):
+    def _look_at_index(self, encoder_count, index_count, new):
         marks = index_count - self.seen_index
         if marks == 0:
             return -1
         self.seen_index = index_count
         row = -1
-        if self.index_encoder >= 0:
-            off = encoder_count - self.index_encoder - marks * self.pulses_per_rev
-            if off > 1 or off < -1:
+        if self.index_encoder >= 0 and marks == 1:
+            off = encoder_count - self.index_encoder - self.pulses_per_rev
+            if off > 1 + new or off < -1 - self.index_new:
                 row = alarms.SENSOR_FAULT
         self.index_encoder = encoder_count
+        self.index_new = new
         return row
 
     def compare(self, ticks, owed_steps, executed_steps, bolus):

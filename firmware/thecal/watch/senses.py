@@ -1,0 +1,115 @@
+"""All that the pump feels: pressures, supply, air, the driver's fault line, the rotor. Once per tick.
+
+`Senses.look` takes the inputs of a tick and returns the row of the most urgent alarm that they call for, or
+-1. An alarm that is called for is called for again in every tick until its cause is gone, or, where it is
+latched here (occlusions, the rotor), until `begin`: the motor starts from rest. Which rows stop the motor,
+the table of alarms says; nothing here does.
+
+What is looked at in which state:
+- always, once the self-test is over: whether sensors and driver work, the supply, and whether the rotor turns
+  by itself;
+- while the motor has power: occlusions and lost steps;
+- while it delivers: air. Filling the line drives air out, so it is no alarm then.
+
+Calibration of the bench's sensors, as in the board's schematic: pressure 50 Pa a code, ambient at 400; supply
+5 mV a code behind a divider. Thresholds of the supply are own choices for a 12 V bench supply: LOW below 10.8
+V, back above 11.1 V; CRITICAL below 9.6 V, where the motor still holds its torque.
+"""
+
+from . import alarms
+from .motion import Motion
+from .occlusion import NONE, Occlusion, UpstreamOcclusion
+from .readings import Reading
+
+PRESSURE_ZERO_CODE = 400
+PRESSURE_PA_PER_CODE = 50
+LEAST_PA = -19_000
+MOST_PA = 184_000
+SUPPLY_MV_PER_CODE = 5
+MOST_SUPPLY_MV = 20_000
+SUPPLY_LOW_MV = 10_800
+SUPPLY_BACK_MV = 11_100
+SUPPLY_CRITICAL_MV = 9_600
+CONFIRM_TICKS = 3  # a level of the supply, of AIR or of DRIVER_FAULT counts when it has lasted so long
+
+
+class Senses:
+    """The senses of a pump on a mechanism of so many nL and steps per revolution."""
+
+    def __init__(self, nl_per_rev, steps_per_rev, encoder_pulses_per_rev):
+        self.pressure_down = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
+        self.pressure_up = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
+        self.supply = Reading(0, SUPPLY_MV_PER_CODE, 0, MOST_SUPPLY_MV, stuck_samples=0)
+        self.down = Occlusion(nl_per_rev, steps_per_rev)
+        self.up = UpstreamOcclusion()
+        self.motion = Motion(steps_per_rev, encoder_pulses_per_rev)
+        self.supply_low = False
+        self._low_ticks = 0
+        self._critical_ticks = 0
+        self._air_ticks = 0
+        self._fault_ticks = 0
+
+    def read(self, inputs, tick):
+        """Take in the samples of a tick."""
+        self.pressure_down.update(inputs.pressure_down_raw, tick)
+        self.pressure_up.update(inputs.pressure_up_raw, tick)
+        self.supply.update(inputs.supply_raw, tick)
+
+    def believable(self):
+        """Whether every sensor has given a value and none is faulty."""
+        return self.pressure_down.good and self.pressure_up.good and self.supply.good
+
+    def doubtful(self):
+        """Whether any sensor is known to be faulty."""
+        return bool(self.pressure_down.fault or self.pressure_up.fault or self.supply.fault)
+
+    def begin(self, executed_steps):
+        """The motor starts from rest."""
+        self.down.begin()
+        self.up.begin()
+        self.motion.begin(executed_steps)
+
+    def look(self, inputs, tick, ticks, executed_steps, ordered_steps, moving, delivering):
+        """The row of the most urgent alarm that this tick calls for, or -1. `ticks` passed since the last."""
+        row = self.motion.look(
+            tick, executed_steps, inputs.encoder_count, inputs.index_count, moving, ordered_steps
+        )
+        if moving or self.down.alarm:
+            fresh = self.pressure_down.fresh
+            if self.down.update(ticks, executed_steps, self.pressure_down.value, fresh) and moving:
+                row = _first(row, alarms.OCCLUSION_DOWN)
+            if self.up.update(self.pressure_up.value, self.pressure_up.fresh) and moving:
+                row = _first(row, alarms.OCCLUSION_UP)
+        self._air_ticks = self._air_ticks + 1 if inputs.air and delivering else 0
+        if self._air_ticks >= CONFIRM_TICKS:
+            row = _first(row, alarms.AIR)
+        self._fault_ticks = self._fault_ticks + 1 if inputs.driver_fault else 0
+        if self._fault_ticks >= CONFIRM_TICKS:
+            row = _first(row, alarms.DRIVER_FAULT)
+        if self.doubtful():
+            row = _first(row, alarms.SENSOR_FAULT)
+        if self._supply_critical():
+            row = _first(row, alarms.SUPPLY_CRITICAL)
+        return row
+
+    def _supply_critical(self):
+        """Brings `supply_low` up to date as well."""
+        if not self.supply.fresh:
+            return False
+        supply_mv = self.supply.value
+        self._critical_ticks = self._critical_ticks + 1 if supply_mv < SUPPLY_CRITICAL_MV else 0
+        self._low_ticks = self._low_ticks + 1 if supply_mv < SUPPLY_LOW_MV else 0
+        if self._low_ticks >= CONFIRM_TICKS:
+            self.supply_low = True
+        elif supply_mv >= SUPPLY_BACK_MV:
+            self.supply_low = False
+        return self._critical_ticks >= CONFIRM_TICKS
+
+    def stored_nl(self):
+        """What a blocked line holds, to be drawn back (OCC-05); 0 if it is not blocked."""
+        return self.down.stored_nl() if self.down.alarm != NONE else 0
+
+
+def _first(row, other):
+    """The more urgent of two rows, -1 being none."""
+    return other if row < 0 or other < row else row
