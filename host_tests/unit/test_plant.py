@@ -505,6 +505,7 @@ def test_the_wire_of_step_sense_is_left_to_the_bench():
     assert [fault.new_pulses(at * NS_PER_MS) for at in (16, 17, 36, 37, 1007)] == [0, 1, 0, 1, 48]
     plant.sensor_fault("step_sense", "open", S_NS)
     fault = plant.step_sense_fault
+    assert fault is not None
     assert (fault.level(2 * S_NS), fault.new_pulses(2 * S_NS), plant.restless) == (0, 0, False)
     plant.sensor_fault("step_sense", "clear", S_NS)
     assert plant.step_sense_fault is None
