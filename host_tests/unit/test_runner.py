@@ -601,6 +601,81 @@ def test_many_commands_at_once_are_all_in_time():
     assert changes == [(40_000 + 200 * k, "STOPPED" if k % 2 else "RUNNING") for k in range(60)]
 
 
+HAPPENING = (
+    # at, do, its keys, and what of the plant is otherwise from which tick on
+    ("10 s", "occlude", {"where": "downstream"}, (100, "occluded_down", True)),
+    ("11 s", "unocclude", {"where": "downstream"}, (110, "occluded_down", False)),
+    ("12.01 s", "stall", {}, (121, "stalled", True)),
+    ("13 s", "unstall", {}, (130, "stalled", False)),
+    ("14 s", "air", {"for": "1.25 s"}, (140, "air", True), (153, "air", False)),
+    ("16 s", "low_supply", {"to": "9.5 V"}, (160, "adc_supply", 1900)),
+    ("17 s", "sensor_fault", {"which": "supply", "kind": "open"}, (170, "adc_supply", 4095)),
+    ("18 s", "free_flow", {"rate": "1 mL/h"}, (180, "restless", True)),
+    ("19 s", "air", {}, (190, "air", True)),
+)
+
+
+def test_every_event_on_the_plant_is_done_at_its_tick():
+    names = ("occluded_down", "stalled", "air", "adc_supply", "restless")
+    seen = []
+
+    class Watched(HostBench):
+        def _turn(self, tick, at_cycles):
+            super()._turn(tick, at_cycles)
+            values = (getattr(self.plant, name) for name in names)
+            seen.append((tick, [value() if callable(value) else value for value in values]))
+
+    text = HEAD + "".join(event(at, do, **keys) for at, do, keys, *_ in HAPPENING)
+    assert {do for _, do, *_ in HAPPENING} == set(scenario.ON_THE_PLANT) == set(runner.ON_PLANT)
+    _, result = run(text, Watched())
+    begin = result.story.begin_tick or 0
+    changes = [
+        (tick - begin, name, now)
+        for (_, before), (tick, after) in zip(seen, seen[1:], strict=False)
+        for name, was, now in zip(names, before, after, strict=True)
+        if was != now
+    ]
+    assert changes == [change for _, _, _, *made in HAPPENING for change in made]
+
+
+def test_what_happens_to_a_plant_that_is_not_there_is_skipped_with_a_word():
+    bench = HostBench()
+    bench.plant = None
+    text = HEAD + START + event("60 s", "stall") + expect("ledger", at="59 s", value="580 uL")
+    records, result = run(text + expect("ledger", value="9 mL"), bench)
+    assert [(r["at_ms"], r["do"], r["why"]) for r in of_type(records, "skipped")] == [
+        (60_000, "stall", "this board has no plant to act on")
+    ]
+    assert [r["ok"] for r in of_type(records, "expect")] == [True, None]
+
+
+def test_an_audio_pause_goes_to_the_pump():
+    sent = []
+
+    class Listening(HostBench):
+        def send(self, data):
+            sent.append(data)
+            super().send(data)
+
+    run(HEAD + event("60 s", "audio_pause"), Listening())
+    assert [b'"cmd":"audio_pause"' in data and b'"at_tick":' in data for data in sent].count(True) == 1
+
+
+@pytest.mark.req("ALM-05")
+def test_the_stop_button_is_held_as_long_as_it_says():
+    seen = []
+
+    class Watched(HostBench):
+        def _turn(self, tick, at_cycles):
+            super()._turn(tick, at_cycles)
+            seen.append((tick, self.inputs.button_stop))
+
+    _, result = run(HEAD + START + event("60 s", "press", button="stop", **{"for": "1.5 s"}), Watched())
+    begin = result.story.begin_tick or 0
+    assert [tick - begin for tick, pressed in seen if pressed] == list(range(600, 615))
+    assert result.summary["boluses"] == []
+
+
 # --- the story
 
 
