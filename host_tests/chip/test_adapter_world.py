@@ -33,7 +33,7 @@ def wired(prompt):
     return prompt, plant
 
 
-@pytest.mark.req("OCC-01", "SIM-01")
+@pytest.mark.req("SIM-01")
 def test_the_drivers_read_air_faults_and_broken_sensors(wired):
     prompt, plant = wired
     prompt.run(READ)
@@ -56,7 +56,7 @@ def test_the_drivers_read_air_faults_and_broken_sensors(wired):
     assert read() == (stuck, 0, 4095, False, False)
 
 
-@pytest.mark.req("MOT-02", "SIM-01")
+@pytest.mark.req("SIM-01")
 @pytest.mark.parametrize(
     ("net", "happens", "pulses"),
     [

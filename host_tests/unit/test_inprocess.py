@@ -258,7 +258,6 @@ class Reader:
         outputs.clear_orders()
 
 
-@pytest.mark.req("OCC-01", "MOT-02")
 def test_what_happens_to_the_plant_reaches_the_inputs_in_its_tick():
     plant, reader = Plant(seed=2), Reader()
     bench = HostBench(plant, reader)
@@ -294,7 +293,7 @@ def test_what_happens_to_the_plant_reaches_the_inputs_in_its_tick():
     assert {seen["executed_steps"] for seen in reader.seen} == {0}
 
 
-@pytest.mark.req("MOT-01", "MOT-02")
+@pytest.mark.req("MOT-01")
 def test_a_motor_that_stalls_counts_on_while_the_encoder_stands():
     bench = HostBench()
     host = Host(bench)
