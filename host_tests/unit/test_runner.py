@@ -566,6 +566,36 @@ def test_a_button_that_is_held_over_a_reset_stays_pressed():
     assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [pump.LOCKOUT]
 
 
+@pytest.mark.req("REC-04", "MOT-04")
+def test_a_reset_brings_back_a_pump_that_hangs():
+    """Its own clock stood for 10.3 s; times are the world's all the same."""
+    text = HEAD + START + event("60 s", "hang") + event("70.3 s", "reset")
+    text += event("80 s", "clinician_bolus", volume="10 uL", duration="4 s") + event("100 s", "program")
+    text += '[event.therapy]\nmode = "continuous"\nrate = "1 mL/h"\n'
+    text += "".join(expect("ledger", at=at, at_least="0 L") for at in ("79.7 s", "90 s", "95 s"))
+    records, result = run(text + expect("resets", value=1), keep_ledger=True)
+    assert [r["ok"] for r in of_type(records, "expect")] == [True] * 4
+    assert [(r["at_ms"], r["state"]) for r in of_type(records, "state")] == [
+        (1000, "RUNNING"),
+        (70_300, "POST"),
+        (70_300, "STOPPED"),
+        (70_400, "RUNNING"),
+    ]
+    assert result.summary["boluses"] == [
+        {"asked_ms": 80_000, "granted": True, "reason": None, "volume_nl": 10_000, "ended_ms": 84_000}
+    ]
+    programmed = [e["at_ms"] for e in of_type(records, "event") if e["code"] == "therapy"]
+    assert programmed == [100_000]
+    # 59 s before, up to a second of orders behind, 29.7 s and a bolus after, at 10 uL/s, 20 s at 0.28 uL/s
+    late_nl = 297_000 + 10_000 + 5_556
+    delivered_nl = result.summary["delivered_nl"]
+    assert 590_000 + 6_000 - 32 <= delivered_nl - late_nl <= 590_000 + 10_000 + 32
+    # Each second of the ledger is one of the pump's, so 0.3 s beside the world's from there on.
+    lines = [json.loads(line) for line in canonical_records(result).splitlines()]
+    ticks = [line["tick"] for line in lines if line["type"] == "ledger"]
+    assert ticks == [*range(0, 600, 10), *range(703, 1200, 10)]
+
+
 @pytest.mark.req("DOSE-09")
 def test_priming_beyond_its_volume_counts_as_dose():
     """The head gives 10 % more than its calibration: of 110 uL of line 100 are left out of the windows."""
