@@ -299,7 +299,7 @@ def test_whatever_goes_wrong_nothing_is_lost_and_nothing_is_made(parameters, hap
             plant.refill(how)
             books.reservoir_nl = Fraction(how)
         elif what == "sensor":
-            plant.sensor_fault(*how, now_ns)
+            plant.sensor_fault(how[0], how[1], now_ns)
         books.blocked = stalled or no_driver
         assert plant.displaced_nl() == books.displaced_nl
         assert plant.inlet_lacks_nl() == books.inlet_lacks_nl

@@ -67,6 +67,42 @@ volume = "18 mL"
 at = "5 min"
 do = "set_time"
 to = "tue 03:00"
+[[event]]
+at = "10 s"
+do = "prime"
+volume = "10 uL"
+[[event]]
+at = "80 s"
+do = "bridge"
+concentration = "10 mg/mL"
+[[event]]
+at = "6 min"
+do = "reset"
+[[event]]
+at = "7 min"
+do = "occlude"
+where = "upstream"
+[[event]]
+at = "8 min"
+do = "unocclude"
+where = "upstream"
+[[event]]
+at = "8 min"
+do = "free_flow"
+rate = "6 mL/h"
+[[event]]
+at = "8 min"
+do = "air"
+for = "10 s"
+[[event]]
+at = "9 min"
+do = "sensor_fault"
+which = "encoder"
+kind = "noise"
+[[event]]
+at = "9 min"
+do = "low_supply"
+to = "8 V"
 [[expect]]
 what = "bolus"
 at = "1 min"

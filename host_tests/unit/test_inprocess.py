@@ -10,7 +10,7 @@ from thecal.drivers import segment
 from thecal.link.frame import crc_into
 from thecal.states import STATES
 from thecal_bench import inprocess
-from thecal_bench.bench import Bench, BenchError
+from thecal_bench.bench import Bench, BenchError, NotPossible
 from thecal_bench.inprocess import CYCLE_NS, TICK_CYCLES, HostBench, Motor, host_crc
 from thecal_bench.plant import Plant
 from thecal_host.link import LinkClient
@@ -242,3 +242,126 @@ def test_a_loop_held_up_for_long_merges_ticks_and_one_held_up_longer_starves(cou
     assert starved[0]["tick"] == merged[1]["tick"]
     owed = Fraction(16, 3) * (bench.tick - started) - starved[0]["a"]
     assert abs(plant_of(bench).steps_seen - owed) <= 1
+
+
+# --- what happens to the plant
+
+
+class Reader:
+    """A pump that only looks."""
+
+    def __init__(self):
+        self.seen = []
+
+    def step(self, inputs, outputs):
+        self.seen.append({name: value for name, value in vars(inputs).items() if name != "rx"})
+        outputs.clear_orders()
+
+
+def test_what_happens_to_the_plant_reaches_the_inputs_in_its_tick():
+    plant, reader = Plant(seed=2), Reader()
+    bench = HostBench(plant, reader)
+    for tick, act in {
+        10: lambda: plant.set_air(True),
+        20: lambda: plant.set_driver_fault(True, bench.now_ns),
+        30: lambda: plant.set_supply(6),
+        40: lambda: plant.free_flow(120_000_000, bench.now_ns),
+        140: lambda: plant.free_flow(0, bench.now_ns),
+        150: lambda: plant.sensor_fault("pressure_up", "open", bench.now_ns),
+        160: lambda: plant.sensor_fault("encoder", "noise", bench.now_ns),
+    }.items():
+        bench.schedule(tick, act)
+    bench.advance_to_tick(170)
+
+    def changes(name):
+        values = [seen[name] for seen in reader.seen]
+        return [
+            (tick, now)
+            for tick, (was, now) in enumerate(zip(values, values[1:], strict=False), 1)
+            if was != now
+        ]
+
+    assert changes("air") == [(10, True)]
+    assert changes("driver_fault") == [(20, True)]
+    assert changes("supply_raw") == [(30, 1200)]
+    # 120 mL/h for 10 s are 333.3 uL: pulses of 1 uL, marks of 100 uL
+    assert (reader.seen[139]["encoder_count"], reader.seen[140]["encoder_count"]) == (330, 333)
+    assert [now for _, now in changes("index_count")] == [1, 2, 3]
+    assert reader.seen[150]["encoder_count"] == 333
+    assert [seen["encoder_count"] - 333 for seen in reader.seen[160:]] == [5 * tick for tick in range(11)]
+    assert {seen["pressure_up_raw"] for seen in reader.seen[150:]} == {4095}
+    assert {seen["executed_steps"] for seen in reader.seen} == {0}
+
+
+@pytest.mark.req("MOT-01")
+def test_a_motor_that_stalls_counts_on_while_the_encoder_stands():
+    bench = HostBench()
+    host = Host(bench)
+    host.start(36_000_000)
+    bench.advance_to_tick(bench.tick + 100)
+    plant_of(bench).set_stalled(True)
+    before = bench.inputs.executed_steps, bench.inputs.encoder_count
+    bench.advance_to_tick(bench.tick + 100)
+    assert bench.inputs.executed_steps == before[0] + 3200
+    assert bench.inputs.encoder_count == before[1]
+
+
+@pytest.mark.req("MOT-01")
+@pytest.mark.parametrize("kind", ["open", "short", "stuck"])
+def test_without_the_wire_of_step_sense_steps_are_made_and_not_counted(kind):
+    """As on the board: the driver takes its position from the counter, so each start goes on from there."""
+    bench = HostBench()
+    host = Host(bench)
+    plant = plant_of(bench)
+    host.start(36_000_000)
+    bench.advance_to_tick(bench.tick + 100)
+    counted, made = bench.inputs.executed_steps, plant.steps_seen
+    plant.sensor_fault("step_sense", kind, bench.now_ns)
+    bench.advance_to_tick(bench.tick + 100)
+    assert bench.inputs.executed_steps == counted
+    assert plant.steps_seen == made + 3200
+    host.ask("stop")
+    plant.sensor_fault("step_sense", "clear", bench.now_ns)
+    bench.advance_to_tick(bench.tick + 5)
+    counted, made = bench.inputs.executed_steps, plant.steps_seen
+    host.ask("start")
+    bench.advance_to_tick(bench.tick + 100)
+    assert bench.inputs.executed_steps - counted == plant.steps_seen - made > 3100
+
+
+@pytest.mark.req("MOT-01")
+def test_noise_on_step_sense_is_counted_as_steps():
+    """50 a second; nothing was ordered, so the pump takes it for a runaway."""
+    bench = HostBench()
+    host = Host(bench)
+    bench.advance_to_tick(10)
+    plant_of(bench).sensor_fault("step_sense", "noise", bench.now_ns)
+    bench.advance_to_tick(20)
+    assert bench.inputs.executed_steps == 50
+    assert plant_of(bench).steps_seen == 0
+    assert STATES[bench.pump.state] == "HALTED"
+    assert "alarm" in host.codes()
+
+
+@pytest.mark.req("REC-04")
+def test_a_reset_begins_every_count_anew_and_the_motor_goes_on_from_where_it_is():
+    bench = HostBench()
+    host = Host(bench)
+    host.start(36_000_000)
+    bench.advance_to_tick(bench.tick + 1000)
+    plant = plant_of(bench)
+    made, marks = plant.steps_seen, plant.encoder_count
+    assert bench.inputs.index_count == plant.index_count == made // 3200 > 5
+    bench.reset()
+    bench.advance_to_tick(bench.tick + 1)
+    inputs = bench.inputs
+    assert (inputs.executed_steps, inputs.encoder_count, inputs.index_count) == (0, 0, 0)
+    assert inputs.tick_s == 0 and inputs.tick_ms == 100
+    bench.advance_to_tick(bench.tick + 1000)
+    assert inputs.executed_steps == plant.steps_seen - made == pytest.approx(32_000, abs=33)
+    assert inputs.encoder_count == plant.encoder_count - marks
+
+
+def test_a_board_whose_pump_is_elsewhere_says_that_it_can_not_be_reset():
+    with pytest.raises(NotPossible, match="only the in-process pump"):
+        HostBench(pump=Reader()).reset()

@@ -91,7 +91,6 @@ def of_type(records, kind):
     "RES-05",
     "MOT-04",
     "LNK-05",
-    "REC-01",
     "REC-03",
     "REC-04",
 )
@@ -567,6 +566,36 @@ def test_a_button_that_is_held_over_a_reset_stays_pressed():
     assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [causes.LOCKOUT]
 
 
+@pytest.mark.req("REC-04", "MOT-04")
+def test_a_reset_brings_back_a_pump_that_hangs():
+    """Its own clock stood for 10.3 s; times are the world's all the same."""
+    text = HEAD + START + event("60 s", "hang") + event("70.3 s", "reset")
+    text += event("80 s", "clinician_bolus", volume="10 uL", duration="4 s") + event("100 s", "program")
+    text += '[event.therapy]\nmode = "continuous"\nrate = "1 mL/h"\n'
+    text += "".join(expect("ledger", at=at, at_least="0 L") for at in ("79.7 s", "90 s", "95 s"))
+    records, result = run(text + expect("resets", value=1), keep_ledger=True)
+    assert [r["ok"] for r in of_type(records, "expect")] == [True] * 4
+    assert [(r["at_ms"], r["state"]) for r in of_type(records, "state")] == [
+        (1000, "RUNNING"),
+        (70_300, "POST"),
+        (70_300, "STOPPED"),
+        (70_400, "RUNNING"),
+    ]
+    assert result.summary["boluses"] == [
+        {"asked_ms": 80_000, "granted": True, "reason": None, "volume_nl": 10_000, "ended_ms": 84_000}
+    ]
+    programmed = [e["at_ms"] for e in of_type(records, "event") if e["code"] == "therapy"]
+    assert programmed == [100_000]
+    # 59 s before, up to a second of orders behind, 29.7 s and a bolus after, at 10 uL/s, 20 s at 0.28 uL/s
+    late_nl = 297_000 + 10_000 + 5_556
+    delivered_nl = result.summary["delivered_nl"]
+    assert 590_000 + 6_000 - 32 <= delivered_nl - late_nl <= 590_000 + 10_000 + 32
+    # Each second of the ledger is one of the pump's, so 0.3 s beside the world's from there on.
+    lines = [json.loads(line) for line in canonical_records(result).splitlines()]
+    ticks = [line["tick"] for line in lines if line["type"] == "ledger"]
+    assert ticks == [*range(0, 600, 10), *range(703, 1200, 10)]
+
+
 @pytest.mark.req("DOSE-09")
 def test_priming_beyond_its_volume_counts_as_dose():
     """The head gives 10 % more than its calibration: of 110 uL of line 100 are left out of the windows."""
@@ -599,6 +628,80 @@ def test_many_commands_at_once_are_all_in_time():
     assert {b["at_ms"] for b in of_type(records, "event") if b["code"] == "denied"} == {20_000}
     changes = [(r["at_ms"], r["state"]) for r in of_type(records, "state")][2:]
     assert changes == [(40_000 + 200 * k, "STOPPED" if k % 2 else "RUNNING") for k in range(60)]
+
+
+HAPPENING = (
+    # at, do, its keys, and what of the plant is otherwise from which tick on
+    ("10 s", "occlude", {"where": "downstream"}, (100, "occluded_down", True)),
+    ("11 s", "unocclude", {"where": "downstream"}, (110, "occluded_down", False)),
+    ("12.01 s", "stall", {}, (121, "stalled", True)),
+    ("13 s", "unstall", {}, (130, "stalled", False)),
+    ("14 s", "air", {"for": "1.25 s"}, (140, "air", True), (153, "air", False)),
+    ("16 s", "low_supply", {"to": "9.5 V"}, (160, "adc_supply", 1900)),
+    ("17 s", "sensor_fault", {"which": "supply", "kind": "open"}, (170, "adc_supply", 4095)),
+    ("18 s", "free_flow", {"rate": "1 mL/h"}, (180, "restless", True)),
+    ("19 s", "air", {}, (190, "air", True)),
+)
+
+
+def test_every_event_on_the_plant_is_done_at_its_tick():
+    names = ("occluded_down", "stalled", "air", "adc_supply", "restless")
+    seen = []
+
+    class Watched(HostBench):
+        def _turn(self, tick, at_cycles):
+            super()._turn(tick, at_cycles)
+            values = (getattr(self.plant, name) for name in names)
+            seen.append((tick, [value() if callable(value) else value for value in values]))
+
+    text = HEAD + "".join(event(at, do, **keys) for at, do, keys, *_ in HAPPENING)
+    assert {do for _, do, *_ in HAPPENING} == set(scenario.ON_THE_PLANT) == set(runner.ON_PLANT)
+    _, result = run(text, Watched())
+    begin = result.story.begin_tick or 0
+    changes = [
+        (tick - begin, name, now)
+        for (_, before), (tick, after) in zip(seen, seen[1:], strict=False)
+        for name, was, now in zip(names, before, after, strict=True)
+        if was != now
+    ]
+    assert changes == [change for _, _, _, *made in HAPPENING for change in made]
+
+
+def test_what_happens_to_a_plant_that_is_not_there_is_skipped_with_a_word():
+    bench = HostBench()
+    bench.plant = None
+    text = HEAD + START + event("60 s", "stall") + expect("ledger", at="59 s", value="580 uL")
+    records, result = run(text + expect("ledger", value="9 mL"), bench)
+    assert [(r["at_ms"], r["do"], r["why"]) for r in of_type(records, "skipped")] == [
+        (60_000, "stall", "this board has no plant to act on")
+    ]
+    assert [r["ok"] for r in of_type(records, "expect")] == [True, None]
+
+
+def test_an_audio_pause_goes_to_the_pump():
+    sent = []
+
+    class Listening(HostBench):
+        def send(self, data):
+            sent.append(data)
+            super().send(data)
+
+    run(HEAD + event("60 s", "audio_pause"), Listening())
+    assert [b'"cmd":"audio_pause"' in data and b'"at_tick":' in data for data in sent].count(True) == 1
+
+
+def test_the_stop_button_is_held_as_long_as_it_says():
+    seen = []
+
+    class Watched(HostBench):
+        def _turn(self, tick, at_cycles):
+            super()._turn(tick, at_cycles)
+            seen.append((tick, self.inputs.button_stop))
+
+    _, result = run(HEAD + START + event("60 s", "press", button="stop", **{"for": "1.5 s"}), Watched())
+    begin = result.story.begin_tick or 0
+    assert [tick - begin for tick, pressed in seen if pressed] == list(range(600, 615))
+    assert result.summary["boluses"] == []
 
 
 # --- the story

@@ -535,7 +535,8 @@ def test_only_what_is_given_by_mass_can_be_bridged(text, keys):
 # --- not supported yet, unknown
 
 
-def test_features_of_later_pumps_are_refused_by_name_once_each():
+def test_features_of_later_pumps_are_refused_by_name_once_each(monkeypatch):
+    monkeypatch.setitem(s.ALARM_CODES, "BAD_AUTH", False)
     text = """\
 duration = "1 h"
 [therapy]

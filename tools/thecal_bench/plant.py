@@ -222,8 +222,8 @@ class Plant:
         self._step_nl = float(step_nl)
 
         self._pulses = geometry.encoder_pulses_per_rev
-        self.encoder_count = 0  # pulses that the sensors have given
-        self.index_count = 0
+        self.encoder_count = 0  # pulses that the sensors have given, those of backward steps taken off,
+        self.index_count = 0  # as the board's counters do by the level of DIR
 
         self._free_steps_ns = Fraction(0)  # free flow, in steps per ns, ...
         self._free_from_ns = 0  # ... since then ...
@@ -347,9 +347,9 @@ class Plant:
         else:
             # Backwards a level rises where it falls forwards: in the middle of an encoder pulse, at the end
             # of the index mark.
-            encoder = (before * 2 * pulses // s + 1) // 2 - (after * 2 * pulses // s + 1) // 2
+            encoder = (after * 2 * pulses // s + 1) // 2 - (before * 2 * pulses // s + 1) // 2
             mark = -(-s // pulses)
-            index = (before - mark) // s - (after - mark) // s
+            index = (after - mark) // s - (before - mark) // s
         if self._encoder_fault is None:
             self.encoder_count += encoder
         if self._index_fault is None:

@@ -6,6 +6,9 @@ happen when), then the loop in `records`. A `_Command` gets to the pump in time:
 early with the tick at which it acts, so the tick is exact on every board. What the pump says is kept by
 `story.Story`, what was expected is judged by `checks.Checks`, `window.WindowPeak` watches the plant.
 
+After a reset the pump's ticks may be behind those of the world by what passed while it hung: the event `boot`
+tells by how much, and commands are sent for its ticks. Everything else here counts the world's.
+
 What became of a bolus that was asked for over the link its reply says; of one that was asked for with the
 button only the pump's log can tell.
 
@@ -274,6 +277,8 @@ class _Run:
             self._read_replies()
 
     def _on_event(self, frame: Record) -> None:
+        if frame["code"] == "boot" and self.story.begin_tick is not None:
+            self.story.lost_ticks = self.bench.tick - frame["tick"]
         alarms, states = len(self.story.alarms), len(self.story.states)
         event = self.story.event(frame)
         if event is None:
@@ -465,7 +470,7 @@ class _Run:
         wanted = sorted({*checks.status_ticks, self._end})
         for tick in wanted:
             self.story.want_status(tick)
-        self._asks.extend(tick for tick in wanted if tick % STATUS_PERIOD_TICKS)
+        self._asks.extend(wanted)
         if self._every_ticks is not None:
             bench.schedule(begin + self._every_ticks, self._sample)
         bench.schedule(begin + self._end, self._at_end)
@@ -590,8 +595,8 @@ class _Run:
                 self._request(command, event.do)
             self._commands.popleft()
         while self._asks and self._begin + self._asks[0] - 1 <= now:
-            self._asks.popleft()
-            if self._connected:
+            tick = self._device_tick(self._begin + self._asks.popleft())
+            if self._connected and tick % STATUS_PERIOD_TICKS:
                 self.link.request("status")
 
     def _send_proposal(self, command: _Command) -> bool:
@@ -601,7 +606,7 @@ class _Run:
         if event.therapy is not None:
             cmd, args = "program", {"therapy": event.therapy.message(self.scenario.profile)}
         if command.proposal_id is None:
-            at_tick = command.tick - PROPOSE_TICKS
+            at_tick = self._device_tick(command.tick - PROPOSE_TICKS)
             try:
                 command.proposal_id = self.link.request(cmd, at_tick=at_tick, **args)
             except LinkError as why:
@@ -619,8 +624,12 @@ class _Run:
         return True
 
     def _request(self, command: _Command, cmd: str, **args: Any) -> None:
-        command.request_id = self.link.request(cmd, at_tick=command.tick, **args)
+        command.request_id = self.link.request(cmd, at_tick=self._device_tick(command.tick), **args)
         self._open.append(command)
+
+    def _device_tick(self, tick: int) -> int:
+        """What the pump calls that tick."""
+        return tick - self.story.lost_ticks
 
     def _next_send(self) -> int:
         """Up to which tick the board may run before `_send` has something to do."""

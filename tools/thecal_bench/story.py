@@ -1,8 +1,9 @@
 """What the pump said about a run, put in order: its states, alarms and the ledger of executed steps.
 
-`Story` is fed with telemetry frames as they come. Ticks are the device's until `begin` names the one that
-is t=0; from there on everything it hands out is relative to it. Only periodic status frames and events are
-taken into `ledger` and `events`: these are what must not differ between boards (see
+`Story` is fed with telemetry frames as they come. Ticks are the device's until `begin` names the one that is
+t=0; from there on everything it hands out is relative to it, and in the time of the world: while a pump hangs
+or has no power its own clock stands, and `lost_ticks` is what it is behind. Only periodic status frames and
+events are taken into `ledger` and `events`: these are what must not differ between boards (see
 `runner.canonical_records`).
 """
 
@@ -79,6 +80,7 @@ class Story:
         self.ledger = array("q") if keep_ledger else None
         self.resets = 0
         self.begin_tick: int | None = None
+        self.lost_ticks = 0
         self._end_tick = 0
         self._start_steps = 0
         self._last_tick = -1
@@ -110,7 +112,7 @@ class Story:
             return
         while self._wanted and tick >= self._wanted[0]:
             self._found[self._wanted.pop(0)] = frame
-        periodic = tick % STATUS_PERIOD_TICKS == 0 and self._last_tick < tick <= self._end_tick
+        periodic = frame["tick"] % STATUS_PERIOD_TICKS == 0 and self._last_tick < tick <= self._end_tick
         if self.ledger is not None and periodic:
             self._last_tick = tick
             self.ledger.append(tick)
@@ -169,7 +171,7 @@ class Story:
         self.states.append(StateChange(tick, state, cause))
 
     def _relative(self, tick: int) -> int:
-        return tick if self.begin_tick is None else tick - self.begin_tick
+        return tick if self.begin_tick is None else tick + self.lost_ticks - self.begin_tick
 
     def _position(self, frame: dict[str, Any], name: str) -> int:
         return frame[name] - (self._start_steps if name in POSITIONS else 0)
