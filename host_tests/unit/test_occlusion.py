@@ -349,6 +349,47 @@ def test_without_a_rise_to_learn_from_the_calibration_counts():
     assert bench.true_stored_nl * 0.5 < bench.detector.stored_nl() < bench.true_stored_nl * 1.2
 
 
+def draw_back(bench):
+    """As the pump is to do it: half of what is stored, and look again. Returns how often."""
+    for count in range(20):
+        bench.run(2, 0)
+        volume_nl = bench.detector.stored_nl()
+        if volume_nl < 100:
+            return count
+        for _ in range(int(volume_nl / 2 / STEP_NL) + 1):
+            bench.step(np.array([-1]))
+    raise AssertionError("the line never empties")
+
+
+@pytest.mark.req("OCC-05")
+@pytest.mark.parametrize("compliance", COMPLIANCES)
+@pytest.mark.parametrize("bolus_rate", [1_000, 3_000, 10_000, 60_000])
+def test_a_bolus_into_a_blocked_line_is_found_after_it_and_all_of_it_is_drawn_back(bolus_rate, compliance):
+    # Too small a bolus to be told from what R may do while it flows; and the basal goes on.
+    bench = Bench(compliance)
+    bench.run(60, 5)
+    bench.block()
+    bolus_nl = (1_500 + bolus_rate) * COMPLIANCE_NL_PA * compliance
+    assert bench.run(bolus_nl / bolus_rate * 3.6, bolus_rate) == NONE
+    before_nl = bench.past_onset_nl
+    assert bench.run(90, 5, until_alarm=True) == TREND
+    assert bench.past_onset_nl - before_nl <= 200
+    draw_back(bench)
+    assert abs(bench.true_stored_nl) <= RELEASED_NL
+
+
+@pytest.mark.req("OCC-05")
+@pytest.mark.parametrize("compliance", COMPLIANCES)
+@pytest.mark.parametrize("rate", [5, 300, 60_000])
+def test_drawing_back_half_and_looking_again_needs_no_compliance(rate, compliance):
+    bench = Bench(compliance)
+    bench.run(60, rate)
+    bench.block()
+    assert bench.run(1_200, rate, until_alarm=True)
+    assert draw_back(bench) <= 16
+    assert abs(bench.true_stored_nl) <= RELEASED_NL
+
+
 # --- the floor that the table compares with
 
 

@@ -37,7 +37,8 @@ Resistance. `change_pa` grows with what R is not known by, times the largest flo
 seconds after a change of flow half of R counts as not known, since a line may follow up to four times as
 fast as the model, or three times as slowly. While the pressure settles after a fall of the flow by more
 than 100 uL/h (25 s after 3 mL/h, 45 s after 60 mL/h) the level follows freely: then only the threshold
-sees anything.
+sees anything. When it has settled, the rise since before the flow counts as D, if that is not half an hour
+ago: a block that came near the end of a bolus shows by that the pressure does not go back.
 
 THRESHOLD, of single samples, three in a row: `threshold_pa` above what flow and baseline explain, or
 above `MOST_PA` in any case. The default is 10 psi, as in Open PCA's requirements. The baseline is the
@@ -71,7 +72,8 @@ MOST_SAMPLES = 4_096  # of 200 kPa: below 2^30
 MOST_STEPS = 30_000  # in a block, 0.9 mL on the reference mechanism: below 2^15
 LINE_TICKS = 18  # time constant of the reference line, 1.8 s
 STEADY_TICKS = 300  # five time constants of the slowest line, 3 times the reference's, and 3 s
-LEAK_TICKS = 80  # of the largest flow of late: slower than the slowest line, by half
+HALF_TICKS = 55  # the largest flow of late is forgotten by half: half as slowly again as the slowest line
+REST_TICKS = 18_000  # half an hour: 5 K within an hour are 500 Pa then
 SETTLE_TICKS = 100  # after a change of flow: the same for lines that are as slow as the model or faster
 UNMODELLED_PA = 150  # of flow times what R is not known by: belongs to what `change_pa` tolerates
 CARRY_16 = 150 * 16  # of a rise beyond the possible: noise, three sigma of two blocks of 1 s
@@ -128,6 +130,7 @@ class Occlusion:
         self.slope_rise_16 = 0  # both, as they were when D reached a third of `change_pa`
         self.slope_steps = 0
         self.follows = True  # the first block only says where the level is
+        self.rest_ticks = REST_TICKS  # so long ago was `rest_16`
         self.hold_ul_h = 0  # largest flow of late, forgotten slowly
         self.steady_ul_h = 0  # about this has been the flow ...
         self.steady_ticks = 0  # ... for so long
@@ -205,10 +208,14 @@ class Occlusion:
         unknown_pa = unknown * self.hold_ul_h // 1_000
         fallen_ul_h = self.hold_ul_h - flow_ul_h - self.flow_ul_h // self.ticks
         falling = fallen_ul_h > self.hold_ul_h >> 3 and moving * fallen_ul_h // 1_000 > UNMODELLED_PA
+        if self.rest_ticks < REST_TICKS:
+            self.rest_ticks += self.ticks
         if self.follows or falling:
             self.follows = falling  # the block after it still has a part of the fall
             self.level_16 = mean_16
             self._onset()
+            if not falling and unknown_pa <= UNMODELLED_PA:
+                self._settled()
         else:
             rise_16 = mean_16 - self.level_16
             counted_16 = self.most_16 * steps
@@ -223,13 +230,14 @@ class Occlusion:
             if self.since_16 <= 0:
                 self._onset()
                 if unknown_pa <= UNMODELLED_PA:
-                    self.rest_16 = self.level_16
-                elif self.steady_ticks >= STEADY_TICKS:
+                    self._rest()
+                elif self.steady_ticks >= STEADY_TICKS and self.rest_ticks < REST_TICKS:
                     self._learn(flow_ul_h)
             else:
                 self._rising(counted_16, steps, unknown_pa)
-        leak_ticks = self.ticks if self.ticks < LEAK_TICKS else LEAK_TICKS
-        self.hold_ul_h -= self.hold_ul_h * leak_ticks // LEAK_TICKS
+        ticks = self.ticks if self.ticks < STEADY_TICKS * 4 else STEADY_TICKS * 4
+        self.hold_ul_h >>= ticks // HALF_TICKS
+        self.hold_ul_h -= self.hold_ul_h * (ticks % HALF_TICKS) // (2 * HALF_TICKS)
         self._open_block()
 
     def _look_at_flow(self, flow_ul_h):
@@ -253,6 +261,20 @@ class Occlusion:
         self.slope_steps = 0
         self.base_16 = self.level_16
 
+    def _rest(self):
+        self.rest_16 = self.level_16
+        self.rest_ticks = 0
+
+    def _settled(self):
+        """The flow has fallen and the pressure has settled: an open line is back where it was."""
+        rise_16 = self.level_16 - self.rest_16
+        if self.rest_ticks < REST_TICKS and rise_16 > 0:
+            self.base_16 = self.rest_16
+            self.since_16 = self.rise_16 = rise_16
+            self._judge(0)
+        else:
+            self._rest()
+
     def _rising(self, counted_16, steps, unknown_pa):
         self.rise_16 += counted_16
         self.volume_steps += steps
@@ -260,6 +282,9 @@ class Occlusion:
         if not self.slope_steps and self.rise_16 * 3 >= self.change_16:
             self.slope_rise_16 = self.rise_16
             self.slope_steps = self.volume_steps
+        self._judge(unknown_pa)
+
+    def _judge(self, unknown_pa):
         needed_16 = self.change_16
         if unknown_pa > UNMODELLED_PA:
             needed_16 += (unknown_pa - UNMODELLED_PA) * 16
