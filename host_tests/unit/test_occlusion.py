@@ -7,9 +7,10 @@ import random
 
 import numpy as np
 import pytest
+from rich.console import Console
 from thecal.watch import occlusion
 from thecal.watch.occlusion import NONE, THRESHOLD, TREND, Occlusion, UpstreamOcclusion
-from thecal_bench.benchmarks.occlusion import COMPLIANCES, RATES_UL_H, blocked, floor
+from thecal_bench.benchmarks.occlusion import COMPLIANCES, RATES_UL_H, blocked, figure_of, floor, row, table
 from thecal_bench.fast_line import COMPLIANCE_NL_PA, STEP_NL, TICKS_PER_H, Detectors, Lines, Motors
 
 PUMPS = 12
@@ -403,6 +404,22 @@ def test_the_floor_is_that_of_a_ramp_where_steps_are_many(rate):
     information = np.log(100_000 * TICKS_PER_H)
     ramp_s = (6 * (100**2 + 50**2 / 12) * information / per_sample**2) ** (1 / 3) / 10
     assert seconds == pytest.approx(ramp_s, rel=0.25)
+
+
+def test_the_table_and_the_picture_show_what_was_measured(tmp_path):
+    rows = [row(rate, compliance, pumps=2) for rate in (100, 300) for compliance in COMPLIANCES]
+    console = Console(width=160, record=True)
+    console.print(table(rows, 2))
+    text = console.export_text()
+    for one in rows:
+        assert f"{one.trend_nl / 1000:.2f} ({one.trend_most_nl / 1000:.2f}) uL" in text
+        assert one.floor_nl < one.trend_nl < one.threshold_nl
+        assert one.left_most_nl < one.stored_most_nl
+    figure = figure_of(rows)
+    drawn = [line.get_ydata()[0] for line in figure.axes[0].lines[:3]]
+    assert drawn == [rows[0].threshold_nl / 1000, rows[0].trend_nl / 1000, rows[0].floor_nl / 1000]
+    figure.savefig(tmp_path / "occlusion.png")
+    assert (tmp_path / "occlusion.png").stat().st_size > 10_000
 
 
 # --- upstream

@@ -296,16 +296,17 @@ def figure_of(rows: list[Row]) -> Figure:
         )
     left.plot([2, 100], [BOUND_UL, BOUND_UL], color="#D55E00", linewidth=2)
     left.annotate("bound, 2 to 100 uL/h", (2, BOUND_UL), (4, 4), textcoords="offset points", color="#D55E00")
-    last = next(r for r in reversed(rows) if r.compliance == COMPLIANCES[1])
-    for text, value in (
-        ("threshold, 10 psi", last.threshold_nl),
-        ("trend", last.trend_nl),
-        ("floor", last.floor_nl),
+    stiff = next(r for r in reversed(rows) if r.compliance == COMPLIANCES[0])
+    for text, value_nl in (
+        ("threshold, 10 psi", stiff.threshold_nl),
+        ("trend", stiff.trend_nl),
+        ("floor", stiff.floor_nl),
     ):
-        left.annotate(text, (last.rate_ul_h, value / 1000), (-6, -14), textcoords="offset points", ha="right")
+        at = (stiff.rate_ul_h, value_nl / 1000)
+        left.annotate(text, at, (2, -14), textcoords="offset points", ha="right")
     right.axhline(BOUND_RELEASED_UL, color="#D55E00", linewidth=2)
     right.annotate(
-        "bound", (rates[0], BOUND_RELEASED_UL), (4, 4), textcoords="offset points", color="#D55E00"
+        "bound", (rates[0], BOUND_RELEASED_UL), (4, -13), textcoords="offset points", color="#D55E00"
     )
     _axes(left, "volume from onset to alarm, mean [uL]")
     left.legend(loc="lower right", framealpha=0.95, fontsize=8)
