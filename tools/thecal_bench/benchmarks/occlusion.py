@@ -210,6 +210,11 @@ def row(rate_ul_h: int, compliance: float, pumps: int = PUMPS, **calibration: in
     )
 
 
+def measure(pumps: int = PUMPS) -> list[Row]:
+    """All rows of the table: some 15 s of one core."""
+    return [row(rate, compliance, pumps) for rate in RATES_UL_H for compliance in COMPLIANCES]
+
+
 def table(rows: list[Row], pumps: int) -> Table:
     """What is printed."""
     made = Table(
@@ -332,7 +337,7 @@ def main(
     if not console.is_terminal:
         console = Console(width=140)
     pumps = QUICK_PUMPS if quick else PUMPS
-    rows = [row(rate, c, pumps) for rate in RATES_UL_H for c in COMPLIANCES]
+    rows = measure(pumps)
     console.print(table(rows, pumps))
     out.mkdir(parents=True, exist_ok=True)
     (out / "occlusion.json").write_text(json.dumps([dataclasses.asdict(r) for r in rows], indent=2) + "\n")
