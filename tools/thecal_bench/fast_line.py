@@ -96,7 +96,7 @@ class Lines:
 # What `Occlusion` keeps in each lane.
 # fmt: off
 WORDS = (
-    "alarm", "sample_16", "flow", "resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16",
+    "alarm", "sample_16", "flow", "resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16", "rest_ticks",
     "base_16", "level_16", "since_16", "rise_16", "volume_steps", "slope_rise_16", "slope_steps",
     "follows", "hold_ul_h", "steady_ul_h", "steady_ticks", "over", "sum_pa", "sum_flow", "samples",
     "ticks", "steps",
@@ -200,6 +200,9 @@ class Detectors:
         unknown_pa = unknown * g["hold_ul_h"] // 1_000
         fallen = g["hold_ul_h"] - flow_ul_h - one.flow_ul_h // g["ticks"]
         falling = (fallen > g["hold_ul_h"] >> 3) & (moving * fallen // 1_000 > occlusion.UNMODELLED_PA)
+        ticks = g["ticks"]
+        g["rest_ticks"] = g["rest_ticks"] + np.where(g["rest_ticks"] < occlusion.REST_TICKS, ticks, 0)
+        rest_known = g["rest_ticks"] < occlusion.REST_TICKS
         follows = (g["follows"] > 0) | falling
         g["follows"] = np.where(follows, falling, g["follows"]).astype(np.int32)
 
@@ -219,17 +222,26 @@ class Detectors:
         for name, now in (("slope_rise_16", g["rise_16"]), ("slope_steps", g["volume_steps"])):
             g[name] = np.where(onset, 0, np.where(first, now, g[name]))
         needed_16 = one.change_16 + np.maximum(unknown_pa - occlusion.UNMODELLED_PA, 0) * 16
-        raised = ~onset & (g["rise_16"] >= needed_16) & (g["alarm"] == NONE)
+        slow = unknown_pa <= occlusion.UNMODELLED_PA
+        settled = follows & ~falling & slow
+        since_rest_16 = level_16 - g["rest_16"]
+        back = settled & rest_known & (since_rest_16 > 0)
+        g["base_16"] = np.where(back, g["rest_16"], g["base_16"])
+        for name in ("since_16", "rise_16"):
+            g[name] = np.where(back, since_rest_16, g[name])
+        raised = (~onset | back) & (g["rise_16"] >= needed_16) & (g["alarm"] == NONE)
         g["alarm"] = np.where(raised, TREND, g["alarm"])
 
         at_onset = onset & ~follows
-        slow = unknown_pa <= occlusion.UNMODELLED_PA
-        g["rest_16"] = np.where(at_onset & slow, level_16, g["rest_16"])
-        steady = at_onset & ~slow & (g["steady_ticks"] >= occlusion.STEADY_TICKS)
+        rests = (slow & at_onset) | (settled & ~back)
+        g["rest_16"] = np.where(rests, level_16, g["rest_16"])
+        g["rest_ticks"] = np.where(rests, 0, g["rest_ticks"])
+        steady = at_onset & ~slow & rest_known & (g["steady_ticks"] >= occlusion.STEADY_TICKS)
         if steady.any():
             self._learn(g, np.nonzero(steady)[0], flow_ul_h)
-        leak = np.minimum(g["ticks"], occlusion.LEAK_TICKS)
-        g["hold_ul_h"] = g["hold_ul_h"] - g["hold_ul_h"] * leak // occlusion.LEAK_TICKS
+        ticks = np.minimum(ticks, occlusion.STEADY_TICKS * 4)
+        hold = g["hold_ul_h"] >> ticks // occlusion.HALF_TICKS
+        g["hold_ul_h"] = hold - hold * (ticks % occlusion.HALF_TICKS) // (2 * occlusion.HALF_TICKS)
         for name in _IN_BLOCK:
             g[name] = 0
         for name, words in self._words.items():
