@@ -1,9 +1,9 @@
 """A NOR flash as the RP2040 board has it, with the power failing at any command.
 
-Programming clears bits, at most one page at a time; erasing sets all bits of a sector. A command during which the
-power fails (`cut`) is done in part, in one of several ways: some bytes of it, some bits of it, or all of it so weakly
-that each bit may read either way, anew at every power-on (`power_on`), until it is erased or programmed to the end.
-`FlashModel` refuses what the chip can not do and counts what wears it out.
+Programming clears bits, at most one page at a time; erasing sets all bits of a sector. A command during which
+the power fails (`cut`) is done in part, in one of several ways: some bytes of it, some bits of it, or all of
+it so weakly that each bit may read either way, anew at every power-on (`power_on`), until it is erased or
+programmed to the end. `FlashModel` refuses what the chip can not do and counts what wears it out.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ SECTOR = 4096
 PROGRAM, ERASE = "program", "erase"
 
 WAYS = ("bytes", "bits", "weak")
-"""How much of a command is done when the power fails in it. bytes: of a program the first so many bytes, of an erase
-some pages; bits: some bits at random; weak: all of it, but each bit that should have changed reads at random."""
+"""How much of a command is done when the power fails in it. bytes: of a program the first so many bytes, of
+an erase some pages; bits: some bits at random; weak: all of it, but each bit that should have changed reads
+at random.
+"""
 
 
 class FlashError(Exception):
@@ -35,8 +37,9 @@ def crc_into(data, start: int, end: int, value: bytearray) -> None:
 
 
 def chain_breaks(entries: list[bytes], seed: bytes) -> list[int]:
-    """Which entries of an exported log (28 bytes and a CRC each) do not go on from the one before them: an edit, or
-    something left out. `seed` is the CRC of the entry before the first one."""
+    """Which entries of an exported log (28 bytes and a CRC each) do not go on from the one before them: an
+    edit, or something left out. `seed` is the CRC of the entry before the first one.
+    """
     breaks = []
     for index, entry in enumerate(entries):
         if zlib.crc32(entry[:28], int.from_bytes(seed, "little")).to_bytes(4, "little") != entry[28:]:

@@ -1,34 +1,39 @@
-"""The journal: what the pump must never forget, in raw sectors of a NOR flash, safe against a cut at any instant.
+"""The journal: what the pump must never forget, in raw sectors of a NOR flash, safe against a cut at any
+instant.
 
-How to read it: `FIELDS` and `KINDS` are the format, `recover` reads it, `order` writes it. The room never touches
-the flash. Once a tick it orders at most one command (`order_kind`: program some bytes of one page, or erase a
-sector); the driver carries it out after the tick and reads back; the next tick hears what came of it (`heard`).
-Nothing counts as booked before that. Offsets and lengths are bytes from the start of the region.
+How to read it: `FIELDS` and `KINDS` are the format, `recover` reads it, `order` writes it. The room never
+touches the flash. Once a tick it orders at most one command (`order_kind`: program some bytes of one page, or
+erase a sector); the driver carries it out after the tick and reads back; the next tick hears what came of it
+(`heard`). Nothing counts as booked before that. Offsets and lengths are bytes from the start of the region.
 
-The flash: erasing a sector sets all its bits, which stalls the board for 45 to 400 ms and wears the sector out
-(10^5 times); programming clears bits, within a page of 256 bytes. A cut can leave any of the bits of a command
-undone, or so weakly done that they read differently the next time.
+The flash: erasing a sector sets all its bits, which stalls the board for 45 to 400 ms and wears the sector
+out (10^5 times); programming clears bits, within a page of 256 bytes. A cut can leave any of the bits of a
+command undone, or so weakly done that they read differently the next time.
 
 Layout: four rings of sectors, then slots for what is long.
 
-    state    snapshots of all small state (`FIELDS`), and between them ledger records, the first four of the fields.
-             Every sector begins with a snapshot, so all older sectors can be recycled. The last valid snapshot with
-             the last valid ledger record after it is the state: a change of any number of fields is one record.
+    state    snapshots of all small state (`FIELDS`), and between them ledger records, the first four of the
+             fields. Every sector begins with a snapshot, so all older sectors can be recycled. The last valid
+             snapshot with the last valid ledger record after it is the state: a change of any number of
+             fields is one record.
     history  the dose of each minute, the times of patient boluses, changes of unit; holds more than a day
     events   the log, 28 bytes each and a CRC over them that starts from the CRC of the one before
     faults   those of the events that are faults, in the same form, so that no flood of events drives them out
-    slots    therapies, drug libraries, calibrations: written whole, in force once a snapshot carries the serial
+    slots    therapies, drug libraries, calibrations: written whole, in force once a snapshot carries the
+             serial
 
-A record has kind, length in units of 32 bytes, ring, version, sequence number, payload, CRC-32, and lies within a
-page. What is neither blank nor a valid record is torn or flipped: counted in `torn`, skipped, never trusted.
+A record has kind, length in units of 32 bytes, ring, version, sequence number, payload, CRC-32, and lies
+within a page. What is neither blank nor a valid record is torn or flipped: counted in `torn`, skipped, never
+trusted.
 
-Why it is safe: (1) the head of a ring is never erased, and no sector is used that was not erased since this boot, as
-a sector whose erasing was cut can look blank. (2) After a boot nothing is written before a snapshot of what was
-recovered: a record that reads differently next time is then history, and no motion has rested on it. (3) A record in
-the history that belongs to a snapshot is written after it, and `recover` completes what is missing of it.
+Why it is safe: (1) the head of a ring is never erased, and no sector is used that was not erased since this
+boot, as a sector whose erasing was cut can look blank. (2) After a boot nothing is written before a snapshot
+of what was recovered: a record that reads differently next time is then history, and no motion has rested on
+it. (3) A record in the history that belongs to a snapshot is written after it, and `recover` completes what
+is missing of it.
 
-`RING_SECTORS` and `SLOTS` are the layout of VERSION: changing them, or anything in the tables, makes a new version.
-A newer version than this is refused: `status` is NEWER and nothing is ever written.
+`RING_SECTORS` and `SLOTS` are the layout of VERSION: changing them, or anything in the tables, makes a new
+version. A newer version than this is refused: `status` is NEWER and nothing is ever written.
 """
 
 import struct
@@ -40,17 +45,17 @@ UNIT = 32
 PAGE = 256
 SECTOR = 4096
 
-# Rings and their sectors. State: at 60 mL/h a reservation every 0.7 s is 970 erases a day, over 192 sectors of 10^5
-# cycles 54 years. History: a day of minutes and 96 boluses are 1 536 records, and 16 full sectors hold 2 048. Events
-# and faults: 1 000 are wanted, ten full sectors hold 1 270.
+# Rings and their sectors. State: at 60 mL/h a reservation every 0.7 s is 970 erases a day, over 192 sectors
+# of 10^5 cycles 54 years. History: a day of minutes and 96 boluses are 1 536 records, and 16 full sectors
+# hold 2 048. Events and faults: 1 000 are wanted, ten full sectors hold 1 270.
 STATE, HISTORY, EVENTS, FAULTS = range(4)
 RING_SECTORS = (192, 18, 12, 12)
 # Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
 THERAPY, LIBRARY, CALIBRATION = range(3)
 SLOTS = ((12, 2), (3, 4), (4, 1))
 
-# The fields of a snapshot, in order, 32 bits each; the device keeps them small integers. The first four are a ledger
-# record. What a field is for is said where the pump fills it; here only what the journal itself knows.
+# The fields of a snapshot, in order, 32 bits each; the device keeps them small integers. The first four are a
+# ledger record. What a field is for is said where the pump fills it; here only what the journal itself knows.
 FIELDS = (
     "tick",  # 100 ms since the first boot
     "executed_steps",
@@ -122,10 +127,10 @@ KINDS = (
     None,
     (7, "53 fields"),
     (1, "the first 4 fields"),
-    (1, "minute, dose_steps at its end, steps of dose in it and in earlier ones not yet written, denials ever"),
+    (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
     (1, "number, tick"),
     (1, "number, num, den, dose_steps, open_steps"),
-    (1, "CRC of the event before; the sequence number is that of the first event in the sector"),
+    (1, "CRC of the event before the next; its sequence number. First in a sector, and after a boot"),
     (1, "kind of slot, length, CRC-32 of the bytes that follow the record"),
 )
 HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
@@ -175,8 +180,8 @@ _fill_tables()
 
 
 def crc_into(data, start, end, value):
-    """Carry the CRC-32 in `value` (4 bytes, little-endian) on over data[start:end]; four zeros begin a new one.
-    Allocates nothing. The driver has a faster one.
+    """Carry the CRC-32 in `value` (4 bytes, little-endian) on over data[start:end]; four zeros begin a new
+    one. Allocates nothing. The driver has a faster one.
     """
     low = (value[0] | value[1] << 8) ^ 0xFFFF
     high = (value[2] | value[3] << 8) ^ 0xFFFF
@@ -206,21 +211,24 @@ class _Ring:
         self.spare = False  # the sector after the head was erased since this boot
         self.sequence = 1
         self.bad = 0  # failures in a row
-        # Streams only: the CRC of the last event, and the first event of each sector (-1 where there is none).
+        # Streams only: the CRC of the last event, and the first event of each sector (-1 where there is
+        # none).
         self.chain = bytearray(4)
+        # The next event comes with a START: what was written before this boot may read otherwise some day.
+        self.anew = True
         self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
         self.cursor = 0  # the next event of the log to be looked at
 
 
 class Journal:
-    """One region. `log` is the ring of `record.events.EventLog`, `log_capacity` its records, `is_fault(ring, offset)`
-    says whether the event there is one for the ring of faults.
+    """One region. `log` is the ring of `record.events.EventLog`, `log_capacity` its records, `is_fault(ring,
+    offset)` says whether the event there is one for the ring of faults.
     """
 
     def __init__(
         self,
         crc=crc_into,
-        log=b"",
+        log=bytearray(),  # noqa: B008 (never written)
         log_capacity=1,
         is_fault=None,
         sector_bytes=SECTOR,
@@ -304,7 +312,9 @@ class Journal:
     # --- what the pump asks for
 
     def booked(self):
-        """The position up to which motion may be ordered: whatever a cut leaves, the state says at least that."""
+        """The position up to which motion may be ordered: whatever a cut leaves, the state says at least
+        that.
+        """
         booked = min(self.booked_steps, self.words[RESERVED])
         if self.order_kind == PROGRAM and (self._kind == SNAPSHOT or self._kind == LEDGER):
             booked = min(booked, self._reserved)
@@ -340,8 +350,8 @@ class Journal:
             self.minute_denials = denials
 
     def rescale(self, num, den, dose_steps):
-        """All dose so far, `dose_steps` of it, counts num/den from now on, rounded up for each minute. Saves; gives
-        the ticket. Raises JournalError while the last change is still to be written.
+        """All dose so far, `dose_steps` of it, counts num/den from now on, rounded up for each minute. Saves;
+        gives the ticket. Raises JournalError while the last change is still to be written.
         """
         if self.rescale_ticket:
             raise JournalError("rescale: the last change of unit is still to be written")
@@ -356,8 +366,8 @@ class Journal:
         return self.rescale_ticket
 
     def begin_blob(self, kind, data):
-        """Start to write a therapy, library or calibration. Raises JournalError if another one is being written, or if
-        it is too long.
+        """Start to write a therapy, library or calibration. Raises JournalError if another one is being
+        written, or if it is too long.
         """
         if self.blob_kind >= 0:
             raise JournalError("slot: another one is being written")
@@ -419,8 +429,8 @@ class Journal:
     # --- once a tick
 
     def heard(self, done, ok):
-        """What came of the order: whether the driver has carried it out, and whether the flash then read as ordered
-        (for an erase: all ones).
+        """What came of the order: whether the driver has carried it out, and whether the flash then read as
+        ordered (for an erase: all ones).
         """
         if self.order_kind == NOTHING or not done:
             return
@@ -459,7 +469,7 @@ class Journal:
     def _booked(self, ring):
         kind = self._kind
         ring.sequence += 1
-        if kind == SNAPSHOT or kind == LEDGER:
+        if kind in (SNAPSHOT, LEDGER):
             self.ledgered_ticket = self._ledger
             self.booked_steps = self._reserved
             if kind == SNAPSHOT:
@@ -481,6 +491,7 @@ class Journal:
         else:
             if self._opens:
                 ring.firsts[ring.head] = self._reserved
+            ring.anew = False
             ring.sequence = self._number
             ring.cursor = self._ticket
             for index in range(4):
@@ -502,7 +513,9 @@ class Journal:
             self.blob_at += self.order_length
 
     def order(self, erase_allowed):
-        """Choose this tick's order. `erase_allowed`: the motor's queue covers the 400 ms that an erase may take."""
+        """Choose this tick's order. `erase_allowed`: the motor's queue covers the 400 ms that an erase may
+        take.
+        """
         if self.order_kind != NOTHING or self.failed or (self.status != VIRGIN and self.status != SOUND):
             return
         state = self.rings[STATE]
@@ -526,7 +539,7 @@ class Journal:
                 return
 
     def erase_due(self):
-        """Whether the state's ring wants its next sector erased: keep the motor's queue and reservation full."""
+        """Whether the state's ring wants its next sector erased, and motion booked to last through it."""
         state = self.rings[STATE]
         return not state.spare and self.sector_bytes - state.at < self.sector_bytes >> 1
 
@@ -647,13 +660,13 @@ class Journal:
             ring.cursor = cursor
         if cursor == count:
             return False
-        offset = self._place(ring, UNIT)
+        offset = self._place(ring, 2 * UNIT if ring.anew else UNIT)
         if offset < 0:
             return self._order_erase(ring, erase_allowed)
         number = self._event_number(cursor)
-        if self._opens:
+        if self._opens or ring.anew:
             self._begin(ring, offset, START, number)
-            struct.pack_into("<4s", self.order_data, PAYLOAD, ring.chain)
+            struct.pack_into("<4s", self.order_data, offset % PAGE + PAYLOAD, ring.chain)
             self._seal()
             self._reserved = number
         else:
@@ -747,8 +760,9 @@ class Journal:
     # --- at boot
 
     def recover(self, image):
-        """Read the region, any object whose bytes can be indexed and sliced, and rebuild `words`. Sets `status` and
-        `torn`; `history` and `log_count` can be asked for after. Allocates. Nothing is changed in the flash.
+        """Read the region, any object whose bytes can be indexed and sliced, and rebuild `words`. Sets
+        `status` and `torn`; `history` and `log_count` can be asked for after. Allocates. Nothing is changed
+        in the flash.
         """
         if len(image) != self.region_bytes:
             raise JournalError("the region has %d bytes, %d are needed" % (len(image), self.region_bytes))
@@ -775,7 +789,9 @@ class Journal:
         self._go_on(History(self, minutes))
 
     def begin_anew(self):
-        """A clinician has been told what `status` says, and that nothing is known: use the region all the same."""
+        """A clinician has been told what `status` says, and that nothing is known: use the region all the
+        same.
+        """
         if self.status != LOST and self.status != FOREIGN:
             raise JournalError("begin_anew: the journal is %s" % STATUSES[self.status])
         self.status = VIRGIN
@@ -788,9 +804,10 @@ class Journal:
         self.ref_dose_steps = history.ref_dose_steps
         self.ref_open_steps = history.ref_open_steps
         self.ref_denials = history.ref_denials
-        # What the history lacks of the snapshot is written after the first one.
-        self.grant_ticket = 1 if history.grants_found < words[GRANTS] else 0
-        self.rescale_ticket = 1 if history.rescales_found < words[RESCALES] else 0
+        # What the history lacks of the snapshot is written after the first one; so is what it has as its last
+        # record, which may read otherwise some day.
+        self.grant_ticket = 1 if history.grants_found < words[GRANTS] or history.last == GRANT else 0
+        self.rescale_ticket = 1 if history.rescales_found < words[RESCALES] or history.last == RESCALE else 0
         words[GRANTS] = history.granted
         words[RESCALES] = history.rescales
         # An event that was torn may read as valid once and not again, after the faults have got it.
@@ -805,16 +822,10 @@ class Journal:
         """The last events back into the log's ring, for the link and for the faults."""
         for index in range(len(self.log)):
             self.log[index] = 0
-        number = max(self.log_count - self.log_capacity, 0)
-        while number < self.log_count:
-            at = self.find_event(EVENTS, number)
-            if at < 0:
-                return
-            number = struct.unpack_from("<I", self.image, at)[0]
-            place = number % self.log_capacity * EVENT_BYTES
+        for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
+            place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * EVENT_BYTES
             for index in range(EVENT_BYTES):
                 self.log[place + index] = self.image[at + index]
-            number += 1
 
     def _recover_state(self, ring):
         ledger = -1
@@ -851,13 +862,14 @@ class Journal:
         if sectors:
             ring.head = sectors[-1]
             for _, _, sequence in self._records(ring, ring.head, True):
-                # One is left out: a torn record that reads as valid some day must not have the number of another.
+                # One is left out: a torn record that reads as valid some day must not have the number of
+                # another.
                 ring.sequence = sequence + 2
         return sectors
 
     def _records(self, ring, sector, count):
-        """The valid records of a sector as (offset, kind, sequence). With `count`, sets where its free part begins,
-        and counts what is torn.
+        """The valid records of a sector as (offset, kind, sequence). With `count`, sets where its free part
+        begins, and counts what is torn.
         """
         start = self._sector_start(ring, sector)
         at = start
@@ -945,23 +957,24 @@ class Journal:
         return True
 
     def _entries(self, ring, sector):
-        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last valid one,
-        or from the CRC that stands right before it.
+        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last
+        valid one, or from the CRC that stands right before it.
         """
         image = self.image
         start = self._sector_start(ring, sector)
         chain = bytearray(4)
-        if self._valid(start, start + self.sector_bytes, ring.number):
-            for index in range(4):
-                chain[index] = image[start + PAYLOAD + index]
         last = -1
-        for at in range(start + UNIT, start + self.sector_bytes, UNIT):
+        for at in range(start, start + self.sector_bytes, UNIT):
             if self._blank(at, at + UNIT):
                 continue
-            number = struct.unpack_from("<I", image, at)[0]
-            if number <= last or number > MOST_SEQUENCE:
+            if self._valid(at, start + self.sector_bytes, ring.number):
+                for index in range(4):
+                    chain[index] = image[at + PAYLOAD + index]
                 continue
-            if self._follows(at, chain) or self._follows(at, image[at - 4 : at]):
+            number = struct.unpack_from("<I", image, at)[0]
+            if last < number <= MOST_SEQUENCE and (
+                self._follows(at, chain) or (at > start and self._follows(at, image[at - 4 : at]))
+            ):
                 for index in range(4):
                     chain[index] = image[at + EVENT_BYTES + index]
                 last = number
@@ -974,9 +987,9 @@ class Journal:
         self.crc(self.image, at, at + EVENT_BYTES, value)
         return self.image[at + EVENT_BYTES : at + UNIT] == value
 
-    def find_event(self, stream, number):
-        """Offset in the region of the first event of `stream` (EVENTS or FAULTS) that is kept and has this number or
-        a later one, -1 if there is none. Allocates.
+    def kept(self, stream, number):
+        """The offsets in the region of the events of `stream` (EVENTS or FAULTS) that are kept, from the one
+        with this number on, oldest first: each 28 bytes and its CRC. A generator.
         """
         ring = self.rings[stream]
         best = -1
@@ -993,13 +1006,13 @@ class Journal:
             elif first <= number and first > ring.firsts[best]:
                 best = sector
         while best >= 0:
-            for at, found in self._entries(ring, best):
-                if found >= number:
-                    return at
+            if ring.firsts[best] >= 0:
+                for at, found in self._entries(ring, best):
+                    if found >= number:
+                        yield at
             if best == ring.head:
-                break
+                return
             best = best + 1 if best + 1 < ring.sectors else 0
-        return -1
 
     # --- slots
 
@@ -1043,8 +1056,8 @@ BLANK = b"\xff" * PAGE
 
 
 class History:
-    """The last day: `minutes[age]` is the dose of the minute so long ago (0: the one that runs, with all that is
-    reserved and not in the history), `grants[n % 96]` and `denials[n % 96]` the ticks of the n-th, as in
+    """The last day: `minutes[age]` is the dose of the minute so long ago (0: the one that runs, with all that
+    is reserved and not in the history), `grants[n % 96]` and `denials[n % 96]` the ticks of the n-th, as in
     `watch.lockout`. What was lost of it counts as late as it can have been.
     """
 
@@ -1062,6 +1075,7 @@ class History:
         self.ref_open_steps = 0
         self.ref_denials = 0
         ring = journal.rings[HISTORY]
+        self.last = 0  # kind of the last record
         first = True
         for sector in sectors:
             for at, kind, sequence in journal._records(ring, sector, False):
@@ -1069,6 +1083,7 @@ class History:
                 # With the beginning of the history gone, the first record has to be believed by itself.
                 known = not first or sequence == 1
                 first = False
+                self.last = kind
                 if kind == MINUTE:
                     minute, dose_steps, steps, denials = values[:4]
                     if known:
@@ -1116,6 +1131,8 @@ class History:
 
     def _rescale(self, values):
         number, num, den, dose_steps, open_steps = values
+        if number <= self.rescales:
+            return  # written once more after a boot
         self.rescales = number
         for age in range(DAY_MINUTES + 1):
             self.minutes[age] = -(-self.minutes[age] * num // den)

@@ -1,16 +1,19 @@
-"""The ledger: a quantum of motion is booked in flash before its first step, so that no cut can make the pump forget.
+"""The ledger: a quantum of motion is booked in flash before its first step, so that no cut can make the pump
+forget.
 
-`booked_steps` is the position up to which motion may be ordered. Each tick `step` says where the motor is and how far
-it has been ordered; when what is booked ahead runs short, the ledger has the journal write a new reservation, one
-quantum beyond the motor. After a cut the position is the one last reserved: never below what was delivered, above it
-by at most the quantum in force when it was reserved. The difference counts as delivered, now.
+`booked_steps` is the position up to which motion may be ordered. Each tick `step` says where the motor is and
+how far it has been ordered; when what is booked ahead runs short, the ledger has the journal write a new
+reservation, one quantum beyond the motor. After a cut the position is the one last reserved: never below what
+was delivered, above it by at most the quantum in force when it was reserved. The difference counts as
+delivered, now.
 
-Quantum: the smaller of 60 s of flow and 1 uL, but at least 2 s of motion and at least one step (REC-02). The motor is
-ordered 1 s ahead and a reservation takes a tick to be booked and heard of, so a new one is asked for when what is
-booked beyond the orders falls below `LEAD_TICKS` of motion: at 60 mL/h every 0.6 s, at 5 uL/h every half minute.
+Quantum: the smaller of 60 s of flow and 1 uL, but at least 2 s of motion and at least one step (REC-02). The
+motor is ordered 1 s ahead and a reservation takes a tick to be booked and heard of, so a new one is asked for
+when what is booked beyond the orders falls below `LEAD_TICKS` of motion: at 60 mL/h every 0.6 s, at 5 uL/h
+every half minute.
 
-At a lower flow the reservation shrinks to the new quantum, and when the motor rests to where it rests: both are
-records of their own, so that a cut then costs no more than it must.
+At a lower flow the reservation shrinks to the new quantum, and when the motor rests to where it rests: both
+are records of their own, so that a cut then costs no more than it must.
 """
 
 from .journal import DOSE, EXECUTED, MINUTE_TICKS, RESERVED, TICK
@@ -22,8 +25,8 @@ ERASE_TICKS = 7  # before an erase: what it may last, and then a record
 
 
 class Ledger:
-    """On a journal that has recovered, with `most_steps` in 1 uL. The position is that of the journal: the caller's
-    `executed_steps` go on from there.
+    """On a journal that has recovered, with `most_steps` in 1 uL. The position is that of the journal: the
+    caller's `executed_steps` go on from there.
     """
 
     def __init__(self, journal, most_steps):
@@ -52,7 +55,9 @@ class Ledger:
         self.erase_lead_steps = self._steps + 1
 
     def _flow(self, rate_steps, rate_grains, one, ticks):
-        """What flows in `ticks` as `_steps` and `_grains`, exact, by doubling: no product leaves the small integers."""
+        """What flows in `ticks` as `_steps` and `_grains`, exact, by doubling: no product leaves the small
+        integers.
+        """
         steps = grains = 0
         bit = 512
         while bit:
@@ -76,8 +81,8 @@ class Ledger:
         self.booked_steps = self.journal.booked()
 
     def step(self, tick, executed_steps, ordered_steps, dose_steps, moving):
-        """After the tick's orders: what the motor has done by `tick`, how far it is ordered, and what of it was dose
-        (since the first boot); `moving` unless it rests with its queue empty.
+        """After the tick's orders: what the motor has done by `tick`, how far it is ordered, and what of it
+        was dose (since the first boot); `moving` unless it rests with its queue empty.
         """
         words = self.journal.words
         minute = words[TICK] // MINUTE_TICKS
