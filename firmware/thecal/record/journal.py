@@ -27,10 +27,11 @@ within a page. What is neither blank nor a valid record is torn or flipped: coun
 trusted.
 
 Why it is safe: (1) the head of a ring is never erased, and no sector is used that was not erased since this
-boot, as a sector whose erasing was cut can look blank. (2) After a boot nothing is written before a snapshot
-of what was recovered: a record that reads differently next time is then history, and no motion has rested on
-it. (3) A record in the history that belongs to a snapshot is written after it, and `recover` completes what
-is missing of it.
+boot for the state, as a sector or a place in which a command was cut can look blank. The other rings go on
+in their head sector, but fill that place with zeros first: what is weak is made solid. (2) After a boot
+nothing is written before a snapshot of what was recovered: a record that reads differently next time is then
+history, and no motion has rested on it. (3) A record in the history that belongs to a snapshot is written
+after it, and `recover` completes what is missing of it.
 
 `RING_SECTORS` and `SLOTS` are the layout of VERSION: changing them, or anything in the tables, makes a new
 version. A newer version than this is refused: `status` is NEWER and nothing is ever written.
@@ -122,15 +123,15 @@ BRIDGE_SERIAL = INDEX["bridge_serial"]
 SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
 
 # Kinds of records: number, units, payload.
-SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB = range(1, 8)
+CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB = range(8)
 KINDS = (
-    None,
+    (0, "zeros: nothing is to be written here any more"),
     (7, "53 fields"),
     (1, "the first 4 fields"),
     (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
     (1, "number, tick"),
     (1, "number, num, den, dose_steps, open_steps"),
-    (1, "CRC of the event before the next; its sequence number. First in a sector, and after a boot"),
+    (1, "CRC of the event before the next, whose number it has. First in a sector, and after a boot"),
     (1, "kind of slot, length, CRC-32 of the bytes that follow the record"),
 )
 HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
@@ -214,8 +215,10 @@ class _Ring:
         # Streams only: the CRC of the last event, and the first event of each sector (-1 where there is
         # none).
         self.chain = bytearray(4)
-        # The next event comes with a START: what was written before this boot may read otherwise some day.
-        self.anew = True
+        # Since this boot: whether the place where a cut may have left something is closed, and (streams)
+        # whether a START has come after it, since what was written before may read otherwise some day.
+        self.closed = False
+        self.begun = False
         self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
         self.cursor = 0  # the next event of the log to be looked at
 
@@ -464,7 +467,10 @@ class Journal:
             if self._opens or ring.bad >= MOST_BAD:
                 ring.at = self.sector_bytes  # leave this sector alone
             return
-        self._booked(ring)
+        if self._kind == CLOSED:
+            ring.closed = True
+        else:
+            self._booked(ring)
 
     def _booked(self, ring):
         kind = self._kind
@@ -491,7 +497,7 @@ class Journal:
         else:
             if self._opens:
                 ring.firsts[ring.head] = self._reserved
-            ring.anew = False
+            ring.begun = True
             ring.sequence = self._number
             ring.cursor = self._ticket
             for index in range(4):
@@ -591,6 +597,8 @@ class Journal:
             kind = GRANT
         if kind == 0:
             return False
+        if self._order_close(ring, UNIT):
+            return True
         offset = self._place(ring, UNIT)
         if offset < 0:
             return self._order_erase(ring, erase_allowed)
@@ -656,15 +664,18 @@ class Journal:
             ring.cursor = count - self.log_capacity  # overwritten before they could be written: a visible gap
         cursor = ring.cursor
         if ring.number == FAULTS:
+            count = self.rings[EVENTS].cursor  # not before the log has them
             cursor = self._next_fault(cursor, count)
             ring.cursor = cursor
         if cursor == count:
             return False
-        offset = self._place(ring, 2 * UNIT if ring.anew else UNIT)
+        if self._order_close(ring, PAGE):
+            return True
+        offset = self._place(ring, UNIT if ring.begun else 2 * UNIT)
         if offset < 0:
             return self._order_erase(ring, erase_allowed)
         number = self._event_number(cursor)
-        if self._opens or ring.anew:
+        if self._opens or not ring.begun:
             self._begin(ring, offset, START, number)
             struct.pack_into("<4s", self.order_data, offset % PAGE + PAYLOAD, ring.chain)
             self._seal()
@@ -686,6 +697,19 @@ class Journal:
             if ring.number == FAULTS:
                 cursor = self._next_fault(cursor, count)
         self._ticket = cursor
+        return True
+
+    def _order_close(self, ring, length):
+        """After a boot, zeros over what the last command before it may have left, within its page."""
+        if ring.closed or ring.at == self.sector_bytes:
+            return False
+        offset = self._sector_start(ring, ring.head) + ring.at
+        self._clear(offset, min(length, PAGE - offset % PAGE))
+        for index in range(self.order_length):
+            self.order_data[offset % PAGE + index] = 0
+        self._ring = ring
+        self._kind = CLOSED
+        self._opens = False
         return True
 
     def _next_fault(self, cursor, count):
@@ -771,6 +795,7 @@ class Journal:
         self._newer = False
         self._blank_state()
         found = self._recover_state(self.rings[STATE])
+        self.rings[STATE].at = self.sector_bytes
         minutes = self._find_head(self.rings[HISTORY])
         others = len(minutes) > 0
         for number in (EVENTS, FAULTS):
@@ -887,9 +912,9 @@ class Journal:
             else:
                 if not self._blank(at, at + UNIT):
                     used = at + UNIT
-                    if count and not bad:
+                    if count and not bad and self.image[at : at + UNIT] != ZEROS:
                         self.torn += 1
-                    bad = True
+                        bad = True
                 else:
                     bad = False
                 at += UNIT
@@ -952,7 +977,7 @@ class Journal:
         used = start + self.sector_bytes
         while self._blank(used - UNIT, used):
             used -= UNIT
-        self.torn += used > last + UNIT
+        self.torn += used > last + UNIT and self.image[used - UNIT : used] != ZEROS
         ring.at = used - start
         return True
 
@@ -1053,6 +1078,7 @@ class Journal:
 
 
 BLANK = b"\xff" * PAGE
+ZEROS = bytes(UNIT)
 
 
 class History:
