@@ -319,7 +319,7 @@ class Journal:
         that.
         """
         booked = min(self.booked_steps, self.words[RESERVED])
-        if self.order_kind == PROGRAM and (self._kind == SNAPSHOT or self._kind == LEDGER):
+        if self.order_kind == PROGRAM and self._ring is self.rings[STATE]:
             booked = min(booked, self._reserved)
         return booked
 
@@ -461,7 +461,7 @@ class Journal:
             ring.spare = False
         ring.at = self.order_offset + self.order_length - self._sector_start(ring, ring.head)
         if not ok:
-            if self._kind == SNAPSHOT or self._kind == LEDGER:
+            if ring.number == STATE:
                 # It may read as valid some day, so no more than it says is booked.
                 self.booked_steps = min(self.booked_steps, self._reserved)
             if self._opens or ring.bad >= MOST_BAD:
@@ -475,7 +475,7 @@ class Journal:
     def _booked(self, ring):
         kind = self._kind
         ring.sequence += 1
-        if kind in (SNAPSHOT, LEDGER):
+        if ring.number == STATE:
             self.ledgered_ticket = self._ledger
             self.booked_steps = self._reserved
             if kind == SNAPSHOT:
@@ -534,9 +534,10 @@ class Journal:
             return
         if self.blob_kind >= 0 and self._order_slot(erase_allowed):
             return
-        for number in (EVENTS, FAULTS):
-            if self._order_stream(self.rings[number], erase_allowed):
-                return
+        if self._order_stream(self.rings[EVENTS], erase_allowed):
+            return
+        if self._order_stream(self.rings[FAULTS], erase_allowed):
+            return
         for ring in self.rings:
             # Before it is needed: while half a sector of state is left, a quarter of the others.
             left = self.sector_bytes - ring.at
@@ -879,9 +880,10 @@ class Journal:
         """Find where the ring goes on. Returns its sectors that hold records, oldest first."""
         order = []
         for sector in range(ring.sectors):
-            for _, _, sequence in self._records(ring, sector, False):
-                order.append((sequence, sector))
-                break
+            if self._in_use(ring, sector):
+                for _, _, sequence in self._records(ring, sector, False):
+                    order.append((sequence, sector))
+                    break
         order.sort()
         sectors = [sector for _, sector in order]
         if sectors:
@@ -921,6 +923,11 @@ class Journal:
         if count:
             ring.at = used - start
 
+    def _in_use(self, ring, sector):
+        """Every sector is written from its beginning, so most need no closer look."""
+        start = self._sector_start(ring, sector)
+        return not self._blank(start, start + PAGE)
+
     def _blank(self, start, end):
         image = self.image
         while start < end:
@@ -956,9 +963,10 @@ class Journal:
         newest = -1
         for sector in range(ring.sectors):
             ring.firsts[sector] = -1
-            for _, number in self._entries(ring, sector):
-                ring.firsts[sector] = number
-                break
+            if self._in_use(ring, sector):
+                for _, number in self._entries(ring, sector):
+                    ring.firsts[sector] = number
+                    break
             if ring.firsts[sector] >= 0:
                 found = True
                 if newest < 0 or ring.firsts[sector] > ring.firsts[newest]:
