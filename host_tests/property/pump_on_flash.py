@@ -105,6 +105,8 @@ class Command:
 class Device:
     """Boots at once. `tick` until the flash gives a command that the test wants to cut."""
 
+    ahead_ticks = AHEAD_TICKS
+    may_starve = False
     journal_class = Journal
     ledger_class = Ledger
 
@@ -258,7 +260,7 @@ class Device:
     def _order_motion(self) -> None:
         booked = self.ledger.booked_steps
         steps, grains = self.owed
-        while len(self.queue) < AHEAD_TICKS:
+        while len(self.queue) < self.ahead_ticks:
             steps += self.rate[0]
             grains += self.rate[1]
             if grains >= GRAINS:
@@ -269,7 +271,7 @@ class Device:
             self.owed = (steps, grains)
             self.ordered = max(steps, self.ordered)
             self.queue.append(self.ordered)
-        self.fed = self.fed or len(self.queue) == AHEAD_TICKS
+        self.fed = self.fed or len(self.queue) == self.ahead_ticks
 
     def _move(self) -> None:
         self.world.tick += 1
@@ -279,7 +281,7 @@ class Device:
             self.executed += steps
             self.dose += steps
             self.world.move(steps)
-        elif self.moving and self.fed:
+        elif self.moving and self.fed and not self.may_starve:
             raise Starved(f"tick {self.tick_now}")
 
     def _obey(self) -> int:

@@ -22,6 +22,7 @@ from pump_on_flash import (
     World,
 )
 from thecal.record import journal as jn
+from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import WAYS, FlashModel
 
 UL_H = 32  # steps
@@ -215,24 +216,21 @@ def go_on(device: Device, ticks: int = 12) -> None:
     raise AssertionError("the log is not written within 10 s of a boot")
 
 
+def found_again(device: Device) -> jn.Journal:
+    """What another boot would find."""
+    old = device.journal
+    rings = tuple(ring.sectors for ring in old.rings)
+    log = bytearray(28 * LOG_CAPACITY)
+    journal = type(old)(old.crc, log, LOG_CAPACITY, old.is_fault, SECTOR_BYTES, rings, old.slots)
+    journal.recover(bytes(device.flash.image))
+    return journal
+
+
 def check_again(device: Device) -> None:
     """What is booked is what another boot would find."""
-    journal = jn.Journal(
-        device.journal.crc,
-        bytearray(28 * LOG_CAPACITY),
-        LOG_CAPACITY,
-        device.journal.is_fault,
-        SECTOR_BYTES,
-        *layout(device),
-    )
-    journal.recover(bytes(device.flash.image))
+    journal = found_again(device)
     assert tuple(journal.words) == device.booked
     assert device.world.steps + device.over == device.executed <= journal.words[jn.RESERVED]
-
-
-def layout(device: Device) -> tuple:
-    journal = device.journal
-    return tuple(ring.sectors for ring in journal.rings), journal.slots
 
 
 def survives(device: Device) -> None:
@@ -273,14 +271,14 @@ def cut_once(workload: Workload, chosen, device_class: type[Device] = Device) ->
     return every_cut(FlashModel(SECTORS, SECTOR_BYTES), workload.commands, chosen, boot)
 
 
-def cut_twice(workload: Workload, chosen) -> int:
+def cut_twice(workload: Workload, chosen, device_class: type[Device] = Device) -> int:
     """Every cut, and every cut of what the device writes after it until it runs and its log is written."""
     cuts = 0
 
     def boot(broken: FlashModel, first: Command) -> None:
         nonlocal cuts
         commands: list[Command] = []
-        device = Device(broken.fork(), world_at(workload.world, first), commands)
+        device = device_class(broken.fork(), world_at(workload.world, first), commands)
         check_recovered(device, device.world, first)
         go_on(device)
         cuts += every_cut(
@@ -292,7 +290,7 @@ def cut_twice(workload: Workload, chosen) -> int:
 
     def boot_again(again: FlashModel, device: Device, first: Command, second: Command) -> None:
         world = world_at(workload.world, first)
-        last = Device(again, world)
+        last = device_class(again, world)
         if second.before == device.recovered and last.recovered in (first.before, first.after):
             # Nothing had been booked yet, so a record that was half written may still read either way.
             check_recovered(last, world, first)
@@ -359,3 +357,159 @@ def test_every_second_cut_while_it_recovers_changes_nothing(workload, capsys, sh
     cuts = cut_twice(workload, lambda number: number % SHARDS == shard)
     with capsys.disabled():
         print(f"\n{cuts} pairs of cut points, the first in every {SHARDS}th of the commands")
+
+
+# --- the laws catch what they are for
+
+
+class BookedAfterMotion(Ledger):
+    """Writes down what was moved, when it has been."""
+
+    def heard(self):
+        self.booked_steps = 1 << 29
+
+    def step(self, tick, executed_steps, ordered_steps, dose_steps, moving):
+        if executed_steps >= self.journal.words[jn.RESERVED]:
+            super().step(tick, executed_steps, executed_steps, dose_steps, moving)
+
+
+class UncheckedJournal(jn.Journal):
+    """Believes records without their CRC."""
+
+    def _valid(self, at, end, number):
+        kind, units, ring = self.image[at : at + 3]
+        plausible = ring == number and 0 < kind < len(jn.KINDS) and units == jn.KINDS[kind][0]
+        return units if plausible and at + units * jn.UNIT <= end else 0
+
+
+class OldestJournal(jn.Journal):
+    """Takes the older of two sectors for the newer one."""
+
+    def _find_head(self, ring):
+        return list(reversed(super()._find_head(ring)))
+
+
+class TrustingJournal(jn.Journal):
+    """Goes on writing where a cut may have left weak bits."""
+
+    def _recover_state(self, ring):
+        found = super()._recover_state(ring)
+        self.kept_at = ring.at
+        return found
+
+    def recover(self, image):
+        super().recover(image)
+        self.rings[jn.STATE].at = self.kept_at
+
+
+class ForgetfulJournal(jn.Journal):
+    """Keeps the number of boluses and the last one, and no more."""
+
+    def grant(self, tick):
+        ticket = super().grant(tick)
+        self.grant_ticket = 0
+        return ticket
+
+
+class HastyJournal(jn.Journal):
+    """Writes into the history before the snapshot that it belongs to is booked."""
+
+    def _order_history(self, ring, erase_allowed):
+        kept = self.saved_ticket
+        self.saved_ticket = self.save_ticket
+        ordered = super()._order_history(ring, erase_allowed)
+        self.saved_ticket = kept
+        return ordered
+
+    def order(self, erase_allowed):
+        if self.order_kind == jn.NOTHING and self.started and self.rescale_ticket:
+            self._order_history(self.rings[jn.HISTORY], erase_allowed)
+        super().order(erase_allowed)
+
+
+class LenientJournal(jn.Journal):
+    """Counts as written what the read-back denies."""
+
+    def heard(self, done, ok):
+        super().heard(done, True)
+
+
+def device_with(**parts) -> type[Device]:
+    return type("Faulty", (Device,), parts)
+
+
+class ShortQueue(Device):
+    """Orders three ticks ahead, and says that this covers an erase."""
+
+    ahead_ticks = 3
+
+    def _queue_covers(self) -> bool:
+        return True
+
+
+class AdoptedUnwritten(Device):
+    """Puts a therapy in force before it is written."""
+
+    def _confirm(self) -> None:
+        journal = self.journal
+        if journal.blob_kind >= 0 and journal.blob_at > 0:
+            data = self.confirming.pop(0)[1]
+            kind = journal.blob_kind
+            self.world.blobs[kind, journal.adopt()] = data
+            journal.save()
+        else:
+            super()._confirm()
+
+
+PLANTED = {
+    "booked after motion": device_with(ledger_class=BookedAfterMotion),
+    "CRC not checked": device_with(journal_class=UncheckedJournal),
+    "older of two": device_with(journal_class=OldestJournal),
+    "boluses forgotten": device_with(journal_class=ForgetfulJournal),
+    "history before snapshot": device_with(journal_class=HastyJournal),
+    "erase while the queue is short": ShortQueue,
+    "adopted unwritten": AdoptedUnwritten,
+}
+
+
+@pytest.mark.req("REC-01", "REC-02", "REC-05", "MOT-05")
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_caught(fault):
+    with pytest.raises(AssertionError):
+        workload = Workload(PLANTED[fault], 3_400)
+        chance = random.Random(7)
+        changes = range(3_270, 3_280)  # of the unit
+
+        def chosen(number: int) -> bool:
+            return chance.random() < 0.3 or workload.commands[number].tick in changes
+
+        cut_once(workload, chosen, PLANTED[fault])
+
+
+@pytest.mark.req("REC-05")
+def test_trust_in_a_place_that_a_cut_may_have_hit_is_caught():
+    faulty = device_with(journal_class=TrustingJournal)
+    workload = Workload(faulty, 1_000)
+    with pytest.raises(AssertionError):
+        cut_twice(workload, lambda number: number % 3 == 0, faulty)
+
+
+@pytest.mark.req("REC-02", "REC-05")
+def test_a_write_that_the_read_back_denies_books_nothing():
+    """The flash spoils a bit of every 7th command, in a place that the CRC covers. Whatever is ordered is
+    booked in what another boot would find. A journal that takes the driver's word for it is caught.
+    """
+
+    class Spoiling(Device):
+        may_starve = True
+
+        def give(self, kind: int, offset: int, data: bytes) -> None:
+            if self.world.tick > 100:
+                assert found_again(self).words[jn.RESERVED] >= self.ordered
+            super().give(kind, offset, data)
+            if kind == jn.PROGRAM and self.flash.commands % 7 == 0:
+                self.flash.image[offset + 12] ^= 1
+
+    Workload(Spoiling, 1_200)
+    with pytest.raises(AssertionError):
+        Workload(type("Blind", (Spoiling,), {"journal_class": LenientJournal}), 1_200)

@@ -1,8 +1,9 @@
 """The journal's flash: what MicroPython's port keeps for files, used raw, behind the image in the same chip.
 
-`obey` carries out one order of `record.journal` after the tick and reads it back from the memory-mapped flash;
-`done` and `ok` are for the next tick. The processor stands still meanwhile, interrupts masked: up to 3 ms for a
-page, up to 400 ms for a sector (data sheet of the Pico's W25Q16JV: 0.4 to 3 ms, 45 to 400 ms). PIO goes on.
+`obey` carries out one order of `record.journal` after the tick and reads it back from the memory-mapped
+flash; `done` and `ok` are for the next tick. The processor stands still meanwhile, interrupts masked: up to 3
+ms for a page, up to 400 ms for a sector (data sheet of the Pico's W25Q16JV: 0.4 to 3 ms, 45 to 400 ms). PIO
+goes on.
 
 `crc_into` is `record.journal.crc_into` in the chip's own instructions (a chip test compares them).
 """
@@ -25,8 +26,8 @@ class Flash:
 
     def __init__(self, region_bytes):
         # The port refuses a region that is no whole number of sectors, or larger than the storage.
-        self.device = rp2.Flash(start=0, len=region_bytes)
-        self.image = memoryview(self.device)
+        self.device = rp2.Flash(start=0, len=region_bytes)  # type: ignore  # the stubs know neither ...
+        self.image = memoryview(self.device)  # type: ignore  # ... this nor that it is a buffer
         self.region_bytes = region_bytes
         self.done = False
         self.ok = False

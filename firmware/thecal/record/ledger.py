@@ -44,7 +44,9 @@ class Ledger:
         self._grains = 0
 
     def set_flow(self, rate_steps, rate_grains, grains_per_step):
-        """The total flow from now on, whole microsteps and grains per tick."""
+        """The total flow, whole microsteps and grains per tick: the larger of what the motor is ordered to do
+        and of what is planned next, so call it for a lower one when the higher has left the queue.
+        """
         self._flow(rate_steps, rate_grains, grains_per_step, QUANTUM_TICKS)
         quantum = min(self._steps, self.most_steps)
         self._flow(rate_steps, rate_grains, grains_per_step, LEAST_TICKS)
