@@ -48,7 +48,8 @@ def test_files_on_the_board_do_not_replace_frozen_ones(prompt):
     board.boot()
     again = RawRepl(board)
     answer = again.run(
-        "import builtins, os\n"
+        "import builtins, os, rp2, vfs\n"
+        "vfs.mount(vfs.VfsLfs2(rp2.Flash(), progsize=256), '/')\n"  # nothing does so by itself
         "from thecal.version import VERSION\n"
         "print(hasattr(builtins, 'intruder'), type(VERSION), 'extra.py' in os.listdir('/'))\n"
         "try:\n"

@@ -1,19 +1,10 @@
-"""First code on the board: mounts the filesystem if there is one, and never makes one.
+"""First code on the board: mounts nothing and makes nothing.
 
-The port's own version formats the flash whenever mounting fails, which would erase the pump's records after
-one bad read. Here a flash without a sound filesystem just stays unmounted: everything the pump needs is
-frozen.
+The port's own version mounts a filesystem, and formats the flash whenever that fails. Here that flash is the
+journal's (`thecal.record.journal`), which knows by itself what is in it; everything else is frozen.
 """
 
 import sys
 
-import rp2
-import vfs
-
-try:
-    vfs.mount(vfs.VfsLfs2(rp2.Flash(), progsize=256), "/")
-except OSError:
-    pass  # empty or damaged: left as it is for whoever has to look at it
-
-# A module left on the filesystem must not replace one of the image.
+# Should somebody mount a filesystem by hand, a module on it must not replace one of the image.
 sys.path[:] = [".frozen"]

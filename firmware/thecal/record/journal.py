@@ -1,0 +1,1179 @@
+"""The journal: what the pump must never forget, in raw sectors of a NOR flash, safe against a cut at any
+instant.
+
+How to read it: `FIELDS` and `KINDS` are the format, `recover` reads it, `order` writes it. The room never
+touches the flash. Once a tick it orders at most one command (`order_kind`: program some bytes of one page, or
+erase a sector); the driver carries it out after the tick and reads back; the next tick hears what came of it
+(`heard`). Nothing counts as booked before that. Offsets and lengths are bytes from the start of the region.
+
+The flash: erasing a sector sets all its bits, which stalls the board for 45 to 400 ms and wears the sector
+out (10^5 times); programming clears bits, within a page of 256 bytes. A cut can leave any of the bits of a
+command undone, or so weakly done that they read differently the next time.
+
+Layout: four rings of sectors, then slots for what is long.
+
+    state    snapshots of all small state (`FIELDS`), and between them ledger records, the first four of the
+             fields. Every sector begins with a snapshot, so all older sectors can be recycled. The last valid
+             snapshot with the last valid ledger record after it is the state: a change of any number of
+             fields is one record.
+    history  the dose of each minute, the times of patient boluses, changes of unit; holds more than a day
+    events   the log, 28 bytes each and a CRC over them that starts from the CRC of the one before
+    faults   those of the events that are faults, in the same form, so that no flood of events drives them out
+    slots    therapies, drug libraries, calibrations: written whole, in force once a snapshot carries the
+             serial
+
+A record has kind, length in units of 32 bytes, ring, version, sequence number, payload, CRC-32, and lies
+within a page. What is neither blank nor a valid record is torn or flipped: counted in `torn`, skipped, never
+trusted.
+
+Why it is safe: (1) the head of a ring is never erased, and no sector is used that was not erased since this
+boot for the state, as a sector or a place in which a command was cut can look blank. The other rings go on
+in their head sector, but fill that place with zeros first: what is weak is made solid. (2) After a boot
+nothing is written before a snapshot of what was recovered: a record that reads differently next time is then
+history, and no motion has rested on it. (3) A record in the history that belongs to a snapshot is written
+after it, and `recover` completes what is missing of it.
+
+`RING_SECTORS` and `SLOTS` are the layout of VERSION: changing them, or anything in the tables, makes a new
+version. A newer version than this is refused: `status` is NEWER and nothing is ever written.
+"""
+
+import struct
+from array import array
+
+VERSION = 1
+
+UNIT = 32
+PAGE = 256
+SECTOR = 4096
+
+# Rings and their sectors. State: at 60 mL/h a reservation every 0.7 s is 970 erases a day, over 192 sectors
+# of 10^5 cycles 54 years. History: a day of minutes and 96 boluses are 1 536 records, and 16 full sectors
+# hold 2 048. Events and faults: 1 000 are wanted, ten full sectors hold 1 270.
+STATE, HISTORY, EVENTS, FAULTS = range(4)
+RING_SECTORS = (192, 18, 12, 12)
+# Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
+THERAPY, LIBRARY, CALIBRATION = range(3)
+SLOTS = ((12, 2), (3, 4), (4, 1))
+
+# The fields of a snapshot, in order, 32 bits each; the device keeps them small integers. The first four are a
+# ledger record. What a field is for is said where the pump fills it; here only what the journal itself knows.
+FIELDS = (
+    "tick",  # 100 ms since the first boot
+    "executed_steps",
+    "reserved_steps",  # motion is booked up to here
+    "dose_steps",  # executed, prime left out, since the first boot
+    "state",
+    "resets",
+    "reset_cause",
+    "boot_tick_0",  # of the last boots, for the latch of a reset loop
+    "boot_tick_1",
+    "boot_tick_2",
+    "clock_offset",
+    "clock_known",
+    "alarms_0",  # 30 rows of the table each
+    "alarms_1",
+    "first_cause",
+    "fill_nl",  # -1: never filled
+    "filled_at_steps",
+    "line_primed",
+    "prime_left_steps",
+    "bridge_left_steps",
+    "bridge_serial",  # the therapy whose schedule is kept while the old drug leaves the line, 0 without
+    "bolus_active",  # bit 0 patient's, bit 1 clinician's
+    "bolus_nl_0",
+    "bolus_nl_1",
+    "bolus_given_nl_0",
+    "bolus_given_nl_1",
+    "grants",  # patient boluses ever
+    "grant_tick",  # of the last one
+    "lockout_end_tick",  # -1: none has ended
+    "denials",
+    "therapy_serial",  # 0: none
+    "library_serial",
+    "calibration_serial",
+    "rescales",  # changes of unit ever, and the last one:
+    "rescale_num",
+    "rescale_den",
+    "rescale_dose_steps",  # dose_steps when it was
+    "rescale_open_steps",  # what was not yet in the history, in the new unit
+    "counter_observer",  # replay counters of the roles
+    "counter_patient",
+    "counter_clinician",
+    "counter_service",
+    "session",
+    "service_at_steps",
+    "service_at_tick",
+    "strike_alarm",
+    "strike_count",
+    "strike_tick",
+    "spare_0",
+    "spare_1",
+    "spare_2",
+    "spare_3",
+    "spare_4",
+)
+LEDGER_FIELDS = 4
+INDEX = {name: number for number, name in enumerate(FIELDS)}
+TICK, EXECUTED, RESERVED, DOSE = range(LEDGER_FIELDS)
+GRANTS = INDEX["grants"]
+GRANT_TICK = INDEX["grant_tick"]
+DENIALS = INDEX["denials"]
+RESCALES = INDEX["rescales"]
+BRIDGE_SERIAL = INDEX["bridge_serial"]
+SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
+
+# Kinds of records: number, units, payload.
+CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB = range(8)
+KINDS = (
+    (0, "zeros: nothing is to be written here any more"),
+    (7, "53 fields"),
+    (1, "the first 4 fields"),
+    (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
+    (1, "number, tick"),
+    (1, "number, num, den, dose_steps, open_steps"),
+    (1, "CRC of the event before the next, whose number it has. First in a sector, and after a boot"),
+    (1, "kind of slot, length, CRC-32 of the bytes that follow the record"),
+)
+HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
+PAYLOAD = 8
+SLOT_RING = 4  # what stands for the ring in a slot's record
+
+EVENT_BYTES = UNIT - 4
+
+# What `recover` found.
+VIRGIN, SOUND, LOST, FOREIGN, NEWER = range(5)
+STATUSES = ("virgin", "sound", "lost", "foreign", "newer")
+
+NOTHING, PROGRAM, ERASE = range(3)
+
+MINUTE_TICKS = 600
+DAY_MINUTES = 1_440
+MOST_GRANTS = 96
+MOST_SEQUENCE = 0x3FFF_FFFF  # 26 years of a record every 0.7 s
+MOST_BAD = 3  # failures in a row after which a sector is left alone ...
+MOST_FAILURES = 9  # ... and after which the journal has failed
+
+
+class JournalError(Exception):
+    """An order that can not be carried out; the message says which and why."""
+
+
+_LOW = array("H", [0] * 16)
+_HIGH = array("H", [0] * 16)
+
+
+def _fill_tables():
+    for index in range(16):
+        low = index
+        high = 0
+        for _ in range(4):
+            carry = low & 1
+            low = low >> 1 | (high & 1) << 15
+            high >>= 1
+            if carry:  # polynomial 0xEDB88320, as on the link
+                low ^= 0x8320
+                high ^= 0xEDB8
+        _LOW[index] = low
+        _HIGH[index] = high
+
+
+_fill_tables()
+
+
+def crc_into(data, start, end, value):
+    """Carry the CRC-32 in `value` (4 bytes, little-endian) on over data[start:end]; four zeros begin a new
+    one. Allocates nothing. The driver has a faster one.
+    """
+    low = (value[0] | value[1] << 8) ^ 0xFFFF
+    high = (value[2] | value[3] << 8) ^ 0xFFFF
+    for index in range(start, end):
+        low ^= data[index]
+        for _ in range(2):
+            slot = low & 15
+            low = (low >> 4 | (high & 15) << 12) ^ _LOW[slot]
+            high = high >> 4 ^ _HIGH[slot]
+    low ^= 0xFFFF
+    high ^= 0xFFFF
+    value[0] = low & 255
+    value[1] = low >> 8
+    value[2] = high & 255
+    value[3] = high >> 8
+
+
+def no_fault(log, offset):
+    """For a journal without a ring of faults."""
+    return False
+
+
+class _Ring:
+    """Where one ring stands. `at` is the next free byte of the head sector, its length when it is full."""
+
+    def __init__(self, number, start, sectors, sector_bytes):
+        self.number = number
+        self.start = start
+        self.sectors = sectors
+        self.head = sectors - 1  # before the first record: the next sector is 0
+        self.at = sector_bytes
+        self.spare = False  # the sector after the head was erased since this boot
+        self.sequence = 1
+        self.bad = 0  # failures in a row
+        # Streams only: the CRC of the last event, and the first event of each sector (-1 where there is
+        # none).
+        self.chain = bytearray(4)
+        # Since this boot: whether the place where a cut may have left something is closed, and (streams)
+        # whether a START has come after it, since what was written before may read otherwise some day.
+        self.closed = False
+        self.begun = False
+        self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
+        self.cursor = 0  # the next event of the log to be looked at
+
+
+class Journal:
+    """One region. `log` is the ring of `record.events.EventLog`, `log_capacity` its records, `is_fault(ring,
+    offset)` says whether the event there is one for the ring of faults.
+    """
+
+    def __init__(
+        self,
+        crc=crc_into,
+        log=bytearray(),  # noqa: B008 (never written)
+        log_capacity=1,
+        is_fault=no_fault,
+        sector_bytes=SECTOR,
+        ring_sectors=RING_SECTORS,
+        slots=SLOTS,
+    ):
+        self.crc = crc
+        self.log = log
+        self.log_capacity = log_capacity
+        self.is_fault = is_fault
+        self.log_count = 0  # events ever, set by `recover`, then by the caller before each `order`
+        self.sector_bytes = sector_bytes
+        self.rings = []
+        start = 0
+        for number in range(len(ring_sectors)):
+            self.rings.append(_Ring(number, start, ring_sectors[number], sector_bytes))
+            start += ring_sectors[number] * sector_bytes
+        self.slots = slots
+        self.slot_starts = []
+        for count, sectors in slots:
+            self.slot_starts.append(start)
+            start += count * sectors * sector_bytes
+        self.region_bytes = start
+        self.image = b""
+        self.words = array("i", [0] * len(FIELDS))
+        self._blank_state()
+        self.status = VIRGIN
+        self._newer = False
+        self.failed = False  # the flash refuses everything: nothing will be booked any more
+        self.torn = 0  # places found by `recover` that are neither blank nor valid
+        self.failures = 0  # commands whose read-back differed, since this boot
+        # What is to be written, what is on its way, and what is booked. A ticket is a running number.
+        self.save_ticket = 0
+        self.saved_ticket = 0
+        self.ledger_ticket = 0
+        self.ledgered_ticket = 0
+        self.booked_steps = 0  # see `booked`
+        self.started = False  # the first snapshot since this boot is booked
+        self.minute_pending = False
+        self.minute = 0
+        self.minute_dose_steps = 0
+        self.minute_denials = 0
+        self.grant_ticket = 0  # 0: no record is to be written
+        self.rescale_ticket = 0
+        self.ref_dose_steps = 0  # dose that the history holds ...
+        self.ref_open_steps = 0  # ... and what of it is still open after a change of unit
+        self.ref_denials = 0
+        self.history = None  # type: History | None
+        # The slot that is being written.
+        self.blob_kind = -1
+        self.blob_data = b""
+        self.blob_length = 0
+        self.blob_crc = bytearray(4)
+        self.blob_slot = 0
+        self.blob_serial = 0
+        self.blob_at = 0  # next byte of the slot
+        self.blob_erased = 0  # sectors of it
+        self.blob_failures = 0
+        self.blob_ticket = 0
+        self.slot_serials = [[0] * count for count, _ in slots]
+        # The order.
+        self.order_kind = NOTHING
+        self.order_offset = 0
+        self.order_length = 0
+        self.order_data = bytearray(b"\xff" * PAGE)  # the page; the bytes outside of the order are 0xFF
+        self._ring = None  # type: _Ring | None
+        self._kind = 0
+        self._opens = False
+        self._ticket = 0
+        self._ledger = 0
+        self._reserved = 0
+        self._number = 0
+        self._value = bytearray(4)
+
+    def _blank_state(self):
+        for index in range(len(FIELDS)):
+            self.words[index] = 0
+        self.words[INDEX["fill_nl"]] = -1
+        self.words[INDEX["lockout_end_tick"]] = -1
+
+    # --- what the pump asks for
+
+    def booked(self):
+        """The position up to which motion may be ordered: whatever a cut leaves, the state says at least
+        that.
+        """
+        booked = min(self.booked_steps, self.words[RESERVED])
+        if self.order_kind == PROGRAM and self._ring is self.rings[STATE]:
+            booked = min(booked, self._reserved)
+        return booked
+
+    def save(self):
+        """Have a snapshot of `words` written; the ticket is booked when `saved_ticket` has reached it."""
+        self.save_ticket += 1
+        return self.save_ticket
+
+    def reserve(self):
+        """Have the ledger's fields written."""
+        self.ledger_ticket += 1
+
+    def grant(self, tick):
+        """A patient bolus begins at `tick`: counts it and saves. Gives the ticket."""
+        self.words[GRANTS] += 1
+        self.words[GRANT_TICK] = tick
+        self.grant_ticket = self.save()
+        return self.grant_ticket
+
+    def open_steps(self, dose_steps):
+        """Steps of dose up to `dose_steps` that the history does not hold yet, in today's unit."""
+        return self.ref_open_steps + dose_steps - self.ref_dose_steps
+
+    def close_minute(self, minute, dose_steps):
+        """Minute `minute` is over, at whose end `dose_steps` had been given."""
+        denials = self.words[DENIALS]
+        if self.open_steps(dose_steps) > 0 or denials != self.ref_denials:
+            self.minute_pending = True
+            self.minute = minute
+            self.minute_dose_steps = dose_steps
+            self.minute_denials = denials
+
+    def rescale(self, num, den, dose_steps):
+        """All dose so far, `dose_steps` of it, counts num/den from now on, rounded up for each minute. Saves;
+        gives the ticket. Raises JournalError while the last change is still to be written.
+        """
+        if self.rescale_ticket:
+            raise JournalError("rescale: the last change of unit is still to be written")
+        words = self.words
+        words[RESCALES] += 1
+        words[RESCALES + 1] = num
+        words[RESCALES + 2] = den
+        words[RESCALES + 3] = dose_steps
+        words[RESCALES + 4] = -(-self.open_steps(dose_steps) * num // den)
+        self.minute_pending = False  # it is in what is open
+        self.rescale_ticket = self.save()
+        return self.rescale_ticket
+
+    def begin_blob(self, kind, data):
+        """Start to write a therapy, library or calibration. Raises JournalError if another one is being
+        written, or if it is too long.
+        """
+        if self.blob_kind >= 0:
+            raise JournalError("slot: another one is being written")
+        count, sectors = self.slots[kind]
+        most = sectors * self.sector_bytes - UNIT
+        if not 0 < len(data) <= most:
+            raise JournalError("slot: %d bytes, must be 1 to %d" % (len(data), most))
+        serials = self.slot_serials[kind]
+        newest = 0
+        for slot in range(count):
+            if serials[slot] > serials[newest]:
+                newest = slot
+        self.blob_serial = serials[newest] + 1
+        self.blob_slot = newest
+        self._take_next_slot(kind)
+        self.blob_data = data
+        self.blob_length = len(data)
+        self._value_begin()
+        self.crc(data, 0, len(data), self._value)
+        for index in range(4):
+            self.blob_crc[index] = self._value[index]
+        self.blob_ticket += 1
+        self.blob_kind = kind
+
+    def _take_next_slot(self, kind):
+        serials = self.slot_serials[kind]
+        while True:
+            self.blob_slot = (self.blob_slot + 1) % self.slots[kind][0]
+            if not self._in_force(kind, serials[self.blob_slot]):
+                break
+        serials[self.blob_slot] = 0
+        self.blob_at = 0
+        self.blob_erased = 0
+        self.blob_failures = 0
+
+    def _in_force(self, kind, serial):
+        if serial == 0:
+            return False
+        words = self.words
+        return serial == words[SERIALS[kind]] or (kind == THERAPY and serial == words[BRIDGE_SERIAL])
+
+    def blob_done(self):
+        """Whether the slot begun is written and read back."""
+        return self.blob_kind >= 0 and self.blob_at == UNIT + self.blob_length
+
+    def adopt(self):
+        """Put the slot that is done in force with the next snapshot. Gives its serial; the caller saves."""
+        kind = self.blob_kind
+        self.slot_serials[kind][self.blob_slot] = self.blob_serial
+        self.words[SERIALS[kind]] = self.blob_serial
+        self.drop_blob()
+        return self.blob_serial
+
+    def drop_blob(self):
+        """Forget the slot begun."""
+        self.blob_kind = -1
+        self.blob_data = b""
+
+    # --- once a tick
+
+    def heard(self, done, ok):
+        """What came of the order: whether the driver has carried it out, and whether the flash then read as
+        ordered (for an erase: all ones).
+        """
+        if self.order_kind == NOTHING or not done:
+            return
+        kind = self.order_kind
+        self.order_kind = NOTHING
+        if ok:
+            self.failures = 0
+        else:
+            self.failures += 1
+            self.failed = self.failures >= MOST_FAILURES
+        ring = self._ring
+        if ring is None:
+            self._heard_of_slot(kind, ok)
+            return
+        ring.bad = 0 if ok else ring.bad + 1
+        if kind == ERASE:
+            ring.spare = ok
+            if ring.bad >= MOST_BAD:
+                ring.head = self._next(ring)  # leave that sector alone
+                ring.at = self.sector_bytes
+                ring.bad = 0
+            return
+        if self._opens:
+            ring.head = self._next(ring)
+            ring.spare = False
+        ring.at = self.order_offset + self.order_length - self._sector_start(ring, ring.head)
+        if not ok:
+            if ring.number == STATE:
+                # It may read as valid some day, so no more than it says is booked.
+                self.booked_steps = min(self.booked_steps, self._reserved)
+            if self._opens or ring.bad >= MOST_BAD:
+                ring.at = self.sector_bytes  # leave this sector alone
+            return
+        if self._kind == CLOSED:
+            ring.closed = True
+        else:
+            self._booked(ring)
+
+    def _booked(self, ring):
+        kind = self._kind
+        ring.sequence += 1
+        if ring.number == STATE:
+            self.ledgered_ticket = self._ledger
+            self.booked_steps = self._reserved
+            if kind == SNAPSHOT:
+                self.saved_ticket = self._ticket
+                self.started = True
+        elif kind == MINUTE:
+            self.ref_dose_steps = self._number
+            self.ref_open_steps = 0
+            self.ref_denials = self._reserved
+            if self.minute_dose_steps == self._number and self.minute_denials == self._reserved:
+                self.minute_pending = False
+        elif kind == GRANT:
+            if self.words[GRANTS] == self._number:
+                self.grant_ticket = 0
+        elif kind == RESCALE:
+            self.rescale_ticket = 0
+            self.ref_dose_steps = self.words[RESCALES + 3]
+            self.ref_open_steps = self.words[RESCALES + 4]
+        else:
+            if self._opens:
+                ring.firsts[ring.head] = self._reserved
+            ring.begun = True
+            ring.sequence = self._number
+            ring.cursor = self._ticket
+            for index in range(4):
+                ring.chain[index] = self._value[index]
+
+    def _heard_of_slot(self, kind, ok):
+        if self.blob_kind < 0 or self._ticket != self.blob_ticket:
+            return
+        if not ok:
+            # A slot is not patched: once more from the start, then the next one.
+            self.blob_failures += 1
+            self.blob_erased = 0
+            self.blob_at = 0
+            if self.blob_failures >= MOST_BAD:
+                self._take_next_slot(self.blob_kind)
+        elif kind == ERASE:
+            self.blob_erased += 1
+        else:
+            self.blob_at += self.order_length
+
+    def order(self, erase_allowed):
+        """Choose this tick's order. `erase_allowed`: the motor's queue covers the 400 ms that an erase may
+        take.
+        """
+        if self.order_kind != NOTHING or self.failed or (self.status != VIRGIN and self.status != SOUND):
+            return
+        state = self.rings[STATE]
+        wanted = self.save_ticket != self.saved_ticket or self.ledger_ticket != self.ledgered_ticket
+        if wanted and (self._order_state(state) or self._order_erase(state, erase_allowed)):
+            return
+        if not self.started:
+            return
+        if self._order_history(self.rings[HISTORY], erase_allowed):
+            return
+        if self.blob_kind >= 0 and self._order_slot(erase_allowed):
+            return
+        if self._order_stream(self.rings[EVENTS], erase_allowed):
+            return
+        if self._order_stream(self.rings[FAULTS], erase_allowed):
+            return
+        for ring in self.rings:
+            # Before it is needed: while half a sector of state is left, a quarter of the others.
+            left = self.sector_bytes - ring.at
+            early = self.sector_bytes >> (1 if ring.number == STATE else 2)
+            if left < early and self._order_erase(ring, erase_allowed):
+                return
+
+    def erase_due(self):
+        """Whether the state's ring wants its next sector erased, and motion booked to last through it."""
+        state = self.rings[STATE]
+        return not state.spare and self.sector_bytes - state.at < self.sector_bytes >> 1
+
+    def _order_erase(self, ring, allowed):
+        if ring.spare or not allowed:
+            return False
+        self._ring = ring
+        sector = self._next(ring)
+        self._erase(self._sector_start(ring, sector))
+        if ring.number >= EVENTS:
+            ring.firsts[sector] = -1
+        return True
+
+    def _erase(self, offset):
+        self.order_kind = ERASE
+        self.order_offset = offset
+        self.order_length = self.sector_bytes
+
+    def _order_state(self, ring):
+        snapshot = self.save_ticket != self.saved_ticket
+        length = UNIT * (KINDS[SNAPSHOT][0] if snapshot else KINDS[LEDGER][0])
+        offset = self._place(ring, length)
+        if offset < 0:
+            return False
+        snapshot = snapshot or self._opens
+        kind = SNAPSHOT if snapshot else LEDGER
+        self._begin(ring, offset, kind, ring.sequence)
+        words = self.words
+        data = self.order_data
+        at = offset % PAGE + PAYLOAD
+        for index in range(len(FIELDS) if snapshot else LEDGER_FIELDS):
+            struct.pack_into("<i", data, at, words[index])
+            at += 4
+        self._ticket = self.save_ticket
+        self._ledger = self.ledger_ticket
+        self._reserved = words[RESERVED]
+        self._seal()
+        return True
+
+    def _order_history(self, ring, erase_allowed):
+        words = self.words
+        kind = 0
+        if self.rescale_ticket:
+            if self.saved_ticket >= self.rescale_ticket:
+                kind = RESCALE
+        elif self.minute_pending:
+            kind = MINUTE
+        if kind == 0 and self.grant_ticket and self.saved_ticket >= self.grant_ticket:
+            kind = GRANT
+        if kind == 0:
+            return False
+        if self._order_close(ring, UNIT):
+            return True
+        offset = self._place(ring, UNIT)
+        if offset < 0:
+            return self._order_erase(ring, erase_allowed)
+        self._begin(ring, offset, kind, ring.sequence)
+        data = self.order_data
+        at = offset % PAGE + PAYLOAD
+        if kind == RESCALE:
+            for index in range(5):
+                struct.pack_into("<i", data, at + 4 * index, words[RESCALES + index])
+        elif kind == MINUTE:
+            self._number = self.minute_dose_steps
+            self._reserved = self.minute_denials
+            struct.pack_into(
+                "<iiii",
+                data,
+                at,
+                self.minute,
+                self.minute_dose_steps,
+                self.open_steps(self.minute_dose_steps),
+                self.minute_denials,
+            )
+        else:
+            self._number = words[GRANTS]
+            struct.pack_into("<ii", data, at, words[GRANTS], words[GRANT_TICK])
+        self._seal()
+        return True
+
+    def _order_slot(self, erase_allowed):
+        if self.blob_done():
+            return False
+        self._ring = None
+        self._ticket = self.blob_ticket
+        start = self._slot_start(self.blob_kind, self.blob_slot)
+        end = UNIT + self.blob_length
+        if self.blob_erased * self.sector_bytes < end:
+            if not erase_allowed:
+                return False
+            self._erase(start + self.blob_erased * self.sector_bytes)
+            return True
+        at = self.blob_at
+        if at == 0:
+            self._begin(None, start, BLOB, self.blob_serial)
+            data = self.order_data
+            struct.pack_into("<ii", data, PAYLOAD, self.blob_kind, self.blob_length)
+            for index in range(4):
+                data[PAYLOAD + 8 + index] = self.blob_crc[index]
+            self._seal()
+            at = UNIT
+        else:
+            self._clear(start + at, 0)
+        place = at % PAGE
+        length = min(PAGE - place, end - at)
+        data = self.order_data
+        source = self.blob_data
+        for index in range(length):
+            data[place + index] = source[at - UNIT + index]
+        self.order_length += length
+        return True
+
+    def _order_stream(self, ring, erase_allowed):
+        count = self.log_count
+        if ring.cursor < count - self.log_capacity:
+            ring.cursor = count - self.log_capacity  # overwritten before they could be written: a visible gap
+        cursor = ring.cursor
+        if ring.number == FAULTS:
+            count = self.rings[EVENTS].cursor  # not before the log has them
+            cursor = self._next_fault(cursor, count)
+            ring.cursor = cursor
+        if cursor == count:
+            return False
+        if self._order_close(ring, PAGE):
+            return True
+        offset = self._place(ring, UNIT if ring.begun else 2 * UNIT)
+        if offset < 0:
+            return self._order_erase(ring, erase_allowed)
+        number = self._event_number(cursor)
+        if self._opens or not ring.begun:
+            self._begin(ring, offset, START, number)
+            struct.pack_into("<4s", self.order_data, offset % PAGE + PAYLOAD, ring.chain)
+            self._seal()
+            self._reserved = number
+        else:
+            self._clear(offset, 0)
+            self._ring = ring
+            self._kind = START
+        place = (offset + self.order_length) % PAGE
+        value = self._value
+        for index in range(4):
+            value[index] = ring.chain[index]
+        while cursor < count and (place or self.order_length == 0):
+            self._pack_event(cursor, place)
+            self._number = self._event_number(cursor) + 1
+            self.order_length += UNIT
+            place = (place + UNIT) % PAGE
+            cursor += 1
+            if ring.number == FAULTS:
+                cursor = self._next_fault(cursor, count)
+        self._ticket = cursor
+        return True
+
+    def _order_close(self, ring, length):
+        """After a boot, zeros over what the last command before it may have left, within its page."""
+        if ring.closed or ring.at == self.sector_bytes:
+            return False
+        offset = self._sector_start(ring, ring.head) + ring.at
+        self._clear(offset, min(length, PAGE - offset % PAGE))
+        for index in range(self.order_length):
+            self.order_data[offset % PAGE + index] = 0
+        self._ring = ring
+        self._kind = CLOSED
+        self._opens = False
+        return True
+
+    def _next_fault(self, cursor, count):
+        while cursor < count and not self.is_fault(self.log, cursor % self.log_capacity * EVENT_BYTES):
+            cursor += 1
+        return cursor
+
+    def _event_number(self, cursor):
+        at = cursor % self.log_capacity * EVENT_BYTES
+        log = self.log
+        return log[at] | log[at + 1] << 8 | log[at + 2] << 16 | log[at + 3] << 24
+
+    def _pack_event(self, cursor, place):
+        at = cursor % self.log_capacity * EVENT_BYTES
+        log = self.log
+        data = self.order_data
+        value = self._value
+        for index in range(EVENT_BYTES):
+            data[place + index] = log[at + index]
+        self.crc(data, place, place + EVENT_BYTES, value)
+        for index in range(4):
+            data[place + EVENT_BYTES + index] = value[index]
+
+    # --- building an order
+
+    def _next(self, ring):
+        return ring.head + 1 if ring.head + 1 < ring.sectors else 0
+
+    def _sector_start(self, ring, sector):
+        return ring.start + sector * self.sector_bytes
+
+    def _place(self, ring, length):
+        """Where a record of that length goes, or -1; `_opens` says whether it opens the next sector."""
+        at = ring.at
+        if at % PAGE + length > PAGE:
+            at += PAGE - at % PAGE
+        self._opens = at + length > self.sector_bytes
+        if not self._opens:
+            return self._sector_start(ring, ring.head) + at
+        return self._sector_start(ring, self._next(ring)) if ring.spare else -1
+
+    def _clear(self, offset, length):
+        data = self.order_data
+        for index in range(PAGE):
+            data[index] = 0xFF
+        self.order_kind = PROGRAM
+        self.order_offset = offset
+        self.order_length = length
+
+    def _begin(self, ring, offset, kind, sequence):
+        if sequence > MOST_SEQUENCE:
+            raise JournalError("the sequence numbers are used up")
+        units = KINDS[kind][0]
+        self._clear(offset, units * UNIT)
+        self._ring = ring
+        self._kind = kind
+        number = SLOT_RING if ring is None else ring.number
+        struct.pack_into(HEAD, self.order_data, offset % PAGE, kind, units, number, VERSION, sequence)
+
+    def _value_begin(self):
+        for index in range(4):
+            self._value[index] = 0
+
+    def _seal(self):
+        place = self.order_offset % PAGE
+        end = place + self.order_length - 4
+        self._value_begin()
+        self.crc(self.order_data, place, end, self._value)
+        for index in range(4):
+            self.order_data[end + index] = self._value[index]
+
+    # --- at boot
+
+    def recover(self, image):
+        """Read the region, any object whose bytes can be indexed and sliced, and rebuild `words`. Sets
+        `status` and `torn`; `history` and `log_count` can be asked for after. Allocates. Nothing is changed
+        in the flash.
+        """
+        if len(image) != self.region_bytes:
+            raise JournalError("the region has %d bytes, %d are needed" % (len(image), self.region_bytes))
+        self.image = image
+        self.torn = 0
+        self._newer = False
+        self._blank_state()
+        found = self._recover_state(self.rings[STATE])
+        self.rings[STATE].at = self.sector_bytes
+        minutes = self._find_head(self.rings[HISTORY])
+        others = len(minutes) > 0
+        for number in (EVENTS, FAULTS):
+            others = self._recover_stream(self.rings[number]) or others
+        others = self._find_slots() or others
+        if self._newer:
+            self.status = NEWER
+        elif found:
+            self.status = SOUND
+        elif others:
+            self.status = LOST
+        else:
+            # The first sector ever used may be half erased.
+            blank = self._blank(self.sector_bytes, self.region_bytes)
+            self.status = VIRGIN if blank else FOREIGN
+        self._go_on(History(self, minutes))
+
+    def begin_anew(self):
+        """A clinician has been told what `status` says, and that nothing is known: use the region all the
+        same.
+        """
+        if self.status != LOST and self.status != FOREIGN:
+            raise JournalError("begin_anew: the journal is %s" % STATUSES[self.status])
+        self.status = VIRGIN
+
+    def _go_on(self, history):
+        """Take up where the last boot left off."""
+        words = self.words
+        self.history = history
+        self.booked_steps = words[RESERVED]
+        self.ref_dose_steps = history.ref_dose_steps
+        self.ref_open_steps = history.ref_open_steps
+        self.ref_denials = history.ref_denials
+        # What the history lacks of the snapshot is written after the first one; so is what it has as its last
+        # record, which may read otherwise some day.
+        self.grant_ticket = 1 if history.grants_found < words[GRANTS] or history.last == GRANT else 0
+        self.rescale_ticket = 1 if history.rescales_found < words[RESCALES] or history.last == RESCALE else 0
+        words[GRANTS] = history.granted
+        words[RESCALES] = history.rescales
+        # An event that was torn may read as valid once and not again, after the faults have got it.
+        events = self.rings[EVENTS]
+        faults = self.rings[FAULTS]
+        self.log_count = max(events.sequence, faults.sequence)
+        events.cursor = self.log_count
+        faults.cursor = max(faults.sequence, self.log_count - self.log_capacity, 0)
+        self._refill_log()
+
+    def _refill_log(self):
+        """The last events back into the log's ring, for the link and for the faults."""
+        for index in range(len(self.log)):
+            self.log[index] = 0
+        for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
+            place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * EVENT_BYTES
+            for index in range(EVENT_BYTES):
+                self.log[place + index] = self.image[at + index]
+
+    def _recover_state(self, ring):
+        ledger = -1
+        for sector in reversed(self._find_head(ring)):
+            snapshot = last = -1
+            for at, kind, _ in self._records(ring, sector, False):
+                if kind == SNAPSHOT:
+                    snapshot = at
+                    last = -1
+                elif kind == LEDGER:
+                    last = at
+            if ledger < 0:
+                ledger = last
+            if snapshot >= 0:
+                self._unpack(snapshot, len(FIELDS))
+                if ledger >= 0:
+                    self._unpack(ledger, LEDGER_FIELDS)
+                return True
+        return False
+
+    def _unpack(self, at, count):
+        for index in range(count):
+            self.words[index] = struct.unpack_from("<i", self.image, at + PAYLOAD + 4 * index)[0]
+
+    def _find_head(self, ring):
+        """Find where the ring goes on. Returns its sectors that hold records, oldest first."""
+        order = []
+        for sector in range(ring.sectors):
+            if self._in_use(ring, sector):
+                for _, _, sequence in self._records(ring, sector, False):
+                    order.append((sequence, sector))
+                    break
+        order.sort()
+        sectors = [sector for _, sector in order]
+        if sectors:
+            ring.head = sectors[-1]
+            for _, _, sequence in self._records(ring, ring.head, True):
+                # One is left out: a torn record that reads as valid some day must not have the number of
+                # another.
+                ring.sequence = sequence + 2
+        return sectors
+
+    def _records(self, ring, sector, count):
+        """The valid records of a sector as (offset, kind, sequence). With `count`, sets where its free part
+        begins, and counts what is torn.
+        """
+        start = self._sector_start(ring, sector)
+        at = start
+        end = start + self.sector_bytes
+        used = start
+        bad = False
+        while at < end:
+            units = self._valid(at, end, ring.number)
+            if units:
+                kind, _, _, _, sequence = struct.unpack_from(HEAD, self.image, at)
+                yield at, kind, sequence
+                bad = False
+                at += units * UNIT
+                used = at
+            else:
+                if not self._blank(at, at + UNIT):
+                    used = at + UNIT
+                    if count and not bad and self.image[at : at + UNIT] != ZEROS:
+                        self.torn += 1
+                        bad = True
+                else:
+                    bad = False
+                at += UNIT
+        if count:
+            ring.at = used - start
+
+    def _in_use(self, ring, sector):
+        """Every sector is written from its beginning, so most need no closer look."""
+        start = self._sector_start(ring, sector)
+        return not self._blank(start, start + PAGE)
+
+    def _blank(self, start, end):
+        image = self.image
+        while start < end:
+            stop = min(start + PAGE, end)
+            if image[start:stop] != BLANK[: stop - start]:
+                return False
+            start = stop
+        return True
+
+    def _valid(self, at, end, number):
+        """The units of the record at `at`, 0 if there is no valid one of ring `number`."""
+        image = self.image
+        if image[at + 2] != number:
+            return 0
+        units = image[at + 1]
+        stop = at + units * UNIT
+        if units == 0 or stop > end:
+            return 0
+        self._value_begin()
+        self.crc(image, at, stop - 4, self._value)
+        if image[stop - 4 : stop] != self._value:
+            return 0
+        if image[at + 3] > VERSION:
+            self._newer = True
+            return 0
+        kind = image[at]
+        return units if 0 < kind < len(KINDS) and KINDS[kind][0] == units else 0
+
+    # --- events
+
+    def _recover_stream(self, ring):
+        found = False
+        newest = -1
+        for sector in range(ring.sectors):
+            ring.firsts[sector] = -1
+            if self._in_use(ring, sector):
+                for _, number in self._entries(ring, sector):
+                    ring.firsts[sector] = number
+                    break
+            if ring.firsts[sector] >= 0:
+                found = True
+                if newest < 0 or ring.firsts[sector] > ring.firsts[newest]:
+                    newest = sector
+        if not found:
+            ring.sequence = 0
+            return False
+        ring.head = newest
+        start = self._sector_start(ring, newest)
+        last = start
+        for at, number in self._entries(ring, newest):
+            last = at
+            ring.sequence = number + 1
+        for index in range(4):
+            ring.chain[index] = self.image[last + EVENT_BYTES + index]
+        used = start + self.sector_bytes
+        while self._blank(used - UNIT, used):
+            used -= UNIT
+        self.torn += used > last + UNIT and self.image[used - UNIT : used] != ZEROS
+        ring.at = used - start
+        return True
+
+    def _entries(self, ring, sector):
+        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last
+        valid one, or from the CRC that stands right before it.
+        """
+        image = self.image
+        start = self._sector_start(ring, sector)
+        chain = bytearray(4)
+        last = -1
+        for at in range(start, start + self.sector_bytes, UNIT):
+            if self._blank(at, at + UNIT):
+                continue
+            if self._valid(at, start + self.sector_bytes, ring.number):
+                for index in range(4):
+                    chain[index] = image[at + PAYLOAD + index]
+                continue
+            number = struct.unpack_from("<I", image, at)[0]
+            if last < number <= MOST_SEQUENCE and (
+                self._follows(at, chain) or (at > start and self._follows(at, image[at - 4 : at]))
+            ):
+                for index in range(4):
+                    chain[index] = image[at + EVENT_BYTES + index]
+                last = number
+                yield at, number
+
+    def _follows(self, at, seed):
+        value = self._value
+        for index in range(4):
+            value[index] = seed[index]
+        self.crc(self.image, at, at + EVENT_BYTES, value)
+        return self.image[at + EVENT_BYTES : at + UNIT] == value
+
+    def kept(self, stream, number):
+        """The offsets in the region of the events of `stream` (EVENTS or FAULTS) that are kept, from the one
+        with this number on, oldest first: each 28 bytes and its CRC. A generator.
+        """
+        ring = self.rings[stream]
+        best = -1
+        for sector in range(ring.sectors):
+            # The sector with the last beginning that is not behind, else the oldest one.
+            first = ring.firsts[sector]
+            if first < 0:
+                continue
+            if best < 0:
+                best = sector
+            elif ring.firsts[best] > number:
+                if first < ring.firsts[best]:
+                    best = sector
+            elif first <= number and first > ring.firsts[best]:
+                best = sector
+        while best >= 0:
+            if ring.firsts[best] >= 0:
+                for at, found in self._entries(ring, best):
+                    if found >= number:
+                        yield at
+            if best == ring.head:
+                return
+            best = best + 1 if best + 1 < ring.sectors else 0
+
+    # --- slots
+
+    def _find_slots(self):
+        found = False
+        for kind in range(len(self.slots)):
+            for slot in range(self.slots[kind][0]):
+                serial = self._slot_serial(kind, slot)
+                self.slot_serials[kind][slot] = serial
+                found = found or serial > 0
+        return found
+
+    def _slot_start(self, kind, slot):
+        return self.slot_starts[kind] + slot * self.slots[kind][1] * self.sector_bytes
+
+    def _slot_serial(self, kind, slot):
+        """The serial of what a slot holds, 0 if it is blank or not whole."""
+        at = self._slot_start(kind, slot)
+        if not self._valid(at, at + UNIT, SLOT_RING):
+            return 0
+        image = self.image
+        serial = struct.unpack_from(HEAD, image, at)[4]
+        written, length = struct.unpack_from("<ii", image, at + PAYLOAD)
+        if written != kind or not 0 < length <= self.slots[kind][1] * self.sector_bytes - UNIT:
+            return 0
+        self._value_begin()
+        self.crc(image, at + UNIT, at + UNIT + length, self._value)
+        return serial if image[at + PAYLOAD + 8 : at + PAYLOAD + 12] == self._value else 0
+
+    def blob(self, kind, serial):
+        """The bytes of the therapy, library or calibration `serial`, None if no slot holds it whole."""
+        for slot in range(self.slots[kind][0]):
+            if serial and self.slot_serials[kind][slot] == serial and self._slot_serial(kind, slot) == serial:
+                at = self._slot_start(kind, slot)
+                length = struct.unpack_from("<i", self.image, at + PAYLOAD + 4)[0]
+                return self.image[at + UNIT : at + UNIT + length]
+        return None
+
+
+BLANK = b"\xff" * PAGE
+ZEROS = bytes(UNIT)
+
+
+class History:
+    """The last day: `minutes[age]` is the dose of the minute so long ago (0: the one that runs, with all that
+    is reserved and not in the history), `grants[n % 96]` and `denials[n % 96]` the ticks of the n-th, as in
+    `watch.lockout`. What was lost of it counts as late as it can have been.
+    """
+
+    def __init__(self, journal, sectors):
+        words = journal.words
+        tick = words[TICK]
+        now = tick // MINUTE_TICKS
+        self.minutes = array("i", [0] * (DAY_MINUTES + 1))
+        self.grants = array("i", [0] * MOST_GRANTS)
+        self.denials = array("i", [0] * MOST_GRANTS)
+        self.granted = 0
+        self.denied = 0
+        self.rescales = 0
+        self.ref_dose_steps = 0
+        self.ref_open_steps = 0
+        self.ref_denials = 0
+        ring = journal.rings[HISTORY]
+        self.last = 0  # kind of the last record
+        first = True
+        for sector in sectors:
+            for at, kind, sequence in journal._records(ring, sector, False):
+                values = struct.unpack_from("<iiiii", journal.image, at + PAYLOAD)
+                # With the beginning of the history gone, the first record has to be believed by itself.
+                known = not first or sequence == 1
+                first = False
+                self.last = kind
+                if kind == MINUTE:
+                    minute, dose_steps, steps, denials = values[:4]
+                    if known:
+                        # More than it says if a record before it is lost.
+                        steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
+                    else:
+                        self.denied = denials
+                    self._count(now - minute, steps)
+                    self._deny(denials, (minute + 1) * MINUTE_TICKS)
+                    self.ref_dose_steps = dose_steps
+                    self.ref_open_steps = 0
+                    self.ref_denials = denials
+                elif kind == GRANT:
+                    self._grant(values[0], values[1])
+                    first = not known
+                elif kind == RESCALE:
+                    self._rescale(values)
+        self.grants_found = self.granted
+        self.rescales_found = self.rescales
+        if self.rescales < words[RESCALES]:
+            self._rescale(words[RESCALES : RESCALES + 5])
+        self._grant(words[GRANTS], words[GRANT_TICK])
+        self._deny(words[DENIALS], tick)
+        # All that is reserved counts as given.
+        dose_steps = words[DOSE] + words[RESERVED] - words[EXECUTED]
+        self.minutes[0] += self.ref_open_steps + dose_steps - self.ref_dose_steps
+
+    def _count(self, age, steps):
+        age = max(age, 0)
+        if age <= DAY_MINUTES:
+            self.minutes[age] += steps
+
+    def _grant(self, number, tick):
+        if self.granted == 0 and number > 0:
+            self.granted = number - 1  # those before are older than the history
+        while self.granted < number:
+            self.grants[self.granted % MOST_GRANTS] = tick
+            self.granted += 1
+
+    def _deny(self, number, tick):
+        self.denied = max(self.denied, number - MOST_GRANTS)
+        while self.denied < number:
+            self.denials[self.denied % MOST_GRANTS] = tick
+            self.denied += 1
+
+    def _rescale(self, values):
+        number, num, den, dose_steps, open_steps = values
+        if number <= self.rescales:
+            return  # written once more after a boot
+        self.rescales = number
+        for age in range(DAY_MINUTES + 1):
+            self.minutes[age] = -(-self.minutes[age] * num // den)
+        self.ref_dose_steps = dose_steps
+        self.ref_open_steps = open_steps

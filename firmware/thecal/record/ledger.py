@@ -1,0 +1,115 @@
+"""The ledger: a quantum of motion is booked in flash before its first step, so that no cut can make the pump
+forget.
+
+`booked_steps` is the position up to which motion may be ordered. Each tick `step` says where the motor is and
+how far it has been ordered; when what is booked ahead runs short, the ledger has the journal write a new
+reservation, one quantum beyond the motor. After a cut the position is the one last reserved: never below what
+was delivered, above it by at most the quantum in force when it was reserved. The difference counts as
+delivered, now.
+
+Quantum: the smaller of 60 s of flow and 1 uL, but at least 2 s of motion and at least one step (REC-02). The
+motor is ordered 1 s ahead and a reservation takes a tick to be booked and heard of, so a new one is asked for
+when what is booked beyond the orders falls below `LEAD_TICKS` of motion: at 60 mL/h every 0.6 s, at 5 uL/h
+every half minute.
+
+At a lower flow the reservation shrinks to the new quantum, and when the motor rests to where it rests: both
+are records of their own, so that a cut then costs no more than it must.
+"""
+
+from .journal import DOSE, EXECUTED, MINUTE_TICKS, RESERVED, TICK
+
+QUANTUM_TICKS = 600
+LEAST_TICKS = 20
+LEAD_TICKS = 4
+ERASE_TICKS = 7  # before an erase: what it may last, and then a record
+
+
+class Ledger:
+    """On a journal that has recovered, with `most_steps` in 1 uL. The position is that of the journal: the
+    caller's `executed_steps` go on from there.
+    """
+
+    def __init__(self, journal, most_steps):
+        self.journal = journal
+        self.most_steps = most_steps
+        words = journal.words
+        # What was reserved counts as executed and as dose.
+        words[DOSE] += words[RESERVED] - words[EXECUTED]
+        words[EXECUTED] = words[RESERVED]
+        self.booked_steps = words[RESERVED]
+        self.quantum_steps = 1
+        self.lead_steps = 0
+        self.erase_lead_steps = 0
+        self._steps = 0
+        self._grains = 0
+
+    def set_flow(self, rate_steps, rate_grains, grains_per_step):
+        """The total flow, whole microsteps and grains per tick: the larger of what the motor is ordered to do
+        and of what is planned next, so call it for a lower one when the higher has left the queue.
+        """
+        self._flow(rate_steps, rate_grains, grains_per_step, QUANTUM_TICKS)
+        quantum = min(self._steps, self.most_steps)
+        self._flow(rate_steps, rate_grains, grains_per_step, LEAST_TICKS)
+        self.quantum_steps = max(quantum, self._steps + (1 if self._grains else 0), 1)
+        self._flow(rate_steps, rate_grains, grains_per_step, LEAD_TICKS)
+        self.lead_steps = self._steps + 1
+        self._flow(rate_steps, rate_grains, grains_per_step, ERASE_TICKS)
+        self.erase_lead_steps = self._steps + 1
+
+    def _flow(self, rate_steps, rate_grains, one, ticks):
+        """What flows in `ticks` as `_steps` and `_grains`, exact, by doubling: no product leaves the small
+        integers.
+        """
+        steps = grains = 0
+        bit = 512
+        while bit:
+            steps += steps
+            grains += grains
+            if grains >= one:
+                grains -= one
+                steps += 1
+            if ticks & bit:
+                steps += rate_steps
+                grains += rate_grains
+                if grains >= one:
+                    grains -= one
+                    steps += 1
+            bit >>= 1
+        self._steps = steps
+        self._grains = grains
+
+    def heard(self):
+        """After `journal.heard`: takes what is booked."""
+        self.booked_steps = self.journal.booked()
+
+    def step(self, tick, executed_steps, ordered_steps, dose_steps, moving):
+        """After the tick's orders: what the motor has done by `tick`, how far it is ordered, and what of it
+        was dose (since the first boot); `moving` unless it rests with its queue empty.
+        """
+        words = self.journal.words
+        minute = words[TICK] // MINUTE_TICKS
+        if tick // MINUTE_TICKS != minute:
+            self.journal.close_minute(minute, words[DOSE])
+        words[TICK] = tick
+        words[EXECUTED] = executed_steps
+        words[DOSE] = dose_steps
+        reserved = words[RESERVED]
+        if moving:
+            target = executed_steps + self.quantum_steps
+            lead = self.erase_lead_steps if self.journal.erase_due() else self.lead_steps
+            if target > reserved:
+                if reserved - ordered_steps >= lead:
+                    return
+            else:
+                target = max(target, ordered_steps)
+        else:
+            target = executed_steps
+        if target != reserved:
+            words[RESERVED] = target
+            self.journal.reserve()
+
+    def covers_erase(self, ordered_steps):
+        """Whether the motion booked beyond the orders lasts through an erase."""
+        return self.booked_steps - ordered_steps >= min(
+            self.erase_lead_steps, self.quantum_steps - self.erase_lead_steps
+        )

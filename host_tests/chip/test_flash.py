@@ -1,0 +1,249 @@
+"""The journal on the chip's own flash, by the image's driver."""
+
+from __future__ import annotations
+
+import pytest
+from rig import Rig
+from thecal_bench.chip import RawRepl
+
+pytestmark = pytest.mark.chip
+
+STORAGE_START = 640 * 1024
+
+SETUP = """
+import gc, micropython, time
+from thecal.drivers import flash
+from thecal.record import events, journal, ledger
+def is_fault(log, at):
+    return log[at + 10] == events.FAULT
+class Memory:
+    def __init__(self):
+        self.log = events.EventLog()
+        self.journal = journal.Journal(flash.crc_into, self.log.ring, events.CAPACITY, is_fault)
+        self.flash = flash.Flash(self.journal.region_bytes)
+        self.journal.recover(self.flash.image)
+        self.ledger = ledger.Ledger(self.journal, 32)
+        self.log.count = self.journal.log_count
+    def turn(self):
+        j = self.journal
+        j.heard(self.flash.done, self.flash.ok)
+        self.ledger.heard()
+        j.log_count = self.log.count
+        j.order(True)
+        self.flash.obey(j)
+    def write(self, ticket):
+        turns = 0
+        while self.journal.saved_ticket < ticket:
+            self.turn()
+            turns += 1
+        return turns
+gc.collect()
+bare = gc.mem_alloc()
+m = Memory()
+j = m.journal
+RESETS = journal.INDEX["resets"]
+"""
+
+BOOT = """
+therapy = j.blob(0, j.words[journal.SERIALS[0]])
+print(j.status, j.words[RESETS], j.words[0], j.torn, j.log_count, bytes(therapy or b""))
+j.words[RESETS] += 1
+m.write(j.save())
+"""
+
+
+@pytest.mark.req("REC-01", "SIM-01")
+def test_what_is_booked_survives_resets_and_power_cuts(make_board):
+    board = make_board()
+    board.boot()
+    prompt = RawRepl(board)
+    prompt.run(SETUP)
+    assert prompt.run(BOOT).split()[:5] == ["0", "0", "0", "0", "0"]  # a new board
+    prompt.run(
+        """
+j.begin_blob(0, b'therapy ' * 60)
+while not j.blob_done():
+    m.turn()
+j.adopt()
+j.words[0] = 4321
+m.log.add(1, 100, events.THERAPY, 5, 6, 7)
+m.write(j.save())
+for _ in range(4):
+    m.turn()
+"""
+    )
+    for number, again in enumerate((board.reset, board.power_cycle, board.reset)):
+        again()
+        board.boot()
+        prompt = RawRepl(board)
+        prompt.run(SETUP)
+        printed = prompt.run(BOOT)
+        assert printed.split(maxsplit=5)[:5] == ["1", str(number + 1), "4321", "0", "1"]
+        assert eval(printed.split(maxsplit=5)[5]) == b"therapy " * 60
+
+
+@pytest.mark.req("PERF-02", "REC-01")
+def test_writing_allocates_nothing_and_turns_over(prompt):
+    """Under heap_lock: reservations, snapshots, minutes, a bolus, events, erases."""
+    prompt.run(SETUP)
+    printed = prompt.run(
+        """
+m.write(j.save())
+j.history = None
+for _ in range(3):
+    m.turn()
+m.ledger.set_flow(53, 12345, 100000)
+executed = 0
+worst = spent = 0
+def steady(turns):
+    global executed, worst, spent
+    tick = 0
+    micropython.heap_lock()
+    while tick < turns:
+        tick += 1
+        executed += 53
+        if tick % 50 == 0:
+            j.grant(tick)
+            m.log.add(tick, 0, events.BOLUS_START, tick, 0, executed)
+        if tick % 70 == 0:
+            j.save()
+            m.log.add(tick, 0, events.FAULT, tick, 0, executed)
+        begun = time.ticks_us()
+        j.heard(m.flash.done, m.flash.ok)
+        m.ledger.heard()
+        m.ledger.step(tick * 100, executed, executed + 530, executed, True)
+        j.log_count = m.log.count
+        j.order(True)
+        took = time.ticks_diff(time.ticks_us(), begun)
+        spent += took
+        if took > worst:
+            worst = took
+        m.flash.obey(j)
+    micropython.heap_unlock()
+gc.collect()
+before = gc.mem_alloc()
+steady(700)
+grown = gc.mem_alloc() - before
+print(grown, j.rings[0].head, j.torn, j.failures, j.words[2] - executed, worst, spent // 700)
+m.turn()
+begun = time.ticks_us()
+again = Memory()
+took = time.ticks_diff(time.ticks_us(), begun)
+print(again.journal.booked_steps == j.booked_steps, again.journal.status, took, before - bare)
+""",
+        limit_ms=60_000,
+    )
+    first, second = printed.splitlines()
+    grown, head, torn, failures, ahead, worst_us, mean_us = (int(word) for word in first.split())
+    assert (grown, torn, failures) == (0, 0, 0)
+    assert head >= 1, "no sector was turned over"
+    assert 0 <= ahead <= 2 * 534
+    booked, status, recovery_us, heap_bytes = second.split()
+    assert (booked, status) == ("True", "1")
+    print(f"\njournal and ledger: {mean_us} us a tick, {worst_us} us at most; {heap_bytes} bytes of heap")
+    print(f"recovery: {recovery_us} us")
+
+
+def test_the_native_crc_is_the_plain_one(prompt):
+    printed = prompt.run(
+        """
+import os
+from thecal.drivers import flash
+from thecal.record import journal
+same = 0
+for n in range(40):
+    data = os.urandom(n * 5)
+    plain, native = bytearray(os.urandom(4)), bytearray(4)
+    native[:] = plain
+    journal.crc_into(data, n, len(data), plain)
+    flash.crc_into(data, n, len(data), native)
+    same += plain == native
+print(same)
+"""
+    )
+    assert printed.split() == ["40"]
+
+
+@pytest.mark.parametrize(
+    "kind, offset, length", [(1, -32, 32), (1, 4_096, 32), (1, 250, 32), (2, 100, 4_096), (2, 0, 256)]
+)
+def test_an_order_outside_of_the_region_is_refused(prompt, kind, offset, length):
+    board = prompt.board
+    before = bytes(board.mcu.flash[: 2 << 20])
+    printed = prompt.run(
+        f"""
+from thecal.drivers import flash
+class Order:
+    order_kind, order_offset, order_length = {kind}, {offset}, {length}
+    order_data = bytearray(256)
+try:
+    flash.Flash(4096).obey(Order)
+except flash.FlashError as error:
+    print("refused", error)
+"""
+    )
+    assert printed.startswith("refused")
+    assert bytes(board.mcu.flash[: 2 << 20]) == before
+
+
+@pytest.mark.req("REC-05")
+def test_a_flipped_record_is_skipped_and_counted(make_board):
+    board = make_board()
+    board.boot()
+    prompt = RawRepl(board)
+    prompt.run(SETUP)
+    prompt.run("m.write(j.save())\nj.words[0] = 77\nm.write(j.save())\nj.words[0] = 88\nm.write(j.save())")
+    at = STORAGE_START + int(prompt.run("print(j.rings[0].head * 4096 + j.rings[0].at)")) - 100
+    board.mcu.flash[at] ^= 4
+    board.power_cycle()
+    board.boot()
+    prompt = RawRepl(board)
+    prompt.run(SETUP)
+    assert prompt.run(BOOT).split()[:4] == ["1", "0", "77", "1"]
+
+
+ERASING = """
+from thecal import app
+from thecal.drivers import flash
+class Order:
+    order_kind, order_offset, order_length = 0, 0, 4096
+    order_data = bytearray(256)
+class Erasing(app.App):
+    turns = 0
+    def __init__(self):
+        super().__init__()
+        self.flash = flash.Flash(16 * 4096)
+    def tick(self):
+        super().tick()
+        self.turns += 1
+        Order.order_kind = 2 if self.turns % 25 == 0 else 0
+        Order.order_offset = self.turns // 25 % 16 * 4096
+        self.flash.obey(Order)
+app.App = Erasing
+app.run()
+"""
+
+
+@pytest.mark.req("MOT-05")
+def test_an_erase_of_400_ms_at_the_end_of_a_tick_moves_no_edge(image):
+    """The emulated flash takes no time; the processor is stalled for 400 ms at each erase that it gets."""
+    rig = Rig(image, program=ERASING)
+    ssi = rig.board.mcu.ssi
+    apply = ssi._apply_command
+    erases = []
+
+    def stalling() -> None:
+        if ssi._tx_buffer and ssi._tx_buffer[0] in (0x20, 0xD8):
+            erases.append(rig.board.now_ns)
+            rig.board.stall_cpu_ms(400)
+        apply()
+
+    ssi._apply_command = stalling
+    rig.start(60_000_000)
+    rig.run_ticks(200)
+    assert len(erases) >= 6
+    assert rig.worst_off_steps() <= 1
+    at_pin, in_plant, on_device = rig.three_counts()
+    assert at_pin == in_plant == on_device > 10_000
+    assert rig.worst_edge_cycles() <= 16
+    assert not [event for event in rig.client.events if event["code"] == "starved"]

@@ -1,0 +1,151 @@
+"""A NOR flash as the RP2040 board has it, with the power failing at any command.
+
+Programming clears bits, at most one page at a time; erasing sets all bits of a sector. A command during which
+the power fails (`cut`) is done in part, in one of several ways: some bytes of it, some bits of it, or all of
+it so weakly that each bit may read either way, anew at every power-on (`power_on`), until it is erased or
+programmed to the end. `FlashModel` refuses what the chip can not do and counts what wears it out.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+
+PAGE = 256
+SECTOR = 4096
+
+PROGRAM, ERASE = "program", "erase"
+
+WAYS = ("bytes", "bits", "weak")
+"""How much of a command is done when the power fails in it. bytes: of a program the first so many bytes, of
+an erase some pages; bits: some bits at random; weak: all of it, but each bit that should have changed reads
+at random.
+"""
+
+
+class FlashError(Exception):
+    """A command the chip can not carry out."""
+
+
+class PowerCut(Exception):
+    """The power failed in this command."""
+
+
+def crc_into(data, start: int, end: int, value: bytearray) -> None:
+    """`thecal.record.journal.crc_into` by the host's zlib."""
+    value[:] = zlib.crc32(memoryview(data)[start:end], int.from_bytes(value, "little")).to_bytes(4, "little")
+
+
+def chain_breaks(entries: list[bytes], seed: bytes) -> list[int]:
+    """Which entries of an exported log (28 bytes and a CRC each) do not go on from the one before them: an
+    edit, or something left out. `seed` is the CRC of the entry before the first one.
+    """
+    breaks = []
+    for index, entry in enumerate(entries):
+        if zlib.crc32(entry[:28], int.from_bytes(seed, "little")).to_bytes(4, "little") != entry[28:]:
+            breaks.append(index)
+        seed = entry[28:]
+    return breaks
+
+
+class FlashModel:
+    """`sectors` sectors, all ones. `image` is what the board reads."""
+
+    def __init__(self, sectors: int, sector_bytes: int = SECTOR) -> None:
+        self.sector_bytes = sector_bytes
+        self.image = bytearray(b"\xff" * (sectors * sector_bytes))
+        self.weak: dict[int, int] = {}  # offset: bits that are between zero and one
+        self.erases = [0] * sectors
+        self.programmed_bytes = [0] * sectors
+        self.commands = 0
+
+    def fork(self) -> FlashModel:
+        """A copy that goes its own way."""
+        other = FlashModel.__new__(FlashModel)
+        other.sector_bytes = self.sector_bytes
+        other.image = bytearray(self.image)
+        other.weak = dict(self.weak)
+        other.erases = list(self.erases)
+        other.programmed_bytes = list(self.programmed_bytes)
+        other.commands = self.commands
+        return other
+
+    def program(self, offset: int, data: bytes) -> None:
+        """Clear the bits that are zero in `data`."""
+        self._check_program(offset, len(data))
+        self.commands += 1
+        self.programmed_bytes[offset // self.sector_bytes] += len(data)
+        for index, byte in enumerate(data, offset):
+            self.image[index] &= byte
+        if self.weak:
+            for index, byte in enumerate(data, offset):
+                if index in self.weak:
+                    self.weak[index] &= byte
+                    if not self.weak[index]:
+                        del self.weak[index]
+
+    def erase(self, offset: int) -> None:
+        """Set all bits of the sector at `offset`."""
+        self._check_erase(offset)
+        self.commands += 1
+        self.erases[offset // self.sector_bytes] += 1
+        end = offset + self.sector_bytes
+        self.image[offset:end] = b"\xff" * self.sector_bytes
+        for index in [index for index in self.weak if offset <= index < end]:
+            del self.weak[index]
+
+    def cut_program(self, offset: int, data: bytes, way: str, seed: int) -> None:
+        """The power fails while `data` is being programmed."""
+        self._check_program(offset, len(data))
+        chance = random.Random(seed)
+        if way == "bytes":
+            done_bytes = chance.randrange(len(data))
+            if done_bytes:
+                self.program(offset, data[:done_bytes])
+            return
+        done = chance.choice((0x00, 0x10, 0x80, 0xE0, 0xFF))
+        for index, byte in enumerate(data, offset):
+            clears = self.image[index] & ~byte & 0xFF
+            if way == "bits":
+                taken = chance.getrandbits(8) | (chance.getrandbits(8) & done)
+                self.image[index] &= ~(clears & taken) & 0xFF
+            elif clears:
+                self.weak[index] = self.weak.get(index, 0) | clears
+        self.power_on(seed)
+
+    def cut_erase(self, offset: int, way: str, seed: int) -> None:
+        """The power fails while a sector is being erased."""
+        self._check_erase(offset)
+        chance = random.Random(seed)
+        for start in range(offset, offset + self.sector_bytes, PAGE):
+            if way == "bytes" and chance.random() < 0.5:
+                self.image[start : start + PAGE] = b"\xff" * PAGE
+            elif way == "bits":
+                for index in range(start, start + PAGE):
+                    self.image[index] |= chance.getrandbits(8)
+            elif way == "weak":
+                for index in range(start, start + PAGE):
+                    bits = ~self.image[index] & 0xFF
+                    if bits:
+                        self.weak[index] = self.weak.get(index, 0) | bits
+        self.power_on(seed)
+
+    def power_on(self, seed: int) -> None:
+        """The weak bits decide anew how they read: mostly as one, mostly as zero, or each as it likes."""
+        if not self.weak:
+            return
+        chance = random.Random(seed * 2 + 1)
+        ones = chance.choice((0.0, 0.02, 0.5, 0.98, 1.0))
+        for index, bits in self.weak.items():
+            reads = sum(1 << bit for bit in range(8) if chance.random() < ones)
+            self.image[index] = (self.image[index] & ~bits & 0xFF) | (bits & reads)
+
+    def _check_program(self, offset: int, length: int) -> None:
+        if not 0 < length <= PAGE or offset < 0 or offset + length > len(self.image):
+            raise FlashError(f"program {length} bytes at {offset}: the region has {len(self.image)}")
+        if offset // PAGE != (offset + length - 1) // PAGE:
+            raise FlashError(f"program {length} bytes at {offset}: over the end of a page")
+
+    def _check_erase(self, offset: int) -> None:
+        if offset % self.sector_bytes or not 0 <= offset < len(self.image):
+            raise FlashError(f"erase at {offset}: no sector of {self.sector_bytes} bytes begins there")
