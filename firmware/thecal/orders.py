@@ -26,6 +26,7 @@ from .link import commands
 from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
 from .record import events
+from .record.journal import LIBRARY, THERAPY
 from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms
@@ -51,6 +52,28 @@ class Orders:
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
         self.library_draft = formulary.Draft()
+
+    def ready(self, request):
+        """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
+        written down, or will never be.
+        """
+        pump = self.pump
+        keeper = pump.keeper
+        if keeper.journal.failed:
+            return True
+        name = request["cmd"]
+        if name == "confirm":
+            if isinstance(self.proposed, int) or request["digest"] != self.proposed_digest:
+                return True
+            flow = (0, 0) if isinstance(self.proposed, tuple) else keeper.fastest(self.proposed)
+            return keeper.covers(flow) and keeper.written_down()
+        flow = keeper.own_steps, keeper.own_grains
+        if name == "prime":
+            flow = pump.mechanism.grains_per_tick(self._motor_nl_h(), 1)
+        elif name == "bolus" and request["duration_ms"] > 0:
+            hours = request["volume_nl"] * 3_600_000 // request["duration_ms"] + 1
+            flow = keeper.sum(flow, pump.mechanism.grains_per_tick(min(hours, self._motor_nl_h()), 1))
+        return keeper.covers(flow)
 
     def carry_out(self, request):
         """The answer to `request`; refusals are logged."""
@@ -100,6 +123,8 @@ class Orders:
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
         answer = self._propose(therapy, readback)
         self.proposed_therapy = request["therapy"]
+        if pump.keeper:
+            pump.keeper.propose(THERAPY, [self.proposed_digest, self.proposed_therapy])
         self.proposed_soft = readback.get("soft", ())
         if soft:
             answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
@@ -154,6 +179,8 @@ class Orders:
         if library is None:
             return {"complete": False}
         answer = self._propose(library, formulary.readback(library))
+        if self.pump.keeper:
+            self.pump.keeper.propose(LIBRARY, library)
         answer["complete"] = True
         return answer
 
@@ -184,6 +211,8 @@ class Orders:
         if isinstance(proposed, int):
             self._refilled(proposed)
         elif isinstance(proposed, tuple):
+            if pump.keeper:
+                pump.keeper.adopt(False)
             pump.event(events.LIBRARY, proposed[0], pump.library[0])
             pump.library = proposed
             pump.clear_alarm(alarms.LIBRARY_FAULT)
@@ -199,12 +228,14 @@ class Orders:
             if not therapy.basal:
                 raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
             pump.prospect.check_history(therapy, pump.week_tick(1), bridge)
-        if bridge is not pump.bridge:
-            if bridge.left_steps:
-                pump.bridge = bridge
-                pump.event(events.BRIDGE, therapy.line_nl, 1)
-            else:
-                pump.ledger.rescale(bridge.old, bridge.new)
+        opens_bridge = bridge is not pump.bridge and bridge.left_steps > 0
+        if opens_bridge:
+            pump.bridge = bridge
+            pump.event(events.BRIDGE, therapy.line_nl, 1)
+        elif bridge is not pump.bridge:
+            pump.rescale(bridge)
+        if pump.keeper:
+            pump.keeper.adopt(opens_bridge)
         pump.set_therapy(therapy)
         fastest = therapy.fastest()
         if self.proposed_soft:
@@ -234,7 +265,8 @@ class Orders:
             ahead = pump.delivery.position() - pump.executed_steps if pump.state in states.MOVING else 0
             left_steps = pump.mechanism.grains_of_volume(line_nl)[0] + 1 + max(ahead, 0)
         schedule = old.schedule(pump.mechanism) if left_steps else None
-        return Bridge(schedule, left_steps, old.concentration_pg_nl, therapy.concentration_pg_nl)
+        old_pg_nl, new_pg_nl = old.concentration_pg_nl, therapy.concentration_pg_nl
+        return Bridge(schedule, left_steps, old_pg_nl, new_pg_nl, pump.executed_steps)
 
     def _refilled(self, volume_nl):
         pump = self.pump
@@ -300,14 +332,19 @@ class Orders:
         self._run_motor(volume_nl)
         pump.event(events.PRIME_START, volume_nl, 0)
 
+    def _motor_nl_h(self):
+        therapy = self.pump.prescription
+        return min(PRIME_RATE_NL_H, therapy.max_rate_nl_h) if therapy else PRIME_RATE_NL_H
+
     def _run_motor(self, volume_nl):
         """So much, as fast as may be, and nothing else."""
         pump = self.pump
-        most_nl_h = min(PRIME_RATE_NL_H, pump.prescription.max_rate_nl_h)
+        most_nl_h = self._motor_nl_h()
         owed = pump.delivery.owed
         owed.most_steps, owed.most_grains = pump.mechanism.grains_per_tick(most_nl_h, 1)
         pump.delivery.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
         pump.bolus_nl[CLINICIAN] = volume_nl
+        pump.bolus_from_steps[CLINICIAN] = pump.executed_steps
         pump.replan = True
 
     def _do_therapy(self, request):
@@ -448,6 +485,7 @@ class Orders:
         pump = self.pump
         pump.delivery.begin_bolus(kind, volume, rate)
         pump.bolus_nl[kind] = small(volume[0] // volume[1]) or 1
+        pump.bolus_from_steps[kind] = pump.executed_steps
         pump.replan = True
         pump.event(STARTS[kind], pump.bolus_nl[kind], rate[0] // rate[1])
 

@@ -19,6 +19,7 @@ from .dose import formulary, prescription
 from .dose.delivery import KINDS, PATIENT, Delivery
 from .dose.formulary_data import LIBRARY
 from .dose.schedule import TICKS_PER_WEEK
+from .keeper import Keeper
 from .link import commands
 from .link.frame import FrameWriter, crc_into
 from .link.session import Session
@@ -37,6 +38,7 @@ from .watch.lockout import Lockout
 from .watch.reservoir import Reservoir
 from .watch.senses import Senses
 
+EXPECT_TICKS = 6  # a command that is due so soon has its motion booked
 LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
 
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
@@ -51,7 +53,7 @@ class Pump:
     link.
     """
 
-    def __init__(self, mechanism, crc=crc_into, memory=None):
+    def __init__(self, mechanism, crc=crc_into, memory=None, journal=None):
         self.mechanism = mechanism
         self.state = states.BOOT
         self.board_s = 0  # the board's own time and count, which begin anew at every reset ...
@@ -66,7 +68,9 @@ class Pump:
         self.therapies = Therapies()
         self.library = LIBRARY
         self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
-        self.bolus_given_nl = [0, 0]  # and what it had given when a reset cut it
+        self.bolus_from_steps = [0, 0]  # where the motor was when it began ...
+        self.bolus_given_nl = [0, 0]  # ... and what it had given when a reset cut it
+        self.dose_steps = 0  # executed, what filled the line left out
         self.priming = False  # the bolus that runs fills the line ...
         self.drawn_from_steps = -1  # ... or, from this position on, draws back what a blocked line holds
         self.line_primed = False  # since the last refill
@@ -99,8 +103,13 @@ class Pump:
         self.orders = Orders(self)
         self.prospect = Prospect(self)
         self.resumed_from = states.BOOT  # the state in which a reset found the pump
+        self.keeper = None
         if memory is not None:
             memory.restore(self)
+        if journal is not None:
+            self.keeper = Keeper(self, journal)
+            self.keeper.restore()
+        if memory is not None or journal is not None:
             self.resumed_from = self.state
             self.state = states.BOOT
             self.priming = self.resumed_from == states.PRIMING
@@ -111,6 +120,8 @@ class Pump:
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
+        if self.keeper:
+            self.guard.booked_most = self.keeper.begin(inputs)
         ticks = self._let_time_pass(inputs)
         outputs.checked_in |= selftest.TIME
         if self.state == states.BOOT:
@@ -119,6 +130,8 @@ class Pump:
             self._owe(ticks, inputs)
         outputs.checked_in |= selftest.DOSE
         self._obey_host(inputs, outputs)
+        if self.keeper:
+            self._expect()
         self._obey_buttons(inputs)
         outputs.checked_in |= selftest.LINK
         self._watch(inputs, ticks)
@@ -126,6 +139,8 @@ class Pump:
         self._order_motion(inputs, outputs)
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
+        if self.keeper:
+            self.keeper.end(self.state in states.MOVING)
         self._report(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 
@@ -154,6 +169,8 @@ class Pump:
         self.post_failures = inputs.post_failures
         if not formulary.check(self.library):
             self.post_failures |= 1 << selftest.LIBRARY
+        if self.keeper and not self.keeper.sound():
+            self.post_failures |= 1 << selftest.JOURNAL
         if not self.senses.believable():
             self.post_failures |= 1 << selftest.SENSORS
         for check in range(len(selftest.CHECKS)):
@@ -231,6 +248,7 @@ class Pump:
         elif steps < 0:  # what is drawn back credits nothing, and counts once more when it goes forward
             self.ledger_steps = self.executed_steps
             steps = 0
+        self.dose_steps += steps
         self.ledger.advance(ticks, steps)
         return ticks
 
@@ -332,6 +350,8 @@ class Pump:
         stalled_ticks = senses.motion.recovered_ticks(self.tick, self.executed_steps) if moving else -1
         if stalled_ticks >= 0:
             self.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
+        if self.keeper and self.keeper.journal.failed:
+            self.raise_alarm(alarms.JOURNAL_FAULT)
         self._follow(alarms.SUPPLY_LOW, senses.supply_low)
         self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.tick))
 
@@ -353,12 +373,18 @@ class Pump:
 
     def _bridge_cleared(self, bridge):
         self.bridge = None
-        self.ledger.rescale(bridge.old, bridge.new)
+        self.rescale(bridge)
         self._set_limit()
         self.event(events.BRIDGE, 0, 0)
         if self.state == states.RUNNING:
             self.to_boundary()
             self.follow_schedule()
+
+    def rescale(self, bridge):
+        """From now on all that was given counts in the new drug's steps."""
+        self.ledger.rescale(bridge.old, bridge.new)
+        if self.keeper:
+            self.keeper.rescale(bridge.old, bridge.new)
 
     def raise_alarm(self, row):
         """Raise an alarm and respond to it. True if it did not stand yet."""
@@ -441,8 +467,27 @@ class Pump:
                 self.writer.send_object(outputs, session.refusal)
             elif request is None:
                 return
-            if request is not None:
+            if request is None:
+                continue
+            if self._must_wait(request):
+                session.put_back(request, self.tick)
+            else:
                 self._carry_out(request, inputs, outputs)
+
+    def _must_wait(self, request):
+        """Whether what is needed for `request` has to be written down first, or one before it waits for
+        that.""" if not self.keeper or commands.find(request["cmd"]).changes == commands.READS:
+            return False
+        if self.session.put_back_count:
+            return True
+        return commands.find(request["cmd"]).changes == commands.FLOW and not self.orders.ready(request)
+
+    def _expect(self):
+        """Have the motion of what is held back for one of the next ticks booked in time."""
+        for request in self.session.held:
+            soon = request["at_tick"] - self.tick <= EXPECT_TICKS
+            if soon and commands.find(request["cmd"]).changes == commands.FLOW:
+                self.orders.ready(request)
 
     def _obey_buttons(self, inputs):
         pressed = inputs.button_patient
@@ -483,6 +528,8 @@ class Pump:
         self._set_limit()
         if therapy.limit:
             self.ledger.set_window(therapy.window_ticks, self.tick)
+        if self.keeper:
+            self.keeper.therapy_changed()
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
         self.set_reservoir_most()
 

@@ -10,12 +10,13 @@ everything is reckoned in the new one's.
 
 class Bridge:
     """`left_steps` of the drug that flowed by `schedule` are still in the line; `old` and `new` are the
-    concentrations, pg/nL.
+    concentrations, pg/nL. The motor is at `at_steps`.
     """
 
-    def __init__(self, schedule, left_steps, old, new):
+    def __init__(self, schedule, left_steps, old, new, at_steps):
         self.schedule = schedule
         self.left_steps = left_steps
+        self.end_steps = at_steps + left_steps  # position at which the line is through
         self.old = old
         self.new = new
 

@@ -19,12 +19,14 @@ class Session:
         self.reader = LineReader(crc)
         self.at = 0
         self.held = []  # requests in the order in which they came
+        self.put_back_count = 0  # of them, at the head, that were put back in this tick
         self.refusal = None  # a reply to send, for a request that was not accepted
         self.request = None
 
     def begin_tick(self):
         """Look at the bytes of this tick from their beginning."""
         self.at = 0
+        self.put_back_count = 0
 
     def role_of(self, request):
         """The role in which a request comes."""
@@ -51,6 +53,13 @@ class Session:
                 return None
             return self._accept(request, tick)
         return None
+
+    def put_back(self, request, tick):
+        """`request` can not be carried out yet: it comes again in the next tick, before what came after
+        it.""" changes = commands.find(request["cmd"]).changes
+        request["at_tick"] = tick + 1 + changes
+        self.held.insert(self.put_back_count, request)
+        self.put_back_count += 1
 
     def _accept(self, request, tick):
         command = commands.find(request["cmd"])

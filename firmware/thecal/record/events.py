@@ -7,7 +7,7 @@ last `CAPACITY`; the link sends each as soon as it has room, from `unsent` on.
 
 import struct
 
-RECORD = "<IIHHiii"
+RECORD = "<IIHHiii4x"
 RECORD_BYTES = struct.calcsize(RECORD)
 CAPACITY = 128
 

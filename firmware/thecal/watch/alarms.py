@@ -261,6 +261,14 @@ class Alarms:
         """
         return self.first
 
+    def bits(self):
+        """The rows that stand, one bit each."""
+        bits = 0
+        for row in range(len(ALARMS)):
+            if self.standing[row]:
+                bits |= 1 << row
+        return bits
+
     def after(self, row):
         """The row that is shown after `row`, -1 after the last one. `after(-1)` is the first."""
         following = NONE

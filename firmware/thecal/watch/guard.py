@@ -25,6 +25,7 @@ class Guard:
         self.limit_steps = 0  # most steps in any window, 0 without a limit
         self.window_most = LARGEST  # positions beyond which nothing may be ordered, by the window ...
         self.reservoir_most = LARGEST  # ... and by the reservoir
+        self.booked_most = LARGEST  # ... and by what is written down
         self.segment_most = [0, 0, 0]
         self.set_max_rate(max_rate_nl_h)
 
@@ -65,7 +66,7 @@ class Guard:
         """
         most = start_steps + self.segment_most[ticks]
         # What is ordered already is not taken back here: it was judged when it was ordered.
-        most = max(min(most, self.window_most, self.reservoir_most), start_steps)
+        most = max(min(most, self.window_most, self.reservoir_most, self.booked_most), start_steps)
         allowed = target_steps if target_steps <= most else most
         if allowed > self.ordered_steps:
             self.ordered_steps = allowed

@@ -1,0 +1,321 @@
+"""What survives a reset and a power cut: the pump's state and the journal, turned into each other.
+
+`Keeper.restore` fills a `Pump` that has just been built from what `journal.recover` found. Then, once per
+tick,
+
+    begin    what came of the last flash command; how far motion is booked
+    expect   a flow that is about to begin has its motion booked before it does
+    end      the state of this tick into the journal's fields; at most one flash command is ordered
+
+A snapshot is written whenever a field other than the ledger's differs from the one written last; the ledger's
+own records follow the motion (`record/ledger.py`). Nothing allocates but programming and `restore`.
+
+Booked is always enough for the fastest flow that the therapy may take by itself (a patient bolus on top of
+its basal), so a press needs no flash command before its first step. What is faster (a clinician bolus, a
+prime, another therapy) waits for its booking, two ticks at most, or was announced by an `at_tick`.
+"""
+
+import json
+
+from .dose import prescription
+from .dose.bridge import Bridge
+from .dose.delivery import KINDS
+from .record.journal import (
+    DAY_MINUTES,
+    INDEX,
+    LIBRARY,
+    SERIALS,
+    SOUND,
+    THERAPY,
+    VIRGIN,
+)
+from .record.ledger import Ledger
+from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
+from .states import MOVING, STOPPED
+from .watch import alarms
+from .watch.limits import DAY_TICKS
+
+AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
+NL_PER_UL = 1_000
+
+STATE = INDEX["state"]
+ALARMS = INDEX["alarms_0"]
+FIRST_CAUSE = INDEX["first_cause"]
+FILL = INDEX["fill_nl"]
+FILLED_AT = INDEX["filled_at_steps"]
+PRIMED = INDEX["line_primed"]
+BRIDGE_END = INDEX["bridge_left_steps"]
+BRIDGE_SERIAL = INDEX["bridge_serial"]
+BOLUS_NL = INDEX["bolus_nl_0"]
+BOLUS_FROM = INDEX["bolus_given_nl_0"]
+LOCKOUT_END = INDEX["lockout_end_tick"]
+GRANTS = INDEX["grants"]
+DENIALS = INDEX["denials"]
+PULSES = INDEX["service_at_steps"]
+# What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
+WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRIDGE_SERIAL) + (
+    BOLUS_NL,
+    BOLUS_NL + 1,
+    LOCKOUT_END,
+)
+
+
+class Keeper:
+    """Keeps `pump` in `journal`, which has recovered."""
+
+    def __init__(self, pump, journal):
+        self.pump = pump
+        self.journal = journal
+        mechanism = pump.mechanism
+        self.ledger = Ledger(journal, mechanism.grains_of_volume(NL_PER_UL)[0])
+        self.written = list(journal.words)  # as of the last snapshot asked for
+        # Flows, steps and grains per tick: what is about to begin, the fastest that the therapy takes by
+        # itself, and what is booked for.
+        self.expected_steps = 0
+        self.expected_grains = 0
+        self.own_steps = 0
+        self.own_grains = 0
+        self.flow_steps = -1
+        self.flow_grains = 0
+
+    def sound(self):
+        """Whether the journal can be written and what it says believed."""
+        return self.journal.status in (VIRGIN, SOUND)
+
+    # --- at boot
+
+    def restore(self):
+        """Fill the pump from the journal."""
+        pump = self.pump
+        journal = self.journal
+        words = journal.words
+        history = journal.history
+        if journal.status != SOUND:
+            return
+        pump.tick = words[INDEX["tick"]]
+        pump.tick_s = pump.tick // 10
+        pump.tick_ms = pump.tick % 10 * 100
+        pump.executed_steps = pump.ledger_steps = words[INDEX["executed_steps"]]
+        pump.dose_steps = words[INDEX["dose_steps"]]
+        pump.state = words[INDEX["state"]]
+        pump.resets = words[INDEX["resets"]]
+        self._restore_history(history)
+        self._restore_alarms()
+        lockout = pump.lockout
+        lockout.count = words[INDEX["grants"]]
+        lockout.denied_count = words[INDEX["denials"]]
+        for index in range(len(lockout.grants)):
+            lockout.grants[index] = history.grants[index]
+            lockout.denials[index] = history.denials[index]
+        lockout.ended = words[INDEX["lockout_end_tick"]] >= 0
+        lockout.end_tick = max(words[INDEX["lockout_end_tick"]], 0)
+        pump.line_primed = words[INDEX["line_primed"]] == 1
+        for kind in range(KINDS):
+            pump.bolus_nl[kind] = words[BOLUS_NL + kind]
+            # At most: the basal beside it is in it as well.
+            given_nl = pump.mechanism.volume_nl(max(pump.executed_steps - words[BOLUS_FROM + kind], 0))
+            pump.bolus_given_nl[kind] = min(given_nl, pump.bolus_nl[kind])
+        if words[INDEX["fill_nl"]] >= 0:
+            reservoir = pump.reservoir
+            reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
+        self._restore_library()
+        self._restore_therapies()
+        pump.rotor_pulses = words[PULSES]
+        words[INDEX["resets"]] += 1
+        journal.save()
+
+    def _restore_history(self, history):
+        pump = self.pump
+        day = pump.ledger.day
+        day.configure(DAY_TICKS, pump.tick)
+        for age in range(min(day.size, DAY_MINUTES + 1)):
+            day.counts[(day.index - age) % day.size] = history.minutes[age]
+            day.total += history.minutes[age]
+        # Another window is filled from the day's when the therapy says how long it is.
+        pump.ledger.window.configure(DAY_TICKS, pump.tick)
+        for age in range(day.size):
+            pump.ledger.window.counts[(pump.ledger.window.index - age) % day.size] = day.counts[
+                (day.index - age) % day.size
+            ]
+        pump.ledger.window.total = day.total
+
+    def _restore_alarms(self):
+        pump = self.pump
+        words = self.journal.words
+        pump.alarms.advance(pump.tick)
+        for row in range(len(alarms.ALARMS)):
+            if words[INDEX["alarms_0"]] >> row & 1:
+                pump.alarms.set(row)
+        pump.alarms.first_cause = words[INDEX["first_cause"]]
+
+    def _restore_library(self):
+        text = self.journal.blob(LIBRARY, self.journal.words[SERIALS[LIBRARY]])
+        if text is not None:
+            version, drugs, crc = json.loads(bytes(text))
+            self.pump.library = (version, _tuples(drugs), crc)
+
+    def _restore_therapies(self):
+        pump = self.pump
+        words = self.journal.words
+        serial = words[SERIALS[THERAPY]]
+        for number in range(max(serial - self.journal.slots[THERAPY][0], 0) + 1, serial + 1):
+            text = self.journal.blob(THERAPY, number)
+            if text is not None:
+                digest, therapy = json.loads(bytes(text))
+                pump.therapies.count = number - 1
+                pump.therapies.add(0, digest, therapy)
+        kept = pump.therapies.get(serial)
+        if kept is None:
+            return
+        pump.prescription = prescription.parse(kept[2], pump.mechanism)
+        old = pump.therapies.get(words[INDEX["bridge_serial"]])
+        left_steps = words[BRIDGE_END] - pump.executed_steps
+        if old is not None:
+            before = prescription.parse(old[2], pump.mechanism)
+            pump.bridge = Bridge(
+                before.schedule(pump.mechanism),
+                max(left_steps, 0),
+                before.concentration_pg_nl,
+                pump.prescription.concentration_pg_nl,
+                pump.executed_steps,
+            )
+
+    # --- once per tick
+
+    def begin(self, inputs):
+        """Hear what came of the last flash command. Returns the position up to which motion is booked."""
+        self.journal.heard(inputs.flash_done, inputs.flash_ok)
+        self.ledger.heard()
+        self.expected_steps = 0
+        self.expected_grains = 0
+        return self.ledger.booked_steps
+
+    def therapy_changed(self):
+        """The fastest flow that the therapy in force takes by itself."""
+        self.own_steps, self.own_grains = self.fastest(self.pump.prescription)
+
+    def fastest(self, therapy):
+        """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top."""
+        if not therapy or not therapy.basal:
+            return 0, 0
+        mechanism = self.pump.mechanism
+        flow = mechanism.grains_per_tick(*therapy.fastest())
+        if therapy.patient_bolus:
+            flow = self.sum(flow, mechanism.grains_per_tick(*therapy.patient_bolus.rate))
+        return flow
+
+    def sum(self, flow, other):
+        """Two flows, steps and grains per tick, as one."""
+        grains = flow[1] + other[1]
+        one = self.pump.mechanism.grains_per_step
+        return flow[0] + other[0] + grains // one, grains % one
+
+    def covers(self, flow):
+        """Whether `flow`, steps and grains per tick, may begin at the end of this tick; if not, its motion is
+        being booked.
+        """
+        if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
+            self.expected_steps, self.expected_grains = flow
+        needed = self.pump.delivery.position() if self.pump.state in MOVING else self.pump.executed_steps
+        return self.ledger.booked_steps >= needed + (flow[0] + 1) * AHEAD_TICKS
+
+    def end(self, moving):
+        """Bring the journal's fields up to date and choose the next flash command."""
+        pump = self.pump
+        steps = grains = 0
+        if pump.prescription and (moving or pump.state == STOPPED):
+            steps = self.own_steps
+            grains = self.own_grains
+        if _above(self.expected_steps, self.expected_grains, steps, grains):
+            steps = self.expected_steps
+            grains = self.expected_grains
+        if moving:
+            owed = pump.delivery.owed
+            rate_steps = owed.basal.rate_steps
+            rate_grains = owed.basal.rate_grains
+            for kind in range(KINDS):
+                rate_steps += owed.boluses[kind].rate_steps
+                rate_grains += owed.boluses[kind].rate_grains
+            if rate_grains >= owed.basal.grains_per_step:
+                rate_grains -= owed.basal.grains_per_step
+                rate_steps += 1
+            if _above(rate_steps, rate_grains, steps, grains):
+                steps = rate_steps
+                grains = rate_grains
+        if steps != self.flow_steps or grains != self.flow_grains:
+            self.flow_steps = steps
+            self.flow_grains = grains
+            self.ledger.set_flow(steps, grains, pump.mechanism.grains_per_step)
+        ahead = steps > 0 or grains > 0
+        ordered_steps = pump.planned_steps if moving else pump.executed_steps
+        self.ledger.step(pump.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
+        self._fill()
+        self.journal.log_count = pump.log.count
+        self.journal.order(not moving or self.ledger.covers_erase(ordered_steps))
+
+    def _fill(self):
+        """The state of this tick into the fields; a snapshot if any has changed."""
+        pump = self.pump
+        journal = self.journal
+        words = journal.words
+        words[STATE] = pump.state
+        words[ALARMS] = pump.alarms.bits()
+        words[FIRST_CAUSE] = pump.alarms.first_cause
+        reservoir = pump.reservoir
+        words[FILL] = reservoir.fill_nl if reservoir.known else -1
+        words[FILLED_AT] = reservoir.filled_at_steps
+        words[PRIMED] = 1 if pump.line_primed else 0
+        # The position at which the line is through, and whose schedule holds until then.
+        words[BRIDGE_END] = pump.bridge.end_steps if pump.bridge else 0
+        if not pump.bridge:
+            words[BRIDGE_SERIAL] = 0
+        for kind in range(KINDS):
+            words[BOLUS_NL + kind] = pump.bolus_nl[kind]
+            words[BOLUS_FROM + kind] = pump.bolus_from_steps[kind] if pump.bolus_nl[kind] else 0
+        lockout = pump.lockout
+        words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
+        words[DENIALS] = lockout.denied_count
+        words[PULSES] = pump.senses.motion.pulses
+        changed = False
+        written = self.written
+        for index in WATCHED:
+            if words[index] != written[index]:
+                written[index] = words[index]
+                changed = True
+        if lockout.count > words[GRANTS]:
+            journal.grant(pump.tick + 1)
+        elif changed:
+            journal.save()
+
+    # --- what is long
+
+    def propose(self, kind, value):
+        """Begin to write a therapy or a library that was proposed; it is in force only once adopted."""
+        if self.journal.blob_kind >= 0:
+            self.journal.drop_blob()
+        self.journal.begin_blob(kind, json.dumps(value).encode())
+
+    def written_down(self):
+        """Whether what was proposed is in the flash; it will never be if the journal has failed."""
+        return self.journal.blob_done()
+
+    def adopt(self, opens_bridge):
+        """What was proposed is confirmed; with the snapshot it is in force."""
+        words = self.journal.words
+        if opens_bridge:
+            words[BRIDGE_SERIAL] = words[SERIALS[THERAPY]]
+        self.journal.adopt()
+        self.journal.save()
+
+    def rescale(self, num, den):
+        """All dose so far counts num/den from now on."""
+        self.journal.rescale(num, den, self.pump.dose_steps)
+
+
+def _above(steps, grains, other_steps, other_grains):
+    return steps > other_steps or (steps == other_steps and grains > other_grains)
+
+
+def _tuples(value):
+    """JSON's lists as the tuples that a library is made of."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
