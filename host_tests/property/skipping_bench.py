@@ -62,6 +62,15 @@ class SkippingBench(HostBench):
         self.skipped_ticks = 0
         self.seen_steps = 0
         self.on_steps: Any = lambda ticks: None
+        self._feel_no_line()
+
+    def reset(self) -> None:
+        super().reset()
+        self._feel_no_line()
+
+    def _feel_no_line(self) -> None:
+        """There is no line here whose pressure would follow the flow, so none that could be blocked."""
+        self.pump.senses.down.update = lambda *_: 0
 
     def advance_to_tick(self, tick: int) -> None:
         while self._tick < tick:
