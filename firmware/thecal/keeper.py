@@ -31,7 +31,7 @@ from .record.journal import (
 )
 from .record.ledger import Ledger
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
-from .states import MOVING, STOPPED
+from .states import BOOT, MOVING, POST, STOPPED
 from .watch import alarms
 from .watch.limits import DAY_TICKS
 
@@ -90,7 +90,9 @@ class Keeper:
         journal = self.journal
         words = journal.words
         history = journal.history
+        pump.log.count = pump.log.sent = journal.log_count
         if journal.status != SOUND:
+            journal.save()
             return
         pump.tick = words[INDEX["tick"]]
         pump.tick_s = pump.tick // 10
@@ -190,6 +192,11 @@ class Keeper:
         self.expected_grains = 0
         return self.ledger.booked_steps
 
+    def ready(self):
+        """Whether this boot is written down, and the motion that resumes with it booked."""
+        covered = self.covers((self.own_steps, self.own_grains))
+        return self.journal.failed or (self.journal.started and covered)
+
     def therapy_changed(self):
         """The fastest flow that the therapy in force takes by itself."""
         self.own_steps, self.own_grains = self.fastest(self.pump.prescription)
@@ -251,14 +258,16 @@ class Keeper:
         self.ledger.step(pump.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
         self._fill()
         self.journal.log_count = pump.log.count
-        self.journal.order(not moving or self.ledger.covers_erase(ordered_steps))
+        # A motor that rests, or waits for its first booking, is late for nothing.
+        rests = not moving or ordered_steps <= pump.executed_steps
+        self.journal.order(rests or self.ledger.covers_erase(ordered_steps))
 
     def _fill(self):
         """The state of this tick into the fields; a snapshot if any has changed."""
         pump = self.pump
         journal = self.journal
         words = journal.words
-        words[STATE] = pump.state
+        words[STATE] = pump.resumed_from if pump.state in (BOOT, POST) else pump.state
         words[ALARMS] = pump.alarms.bits()
         words[FIRST_CAUSE] = pump.alarms.first_cause
         reservoir = pump.reservoir

@@ -53,7 +53,7 @@ class Pump:
     link.
     """
 
-    def __init__(self, mechanism, crc=crc_into, memory=None, journal=None):
+    def __init__(self, mechanism, crc=crc_into, memory=None, journal=None, log=None):
         self.mechanism = mechanism
         self.state = states.BOOT
         self.board_s = 0  # the board's own time and count, which begin anew at every reset ...
@@ -96,7 +96,7 @@ class Pump:
         self.post_failures = 0  # checks of the self-test that failed, as bits
         self.stop_was_pressed = False
         self.planned_steps = 0  # position at the end of the last segment ordered
-        self.log = events.EventLog()
+        self.log = log or events.EventLog()
         self.writer = FrameWriter(crc)
         self.telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.session = Session(crc)
@@ -126,6 +126,8 @@ class Pump:
         outputs.checked_in |= selftest.TIME
         if self.state == states.BOOT:
             self._wake_up(inputs)
+        if self.state == states.POST:
+            self._leave_post()
         if self.state in states.MOVING:
             self._owe(ticks, inputs)
         outputs.checked_in |= selftest.DOSE
@@ -154,7 +156,10 @@ class Pump:
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
         self._self_test(inputs)
-        if self.state == states.HALTED:
+
+    def _leave_post(self):
+        """Be again what the reset found, once that is written down."""
+        if self.keeper and not self.keeper.ready():
             return
         if self.resumed_from == states.HALTED:
             self.enter(states.HALTED, ALARM)
@@ -475,8 +480,8 @@ class Pump:
                 self._carry_out(request, inputs, outputs)
 
     def _must_wait(self, request):
-        """Whether what is needed for `request` has to be written down first, or one before it waits for
-        that.""" if not self.keeper or commands.find(request["cmd"]).changes == commands.READS:
+        """Whether what `request` needs has to be written down first, or one before it waits for that."""
+        if not self.keeper or commands.find(request["cmd"]).changes == commands.READS:
             return False
         if self.session.put_back_count:
             return True

@@ -11,6 +11,9 @@ from __future__ import annotations
 import random
 import zlib
 
+from thecal.record.journal import ERASE as ORDER_ERASE
+from thecal.record.journal import NOTHING
+
 PAGE = 256
 SECTOR = 4096
 
@@ -69,6 +72,22 @@ class FlashModel:
         other.programmed_bytes = list(self.programmed_bytes)
         other.commands = self.commands
         return other
+
+    def obey(self, journal, inputs) -> None:
+        """Carry out what a `Journal` orders, as `thecal.drivers.flash` does; the next inputs hear of it."""
+        inputs.flash_done = inputs.flash_ok = False
+        if journal.order_kind == NOTHING:
+            return
+        offset, length = journal.order_offset, journal.order_length
+        if journal.order_kind == ORDER_ERASE:
+            self.erase(offset)
+            wanted = b"\xff" * length
+        else:
+            place = offset % PAGE
+            wanted = bytes(journal.order_data[place : place + length])
+            self.program(offset, wanted)
+        inputs.flash_done = True
+        inputs.flash_ok = self.image[offset : offset + length] == wanted
 
     def program(self, offset: int, data: bytes) -> None:
         """Clear the bits that are zero in `data`."""

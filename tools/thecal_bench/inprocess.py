@@ -27,9 +27,14 @@ from typing import Any, Protocol
 from thecal.dose.mechanism import reference
 from thecal.drivers import pace, segment
 from thecal.pump import Pump
+from thecal.record import events
+from thecal.record.journal import Journal
+from thecal.record.memory import Memory
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, Inputs, Outputs
 
+from thecal_bench import flash_model
 from thecal_bench.bench import TICK_MS, Bench, BenchError, NotPossible
+from thecal_bench.flash_model import FlashModel
 from thecal_bench.plant import Plant
 
 TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
@@ -125,13 +130,15 @@ class HostBench(Bench):
         self,
         plant: Plant | None = None,
         pump: Steps | None = None,
+        flash: FlashModel | None = None,
         lateness_us: Callable[[int], int] | None = None,
         counter_us: int = 0,
     ) -> None:
         self._plant = plant or Plant()
         super().__init__(self._plant)
         # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it steps.
-        self.pump: Any = pump or Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), host_crc)
+        self.flash = flash
+        self.pump: Any = pump or self._new_pump()
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.motor = Motor()
@@ -155,6 +162,15 @@ class HostBench(Bench):
         self._now_us = 0
         self._counter_us = counter_us // 1000 * 1000  # tick 0 is where a millisecond begins
         self._pace = pace.Pace(*self._counters())
+
+    def _new_pump(self, memory: Memory | None = None) -> Pump:
+        mechanism = reference(segment.MAX_STEPS // SEGMENT_TICKS)
+        if self.flash is None:
+            return Pump(mechanism, host_crc, memory)
+        log = events.EventLog()
+        journal = Journal(flash_model.crc_into, log.ring, events.CAPACITY, events.is_fault)
+        journal.recover(self.flash.image)
+        return Pump(mechanism, host_crc, journal=journal, log=log)
 
     # --- the bench
 
@@ -203,7 +219,7 @@ class HostBench(Bench):
         at_cycles = self._at_cycles
         executed_steps = self.motor.executed_steps(at_cycles)
         self.motor.halt(at_cycles)
-        self.pump = Pump(self.pump.mechanism, host_crc, self.pump.remember())
+        self.pump = self._new_pump(None if self.flash else self.pump.remember())
         plant = self._plant
         pressed = self.inputs.button_patient, self.inputs.button_stop
         self.inputs = Inputs()
@@ -271,6 +287,8 @@ class HostBench(Bench):
         if outputs.halt or outputs.target_count:
             self._move(tick, at_cycles)
         self._enabled = outputs.enable
+        if self.flash is not None:
+            self.flash.obey(self.pump.keeper.journal, inputs)
         if outputs.tx_start < outputs.tx_end:
             self._transmit()
 

@@ -55,8 +55,8 @@ class Session:
         return None
 
     def put_back(self, request, tick):
-        """`request` can not be carried out yet: it comes again in the next tick, before what came after
-        it.""" changes = commands.find(request["cmd"]).changes
+        """`request` can not be carried out yet: it comes again in the next tick, before what came after."""
+        changes = commands.find(request["cmd"]).changes
         request["at_tick"] = tick + 1 + changes
         self.held.insert(self.put_back_count, request)
         self.put_back_count += 1

@@ -55,6 +55,16 @@ PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
 POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE = range(20, len(EVENTS))
 
 
+# Those that are kept apart, so that no flood of others drives them out (REC-06).
+FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED)
+CODE_AT = 10  # byte of a record
+
+
+def is_fault(ring, offset):
+    """Whether the record at `offset` of a ring is one of a fault."""
+    return ring[offset + CODE_AT] in FAULTS
+
+
 class EventLog:
     """The ring. `count` records were ever made; record n stands at n % CAPACITY."""
 
