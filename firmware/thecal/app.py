@@ -13,13 +13,15 @@ import machine
 
 from . import pump
 from .dose import mechanism
-from .drivers import fast_crc, segment
+from .drivers import fast_crc, flash, segment
 from .drivers.annunciator import Annunciator
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
 from .drivers.stepper import Stepper
 from .drivers.usb import Usb
 from .drivers.watchdog import Watchdog
+from .record import events
+from .record.journal import Journal
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
 from .watch import selftest
 
@@ -40,7 +42,11 @@ class App:
         self.sensors = Sensors()
         self.usb = Usb()
         self.annunciator = Annunciator()
-        self.pump = pump.Pump(self.mechanism, fast_crc.crc_into)
+        log = events.EventLog()
+        self.journal = Journal(flash.crc_into, log.ring, events.CAPACITY, events.is_fault)
+        self.flash = flash.Flash(self.journal.region_bytes)
+        self.journal.recover(self.flash.image)
+        self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
         self.inputs = Inputs()
         self.inputs.post_failures = self._self_test()
         self.outputs = Outputs()
@@ -82,8 +88,11 @@ class App:
         self.usb.read(inputs)
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:
             inputs.heap_bytes = gc.mem_alloc()
+        inputs.flash_done = self.flash.done
+        inputs.flash_ok = self.flash.ok
         self.pump.step(inputs, outputs)
         self._move()
+        self.flash.obey(self.journal)
         self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound)
         self.usb.write(outputs)
         if self.watchdog:
