@@ -29,7 +29,7 @@ from .prospect import Prospect
 from .record import events
 from .record.memory import Memory
 from .record.therapies import Therapies
-from .signals import QUEUE_SEGMENTS, TICK_MS
+from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
 from .watch import alarms, selftest
 from .watch.guard import Guard
@@ -39,6 +39,7 @@ from .watch.reservoir import Reservoir
 from .watch.senses import Senses
 
 EXPECT_TICKS = 6  # a command that is due so soon has its motion booked
+CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
 LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
 
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
@@ -82,6 +83,7 @@ class Pump:
         self.button_was_pressed = False
         self.early = False  # a command that changes the flow is being carried out
         self.replan = False
+        self.cut_ticks = 0  # for so long orders that were cut may be due
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
         self.delivery = Delivery(mechanism)
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
@@ -273,6 +275,12 @@ class Pump:
             row = self.senses.motion.compare(ticks, self.delivery.position(), self.executed_steps, bolus)
             if row >= 0:
                 self.raise_alarm(row)
+        if self.cut_ticks > 0:
+            self.cut_ticks -= 1
+            # Between two ends of segments a motor that is cut nowhere may be a step behind, too.
+            missing_steps = self.delivery.position() - self.executed_steps - 1
+            if missing_steps > 0:
+                self.delivery.drop(missing_steps)
         if through >= 0:
             self._bolus_ended(through, complete=True)
 
@@ -439,8 +447,10 @@ class Pump:
             return
         allowed = self.guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
-            # What the guard cuts is never made up for.
-            self.delivery.drop(wanted - allowed)
+            # What the guard cuts is never made up for, but given up only when its time comes: this plan may
+            # be thrown away before, and the reason with it.
+            self.delivery.cut_plan(wanted - allowed)
+            self.cut_ticks = CUT_TICKS
             if allowed < self.guard.reservoir_most:
                 self.event(events.LIMITED, wanted - allowed, 0)
             if allowed >= self.guard.window_most:

@@ -117,6 +117,7 @@ class LimitsMachine(RuleBasedStateMachine):
         self.bench.advance_to_tick(self.bench.tick + 1)
         (reply,) = self.replies
         self.replies.clear()
+        self.follow_events()  # an alarm may have stopped it in this tick
         self.oracle.advance(self.bench.tick + (cmd not in ("stop", "acknowledge")))
         return reply
 
@@ -460,6 +461,21 @@ def test_a_refused_confirm_leaves_the_window_as_it_was(freely):
         freely.advance(7_000)
         freely.press(False)
     freely.advance(36_000)
+
+
+@pytest.mark.req("DOSE-01", "RES-02")
+def test_a_refill_before_an_order_that_was_cut_comes_due_loses_nothing(freely):
+    """3.2 steps a tick and EMPTY 48 steps away: the orders of the last second end there and are cut."""
+    fast = therapy(2_000, 10_000, 20_000, HOUR_MS) | {"low_nl": 10_000, "empty_nl": 10_000}
+    fast["patient_bolus"]["rate_num"] = 3_600_000
+    freely.program(fast)
+    freely.start()
+    freely.press(False)
+    freely.refill(11_500)
+    freely.advance(8)
+    freely.refill(60_000)
+    freely.advance(60)
+    assert freely.oracle.executed > 200
 
 
 @pytest.mark.req("LIM-06")

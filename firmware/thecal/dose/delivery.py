@@ -177,6 +177,7 @@ class Delivery:
         self.mechanism = mechanism
         self.quarter = mechanism.grains_per_step >> 2
         self.origin_steps = 0  # executed count at which nothing was owed
+        self.planned_origin_steps = 0  # the same for the plan, from which orders may have been cut already
         self.owed = Course(mechanism.grains_per_step)
         self.planned = Course(mechanism.grains_per_step)
         self.ahead = 0  # ticks by which `owed` is ahead of the current tick, 0 or 1
@@ -237,6 +238,7 @@ class Delivery:
     def plan_from_now(self):
         """Throw the plan away: the next segment begins where `position` is."""
         self.planned.copy(self.owed)
+        self.planned_origin_steps = self.origin_steps
 
     def next_ticks(self):
         """How long the next segment is: the flow changes only at its end: its steps are spread evenly."""
@@ -247,10 +249,16 @@ class Delivery:
         while ticks:
             self.planned.advance_tick()
             ticks -= 1
-        return self.origin_steps + self.planned.position(self.quarter)
+        return self.planned_origin_steps + self.planned.position(self.quarter)
+
+    def cut_plan(self, steps):
+        """Plan without `steps` of what was to come: they are not ordered, and not made up for while this plan
+        holds.
+        """
+        self.planned_origin_steps -= steps
 
     def drop(self, steps):
-        """Give up `steps` (any sign) of what is owed: the motor will not make them."""
+        """Give up `steps` (any sign) of what is owed: the motor did not make them and will not."""
         self.origin_steps -= steps
 
     def bolus_left_steps(self, kind):
