@@ -24,7 +24,8 @@ from thecal_bench.flash_model import FlashModel, crc_into
 
 AHEAD_TICKS = 10
 ERASE_TAKES_TICKS = 4
-STEPS_PER_UL = 32
+STEPS_PER_UL = UL_H = 32  # microlitres an hour are steps an hour
+ML_H = 1_000 * UL_H
 GRAINS = 420 * 3_600 * 10  # any number will do; this one makes rates of whole steps per hour exact
 
 SECTOR_BYTES = 1024
@@ -105,6 +106,8 @@ class Command:
 class Device:
     """Boots at once. `tick` until the flash gives a command that the test wants to cut."""
 
+    ring_sectors = RINGS
+    slots = SLOTS
     ahead_ticks = AHEAD_TICKS
     may_starve = False
     journal_class = Journal
@@ -116,7 +119,7 @@ class Device:
         self.commands = commands
         self.log = bytearray(28 * LOG_CAPACITY)
         journal = self.journal_class(
-            crc_into, self.log, LOG_CAPACITY, is_fault, flash.sector_bytes, RINGS, SLOTS
+            crc_into, self.log, LOG_CAPACITY, is_fault, flash.sector_bytes, self.ring_sectors, self.slots
         )
         self.journal = journal
         journal.recover(flash.image)
@@ -300,7 +303,7 @@ class Device:
         if state:
             words = tuple(journal.words)
             after = words if len(data) > 32 or self.booked is None else words[:4] + self.booked[4:]
-        if kind == jn.PROGRAM and ring is journal.rings[jn.EVENTS]:
+        if kind == jn.PROGRAM and ring is journal.rings[jn.EVENTS] and journal._kind == jn.START:
             events = journal._number
         if self.commands is not None:
             self.commands.append(self._command(kind, offset, data, after, takes))

@@ -15,8 +15,10 @@ import pytest
 from pump_on_flash import (
     FAULTS,
     LOG_CAPACITY,
+    ML_H,
     SECTOR_BYTES,
     SECTORS,
+    UL_H,
     Command,
     Device,
     World,
@@ -24,9 +26,6 @@ from pump_on_flash import (
 from thecal.record import journal as jn
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import WAYS, FlashModel
-
-UL_H = 32  # steps
-ML_H = 32_000
 
 
 def text(number: int, length: int) -> bytes:
@@ -178,8 +177,11 @@ def check_windows(device: Device, world: World, command: Command) -> None:
 
 def check_log(device: Device, world: World, command: Command, earlier: Command | None) -> None:
     count = device.recovered_events
-    # An event whose writing was cut the first time may still read either way.
-    unsure = range(earlier.events_booked, earlier.events) if earlier else range(0)
+    # Up to seven events are written at a time, and each of them may be lost. What was cut the first time may
+    # still read either way.
+    unsure = set(range(command.events_booked, command.events))
+    if earlier:
+        unsure |= set(range(earlier.events_booked, earlier.events))
     sure = command.events_booked
     while sure - 1 in unsure:
         sure -= 1

@@ -223,6 +223,7 @@ class _Ring:
         # Since this boot: whether the place where a cut may have left something is closed, and (streams)
         # whether a START has come after it, since what was written before may read otherwise some day.
         self.closed = False
+        self.used = 0  # end of what is not blank in the head sector
         self.begun = False
         self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
         self.cursor = 0  # the next event of the log to be looked at
@@ -265,6 +266,7 @@ class Journal:
         self._blank_state()
         self.status = VIRGIN
         self._newer = False
+        self._blank_sector = b""
         self.failed = False  # the flash refuses everything: nothing will be booked any more
         self.torn = 0  # places found by `recover` that are neither blank nor valid
         self.failures = 0  # commands whose read-back differed, since this boot
@@ -473,7 +475,7 @@ class Journal:
                 ring.at = self.sector_bytes  # leave this sector alone
             return
         if self._kind == CLOSED:
-            ring.closed = True
+            ring.closed = ring.at >= ring.used
         else:
             self._booked(ring)
 
@@ -603,7 +605,7 @@ class Journal:
             kind = GRANT
         if kind == 0:
             return False
-        if self._order_close(ring, UNIT):
+        if self._order_close(ring):
             return True
         offset = self._place(ring, UNIT)
         if offset < 0:
@@ -675,7 +677,7 @@ class Journal:
             ring.cursor = cursor
         if cursor == count:
             return False
-        if self._order_close(ring, PAGE):
+        if self._order_close(ring):
             return True
         offset = self._place(ring, UNIT if ring.begun else 2 * UNIT)
         if offset < 0:
@@ -705,14 +707,15 @@ class Journal:
         self._ticket = cursor
         return True
 
-    def _order_close(self, ring, length):
-        """After a boot, zeros over what the last command before it may have left, within its page."""
+    def _order_close(self, ring):
+        """After a boot, zeros over what the last command before it may have left: the rest of its page."""
         if ring.closed or ring.at == self.sector_bytes:
             return False
         offset = self._sector_start(ring, ring.head) + ring.at
-        self._clear(offset, min(length, PAGE - offset % PAGE))
-        for index in range(self.order_length):
-            self.order_data[offset % PAGE + index] = 0
+        place = offset % PAGE
+        self._clear(offset, PAGE - place)
+        for index in range(place, PAGE):
+            self.order_data[index] = 0
         self._ring = ring
         self._kind = CLOSED
         self._opens = False
@@ -799,6 +802,7 @@ class Journal:
         self.image = image
         self.torn = 0
         self._newer = False
+        self._blank_sector = b"\xff" * self.sector_bytes
         self._blank_state()
         found = self._recover_state(self.rings[STATE])
         self.rings[STATE].at = self.sector_bytes
@@ -817,6 +821,7 @@ class Journal:
             # The first sector ever used may be half erased.
             blank = self._blank(self.sector_bytes, self.region_bytes)
             self.status = VIRGIN if blank else FOREIGN
+        self._blank_sector = b""
         self._go_on(History(self, minutes))
 
     def begin_anew(self):
@@ -899,14 +904,13 @@ class Journal:
                 ring.sequence = sequence + 2
         return sectors
 
-    def _records(self, ring, sector, count):
-        """The valid records of a sector as (offset, kind, sequence). With `count`, sets where its free part
+    def _records(self, ring, sector, head):
+        """The valid records of a sector as (offset, kind, sequence). Of the `head`, finds where its free part
         begins, and counts what is torn.
         """
         start = self._sector_start(ring, sector)
         at = start
         end = start + self.sector_bytes
-        used = start
         bad = False
         while at < end:
             units = self._valid(at, end, ring.number)
@@ -915,23 +919,20 @@ class Journal:
                 yield at, kind, sequence
                 bad = False
                 at += units * UNIT
-                used = at
+                if head:
+                    ring.at = ring.used = at - start
             else:
-                if not self._blank(at, at + UNIT):
-                    used = at + UNIT
-                    if count and not bad and self.image[at : at + UNIT] != ZEROS:
+                at += UNIT
+                if head and not self._blank(at - UNIT, at):
+                    ring.used = at - start
+                    if not bad and self.image[at - UNIT : at] != ZEROS:
                         self.torn += 1
                         bad = True
-                else:
-                    bad = False
-                at += UNIT
-        if count:
-            ring.at = used - start
 
     def _in_use(self, ring, sector):
-        """Every sector is written from its beginning, so most need no closer look."""
+        """Whether there is anything in a sector: most need no closer look."""
         start = self._sector_start(ring, sector)
-        return not self._blank(start, start + PAGE)
+        return self.image[start : start + self.sector_bytes] != self._blank_sector
 
     def _blank(self, start, end):
         image = self.image
@@ -991,7 +992,8 @@ class Journal:
         while self._blank(used - UNIT, used):
             used -= UNIT
         self.torn += used > last + UNIT and self.image[used - UNIT : used] != ZEROS
-        ring.at = used - start
+        ring.used = used - start
+        ring.at = last + UNIT - start
         return True
 
     def _entries(self, ring, sector):
