@@ -238,7 +238,7 @@ class Device:
         moving = self.moving or bool(self.queue)
         self.ledger.step(self.tick_now, self.executed, self.ordered, self.dose, moving)
         # A motor that rests, or waits for its first reservation, is late for nothing.
-        covered = not self.queue or (self._queue_covers() and self.ledger.covers_erase(self.ordered))
+        covered = not self.queue or (self._queue_covers() and self.ledger.covers_erase())
         journal.order(covered)
         took = 1
         if journal.order_kind != jn.NOTHING:
