@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from thecal.record import journal as jn
+from thecal.record.events import RECORD_BYTES
 from thecal.record.journal import INDEX, Journal
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import FlashModel, crc_into
@@ -117,7 +118,7 @@ class Device:
         self.flash = flash
         self.world = world
         self.commands = commands
-        self.log = bytearray(28 * LOG_CAPACITY)
+        self.log = bytearray(RECORD_BYTES * LOG_CAPACITY)
         journal = self.journal_class(
             crc_into, self.log, LOG_CAPACITY, is_fault, flash.sector_bytes, self.ring_sectors, self.slots
         )
@@ -155,7 +156,7 @@ class Device:
         struct.pack_into(
             "<IIHHiii",
             self.log,
-            self.journal.log_count % LOG_CAPACITY * 28,
+            self.journal.log_count % LOG_CAPACITY * RECORD_BYTES,
             self.journal.log_count,
             self.tick_now // 10,
             self.tick_now % 10 * 100,
@@ -164,8 +165,8 @@ class Device:
             0,
             self.executed,
         )
-        at = self.journal.log_count % LOG_CAPACITY * 28
-        self.world.events[self.journal.log_count] = bytes(self.log[at : at + 28])
+        at = self.journal.log_count % LOG_CAPACITY * RECORD_BYTES
+        self.world.events[self.journal.log_count] = bytes(self.log[at : at + RECORD_BYTES])
         self.journal.log_count += 1
 
     def flow(self, steps_per_hour: int) -> None:

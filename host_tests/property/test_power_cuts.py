@@ -24,6 +24,7 @@ from pump_on_flash import (
     World,
 )
 from thecal.record import journal as jn
+from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import WAYS, FlashModel
 
@@ -187,8 +188,8 @@ def check_log(device: Device, world: World, command: Command, earlier: Command |
         sure -= 1
     assert sure <= count <= command.events
     for number in range(max(0, count - LOG_CAPACITY), count):
-        at = number % LOG_CAPACITY * 28
-        booted = device.log[at : at + 28] != world.events[number]
+        at = number % LOG_CAPACITY * RECORD_BYTES
+        booted = device.log[at : at + RECORD_BYTES] != world.events[number]
         assert not booted or number in unsure or number + LOG_CAPACITY == count  # where the boot's event is
 
 
@@ -199,7 +200,7 @@ def check_faults(device: Device, world: World, count: int) -> None:
     image = device.flash.image
     if faults:
         first = int.from_bytes(faults[0][:4], "little")
-        kept = [bytes(image[at : at + 28]) for at in journal.kept(jn.FAULTS, first)]
+        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.kept(jn.FAULTS, first)]
         assert kept[: len(faults)] == faults
 
 
@@ -222,7 +223,7 @@ def found_again(device: Device) -> jn.Journal:
     """What another boot would find."""
     old = device.journal
     rings = tuple(ring.sectors for ring in old.rings)
-    log = bytearray(28 * LOG_CAPACITY)
+    log = bytearray(RECORD_BYTES * LOG_CAPACITY)
     journal = type(old)(old.crc, log, LOG_CAPACITY, old.is_fault, SECTOR_BYTES, rings, old.slots)
     journal.recover(bytes(device.flash.image))
     return journal
@@ -235,12 +236,11 @@ def check_again(device: Device) -> None:
     assert device.world.steps + device.over == device.executed <= journal.words[jn.RESERVED]
 
 
-def survives(device: Device) -> None:
+def survives(device: Device, command: Command) -> None:
     """What a device that has booted after a cut must still be able to do."""
-    count = device.recovered_events
     go_on(device)
     check_again(device)
-    check_faults(device, device.world, count)
+    check_faults(device, device.world, command.events_booked)
 
 
 def every_cut(flash: FlashModel, commands: list[Command], chosen, then) -> int:
@@ -268,7 +268,7 @@ def cut_once(workload: Workload, chosen, device_class: type[Device] = Device) ->
     def boot(broken: FlashModel, command: Command) -> None:
         device = device_class(broken, world_at(workload.world, command))
         check_recovered(device, device.world, command)
-        survives(device)
+        survives(device, command)
 
     return every_cut(FlashModel(SECTORS, SECTOR_BYTES), workload.commands, chosen, boot)
 

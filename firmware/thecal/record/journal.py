@@ -40,6 +40,8 @@ version. A newer version than this is refused: `status` is NEWER and nothing is 
 import struct
 from array import array
 
+from .events import RECORD_BYTES
+
 VERSION = 1
 
 UNIT = 32
@@ -138,7 +140,7 @@ HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
 PAYLOAD = 8
 SLOT_RING = 4  # what stands for the ring in a slot's record
 
-EVENT_BYTES = UNIT - 4
+EVENT_BYTES = UNIT - 4  # `events.RECORD`, then zeros
 
 # What `recover` found.
 VIRGIN, SOUND, LOST, FOREIGN, NEWER = range(5)
@@ -269,7 +271,7 @@ class Journal:
         self._blank_sector = b""
         self.failed = False  # the flash refuses everything: nothing will be booked any more
         self.torn = 0  # places found by `recover` that are neither blank nor valid
-        self.failures = 0  # commands whose read-back differed, since this boot
+        self.failures = 0  # commands whose read-back differed, since one was programmed as ordered
         # What is to be written, what is on its way, and what is booked. A ticket is a running number.
         self.save_ticket = 0
         self.saved_ticket = 0
@@ -446,11 +448,11 @@ class Journal:
             return
         kind = self.order_kind
         self.order_kind = NOTHING
-        if ok:
-            self.failures = 0
-        else:
+        if not ok:
             self.failures += 1
             self.failed = self.failures >= MOST_FAILURES
+        elif kind == PROGRAM:
+            self.failures = 0
         ring = self._ring
         if ring is None:
             self._heard_of_slot(kind, ok)
@@ -541,9 +543,9 @@ class Journal:
             return
         if self.blob_kind >= 0 and self._order_slot(erase_allowed):
             return
-        if self._order_stream(self.rings[EVENTS], erase_allowed):
-            return
         if self._order_stream(self.rings[FAULTS], erase_allowed):
+            return
+        if self._order_stream(self.rings[EVENTS], erase_allowed):
             return
         for ring in self.rings:
             # Before it is needed: while half a sector of state is left, a quarter of the others.
@@ -682,12 +684,11 @@ class Journal:
         offset = self._place(ring, UNIT if ring.begun else 2 * UNIT)
         if offset < 0:
             return self._order_erase(ring, erase_allowed)
-        number = self._event_number(cursor)
         if self._opens or not ring.begun:
-            self._begin(ring, offset, START, number)
+            self._begin(ring, offset, START, cursor)
             struct.pack_into("<4s", self.order_data, offset % PAGE + PAYLOAD, ring.chain)
             self._seal()
-            self._reserved = number
+            self._reserved = cursor
         else:
             self._clear(offset, 0)
             self._ring = ring
@@ -698,7 +699,7 @@ class Journal:
             value[index] = ring.chain[index]
         while cursor < count and (place or self.order_length == 0):
             self._pack_event(cursor, place)
-            self._number = self._event_number(cursor) + 1
+            self._number = cursor + 1
             self.order_length += UNIT
             place = (place + UNIT) % PAGE
             cursor += 1
@@ -722,22 +723,25 @@ class Journal:
         return True
 
     def _next_fault(self, cursor, count):
-        while cursor < count and not self.is_fault(self.log, cursor % self.log_capacity * EVENT_BYTES):
+        while cursor < count:
+            at = cursor % self.log_capacity * RECORD_BYTES
+            # What a cut has left out of the log is not there.
+            if self._event_number(at) == cursor and self.is_fault(self.log, at):
+                break
             cursor += 1
         return cursor
 
-    def _event_number(self, cursor):
-        at = cursor % self.log_capacity * EVENT_BYTES
+    def _event_number(self, at):
         log = self.log
         return log[at] | log[at + 1] << 8 | log[at + 2] << 16 | log[at + 3] << 24
 
     def _pack_event(self, cursor, place):
-        at = cursor % self.log_capacity * EVENT_BYTES
+        at = cursor % self.log_capacity * RECORD_BYTES
         log = self.log
         data = self.order_data
         value = self._value
         for index in range(EVENT_BYTES):
-            data[place + index] = log[at + index]
+            data[place + index] = log[at + index] if index < RECORD_BYTES else 0
         self.crc(data, place, place + EVENT_BYTES, value)
         for index in range(4):
             data[place + EVENT_BYTES + index] = value[index]
@@ -859,8 +863,8 @@ class Journal:
         for index in range(len(self.log)):
             self.log[index] = 0
         for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
-            place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * EVENT_BYTES
-            for index in range(EVENT_BYTES):
+            place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * RECORD_BYTES
+            for index in range(RECORD_BYTES):
                 self.log[place + index] = self.image[at + index]
 
     def _recover_state(self, ring):
