@@ -207,7 +207,7 @@ def test_an_edit_and_a_gap_in_an_exported_log_show():
     assert chain_breaks(entries[:50] + entries[51:], seed) == [50]
 
 
-@pytest.mark.req("LIM-11")
+@pytest.mark.req("REC-01")
 def test_the_last_therapies_are_kept_and_the_one_in_force_is_never_overwritten():
     desk = Desk().boot()
     journal = desk.journal
