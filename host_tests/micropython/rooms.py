@@ -15,6 +15,8 @@ from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
+from thecal.record import events, journal  # noqa: E402
+from thecal.record.ledger import Ledger  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
 from thecal.watch.limits import WindowLedger  # noqa: E402
 from thecal.watch.occlusion import Occlusion, UpstreamOcclusion  # noqa: E402
@@ -169,6 +171,60 @@ def link(draw):
         print("line", at, reader.take(), reader.error)
 
 
+def memory(draw):
+    """A journal of a few sectors on a flash in memory, booted again and again; a bit flips now and then."""
+    sector_bytes = 1_024
+    rings = (4, 5, 5, 4)
+    slots = ((3, 1), (2, 2), (2, 1))
+    flash = bytearray(b"\xff" * (sector_bytes * (18 + 9)))
+    for boot in range(6):
+        log = events.EventLog()
+        fault = lambda ring, at: ring[at + 10] == events.FAULT  # noqa: E731
+        book = journal.Journal(journal.crc_into, log.ring, events.CAPACITY, fault, sector_bytes, rings, slots)
+        book.recover(memoryview(flash))
+        log.count = book.log_count
+        history = book.history
+        assert history is not None
+        print("boot", boot, book.status, book.torn, list(book.words), book.log_count)
+        print("day", [steps for steps in history.minutes if steps], history.granted, history.denied)
+        serial = book.words[journal.SERIALS[0]]
+        print("therapy", serial, bytes(book.blob(0, serial) or b""))
+        print("log", [bytes(flash[at : at + 32]) for at in book.kept(journal.EVENTS, 0)][-3:])
+        ledger = Ledger(book, 32)
+        ledger.set_flow(draw.below(50), draw.below(1_000), 1_000)
+        tick, executed = book.words[journal.TICK], book.words[journal.EXECUTED]
+        book.save()
+        book.begin_blob(0, b"therapy %d" % boot * 20)
+        done = ok = False
+        for turn in range(150):
+            book.heard(done, ok)
+            ledger.heard()
+            tick += 1 + draw.below(400)
+            executed += min(draw.below(60), ledger.booked_steps - executed)
+            if turn % 40 == 9:
+                book.grant(tick)
+            if turn % 7 == 3:
+                log.add(tick // 10, 0, events.FAULT if turn % 2 else events.STATE, turn, boot, executed)
+            if turn == 80:
+                book.rescale(3, 2, executed)
+            if book.blob_done():
+                book.adopt()
+                book.save()
+            ledger.step(tick, executed, executed, executed, turn % 30 > 3)
+            book.log_count = log.count
+            book.order(True)
+            start, length = book.order_offset, book.order_length
+            done = book.order_kind != journal.NOTHING
+            ok = True
+            if book.order_kind == journal.ERASE:
+                flash[start : start + length] = b"\xff" * length
+            elif done:
+                for index in range(length):
+                    flash[start + index] &= book.order_data[(start + index) % 256]
+        flash[draw.below(len(flash))] ^= 1
+        flash[book.rings[0].head * sector_bytes + book.rings[0].at - 20] ^= 1
+
+
 def main():
     draw = Draw(20_261)
     head = mechanism.reference(segment.MAX_STEPS // 2)
@@ -183,6 +239,7 @@ def main():
     occlusion(draw)
     window(draw)
     link(draw)
+    memory(draw)
 
 
 main()

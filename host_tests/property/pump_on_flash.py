@@ -18,13 +18,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from thecal.record import journal as jn
+from thecal.record.events import RECORD_BYTES
 from thecal.record.journal import INDEX, Journal
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import FlashModel, crc_into
 
 AHEAD_TICKS = 10
 ERASE_TAKES_TICKS = 4
-STEPS_PER_UL = 32
+STEPS_PER_UL = UL_H = 32  # microlitres an hour are steps an hour
+ML_H = 1_000 * UL_H
 GRAINS = 420 * 3_600 * 10  # any number will do; this one makes rates of whole steps per hour exact
 
 SECTOR_BYTES = 1024
@@ -105,6 +107,8 @@ class Command:
 class Device:
     """Boots at once. `tick` until the flash gives a command that the test wants to cut."""
 
+    ring_sectors = RINGS
+    slots = SLOTS
     ahead_ticks = AHEAD_TICKS
     may_starve = False
     journal_class = Journal
@@ -114,9 +118,9 @@ class Device:
         self.flash = flash
         self.world = world
         self.commands = commands
-        self.log = bytearray(28 * LOG_CAPACITY)
+        self.log = bytearray(RECORD_BYTES * LOG_CAPACITY)
         journal = self.journal_class(
-            crc_into, self.log, LOG_CAPACITY, is_fault, flash.sector_bytes, RINGS, SLOTS
+            crc_into, self.log, LOG_CAPACITY, is_fault, flash.sector_bytes, self.ring_sectors, self.slots
         )
         self.journal = journal
         journal.recover(flash.image)
@@ -152,7 +156,7 @@ class Device:
         struct.pack_into(
             "<IIHHiii",
             self.log,
-            self.journal.log_count % LOG_CAPACITY * 28,
+            self.journal.log_count % LOG_CAPACITY * RECORD_BYTES,
             self.journal.log_count,
             self.tick_now // 10,
             self.tick_now % 10 * 100,
@@ -161,8 +165,8 @@ class Device:
             0,
             self.executed,
         )
-        at = self.journal.log_count % LOG_CAPACITY * 28
-        self.world.events[self.journal.log_count] = bytes(self.log[at : at + 28])
+        at = self.journal.log_count % LOG_CAPACITY * RECORD_BYTES
+        self.world.events[self.journal.log_count] = bytes(self.log[at : at + RECORD_BYTES])
         self.journal.log_count += 1
 
     def flow(self, steps_per_hour: int) -> None:
@@ -235,7 +239,7 @@ class Device:
         moving = self.moving or bool(self.queue)
         self.ledger.step(self.tick_now, self.executed, self.ordered, self.dose, moving)
         # A motor that rests, or waits for its first reservation, is late for nothing.
-        covered = not self.queue or (self._queue_covers() and self.ledger.covers_erase(self.ordered))
+        covered = not self.queue or (self._queue_covers() and self.ledger.covers_erase())
         journal.order(covered)
         took = 1
         if journal.order_kind != jn.NOTHING:
@@ -300,7 +304,7 @@ class Device:
         if state:
             words = tuple(journal.words)
             after = words if len(data) > 32 or self.booked is None else words[:4] + self.booked[4:]
-        if kind == jn.PROGRAM and ring is journal.rings[jn.EVENTS]:
+        if kind == jn.PROGRAM and ring is journal.rings[jn.EVENTS] and journal._kind == jn.START:
             events = journal._number
         if self.commands is not None:
             self.commands.append(self._command(kind, offset, data, after, takes))

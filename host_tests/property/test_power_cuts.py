@@ -15,18 +15,18 @@ import pytest
 from pump_on_flash import (
     FAULTS,
     LOG_CAPACITY,
+    ML_H,
     SECTOR_BYTES,
     SECTORS,
+    UL_H,
     Command,
     Device,
     World,
 )
 from thecal.record import journal as jn
+from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import WAYS, FlashModel
-
-UL_H = 32  # steps
-ML_H = 32_000
 
 
 def text(number: int, length: int) -> bytes:
@@ -178,15 +178,18 @@ def check_windows(device: Device, world: World, command: Command) -> None:
 
 def check_log(device: Device, world: World, command: Command, earlier: Command | None) -> None:
     count = device.recovered_events
-    # An event whose writing was cut the first time may still read either way.
-    unsure = range(earlier.events_booked, earlier.events) if earlier else range(0)
+    # Up to seven events are written at a time, and each of them may be lost. What was cut the first time may
+    # still read either way.
+    unsure = set(range(command.events_booked, command.events))
+    if earlier:
+        unsure |= set(range(earlier.events_booked, earlier.events))
     sure = command.events_booked
     while sure - 1 in unsure:
         sure -= 1
     assert sure <= count <= command.events
     for number in range(max(0, count - LOG_CAPACITY), count):
-        at = number % LOG_CAPACITY * 28
-        booted = device.log[at : at + 28] != world.events[number]
+        at = number % LOG_CAPACITY * RECORD_BYTES
+        booted = device.log[at : at + RECORD_BYTES] != world.events[number]
         assert not booted or number in unsure or number + LOG_CAPACITY == count  # where the boot's event is
 
 
@@ -197,7 +200,7 @@ def check_faults(device: Device, world: World, count: int) -> None:
     image = device.flash.image
     if faults:
         first = int.from_bytes(faults[0][:4], "little")
-        kept = [bytes(image[at : at + 28]) for at in journal.kept(jn.FAULTS, first)]
+        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.kept(jn.FAULTS, first)]
         assert kept[: len(faults)] == faults
 
 
@@ -220,7 +223,7 @@ def found_again(device: Device) -> jn.Journal:
     """What another boot would find."""
     old = device.journal
     rings = tuple(ring.sectors for ring in old.rings)
-    log = bytearray(28 * LOG_CAPACITY)
+    log = bytearray(RECORD_BYTES * LOG_CAPACITY)
     journal = type(old)(old.crc, log, LOG_CAPACITY, old.is_fault, SECTOR_BYTES, rings, old.slots)
     journal.recover(bytes(device.flash.image))
     return journal
@@ -233,12 +236,11 @@ def check_again(device: Device) -> None:
     assert device.world.steps + device.over == device.executed <= journal.words[jn.RESERVED]
 
 
-def survives(device: Device) -> None:
+def survives(device: Device, command: Command) -> None:
     """What a device that has booted after a cut must still be able to do."""
-    count = device.recovered_events
     go_on(device)
     check_again(device)
-    check_faults(device, device.world, count)
+    check_faults(device, device.world, command.events_booked)
 
 
 def every_cut(flash: FlashModel, commands: list[Command], chosen, then) -> int:
@@ -266,7 +268,7 @@ def cut_once(workload: Workload, chosen, device_class: type[Device] = Device) ->
     def boot(broken: FlashModel, command: Command) -> None:
         device = device_class(broken, world_at(workload.world, command))
         check_recovered(device, device.world, command)
-        survives(device)
+        survives(device, command)
 
     return every_cut(FlashModel(SECTORS, SECTOR_BYTES), workload.commands, chosen, boot)
 

@@ -40,6 +40,8 @@ version. A newer version than this is refused: `status` is NEWER and nothing is 
 import struct
 from array import array
 
+from .events import RECORD_BYTES
+
 VERSION = 1
 
 UNIT = 32
@@ -138,7 +140,7 @@ HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
 PAYLOAD = 8
 SLOT_RING = 4  # what stands for the ring in a slot's record
 
-EVENT_BYTES = UNIT - 4
+EVENT_BYTES = UNIT - 4  # `events.RECORD`, then zeros
 
 # What `recover` found.
 VIRGIN, SOUND, LOST, FOREIGN, NEWER = range(5)
@@ -223,6 +225,7 @@ class _Ring:
         # Since this boot: whether the place where a cut may have left something is closed, and (streams)
         # whether a START has come after it, since what was written before may read otherwise some day.
         self.closed = False
+        self.used = 0  # end of what is not blank in the head sector
         self.begun = False
         self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
         self.cursor = 0  # the next event of the log to be looked at
@@ -265,9 +268,10 @@ class Journal:
         self._blank_state()
         self.status = VIRGIN
         self._newer = False
+        self._blank_sector = b""
         self.failed = False  # the flash refuses everything: nothing will be booked any more
         self.torn = 0  # places found by `recover` that are neither blank nor valid
-        self.failures = 0  # commands whose read-back differed, since this boot
+        self.failures = 0  # commands whose read-back differed, since one was programmed as ordered
         # What is to be written, what is on its way, and what is booked. A ticket is a running number.
         self.save_ticket = 0
         self.saved_ticket = 0
@@ -444,11 +448,11 @@ class Journal:
             return
         kind = self.order_kind
         self.order_kind = NOTHING
-        if ok:
-            self.failures = 0
-        else:
+        if not ok:
             self.failures += 1
             self.failed = self.failures >= MOST_FAILURES
+        elif kind == PROGRAM:
+            self.failures = 0
         ring = self._ring
         if ring is None:
             self._heard_of_slot(kind, ok)
@@ -473,7 +477,7 @@ class Journal:
                 ring.at = self.sector_bytes  # leave this sector alone
             return
         if self._kind == CLOSED:
-            ring.closed = True
+            ring.closed = ring.at >= ring.used
         else:
             self._booked(ring)
 
@@ -539,9 +543,9 @@ class Journal:
             return
         if self.blob_kind >= 0 and self._order_slot(erase_allowed):
             return
-        if self._order_stream(self.rings[EVENTS], erase_allowed):
-            return
         if self._order_stream(self.rings[FAULTS], erase_allowed):
+            return
+        if self._order_stream(self.rings[EVENTS], erase_allowed):
             return
         for ring in self.rings:
             # Before it is needed: while half a sector of state is left, a quarter of the others.
@@ -603,7 +607,7 @@ class Journal:
             kind = GRANT
         if kind == 0:
             return False
-        if self._order_close(ring, UNIT):
+        if self._order_close(ring):
             return True
         offset = self._place(ring, UNIT)
         if offset < 0:
@@ -675,17 +679,16 @@ class Journal:
             ring.cursor = cursor
         if cursor == count:
             return False
-        if self._order_close(ring, PAGE):
+        if self._order_close(ring):
             return True
         offset = self._place(ring, UNIT if ring.begun else 2 * UNIT)
         if offset < 0:
             return self._order_erase(ring, erase_allowed)
-        number = self._event_number(cursor)
         if self._opens or not ring.begun:
-            self._begin(ring, offset, START, number)
+            self._begin(ring, offset, START, cursor)
             struct.pack_into("<4s", self.order_data, offset % PAGE + PAYLOAD, ring.chain)
             self._seal()
-            self._reserved = number
+            self._reserved = cursor
         else:
             self._clear(offset, 0)
             self._ring = ring
@@ -696,7 +699,7 @@ class Journal:
             value[index] = ring.chain[index]
         while cursor < count and (place or self.order_length == 0):
             self._pack_event(cursor, place)
-            self._number = self._event_number(cursor) + 1
+            self._number = cursor + 1
             self.order_length += UNIT
             place = (place + UNIT) % PAGE
             cursor += 1
@@ -705,36 +708,40 @@ class Journal:
         self._ticket = cursor
         return True
 
-    def _order_close(self, ring, length):
-        """After a boot, zeros over what the last command before it may have left, within its page."""
+    def _order_close(self, ring):
+        """After a boot, zeros over what the last command before it may have left: the rest of its page."""
         if ring.closed or ring.at == self.sector_bytes:
             return False
         offset = self._sector_start(ring, ring.head) + ring.at
-        self._clear(offset, min(length, PAGE - offset % PAGE))
-        for index in range(self.order_length):
-            self.order_data[offset % PAGE + index] = 0
+        place = offset % PAGE
+        self._clear(offset, PAGE - place)
+        for index in range(place, PAGE):
+            self.order_data[index] = 0
         self._ring = ring
         self._kind = CLOSED
         self._opens = False
         return True
 
     def _next_fault(self, cursor, count):
-        while cursor < count and not self.is_fault(self.log, cursor % self.log_capacity * EVENT_BYTES):
+        while cursor < count:
+            at = cursor % self.log_capacity * RECORD_BYTES
+            # What a cut has left out of the log is not there.
+            if self._event_number(at) == cursor and self.is_fault(self.log, at):
+                break
             cursor += 1
         return cursor
 
-    def _event_number(self, cursor):
-        at = cursor % self.log_capacity * EVENT_BYTES
+    def _event_number(self, at):
         log = self.log
         return log[at] | log[at + 1] << 8 | log[at + 2] << 16 | log[at + 3] << 24
 
     def _pack_event(self, cursor, place):
-        at = cursor % self.log_capacity * EVENT_BYTES
+        at = cursor % self.log_capacity * RECORD_BYTES
         log = self.log
         data = self.order_data
         value = self._value
         for index in range(EVENT_BYTES):
-            data[place + index] = log[at + index]
+            data[place + index] = log[at + index] if index < RECORD_BYTES else 0
         self.crc(data, place, place + EVENT_BYTES, value)
         for index in range(4):
             data[place + EVENT_BYTES + index] = value[index]
@@ -799,6 +806,7 @@ class Journal:
         self.image = image
         self.torn = 0
         self._newer = False
+        self._blank_sector = b"\xff" * self.sector_bytes
         self._blank_state()
         found = self._recover_state(self.rings[STATE])
         self.rings[STATE].at = self.sector_bytes
@@ -817,6 +825,7 @@ class Journal:
             # The first sector ever used may be half erased.
             blank = self._blank(self.sector_bytes, self.region_bytes)
             self.status = VIRGIN if blank else FOREIGN
+        self._blank_sector = b""
         self._go_on(History(self, minutes))
 
     def begin_anew(self):
@@ -854,8 +863,8 @@ class Journal:
         for index in range(len(self.log)):
             self.log[index] = 0
         for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
-            place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * EVENT_BYTES
-            for index in range(EVENT_BYTES):
+            place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * RECORD_BYTES
+            for index in range(RECORD_BYTES):
                 self.log[place + index] = self.image[at + index]
 
     def _recover_state(self, ring):
@@ -899,14 +908,13 @@ class Journal:
                 ring.sequence = sequence + 2
         return sectors
 
-    def _records(self, ring, sector, count):
-        """The valid records of a sector as (offset, kind, sequence). With `count`, sets where its free part
+    def _records(self, ring, sector, head):
+        """The valid records of a sector as (offset, kind, sequence). Of the `head`, finds where its free part
         begins, and counts what is torn.
         """
         start = self._sector_start(ring, sector)
         at = start
         end = start + self.sector_bytes
-        used = start
         bad = False
         while at < end:
             units = self._valid(at, end, ring.number)
@@ -915,23 +923,20 @@ class Journal:
                 yield at, kind, sequence
                 bad = False
                 at += units * UNIT
-                used = at
+                if head:
+                    ring.at = ring.used = at - start
             else:
-                if not self._blank(at, at + UNIT):
-                    used = at + UNIT
-                    if count and not bad and self.image[at : at + UNIT] != ZEROS:
+                at += UNIT
+                if head and not self._blank(at - UNIT, at):
+                    ring.used = at - start
+                    if not bad and self.image[at - UNIT : at] != ZEROS:
                         self.torn += 1
                         bad = True
-                else:
-                    bad = False
-                at += UNIT
-        if count:
-            ring.at = used - start
 
     def _in_use(self, ring, sector):
-        """Every sector is written from its beginning, so most need no closer look."""
+        """Whether there is anything in a sector: most need no closer look."""
         start = self._sector_start(ring, sector)
-        return not self._blank(start, start + PAGE)
+        return self.image[start : start + self.sector_bytes] != self._blank_sector
 
     def _blank(self, start, end):
         image = self.image
@@ -991,7 +996,8 @@ class Journal:
         while self._blank(used - UNIT, used):
             used -= UNIT
         self.torn += used > last + UNIT and self.image[used - UNIT : used] != ZEROS
-        ring.at = used - start
+        ring.used = used - start
+        ring.at = last + UNIT - start
         return True
 
     def _entries(self, ring, sector):

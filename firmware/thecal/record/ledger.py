@@ -9,8 +9,8 @@ delivered, now.
 
 Quantum: the smaller of 60 s of flow and 1 uL, but at least 2 s of motion and at least one step (REC-02). The
 motor is ordered 1 s ahead and a reservation takes a tick to be booked and heard of, so a new one is asked for
-when what is booked beyond the orders falls below `LEAD_TICKS` of motion: at 60 mL/h every 0.6 s, at 5 uL/h
-every half minute.
+when no more than `LEAD_TICKS` of motion is booked beyond the motor: at 60 mL/h every 0.6 s, at 5 uL/h every
+45 s. It is written down as one record of 32 bytes.
 
 At a lower flow the reservation shrinks to the new quantum, and when the motor rests to where it rests: both
 are records of their own, so that a cut then costs no more than it must.
@@ -20,8 +20,8 @@ from .journal import DOSE, EXECUTED, MINUTE_TICKS, RESERVED, TICK
 
 QUANTUM_TICKS = 600
 LEAST_TICKS = 20
-LEAD_TICKS = 4
-ERASE_TICKS = 7  # before an erase: what it may last, and then a record
+LEAD_TICKS = 14  # the motor's queue, and what a record may wait for others
+ERASE_TICKS = 17  # before an erase: the queue, what it may last, and then a record
 
 
 class Ledger:
@@ -52,9 +52,9 @@ class Ledger:
         self._flow(rate_steps, rate_grains, grains_per_step, LEAST_TICKS)
         self.quantum_steps = max(quantum, self._steps + (1 if self._grains else 0), 1)
         self._flow(rate_steps, rate_grains, grains_per_step, LEAD_TICKS)
-        self.lead_steps = self._steps + 1
+        self.lead_steps = self._steps
         self._flow(rate_steps, rate_grains, grains_per_step, ERASE_TICKS)
-        self.erase_lead_steps = self._steps + 1
+        self.erase_lead_steps = self._steps
 
     def _flow(self, rate_steps, rate_grains, one, ticks):
         """What flows in `ticks` as `_steps` and `_grains`, exact, by doubling: no product leaves the small
@@ -98,7 +98,7 @@ class Ledger:
             target = executed_steps + self.quantum_steps
             lead = self.erase_lead_steps if self.journal.erase_due() else self.lead_steps
             if target > reserved:
-                if reserved - ordered_steps >= lead:
+                if reserved - executed_steps > lead:
                     return
             else:
                 target = max(target, ordered_steps)
@@ -108,8 +108,6 @@ class Ledger:
             words[RESERVED] = target
             self.journal.reserve()
 
-    def covers_erase(self, ordered_steps):
-        """Whether the motion booked beyond the orders lasts through an erase."""
-        return self.booked_steps - ordered_steps >= min(
-            self.erase_lead_steps, self.quantum_steps - self.erase_lead_steps
-        )
+    def covers_erase(self):
+        """Whether the motion that is booked lasts through an erase."""
+        return self.booked_steps - self.journal.words[EXECUTED] >= self.erase_lead_steps

@@ -1,0 +1,152 @@
+"""Laws of the memory that need no cut: the quantum, the last day's doses, and bits that flip."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from math import ceil, floor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pump_on_flash import LOG_CAPACITY, ML_H, UL_H, Device, World, is_fault
+from small_ints import SmallInt
+from thecal.dose.mechanism import reference
+from thecal.record import journal as jn
+from thecal.record.events import RECORD_BYTES
+from thecal.record.ledger import Ledger
+from thecal_bench.flash_model import FlashModel, crc_into
+
+HEAD = reference(1_000)
+STEPS_PER_UL = 32
+
+
+@pytest.mark.req("REC-02")
+@given(rate_nl_h=st.integers(2_000, 120_000_000), most=st.integers(1, 5_000))
+def test_the_quantum_is_a_minute_or_a_microlitre_but_two_seconds_at_least(rate_nl_h, most):
+    ledger = Ledger(jn.Journal(crc_into), SmallInt(most))
+    rate_steps, rate_grains = HEAD.grains_per_tick(rate_nl_h, 1)
+    ledger.set_flow(SmallInt(rate_steps), SmallInt(rate_grains), SmallInt(HEAD.grains_per_step))
+    a_tick = Fraction(rate_nl_h * HEAD.steps_per_rev, HEAD.nl_per_rev * 36_000)
+    assert ledger.quantum_steps == max(min(floor(600 * a_tick), most), ceil(20 * a_tick), 1)
+    # A reservation that was asked for in time is booked before the orders come to its end, and leaves room.
+    assert 14 * a_tick - 1 < ledger.lead_steps <= 14 * a_tick < ledger.quantum_steps
+
+
+class FullDevice(Device):
+    """With the layout of the board."""
+
+    ring_sectors = jn.RING_SECTORS
+    slots = jn.SLOTS
+
+
+SECTORS = sum(jn.RING_SECTORS) + sum(count * each for count, each in jn.SLOTS)
+
+
+@pytest.mark.req("REC-01")
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 1 << 30))
+def test_the_last_day_is_remembered_over_any_boots(seed):
+    """Some 60 hours, so that the ring of the history turns over, with boots now and then."""
+    chance = random.Random(seed)
+    flash, world = FlashModel(SECTORS), World()
+    device = FullDevice(flash, world)
+    journal = device.journal
+    doses: list[tuple[int, int]] = []  # (tick, steps), on the device's scale
+    dose = executed = tick = 0
+
+    def turn() -> None:
+        journal.heard(device.done, device.ok)
+        journal.order(True)
+        if journal.order_kind != jn.NOTHING:
+            device._obey()
+        else:
+            device.done = False
+
+    for _ in range(10):
+        turn()
+    for _ in range(3_600):
+        tick += chance.choice((600, 600, 600, 1, 37, 1_800))
+        steps = chance.choice((0, 1, 2, 5, 1_000))
+        executed += steps
+        dose += steps
+        if steps:
+            doses.append((tick, steps))
+        device.ledger.step(tick, executed, executed, dose, chance.random() < 0.5)
+        for _ in range(chance.choice((0, 1, 1, 2, 3))):
+            turn()
+        if chance.random() < 0.004:
+            while journal.minute_pending or journal.ledger_ticket != journal.ledgered_ticket:
+                turn()
+            device = FullDevice(flash, world)
+            journal = device.journal
+            lost = journal.words[jn.EXECUTED] - executed
+            assert lost >= 0
+            if lost:
+                doses.append((tick, lost))
+            executed = dose = journal.words[jn.EXECUTED]
+            tick = max(journal.words[jn.TICK], tick)
+            for _ in range(10):
+                turn()
+    while journal.minute_pending or journal.ledger_ticket != journal.ledgered_ticket:
+        turn()
+    minutes = FullDevice(flash, world).history.minutes
+    held = 0
+    for age in range(0, jn.DAY_MINUTES):
+        held += minutes[age]
+        given_steps = sum(steps for at, steps in doses if at > tick - 600 * age)
+        assert held >= given_steps
+    # And not more than a day and what the records were late.
+    most = sum(steps for at, steps in doses if at > tick - 600 * (jn.DAY_MINUTES + 60))
+    assert held <= most + device.quantum
+
+
+def busy_device() -> Device:
+    flash, world = FlashModel(SECTORS), World()
+    device = FullDevice(flash, world, [])
+    for tick in range(2_500):
+        actions: list[tuple] = []
+        if tick in (10, 900):
+            actions.append(("blob", jn.THERAPY, random.Random(tick).randbytes(400)))
+        if tick in (100, 1_400):
+            actions.append(("flow", 60 * ML_H if tick == 100 else 100 * UL_H))
+        if tick % 200 == 50:
+            actions += [("bolus", tick), ("events", 3)]
+        device.tick(tuple(actions))
+    return device
+
+
+BUSY = busy_device()
+USED = [index for index, byte in enumerate(BUSY.flash.image) if byte != 0xFF]
+
+
+def ledger_of(fields: tuple[int, ...]) -> tuple[int, ...]:
+    return fields[: jn.LEDGER_FIELDS]
+
+
+def others_of(fields: tuple[int, ...]) -> tuple[int, ...]:
+    return fields[jn.LEDGER_FIELDS : jn.GRANTS] + fields[jn.GRANTS + 1 :]
+
+
+@pytest.mark.req("REC-05")
+@settings(deadline=None)
+@given(flips=st.lists(st.tuples(st.sampled_from(USED), st.integers(0, 7)), min_size=1, max_size=3))
+def test_a_flipped_bit_costs_a_record_at_most_and_is_never_believed(flips):
+    assert BUSY.commands is not None
+    booked = {command.after for command in BUSY.commands} | {command.before for command in BUSY.commands}
+    image = bytearray(BUSY.flash.image)
+    for at, bit in flips:
+        image[at] ^= 1 << bit
+    journal = jn.Journal(crc_into, bytearray(RECORD_BYTES * LOG_CAPACITY), LOG_CAPACITY, is_fault)
+    journal.recover(image)
+    assert journal.status == jn.SOUND
+    recovered = tuple(journal.words)
+    if bytes(image) == bytes(BUSY.flash.image):
+        assert recovered == BUSY.booked
+    # Ledger fields and the rest may be of different ages if a snapshot was hit, but both were booked. Boluses
+    # that the history has count in any case.
+    assert ledger_of(recovered) in {ledger_of(fields) for fields in booked if fields}
+    assert others_of(recovered) in {others_of(fields) for fields in booked if fields}
+    assert recovered[jn.GRANTS] <= len(BUSY.world.grants)
+    for number, at in enumerate(journal.kept(jn.EVENTS, 0)):
+        assert bytes(image[at : at + RECORD_BYTES]) in BUSY.world.events.values(), number
