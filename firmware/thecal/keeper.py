@@ -260,7 +260,7 @@ class Keeper:
         self.journal.log_count = pump.log.count
         # A motor that rests, or waits for its first booking, is late for nothing.
         rests = not moving or ordered_steps <= pump.executed_steps
-        self.journal.order(rests or self.ledger.covers_erase(ordered_steps))
+        self.journal.order(rests or self.ledger.covers_erase())
 
     def _fill(self):
         """The state of this tick into the fields; a snapshot if any has changed."""
@@ -268,7 +268,7 @@ class Keeper:
         journal = self.journal
         words = journal.words
         words[STATE] = pump.resumed_from if pump.state in (BOOT, POST) else pump.state
-        words[ALARMS] = pump.alarms.bits()
+        words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
         reservoir = pump.reservoir
         words[FILL] = reservoir.fill_nl if reservoir.known else -1

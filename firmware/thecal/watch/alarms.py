@@ -138,6 +138,7 @@ AT_EASE, RAISED, RAISED_AND_STOPPED = range(3)
 KEPT = (
     "tick",
     "standing",
+    "bits",
     "priority",
     "raised_tick",
     "first",
@@ -155,6 +156,7 @@ class Alarms:
         rows = len(ALARMS)
         self.tick = 0
         self.standing = [False] * rows
+        self.bits = 0  # the same, a bit for each row
         self.priority = [alarm.priority for alarm in ALARMS]  # as it is now: it may have risen
         self.raised_tick = [0] * rows
         self.first = NONE  # the most urgent row that stands
@@ -185,6 +187,7 @@ class Alarms:
         if self.standing[row]:
             return False
         self.standing[row] = True
+        self.bits |= 1 << row
         self.raised_tick[row] = self.tick
         if self.on_the_way[row] == AT_EASE:
             self.on_the_way[row] = RAISED
@@ -196,6 +199,7 @@ class Alarms:
         if not self.standing[row]:
             return False
         self.standing[row] = False
+        self.bits &= ~(1 << row)
         self.priority[row] = ALARMS[row].priority
         self.first = self.after(NONE)
         if self.first == NONE:
@@ -260,14 +264,6 @@ class Alarms:
         none stands.
         """
         return self.first
-
-    def bits(self):
-        """The rows that stand, one bit each."""
-        bits = 0
-        for row in range(len(ALARMS)):
-            if self.standing[row]:
-                bits |= 1 << row
-        return bits
 
     def after(self, row):
         """The row that is shown after `row`, -1 after the last one. `after(-1)` is the first."""
