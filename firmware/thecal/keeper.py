@@ -221,6 +221,8 @@ class Keeper:
         """Whether `flow`, steps and grains per tick, may begin at the end of this tick; if not, its motion is
         being booked.
         """
+        if flow == (0, 0):
+            return True
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
         needed = self.pump.delivery.position() if self.pump.state in MOVING else self.pump.executed_steps

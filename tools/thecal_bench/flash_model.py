@@ -12,7 +12,7 @@ import random
 import zlib
 
 from thecal.record.journal import ERASE as ORDER_ERASE
-from thecal.record.journal import NOTHING
+from thecal.record.journal import NOTHING, Journal
 
 PAGE = 256
 SECTOR = 4096
@@ -32,6 +32,11 @@ class FlashError(Exception):
 
 class PowerCut(Exception):
     """The power failed in this command."""
+
+
+def blank_flash() -> FlashModel:
+    """One as large as the journal wants, never written."""
+    return FlashModel(Journal().region_bytes // SECTOR)
 
 
 def crc_into(data, start: int, end: int, value: bytearray) -> None:

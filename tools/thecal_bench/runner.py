@@ -391,10 +391,10 @@ class _Run:
         bench = self.bench
         bench.advance_to_tick(max(0, bench.tick))
         hello = None
-        for _ in range(HELLO_TRIES):
+        latest = bench.tick + HELLO_TRIES * HELLO_TICKS
+        # The self-test of a pump that has just been switched on takes some ticks.
+        while bench.tick < latest and (hello is None or hello["state"] in ("BOOT", "POST")):
             hello = self._ask("hello", HELLO_TICKS)
-            if hello is not None:
-                break
         if hello is None:
             raise RunError(f"no pump answers `hello` in {HELLO_TRIES * HELLO_TICKS * TICK_MS // 1000} s")
         if hello["state"] != "STOPPED":
