@@ -10,7 +10,6 @@ from thecal import causes, pump, states
 from thecal.watch import alarms
 from thecal_bench import runner, scenario
 from thecal_bench.bench import NotPossible
-from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.runner import RunError, TherapyRefused, canonical_records, make_plant, run_scenario
 from thecal_bench.story import Story
@@ -56,7 +55,7 @@ def run(text_or_scenario, bench=None, **options):
     experiment = text_or_scenario
     if isinstance(experiment, str):
         experiment = scenario.parse(experiment)
-    with bench or HostBench(make_plant(experiment), flash=blank_flash()) as board:
+    with bench or HostBench(make_plant(experiment)) as board:
         result = run_scenario(experiment, board, LinkClient(board.send), **options)
         return list(result), result
 

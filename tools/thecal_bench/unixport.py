@@ -30,8 +30,8 @@ REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BH")
 READY = b"READY"
 SERVER = Path(__file__).with_name("unixport_server.py")
 
-HEAP = "1800k"
-"""1.1 MB of it is the flash. The board has some 190 kB; objects of the unix port are twice as large."""
+HEAP = "384k"
+"""The board has some 190 kB; objects of the unix port are twice as large."""
 
 
 def micropython_command() -> str:

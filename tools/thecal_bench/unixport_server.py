@@ -5,7 +5,6 @@ writes one request and the link's bytes behind it, and reads one reply and the b
 Ends when the host closes the pipe. What goes wrong goes to stderr, as MicroPython prints it.
 """
 
-import binascii
 import struct
 import sys
 
@@ -14,8 +13,6 @@ sys.path.insert(0, sys.argv[1])
 from thecal.dose.mechanism import reference  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.pump import Pump  # noqa: E402
-from thecal.record import events  # noqa: E402
-from thecal.record.journal import ERASE, NOTHING, PAGE, PROGRAM, SECTOR, Journal  # noqa: E402
 from thecal.signals import SEGMENT_TICKS, Inputs, Outputs  # noqa: E402
 
 
@@ -31,42 +28,11 @@ def read_into(source, buffer, length):
     return True
 
 
-class RamFlash:
-    """A flash that forgets with the process: programs clear bits, erasing sets those of a sector."""
-
-    def __init__(self, region_bytes):
-        self.image = bytearray(b"\xff" * region_bytes)
-        self.blank = bytes(b"\xff" * SECTOR)
-
-    def obey(self, journal, inputs):
-        """Carry out what `journal` orders; the next tick's inputs hear of it."""
-        inputs.flash_done = inputs.flash_ok = journal.order_kind != NOTHING
-        offset = journal.order_offset
-        if journal.order_kind == ERASE:
-            self.image[offset : offset + SECTOR] = self.blank
-        elif journal.order_kind == PROGRAM:
-            place = offset % PAGE
-            for index in range(journal.order_length):
-                byte = self.image[offset + index] & journal.order_data[place + index]
-                self.image[offset + index] = byte
-                inputs.flash_ok = inputs.flash_ok and byte == journal.order_data[place + index]
-
-
-def crc_into(data, start, end, value):
-    """`thecal.record.journal.crc_into`, by MicroPython's own."""
-    crc = binascii.crc32(memoryview(data)[start:end], struct.unpack("<I", value)[0])
-    struct.pack_into("<I", value, 0, crc)
-
-
 def serve(source, sink, request_format, reply_format):
     """One pump, tick by tick, until the host goes away."""
     inputs = Inputs()
     outputs = Outputs()
-    log = events.EventLog()
-    journal = Journal(crc_into, log.ring, events.CAPACITY, events.is_fault)
-    flash = RamFlash(journal.region_bytes)
-    journal.recover(flash.image)
-    pump = Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), journal=journal, log=log)
+    pump = Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS))
     request = bytearray(struct.calcsize(request_format))
     while read_into(source, request, len(request)):
         (
@@ -91,7 +57,6 @@ def serve(source, sink, request_format, reply_format):
         if inputs.rx_len and not read_into(source, inputs.rx, inputs.rx_len):
             return
         pump.step(inputs, outputs)
-        flash.obey(journal, inputs)
         flags = (1 if outputs.halt else 0) | (2 if outputs.motion_flush else 0) | (4 if outputs.enable else 0)
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end

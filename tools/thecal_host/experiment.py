@@ -38,10 +38,9 @@ def open_bench(name: str, plant: Plant) -> Bench:
     Raises NoSuchBoard, BenchError (no image, no MicroPython), PortError or PumpError.
     """
     if name == "host":
-        from thecal_bench.flash_model import blank_flash
         from thecal_bench.inprocess import HostBench
 
-        return HostBench(plant, flash=blank_flash())
+        return HostBench(plant)
     if name == "micropython":
         from thecal_bench.unixport import MicropythonBench
 
