@@ -13,7 +13,7 @@ STORAGE_START = 640 * 1024
 SETUP = """
 import gc, micropython, time
 from thecal.drivers import flash
-from thecal.record import events, journal, ledger
+from thecal.record import events, journal, layout, ledger
 def is_fault(log, at):
     return log[at + 10] == events.FAULT
 class Memory:
@@ -41,11 +41,11 @@ gc.collect()
 bare = gc.mem_alloc()
 m = Memory()
 j = m.journal
-RESETS = journal.INDEX["resets"]
+RESETS = layout.INDEX["resets"]
 """
 
 BOOT = """
-therapy = j.blob(0, j.words[journal.SERIALS[0]])
+therapy = j.blob(0, j.words[layout.SERIALS[0]])
 print(j.status, j.words[RESETS], j.words[0], j.torn, j.log_count, bytes(therapy or b""))
 j.words[RESETS] += 1
 m.write(j.save())
