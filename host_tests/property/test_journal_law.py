@@ -9,7 +9,8 @@ from math import ceil, floor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pump_on_flash import LOG_CAPACITY, ML_H, UL_H, Device, World, is_fault
+from pump_on_flash import LOG_CAPACITY, ML_H, SECTOR_BYTES, UL_H, Device, World, is_fault
+from pump_on_flash import SECTORS as SMALL_SECTORS
 from small_ints import SmallInt
 from thecal.dose.mechanism import reference
 from thecal.record import journal as jn
@@ -39,6 +40,18 @@ class FullDevice(Device):
 
     ring_sectors = layout.RING_SECTORS
     slots = layout.SLOTS
+
+
+@pytest.mark.req("MOT-05", "REC-06")
+def test_a_flood_of_events_makes_no_step_late():
+    """An event in each tick at the fastest flow: the device raises as soon as the motor finds no order."""
+    device = Device(FlashModel(SMALL_SECTORS, SECTOR_BYTES), World(), [])
+    for tick in range(3_000):
+        device.tick((("events", 1),) + ((("flow", 120 * ML_H),) if tick == 60 else ()))
+    erased = [command.offset for command in device.commands or () if command.kind == layout.ERASE]
+    assert len([offset for offset in erased if offset < device.journal.rings[layout.HISTORY].start]) > 10
+    assert device.journal.rings[layout.EVENTS].cursor > device.journal.log_count - 8
+    assert device.world.steps > 2_900 * 106
 
 
 SECTORS = sum(layout.RING_SECTORS) + sum(count * each for count, each in layout.SLOTS)

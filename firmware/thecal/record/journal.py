@@ -416,6 +416,8 @@ class Journal(Reader):
             return
         if not self.started:
             return
+        if self.erase_due() and self._order_erase(state, erase_allowed):
+            return
         if self._order_history(self.rings[HISTORY], erase_allowed):
             return
         if self.blob_kind >= 0 and self._order_slot(erase_allowed):
