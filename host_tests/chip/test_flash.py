@@ -99,6 +99,7 @@ def steady(turns):
     global executed, worst, spent
     tick = 0
     micropython.heap_lock()
+    before = gc.mem_alloc()
     while tick < turns:
         tick += 1
         executed += 53
@@ -119,17 +120,18 @@ def steady(turns):
         if took > worst:
             worst = took
         m.flash.obey(j)
+    grown = gc.mem_alloc() - before
     micropython.heap_unlock()
+    return grown
 gc.collect()
-before = gc.mem_alloc()
-steady(700)
-grown = gc.mem_alloc() - before
+memory_bytes = gc.mem_alloc() - bare
+grown = steady(700)
 print(grown, j.rings[0].head, j.torn, j.failures, j.words[2] - executed, worst, spent // 700)
 m.turn()
 begun = time.ticks_us()
 again = Memory()
 took = time.ticks_diff(time.ticks_us(), begun)
-print(again.journal.booked_steps == j.booked_steps, again.journal.status, took, before - bare)
+print(again.journal.booked_steps == j.booked_steps, again.journal.status, took, memory_bytes)
 """,
         limit_ms=60_000,
     )
