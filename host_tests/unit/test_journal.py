@@ -232,6 +232,36 @@ def test_the_last_therapies_are_kept_and_the_one_in_force_is_never_overwritten()
     assert again.blob(layout.THERAPY, 19) is None
 
 
+@pytest.mark.req("REC-01")
+@pytest.mark.parametrize("late_minutes", [0, 1, 100, 3_000])
+def test_a_change_of_unit_counts_once_however_long_ago(late_minutes):
+    desk = Desk().boot()
+    journal = desk.journal
+    words = journal.words
+
+    def minute(number: int, steps: int) -> None:
+        words[layout.TICK] = 600 * number + 599
+        words[layout.DOSE] += steps
+        words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE]
+        journal.close_minute(number, words[layout.DOSE])
+        journal.reserve()
+        desk.settle()
+
+    for number in range(10):
+        minute(number, 9)
+    journal.rescale(1, 3, words[layout.DOSE])
+    desk.settle()
+    for number in range(10, 10 + late_minutes):
+        minute(number, 9)
+    again = Desk(desk.flash).journal
+    assert again.history is not None
+    minutes = again.history.minutes
+    last = 9 + late_minutes
+    expected = [9 if last - age >= 10 else 3 for age in range(min(last, layout.DAY_MINUTES) + 1)]
+    assert list(minutes[: len(expected)]) == expected
+    assert sum(minutes) == sum(expected)
+
+
 def test_a_slot_refuses_what_is_too_long_and_a_second_one():
     journal = Desk().boot().journal
     with pytest.raises(layout.JournalError, match="8161 bytes, must be 1 to 8160"):

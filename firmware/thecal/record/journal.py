@@ -693,7 +693,7 @@ class Journal(Reader):
         # What the history lacks of the snapshot is written after the first one; so is what it has as its last
         # record, which may read otherwise some day.
         self.grant_ticket = 1 if history.grants_found < words[GRANTS] or history.last == GRANT else 0
-        self.rescale_ticket = 1 if history.rescales_found < words[RESCALES] or history.last == RESCALE else 0
+        self.rescale_ticket = 1 if history.rescale_missing or history.last == RESCALE else 0
         words[GRANTS] = history.granted
         if history.granted:
             words[GRANT_TICK] = history.grants[(history.granted - 1) % MOST_GRANTS]

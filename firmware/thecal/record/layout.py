@@ -83,6 +83,7 @@ GRANTS = INDEX["grants"]
 GRANT_TICK = INDEX["grant_tick"]
 DENIALS = INDEX["denials"]
 RESCALES = INDEX["rescales"]
+RESCALE_DOSE = INDEX["rescale_dose_steps"]
 BRIDGE_SERIAL = INDEX["bridge_serial"]
 SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
 

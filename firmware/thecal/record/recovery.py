@@ -37,6 +37,7 @@ from .layout import (
     PAGE,
     PAYLOAD,
     RESCALE,
+    RESCALE_DOSE,
     RESCALES,
     RESERVED,
     SLOT_RING,
@@ -402,8 +403,10 @@ class History:
         ring = journal.rings[HISTORY]
         self.last = 0  # kind of the last record
         first = True
-        for sector in sectors:
-            for at, kind, sequence in journal._records(ring, sector, False):
+        for index in range(len(sectors)):
+            if index + 1 < len(sectors) and self._all_old(journal, sectors[index + 1], now):
+                continue
+            for at, kind, sequence in journal._records(ring, sectors[index], False):
                 values = struct.unpack_from("<iiiii", journal.image, at + PAYLOAD)
                 # With the beginning of the history gone, the first record has to be believed by itself.
                 known = not first or sequence == 1
@@ -427,14 +430,23 @@ class History:
                 elif kind == RESCALE:
                     self._rescale(values)
         self.grants_found = self.granted
-        self.rescales_found = self.rescales
-        if self.rescales < words[RESCALES]:
+        # Not there because it is not written yet (no dose is, until it is), or because it is long gone?
+        self.rescale_missing = self.rescales < words[RESCALES] and self.ref_dose_steps <= words[RESCALE_DOSE]
+        if self.rescale_missing:
             self._rescale(words[RESCALES : RESCALES + 5])
+        self.rescales = max(self.rescales, words[RESCALES])
         self._grant(words[GRANTS], words[GRANT_TICK])
         self._deny(words[DENIALS], tick)
         # All that is reserved counts as given.
         dose_steps = words[DOSE] + words[RESERVED] - words[EXECUTED]
         self.minutes[0] += self.ref_open_steps + dose_steps - self.ref_dose_steps
+
+    def _all_old(self, journal, sector, now):
+        """Whether all before `sector` is more than a day old."""
+        for at, kind, _ in journal._records(journal.rings[HISTORY], sector, False):
+            if kind == MINUTE:
+                return now - struct.unpack_from("<i", journal.image, at + PAYLOAD)[0] > DAY_MINUTES
+        return False
 
     def _count(self, age, steps):
         age = max(age, 0)
