@@ -13,7 +13,7 @@ STORAGE_START = 640 * 1024
 SETUP = """
 import gc, micropython, time
 from thecal.drivers import flash
-from thecal.record import events, journal, ledger
+from thecal.record import events, journal, layout, ledger
 def is_fault(log, at):
     return log[at + 10] == events.FAULT
 class Memory:
@@ -41,11 +41,11 @@ gc.collect()
 bare = gc.mem_alloc()
 m = Memory()
 j = m.journal
-RESETS = journal.INDEX["resets"]
+RESETS = layout.INDEX["resets"]
 """
 
 BOOT = """
-therapy = j.blob(0, j.words[journal.SERIALS[0]])
+therapy = j.blob(0, j.words[layout.SERIALS[0]])
 print(j.status, j.words[RESETS], j.words[0], j.torn, j.log_count, bytes(therapy or b""))
 j.words[RESETS] += 1
 m.write(j.save())
@@ -99,6 +99,7 @@ def steady(turns):
     global executed, worst, spent
     tick = 0
     micropython.heap_lock()
+    before = gc.mem_alloc()
     while tick < turns:
         tick += 1
         executed += 53
@@ -119,17 +120,18 @@ def steady(turns):
         if took > worst:
             worst = took
         m.flash.obey(j)
+    grown = gc.mem_alloc() - before
     micropython.heap_unlock()
+    return grown
 gc.collect()
-before = gc.mem_alloc()
-steady(700)
-grown = gc.mem_alloc() - before
+memory_bytes = gc.mem_alloc() - bare
+grown = steady(700)
 print(grown, j.rings[0].head, j.torn, j.failures, j.words[2] - executed, worst, spent // 700)
 m.turn()
 begun = time.ticks_us()
 again = Memory()
 took = time.ticks_diff(time.ticks_us(), begun)
-print(again.journal.booked_steps == j.booked_steps, again.journal.status, took, before - bare)
+print(again.journal.booked_steps == j.booked_steps, again.journal.status, took, memory_bytes)
 """,
         limit_ms=60_000,
     )

@@ -15,7 +15,7 @@ from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
-from thecal.record import events, journal  # noqa: E402
+from thecal.record import events, journal, layout  # noqa: E402
 from thecal.record.ledger import Ledger  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
 from thecal.watch.limits import WindowLedger  # noqa: E402
@@ -187,12 +187,12 @@ def memory(draw):
         assert history is not None
         print("boot", boot, book.status, book.torn, list(book.words), book.log_count)
         print("day", [steps for steps in history.minutes if steps], history.granted, history.denied)
-        serial = book.words[journal.SERIALS[0]]
+        serial = book.words[layout.SERIALS[0]]
         print("therapy", serial, bytes(book.blob(0, serial) or b""))
-        print("log", [bytes(flash[at : at + 32]) for at in book.kept(journal.EVENTS, 0)][-3:])
+        print("log", [bytes(flash[at : at + 32]) for at in book.kept(layout.EVENTS, 0)][-3:])
         ledger = Ledger(book, 32)
         ledger.set_flow(draw.below(50), draw.below(1_000), 1_000)
-        tick, executed = book.words[journal.TICK], book.words[journal.EXECUTED]
+        tick, executed = book.words[layout.TICK], book.words[layout.EXECUTED]
         book.save()
         book.begin_blob(0, b"therapy %d" % boot * 20)
         done = ok = False
@@ -214,9 +214,9 @@ def memory(draw):
             book.log_count = log.count
             book.order(True)
             start, length = book.order_offset, book.order_length
-            done = book.order_kind != journal.NOTHING
+            done = book.order_kind != layout.NOTHING
             ok = True
-            if book.order_kind == journal.ERASE:
+            if book.order_kind == layout.ERASE:
                 flash[start : start + length] = b"\xff" * length
             elif done:
                 for index in range(length):

@@ -17,9 +17,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from thecal.record import journal as jn
+from thecal.record import layout
 from thecal.record.events import RECORD_BYTES
-from thecal.record.journal import INDEX, Journal
+from thecal.record.journal import Journal
+from thecal.record.layout import INDEX
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import FlashModel, crc_into
 
@@ -130,10 +131,10 @@ class Device:
         self.recovered_events = journal.log_count
         self.ledger = self.ledger_class(journal, STEPS_PER_UL)
         words = journal.words
-        self.executed = words[jn.EXECUTED]
+        self.executed = words[layout.EXECUTED]
         self.over = self.executed - world.steps  # what is counted and was not given
-        self.dose = words[jn.DOSE]
-        self.tick_now = words[jn.TICK]
+        self.dose = words[layout.DOSE]
+        self.tick_now = words[layout.TICK]
         self.queue: deque[int] = deque()
         self.ordered = self.executed
         self.moving = False
@@ -142,7 +143,7 @@ class Device:
         self.owed = (0, 0)
         self.quantum = self.quantum_before = 1
         self.done = self.ok = False
-        self.booked = None if journal.status == jn.VIRGIN else self.recovered
+        self.booked = None if journal.status == layout.VIRGIN else self.recovered
         self.events_booked = journal.log_count
         self.acted_tick = -1  # up to here a script was followed
         self.confirming: list[tuple[int, bytes]] = []
@@ -202,8 +203,8 @@ class Device:
             words[INDEX["lockout_end_tick"]] = self.tick_now
             self.journal.save()
         elif name == "denied":
-            words[jn.DENIALS] += 1
-            self.event(DENIED, words[jn.DENIALS])
+            words[layout.DENIALS] += 1
+            self.event(DENIED, words[layout.DENIALS])
         elif name == "refill":
             words[INDEX["fill_nl"]] = arguments[0]
             words[INDEX["filled_at_steps"]] = self.executed
@@ -242,7 +243,7 @@ class Device:
         covered = not self.queue or (self._queue_covers() and self.ledger.covers_erase())
         journal.order(covered)
         took = 1
-        if journal.order_kind != jn.NOTHING:
+        if journal.order_kind != layout.NOTHING:
             took = self._obey()
         for _ in range(took):
             self._move()
@@ -292,23 +293,23 @@ class Device:
         journal = self.journal
         kind, offset = journal.order_kind, journal.order_offset
         data = b""
-        if kind == jn.PROGRAM:
+        if kind == layout.PROGRAM:
             start = offset % 256
             data = bytes(journal.order_data[start : start + journal.order_length])
             assert journal.order_data[:start] == b"\xff" * start
-        takes = 1 if kind == jn.PROGRAM else ERASE_TAKES_TICKS
+        takes = 1 if kind == layout.PROGRAM else ERASE_TAKES_TICKS
         after = self.booked
         events = self.events_booked
         ring = journal._ring
-        state = kind == jn.PROGRAM and ring is journal.rings[jn.STATE]
+        state = kind == layout.PROGRAM and ring is journal.rings[layout.STATE]
         if state:
             words = tuple(journal.words)
             after = words if len(data) > 32 or self.booked is None else words[:4] + self.booked[4:]
-        if kind == jn.PROGRAM and ring is journal.rings[jn.EVENTS] and journal._kind == jn.START:
+        if kind == layout.PROGRAM and ring is journal.rings[layout.EVENTS] and journal._kind == layout.START:
             events = journal._number
         if self.commands is not None:
             self.commands.append(self._command(kind, offset, data, after, takes))
-        if kind == jn.ERASE and 0 < len(self.queue) < 6:
+        if kind == layout.ERASE and 0 < len(self.queue) < 6:
             raise EraseTooSoon(f"tick {self.tick_now}: {len(self.queue)} ticks are ordered")
         self.give(kind, offset, data)
         self.done = True
@@ -323,7 +324,7 @@ class Device:
 
     def give(self, kind: int, offset: int, data: bytes) -> None:
         """To the flash; a test may cut the power here."""
-        if kind == jn.PROGRAM:
+        if kind == layout.PROGRAM:
             self.flash.program(offset, data)
         else:
             self.flash.erase(offset)

@@ -9,10 +9,12 @@ from math import ceil, floor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pump_on_flash import LOG_CAPACITY, ML_H, UL_H, Device, World, is_fault
+from pump_on_flash import LOG_CAPACITY, ML_H, SECTOR_BYTES, UL_H, Device, World, is_fault
+from pump_on_flash import SECTORS as SMALL_SECTORS
 from small_ints import SmallInt
 from thecal.dose.mechanism import reference
 from thecal.record import journal as jn
+from thecal.record import layout
 from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import FlashModel, crc_into
@@ -36,11 +38,23 @@ def test_the_quantum_is_a_minute_or_a_microlitre_but_two_seconds_at_least(rate_n
 class FullDevice(Device):
     """With the layout of the board."""
 
-    ring_sectors = jn.RING_SECTORS
-    slots = jn.SLOTS
+    ring_sectors = layout.RING_SECTORS
+    slots = layout.SLOTS
 
 
-SECTORS = sum(jn.RING_SECTORS) + sum(count * each for count, each in jn.SLOTS)
+@pytest.mark.req("MOT-05", "REC-06")
+def test_a_flood_of_events_makes_no_step_late():
+    """An event in each tick at the fastest flow: the device raises as soon as the motor finds no order."""
+    device = Device(FlashModel(SMALL_SECTORS, SECTOR_BYTES), World(), [])
+    for tick in range(3_000):
+        device.tick((("events", 1),) + ((("flow", 120 * ML_H),) if tick == 60 else ()))
+    erased = [command.offset for command in device.commands or () if command.kind == layout.ERASE]
+    assert len([offset for offset in erased if offset < device.journal.rings[layout.HISTORY].start]) > 10
+    assert device.journal.rings[layout.EVENTS].cursor > device.journal.log_count - 8
+    assert device.world.steps > 2_900 * 106
+
+
+SECTORS = sum(layout.RING_SECTORS) + sum(count * each for count, each in layout.SLOTS)
 
 
 @pytest.mark.req("REC-01")
@@ -58,7 +72,7 @@ def test_the_last_day_is_remembered_over_any_boots(seed):
     def turn() -> None:
         journal.heard(device.done, device.ok)
         journal.order(True)
-        if journal.order_kind != jn.NOTHING:
+        if journal.order_kind != layout.NOTHING:
             device._obey()
         else:
             device.done = False
@@ -80,24 +94,24 @@ def test_the_last_day_is_remembered_over_any_boots(seed):
                 turn()
             device = FullDevice(flash, world)
             journal = device.journal
-            lost = journal.words[jn.EXECUTED] - executed
+            lost = journal.words[layout.EXECUTED] - executed
             assert lost >= 0
             if lost:
                 doses.append((tick, lost))
-            executed = dose = journal.words[jn.EXECUTED]
-            tick = max(journal.words[jn.TICK], tick)
+            executed = dose = journal.words[layout.EXECUTED]
+            tick = max(journal.words[layout.TICK], tick)
             for _ in range(10):
                 turn()
     while journal.minute_pending or journal.ledger_ticket != journal.ledgered_ticket:
         turn()
     minutes = FullDevice(flash, world).history.minutes
     held = 0
-    for age in range(0, jn.DAY_MINUTES):
+    for age in range(0, layout.DAY_MINUTES):
         held += minutes[age]
         given_steps = sum(steps for at, steps in doses if at > tick - 600 * age)
         assert held >= given_steps
     # And not more than a day and what the records were late.
-    most = sum(steps for at, steps in doses if at > tick - 600 * (jn.DAY_MINUTES + 60))
+    most = sum(steps for at, steps in doses if at > tick - 600 * (layout.DAY_MINUTES + 60))
     assert held <= most + device.quantum
 
 
@@ -107,7 +121,7 @@ def busy_device() -> Device:
     for tick in range(2_500):
         actions: list[tuple] = []
         if tick in (10, 900):
-            actions.append(("blob", jn.THERAPY, random.Random(tick).randbytes(400)))
+            actions.append(("blob", layout.THERAPY, random.Random(tick).randbytes(400)))
         if tick in (100, 1_400):
             actions.append(("flow", 60 * ML_H if tick == 100 else 100 * UL_H))
         if tick % 200 == 50:
@@ -121,11 +135,11 @@ USED = [index for index, byte in enumerate(BUSY.flash.image) if byte != 0xFF]
 
 
 def ledger_of(fields: tuple[int, ...]) -> tuple[int, ...]:
-    return fields[: jn.LEDGER_FIELDS]
+    return fields[: layout.LEDGER_FIELDS]
 
 
 def others_of(fields: tuple[int, ...]) -> tuple[int, ...]:
-    return fields[jn.LEDGER_FIELDS : jn.GRANTS] + fields[jn.GRANTS + 1 :]
+    return fields[layout.LEDGER_FIELDS : layout.GRANTS] + fields[layout.GRANTS + 1 :]
 
 
 @pytest.mark.req("REC-05")
@@ -139,7 +153,7 @@ def test_a_flipped_bit_costs_a_record_at_most_and_is_never_believed(flips):
         image[at] ^= 1 << bit
     journal = jn.Journal(crc_into, bytearray(RECORD_BYTES * LOG_CAPACITY), LOG_CAPACITY, is_fault)
     journal.recover(image)
-    assert journal.status == jn.SOUND
+    assert journal.status == layout.SOUND
     recovered = tuple(journal.words)
     if bytes(image) == bytes(BUSY.flash.image):
         assert recovered == BUSY.booked
@@ -147,6 +161,6 @@ def test_a_flipped_bit_costs_a_record_at_most_and_is_never_believed(flips):
     # that the history has count in any case.
     assert ledger_of(recovered) in {ledger_of(fields) for fields in booked if fields}
     assert others_of(recovered) in {others_of(fields) for fields in booked if fields}
-    assert recovered[jn.GRANTS] <= len(BUSY.world.grants)
-    for number, at in enumerate(journal.kept(jn.EVENTS, 0)):
+    assert recovered[layout.GRANTS] <= len(BUSY.world.grants)
+    for number, at in enumerate(journal.kept(layout.EVENTS, 0)):
         assert bytes(image[at : at + RECORD_BYTES]) in BUSY.world.events.values(), number

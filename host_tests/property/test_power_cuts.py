@@ -24,6 +24,7 @@ from pump_on_flash import (
     World,
 )
 from thecal.record import journal as jn
+from thecal.record import layout
 from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import WAYS, FlashModel
@@ -40,9 +41,9 @@ def script() -> dict[int, list[tuple]]:
     def at(tick: int, *action) -> None:
         events.setdefault(tick, []).append(action)
 
-    at(3, "blob", jn.CALIBRATION, text(1, 60))
-    at(20, "blob", jn.LIBRARY, text(2, 1_500))
-    at(60, "blob", jn.THERAPY, text(3, 300))
+    at(3, "blob", layout.CALIBRATION, text(1, 60))
+    at(20, "blob", layout.LIBRARY, text(2, 1_500))
+    at(60, "blob", layout.THERAPY, text(3, 300))
     at(80, "refill", 40_000_000)
     at(100, "flow", 60 * ML_H)
     for number in range(60):
@@ -56,13 +57,13 @@ def script() -> dict[int, list[tuple]]:
         if number % 5 == 0:
             at(start + 90, "fault", number // 5)
         if number % 7 == 0:
-            at(start + 93, "blob", jn.THERAPY, text(10 + number, 250 + 10 * number))
+            at(start + 93, "blob", layout.THERAPY, text(10 + number, 250 + 10 * number))
         if number % 4 == 2:
             at(start + 120, "events", 25)
         if number in (20, 45):
             at(start + 70, "rescale", 10_000, 7_003)
     at(9_300, "refill", 20_000_000)
-    at(9_350, "blob", jn.LIBRARY, text(4, 2_000))
+    at(9_350, "blob", layout.LIBRARY, text(4, 2_000))
     at(9_400, "flow", 0)
     at(9_500, "flow", 5 * UL_H)
     for number in range(25):
@@ -100,14 +101,14 @@ class Workload:
 
 
 def do(flash: FlashModel, command: Command) -> None:
-    if command.kind == jn.PROGRAM:
+    if command.kind == layout.PROGRAM:
         flash.program(command.offset, command.data)
     else:
         flash.erase(command.offset)
 
 
 def cut(flash: FlashModel, command: Command, way: str, seed: int) -> None:
-    if command.kind == jn.PROGRAM:
+    if command.kind == layout.PROGRAM:
         flash.cut_program(command.offset, command.data, way, seed)
     else:
         flash.cut_erase(command.offset, way, seed)
@@ -133,21 +134,21 @@ def check_recovered(device: Device, world: World, command: Command, earlier: Com
     journal = device.journal
     recovered = device.recovered
     if command.before is None:
-        assert recovered == (command.after if journal.status == jn.SOUND else blank_words())
+        assert recovered == (command.after if journal.status == layout.SOUND else blank_words())
     else:
-        assert journal.status == jn.SOUND
+        assert journal.status == layout.SOUND
         assert recovered in (command.before, command.after), different(recovered, command)
-    reserved = recovered[jn.RESERVED]
+    reserved = recovered[layout.RESERVED]
     assert command.moving_to <= reserved <= command.executed + command.quantum
     history = device.history
-    granted = recovered[jn.GRANTS]
+    granted = recovered[layout.GRANTS]
     assert history.granted == granted
-    for number in range(max(0, granted - jn.MOST_GRANTS), granted):
-        assert history.grants[number % jn.MOST_GRANTS] == world.grants[number]
+    for number in range(max(0, granted - layout.MOST_GRANTS), granted):
+        assert history.grants[number % layout.MOST_GRANTS] == world.grants[number]
     check_windows(device, device.world, command)
     check_log(device, world, command, earlier)
     for kind in range(3):
-        serial = recovered[jn.SERIALS[kind]]
+        serial = recovered[layout.SERIALS[kind]]
         if serial:
             assert bytes(journal.blob(kind, serial) or b"") == world.blobs[kind, serial]
 
@@ -160,20 +161,22 @@ def different(recovered: tuple[int, ...], command: Command) -> str:
     assert command.before and command.after
     return ", ".join(
         f"{name}: {got}, was {before} then {after}"
-        for name, got, before, after in zip(jn.FIELDS, recovered, command.before, command.after, strict=True)
+        for name, got, before, after in zip(
+            layout.FIELDS, recovered, command.before, command.after, strict=True
+        )
         if got not in (before, after)
     )
 
 
 def check_windows(device: Device, world: World, command: Command) -> None:
-    ratios = device.recovered[jn.RESCALES]
+    ratios = device.recovered[layout.RESCALES]
     held = 0
     for age in range(min(len(device.history.minutes), command.tick // 600 + 2)):
         held += device.history.minutes[age]
         truth = world.given(command.tick - 600 * age, ratios)
         assert held >= truth, f"the last {age} minutes hold {held}, {truth} were given"
     if not ratios:
-        assert sum(device.history.minutes) == device.recovered[jn.RESERVED]
+        assert sum(device.history.minutes) == device.recovered[layout.RESERVED]
 
 
 def check_log(device: Device, world: World, command: Command, earlier: Command | None) -> None:
@@ -200,7 +203,7 @@ def check_faults(device: Device, world: World, count: int) -> None:
     image = device.flash.image
     if faults:
         first = int.from_bytes(faults[0][:4], "little")
-        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.kept(jn.FAULTS, first)]
+        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.kept(layout.FAULTS, first)]
         assert kept[: len(faults)] == faults
 
 
@@ -214,7 +217,9 @@ def go_on(device: Device, ticks: int = 12) -> None:
             started = True
             actions = (("flow", 30 * ML_H),)
         device.tick(actions)
-        if number >= ticks and all(ring.cursor == journal.log_count for ring in journal.rings[jn.EVENTS :]):
+        if number >= ticks and all(
+            ring.cursor == journal.log_count for ring in journal.rings[layout.EVENTS :]
+        ):
             return
     raise AssertionError("the log is not written within 10 s of a boot")
 
@@ -233,7 +238,7 @@ def check_again(device: Device) -> None:
     """What is booked is what another boot would find."""
     journal = found_again(device)
     assert tuple(journal.words) == device.booked
-    assert device.world.steps + device.over == device.executed <= journal.words[jn.RESERVED]
+    assert device.world.steps + device.over == device.executed <= journal.words[layout.RESERVED]
 
 
 def survives(device: Device, command: Command) -> None:
@@ -371,7 +376,7 @@ class BookedAfterMotion(Ledger):
         self.booked_steps = 1 << 29
 
     def step(self, tick, executed_steps, ordered_steps, dose_steps, moving):
-        if executed_steps >= self.journal.words[jn.RESERVED]:
+        if executed_steps >= self.journal.words[layout.RESERVED]:
             super().step(tick, executed_steps, executed_steps, dose_steps, moving)
 
 
@@ -380,8 +385,8 @@ class UncheckedJournal(jn.Journal):
 
     def _valid(self, at, end, number):
         kind, units, ring = self.image[at : at + 3]
-        plausible = ring == number and 0 < kind < len(jn.KINDS) and units == jn.KINDS[kind][0]
-        return units if plausible and at + units * jn.UNIT <= end else 0
+        plausible = ring == number and 0 < kind < len(layout.KINDS) and units == layout.KINDS[kind][0]
+        return units if plausible and at + units * layout.UNIT <= end else 0
 
 
 class OldestJournal(jn.Journal):
@@ -401,7 +406,7 @@ class TrustingJournal(jn.Journal):
 
     def recover(self, image):
         super().recover(image)
-        self.rings[jn.STATE].at = self.kept_at
+        self.rings[layout.STATE].at = self.kept_at
 
 
 class ForgetfulJournal(jn.Journal):
@@ -424,8 +429,8 @@ class HastyJournal(jn.Journal):
         return ordered
 
     def order(self, erase_allowed):
-        if self.order_kind == jn.NOTHING and self.started and self.rescale_ticket:
-            self._order_history(self.rings[jn.HISTORY], erase_allowed)
+        if self.order_kind == layout.NOTHING and self.started and self.rescale_ticket:
+            self._order_history(self.rings[layout.HISTORY], erase_allowed)
         super().order(erase_allowed)
 
 
@@ -507,9 +512,9 @@ def test_a_write_that_the_read_back_denies_books_nothing():
 
         def give(self, kind: int, offset: int, data: bytes) -> None:
             if self.world.tick > 100:
-                assert found_again(self).words[jn.RESERVED] >= self.ordered
+                assert found_again(self).words[layout.RESERVED] >= self.ordered
             super().give(kind, offset, data)
-            if kind == jn.PROGRAM and self.flash.commands % 7 == 0:
+            if kind == layout.PROGRAM and self.flash.commands % 7 == 0:
                 self.flash.image[offset + 12] ^= 1
 
     Workload(Spoiling, 1_200)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pump_on_flash import ML_H, STEPS_PER_UL, Device, World
-from thecal.record import journal as jn
+from thecal.record import layout
 from thecal_bench.flash_model import FlashModel
 from thecal_bench.unixport import micropython_command
 
@@ -18,15 +18,15 @@ RECORD_BYTES = 224  # a snapshot
 class FullDevice(Device):
     """With the layout of the board."""
 
-    ring_sectors = jn.RING_SECTORS
-    slots = jn.SLOTS
+    ring_sectors = layout.RING_SECTORS
+    slots = layout.SLOTS
 
 
 class Wear:
     """So many ticks at one rate, after the boot and the start."""
 
     def __init__(self, steps_per_hour: int, ticks: int) -> None:
-        sectors = sum(jn.RING_SECTORS) + sum(count * each for count, each in jn.SLOTS)
+        sectors = sum(layout.RING_SECTORS) + sum(count * each for count, each in layout.SLOTS)
         flash = FlashModel(sectors)
         world = World()
         self.commands: list = []
@@ -41,7 +41,7 @@ class Wear:
             device.tick()
         commands = self.commands[before:]
         days = (world.tick - begun) / DAY_TICKS
-        programs = [command for command in commands if command.kind == jn.PROGRAM]
+        programs = [command for command in commands if command.kind == layout.PROGRAM]
         self.erases = len(commands) - len(programs)
         self.records = len(programs)
         self.records_a_day = self.records / days
@@ -50,9 +50,9 @@ class Wear:
         self.years = []
         self.erases_a_day = 0.0
         for ring in device.journal.rings:
-            start, end = ring.start, ring.start + ring.sectors * jn.SECTOR
+            start, end = ring.start, ring.start + ring.sectors * layout.SECTOR
             used = sum(len(command.data) for command in programs if start <= command.offset < end)
-            net = jn.SECTOR - (RECORD_BYTES if ring.number == jn.STATE else jn.UNIT)
+            net = layout.SECTOR - (RECORD_BYTES if ring.number == layout.STATE else layout.UNIT)
             a_day = used / net / days
             self.erases_a_day += a_day
             if a_day:

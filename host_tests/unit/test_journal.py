@@ -5,11 +5,11 @@ import struct
 import zlib
 
 import pytest
-from thecal.record import events
+from thecal.record import events, layout
 from thecal.record import journal as jn
 from thecal_bench.flash_model import FlashModel, chain_breaks, crc_into
 
-SECTORS = sum(jn.RING_SECTORS) + sum(count * each for count, each in jn.SLOTS)
+SECTORS = sum(layout.RING_SECTORS) + sum(count * each for count, each in layout.SLOTS)
 
 
 def is_fault(log: bytes, at: int) -> bool:
@@ -33,21 +33,21 @@ class Desk:
         journal.heard(self.done, self.ok)
         journal.log_count = self.log.count
         journal.order(erase_allowed)
-        self.done = journal.order_kind != jn.NOTHING
+        self.done = journal.order_kind != layout.NOTHING
         start, length = journal.order_offset, journal.order_length
-        if journal.order_kind == jn.PROGRAM:
+        if journal.order_kind == layout.PROGRAM:
             data = bytes(journal.order_data[start % 256 : start % 256 + length])
             self.flash.program(start, data)
-        elif journal.order_kind == jn.ERASE:
+        elif journal.order_kind == layout.ERASE:
             data = b"\xff" * length
             self.flash.erase(start)
         else:
-            return jn.NOTHING
+            return layout.NOTHING
         self.ok = self.flash.image[start : start + length] == data
         return journal.order_kind
 
     def settle(self) -> None:
-        while self.turn() != jn.NOTHING:
+        while self.turn() != layout.NOTHING:
             pass
 
     def boot(self) -> "Desk":
@@ -72,53 +72,53 @@ def test_the_crc_is_that_of_the_link():
 
 
 def test_the_tables_fit_the_records():
-    assert jn.KINDS[jn.SNAPSHOT][0] * jn.UNIT >= jn.PAYLOAD + 4 * len(jn.FIELDS) + 4
-    assert len(set(jn.FIELDS)) == len(jn.FIELDS)
-    assert jn.UNIT == jn.EVENT_BYTES + 4 and events.RECORD_BYTES <= jn.EVENT_BYTES
-    assert all(units * jn.UNIT <= jn.PAGE for units, _ in jn.KINDS)
-    assert SECTORS * jn.SECTOR <= 1_408 * 1_024  # what the board keeps behind the image
-    history = (jn.RING_SECTORS[jn.HISTORY] - 2) * (jn.SECTOR // jn.UNIT)
-    assert history >= jn.DAY_MINUTES + jn.MOST_GRANTS + 8 * 16  # and sixteen boots
+    assert layout.KINDS[layout.SNAPSHOT][0] * layout.UNIT >= layout.PAYLOAD + 4 * len(layout.FIELDS) + 4
+    assert len(set(layout.FIELDS)) == len(layout.FIELDS)
+    assert layout.UNIT == layout.EVENT_BYTES + 4 and events.RECORD_BYTES <= layout.EVENT_BYTES
+    assert all(units * layout.UNIT <= layout.PAGE for units, _ in layout.KINDS)
+    assert SECTORS * layout.SECTOR <= 1_408 * 1_024  # what the board keeps behind the image
+    history = (layout.RING_SECTORS[layout.HISTORY] - 2) * (layout.SECTOR // layout.UNIT)
+    assert history >= layout.DAY_MINUTES + layout.MOST_GRANTS + 8 * 16  # and sixteen boots
 
 
 def test_a_new_flash_is_virgin_and_what_is_saved_comes_back():
     desk = Desk()
-    assert desk.journal.status == jn.VIRGIN
-    for index in range(len(jn.FIELDS)):
+    assert desk.journal.status == layout.VIRGIN
+    for index in range(len(layout.FIELDS)):
         desk.journal.words[index] = 1_000 * index - 7
     desk.boot()
     again = Desk(desk.flash).journal
-    assert again.status == jn.SOUND and again.torn == 0
+    assert again.status == layout.SOUND and again.torn == 0
     assert list(again.words) == list(desk.journal.words)
 
 
 @pytest.mark.req("REC-05")
 def test_a_newer_format_is_refused_and_left_alone():
     desk = Desk().boot()
-    at = desk.journal.rings[jn.STATE].head * jn.SECTOR
+    at = desk.journal.rings[layout.STATE].head * layout.SECTOR
     image = desk.flash.image
-    image[at + 3] = jn.VERSION + 1
-    end = at + jn.KINDS[jn.SNAPSHOT][0] * jn.UNIT - 4
+    image[at + 3] = layout.VERSION + 1
+    end = at + layout.KINDS[layout.SNAPSHOT][0] * layout.UNIT - 4
     image[end : end + 4] = struct.pack("<I", zlib.crc32(image[at:end]))
     newer = Desk(desk.flash)
-    assert newer.journal.status == jn.NEWER
+    assert newer.journal.status == layout.NEWER
     newer.journal.save()
-    assert newer.turn() == jn.NOTHING
-    with pytest.raises(jn.JournalError, match="newer"):
+    assert newer.turn() == layout.NOTHING
+    with pytest.raises(layout.JournalError, match="newer"):
         newer.journal.begin_anew()
 
 
 @pytest.mark.req("REC-05")
 def test_what_is_not_a_journal_is_never_formatted_by_itself():
     flash = FlashModel(SECTORS)
-    flash.image[5 * jn.SECTOR : 5 * jn.SECTOR + 8] = b"littlefs"
+    flash.image[5 * layout.SECTOR : 5 * layout.SECTOR + 8] = b"littlefs"
     desk = Desk(flash)
-    assert desk.journal.status == jn.FOREIGN
+    assert desk.journal.status == layout.FOREIGN
     desk.journal.save()
-    assert desk.turn() == jn.NOTHING
+    assert desk.turn() == layout.NOTHING
     desk.journal.begin_anew()
     desk.settle()
-    assert Desk(flash).journal.status == jn.SOUND
+    assert Desk(flash).journal.status == layout.SOUND
 
 
 @pytest.mark.req("REC-05")
@@ -126,15 +126,15 @@ def test_a_state_that_is_lost_is_told_apart_from_a_new_flash():
     desk = Desk().boot()
     desk.event(events.STATE)
     desk.settle()
-    for sector in range(jn.RING_SECTORS[jn.STATE]):
-        desk.flash.erase(sector * jn.SECTOR)
-    assert Desk(desk.flash).journal.status == jn.LOST
+    for sector in range(layout.RING_SECTORS[layout.STATE]):
+        desk.flash.erase(sector * layout.SECTOR)
+    assert Desk(desk.flash).journal.status == layout.LOST
 
 
 def test_nothing_is_written_before_the_boot_is_booked():
     desk = Desk()
     desk.event(events.BOOT)
-    assert desk.turn() == jn.NOTHING
+    assert desk.turn() == layout.NOTHING
     desk.boot()
     assert Desk(desk.flash).journal.log_count == 1
 
@@ -145,7 +145,7 @@ def test_no_erase_is_ordered_that_is_not_allowed():
     journal = desk.journal
     for _ in range(1_000):
         journal.reserve()
-        assert desk.turn(erase_allowed=False) != jn.ERASE
+        assert desk.turn(erase_allowed=False) != layout.ERASE
     assert journal.ledger_ticket > journal.ledgered_ticket, "the sector is full and no other one is ready"
     desk.settle()
     assert journal.ledger_ticket == journal.ledgered_ticket
@@ -177,11 +177,11 @@ def test_a_thousand_events_and_a_thousand_faults_are_kept_apart():
     def kept(stream: int) -> list[tuple]:
         return [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.kept(stream, 0)]
 
-    log, faults = kept(jn.EVENTS), kept(jn.FAULTS)
+    log, faults = kept(layout.EVENTS), kept(layout.FAULTS)
     assert len(log) >= 1_000 and len(faults) >= 1_000
     assert [record[0] for record in log] == list(range(5_300 - len(log), 5_300))
     assert [record[4] for record in faults] == list(range(1_300 - len(faults), 1_300))
-    page = [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.kept(jn.EVENTS, 5_000)]
+    page = [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.kept(layout.EVENTS, 5_000)]
     assert page == [record for record in log if record[0] >= 5_000]
 
 
@@ -191,7 +191,7 @@ def test_an_edit_and_a_gap_in_an_exported_log_show():
     for number in range(200):
         desk.event(events.STATE, number)
     desk.settle()
-    entries = [bytes(desk.flash.image[at : at + 32]) for at in desk.journal.kept(jn.EVENTS, 0)]
+    entries = [bytes(desk.flash.image[at : at + 32]) for at in desk.journal.kept(layout.EVENTS, 0)]
     seed = bytes(4)
     assert len(entries) == 200 and chain_breaks(entries, seed) == []
     for index in (0, 77, 199):
@@ -214,33 +214,63 @@ def test_the_last_therapies_are_kept_and_the_one_in_force_is_never_overwritten()
     texts = {}
     for number in range(30):
         text = b"therapy %d " % number * 40
-        journal.begin_blob(jn.THERAPY, text)
+        journal.begin_blob(layout.THERAPY, text)
         while not journal.blob_done():
             desk.turn()
-            in_force = journal.words[jn.SERIALS[jn.THERAPY]]
-            assert journal.blob(jn.THERAPY, in_force) == texts.get(in_force)
+            in_force = journal.words[layout.SERIALS[layout.THERAPY]]
+            assert journal.blob(layout.THERAPY, in_force) == texts.get(in_force)
         serial = journal.adopt()
         texts[serial] = text
         if serial == 3:
-            journal.words[jn.BRIDGE_SERIAL] = serial
+            journal.words[layout.BRIDGE_SERIAL] = serial
         journal.save()
         desk.settle()
     again = Desk(desk.flash).journal
-    assert again.words[jn.SERIALS[jn.THERAPY]] == 30
+    assert again.words[layout.SERIALS[layout.THERAPY]] == 30
     for serial in (3, *range(20, 31)):
-        assert again.blob(jn.THERAPY, serial) == texts[serial]
-    assert again.blob(jn.THERAPY, 19) is None
+        assert again.blob(layout.THERAPY, serial) == texts[serial]
+    assert again.blob(layout.THERAPY, 19) is None
+
+
+@pytest.mark.req("REC-01")
+@pytest.mark.parametrize("late_minutes", [0, 1, 100, 3_000])
+def test_a_change_of_unit_counts_once_however_long_ago(late_minutes):
+    desk = Desk().boot()
+    journal = desk.journal
+    words = journal.words
+
+    def minute(number: int, steps: int) -> None:
+        words[layout.TICK] = 600 * number + 599
+        words[layout.DOSE] += steps
+        words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE]
+        journal.close_minute(number, words[layout.DOSE])
+        journal.reserve()
+        desk.settle()
+
+    for number in range(10):
+        minute(number, 9)
+    journal.rescale(1, 3, words[layout.DOSE])
+    desk.settle()
+    for number in range(10, 10 + late_minutes):
+        minute(number, 9)
+    again = Desk(desk.flash).journal
+    assert again.history is not None
+    minutes = again.history.minutes
+    last = 9 + late_minutes
+    expected = [9 if last - age >= 10 else 3 for age in range(min(last, layout.DAY_MINUTES) + 1)]
+    assert list(minutes[: len(expected)]) == expected
+    assert sum(minutes) == sum(expected)
 
 
 def test_a_slot_refuses_what_is_too_long_and_a_second_one():
     journal = Desk().boot().journal
-    with pytest.raises(jn.JournalError, match="8161 bytes, must be 1 to 8160"):
-        journal.begin_blob(jn.THERAPY, bytes(8_161))
-    journal.begin_blob(jn.THERAPY, bytes(8_160))
-    with pytest.raises(jn.JournalError, match="another one"):
-        journal.begin_blob(jn.LIBRARY, b"x")
+    with pytest.raises(layout.JournalError, match="8161 bytes, must be 1 to 8160"):
+        journal.begin_blob(layout.THERAPY, bytes(8_161))
+    journal.begin_blob(layout.THERAPY, bytes(8_160))
+    with pytest.raises(layout.JournalError, match="another one"):
+        journal.begin_blob(layout.LIBRARY, b"x")
 
 
 def test_a_region_of_the_wrong_size_is_refused():
-    with pytest.raises(jn.JournalError, match="4096 bytes"):
+    with pytest.raises(layout.JournalError, match="4096 bytes"):
         jn.Journal(crc_into).recover(bytearray(4_096))

@@ -12,7 +12,7 @@ import micropython
 import rp2
 
 from ..link import frame
-from ..record.journal import ERASE, NOTHING, PAGE, SECTOR
+from ..record.layout import ERASE, NOTHING, PAGE, SECTOR
 
 ERASE_BLOCK = 6  # ioctl of a block device
 

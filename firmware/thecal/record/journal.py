@@ -1,7 +1,7 @@
 """The journal: what the pump must never forget, in raw sectors of a NOR flash, safe against a cut at any
 instant.
 
-How to read it: `FIELDS` and `KINDS` are the format, `recover` reads it, `order` writes it. The room never
+How to read it: `layout` is the format, `recovery` reads it at boot, `order` here writes it. The room never
 touches the flash. Once a tick it orders at most one command (`order_kind`: program some bytes of one page, or
 erase a sector); the driver carries it out after the tick and reads back; the next tick hears what came of it
 (`heard`). Nothing counts as booked before that. Offsets and lengths are bytes from the start of the region.
@@ -33,132 +33,62 @@ nothing is written before a snapshot of what was recovered: a record that reads 
 history, and no motion has rested on it. (3) A record in the history that belongs to a snapshot is written
 after it, and `recover` completes what is missing of it.
 
-`RING_SECTORS` and `SLOTS` are the layout of VERSION: changing them, or anything in the tables, makes a new
-version. A newer version than this is refused: `status` is NEWER and nothing is ever written.
+A newer version of the format is refused: `status` is NEWER and nothing is ever written.
 """
 
 import struct
 from array import array
 
 from .events import RECORD_BYTES
-
-VERSION = 1
-
-UNIT = 32
-PAGE = 256
-SECTOR = 4096
-
-# Rings and their sectors. State: at 60 mL/h a reservation every 0.7 s is 970 erases a day, over 192 sectors
-# of 10^5 cycles 54 years. History: a day of minutes and 96 boluses are 1 536 records, and 16 full sectors
-# hold 2 048. Events and faults: 1 000 are wanted, ten full sectors hold 1 270.
-STATE, HISTORY, EVENTS, FAULTS = range(4)
-RING_SECTORS = (192, 18, 12, 12)
-# Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
-THERAPY, LIBRARY, CALIBRATION = range(3)
-SLOTS = ((12, 2), (3, 4), (4, 1))
-
-# The fields of a snapshot, in order, 32 bits each; the device keeps them small integers. The first four are a
-# ledger record. What a field is for is said where the pump fills it; here only what the journal itself knows.
-FIELDS = (
-    "tick",  # 100 ms since the first boot
-    "executed_steps",
-    "reserved_steps",  # motion is booked up to here
-    "dose_steps",  # executed, prime left out, since the first boot
-    "state",
-    "resets",
-    "reset_cause",
-    "boot_tick_0",  # of the last boots, for the latch of a reset loop
-    "boot_tick_1",
-    "boot_tick_2",
-    "clock_offset",
-    "clock_known",
-    "alarms_0",  # 30 rows of the table each
-    "alarms_1",
-    "first_cause",
-    "fill_nl",  # -1: never filled
-    "filled_at_steps",
-    "line_primed",
-    "prime_left_steps",
-    "bridge_left_steps",
-    "bridge_serial",  # the therapy whose schedule is kept while the old drug leaves the line, 0 without
-    "bolus_active",  # bit 0 patient's, bit 1 clinician's
-    "bolus_nl_0",
-    "bolus_nl_1",
-    "bolus_given_nl_0",
-    "bolus_given_nl_1",
-    "grants",  # patient boluses ever
-    "grant_tick",  # of the last one
-    "lockout_end_tick",  # -1: none has ended
-    "denials",
-    "therapy_serial",  # 0: none
-    "library_serial",
-    "calibration_serial",
-    "rescales",  # changes of unit ever, and the last one:
-    "rescale_num",
-    "rescale_den",
-    "rescale_dose_steps",  # dose_steps when it was
-    "rescale_open_steps",  # what was not yet in the history, in the new unit
-    "counter_observer",  # replay counters of the roles
-    "counter_patient",
-    "counter_clinician",
-    "counter_service",
-    "session",
-    "service_at_steps",
-    "service_at_tick",
-    "strike_alarm",
-    "strike_count",
-    "strike_tick",
-    "spare_0",
-    "spare_1",
-    "spare_2",
-    "spare_3",
-    "spare_4",
+from .layout import (
+    BLOB,
+    BRIDGE_SERIAL,
+    CLOSED,
+    DENIALS,
+    ERASE,
+    EVENT_BYTES,
+    EVENTS,
+    FAULTS,
+    FIELDS,
+    FOREIGN,
+    GRANT,
+    GRANT_TICK,
+    GRANTS,
+    HEAD,
+    HISTORY,
+    KINDS,
+    LEDGER,
+    LEDGER_FIELDS,
+    LOST,
+    MINUTE,
+    MOST_BAD,
+    MOST_FAILURES,
+    MOST_GRANTS,
+    MOST_SEQUENCE,
+    NOTHING,
+    PAGE,
+    PAYLOAD,
+    PROGRAM,
+    RESCALE,
+    RESCALES,
+    RESERVED,
+    RING_SECTORS,
+    SECTOR,
+    SERIALS,
+    SLOT_RING,
+    SLOTS,
+    SNAPSHOT,
+    SOUND,
+    START,
+    STATE,
+    STATUSES,
+    THERAPY,
+    UNIT,
+    VERSION,
+    VIRGIN,
+    JournalError,
 )
-LEDGER_FIELDS = 4
-INDEX = {name: number for number, name in enumerate(FIELDS)}
-TICK, EXECUTED, RESERVED, DOSE = range(LEDGER_FIELDS)
-GRANTS = INDEX["grants"]
-GRANT_TICK = INDEX["grant_tick"]
-DENIALS = INDEX["denials"]
-RESCALES = INDEX["rescales"]
-BRIDGE_SERIAL = INDEX["bridge_serial"]
-SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
-
-# Kinds of records: number, units, payload.
-CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB = range(8)
-KINDS = (
-    (0, "zeros: nothing is to be written here any more"),
-    (7, "53 fields"),
-    (1, "the first 4 fields"),
-    (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
-    (1, "number, tick"),
-    (1, "number, num, den, dose_steps, open_steps"),
-    (1, "CRC of the event before the next, whose number it has. First in a sector, and after a boot"),
-    (1, "kind of slot, length, CRC-32 of the bytes that follow the record"),
-)
-HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
-PAYLOAD = 8
-SLOT_RING = 4  # what stands for the ring in a slot's record
-
-EVENT_BYTES = UNIT - 4  # `events.RECORD`, then zeros
-
-# What `recover` found.
-VIRGIN, SOUND, LOST, FOREIGN, NEWER = range(5)
-STATUSES = ("virgin", "sound", "lost", "foreign", "newer")
-
-NOTHING, PROGRAM, ERASE = range(3)
-
-MINUTE_TICKS = 600
-DAY_MINUTES = 1_440
-MOST_GRANTS = 96
-MOST_SEQUENCE = 0x3FFF_FFFF  # 26 years of a record every 0.7 s
-MOST_BAD = 3  # failures in a row after which a sector is left alone ...
-MOST_FAILURES = 9  # ... and after which the journal has failed
-
-
-class JournalError(Exception):
-    """An order that can not be carried out; the message says which and why."""
-
+from .recovery import Reader
 
 _LOW = array("H", [0] * 16)
 _HIGH = array("H", [0] * 16)
@@ -207,31 +137,7 @@ def no_fault(log, offset):
     return False
 
 
-class _Ring:
-    """Where one ring stands. `at` is the next free byte of the head sector, its length when it is full."""
-
-    def __init__(self, number, start, sectors, sector_bytes):
-        self.number = number
-        self.start = start
-        self.sectors = sectors
-        self.head = sectors - 1  # before the first record: the next sector is 0
-        self.at = sector_bytes
-        self.spare = False  # the sector after the head was erased since this boot
-        self.sequence = 1
-        self.bad = 0  # failures in a row
-        # Streams only: the CRC of the last event, and the first event of each sector (-1 where there is
-        # none).
-        self.chain = bytearray(4)
-        # Since this boot: whether the place where a cut may have left something is closed, and (streams)
-        # whether a START has come after it, since what was written before may read otherwise some day.
-        self.closed = False
-        self.used = 0  # end of what is not blank in the head sector
-        self.begun = False
-        self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
-        self.cursor = 0  # the next event of the log to be looked at
-
-
-class Journal:
+class Journal(Reader):
     """One region. `log` is the ring of `record.events.EventLog`, `log_capacity` its records, `is_fault(ring,
     offset)` says whether the event there is one for the ring of faults.
     """
@@ -246,31 +152,12 @@ class Journal:
         ring_sectors=RING_SECTORS,
         slots=SLOTS,
     ):
-        self.crc = crc
+        Reader.__init__(self, crc, sector_bytes, ring_sectors, slots)
         self.log = log
         self.log_capacity = log_capacity
         self.is_fault = is_fault
         self.log_count = 0  # events ever, set by `recover`, then by the caller before each `order`
-        self.sector_bytes = sector_bytes
-        self.rings = []
-        start = 0
-        for number in range(len(ring_sectors)):
-            self.rings.append(_Ring(number, start, ring_sectors[number], sector_bytes))
-            start += ring_sectors[number] * sector_bytes
-        self.slots = slots
-        self.slot_starts = []
-        for count, sectors in slots:
-            self.slot_starts.append(start)
-            start += count * sectors * sector_bytes
-        self.region_bytes = start
-        self.image = b""
-        self.words = array("i", [0] * len(FIELDS))
-        self._blank_state()
-        self.status = VIRGIN
-        self._newer = False
-        self._blank_sector = b""
         self.failed = False  # the flash refuses everything: nothing will be booked any more
-        self.torn = 0  # places found by `recover` that are neither blank nor valid
         self.failures = 0  # commands whose read-back differed, since one was programmed as ordered
         # What is to be written, what is on its way, and what is booked. A ticket is a running number.
         self.save_ticket = 0
@@ -288,7 +175,7 @@ class Journal:
         self.ref_dose_steps = 0  # dose that the history holds ...
         self.ref_open_steps = 0  # ... and what of it is still open after a change of unit
         self.ref_denials = 0
-        self.history = None  # type: History | None
+        self.history = None
         # The slot that is being written.
         self.blob_kind = -1
         self.blob_data = b""
@@ -300,28 +187,18 @@ class Journal:
         self.blob_erased = 0  # sectors of it
         self.blob_failures = 0
         self.blob_ticket = 0
-        self.slot_serials = [[0] * count for count, _ in slots]
         # The order.
         self.order_kind = NOTHING
         self.order_offset = 0
         self.order_length = 0
         self.order_data = bytearray(b"\xff" * PAGE)  # the page; the bytes outside of the order are 0xFF
-        self._ring = None  # type: _Ring | None
+        self._ring = None
         self._kind = 0
         self._opens = False
         self._ticket = 0
         self._ledger = 0
         self._reserved = 0
         self._number = 0
-        self._value = bytearray(4)
-
-    def _blank_state(self):
-        for index in range(len(FIELDS)):
-            self.words[index] = 0
-        self.words[INDEX["fill_nl"]] = -1
-        self.words[INDEX["lockout_end_tick"]] = -1
-
-    # --- what the pump asks for
 
     def booked(self):
         """The position up to which motion may be ordered: whatever a cut leaves, the state says at least
@@ -539,6 +416,8 @@ class Journal:
             return
         if not self.started:
             return
+        if self.erase_due() and self._order_erase(state, erase_allowed):
+            return
         if self._order_history(self.rings[HISTORY], erase_allowed):
             return
         if self.blob_kind >= 0 and self._order_slot(erase_allowed):
@@ -751,9 +630,6 @@ class Journal:
     def _next(self, ring):
         return ring.head + 1 if ring.head + 1 < ring.sectors else 0
 
-    def _sector_start(self, ring, sector):
-        return ring.start + sector * self.sector_bytes
-
     def _place(self, ring, length):
         """Where a record of that length goes, or -1; `_opens` says whether it opens the next sector."""
         at = ring.at
@@ -782,10 +658,6 @@ class Journal:
         number = SLOT_RING if ring is None else ring.number
         struct.pack_into(HEAD, self.order_data, offset % PAGE, kind, units, number, VERSION, sequence)
 
-    def _value_begin(self):
-        for index in range(4):
-            self._value[index] = 0
-
     def _seal(self):
         place = self.order_offset % PAGE
         end = place + self.order_length - 4
@@ -797,36 +669,10 @@ class Journal:
     # --- at boot
 
     def recover(self, image):
-        """Read the region, any object whose bytes can be indexed and sliced, and rebuild `words`. Sets
-        `status` and `torn`; `history` and `log_count` can be asked for after. Allocates. Nothing is changed
-        in the flash.
+        """Read the region and take up where the last boot left off: `words`, `status`, `torn`, `history` and
+        `log_count` say how that is. Allocates. Nothing is changed in the flash.
         """
-        if len(image) != self.region_bytes:
-            raise JournalError("the region has %d bytes, %d are needed" % (len(image), self.region_bytes))
-        self.image = image
-        self.torn = 0
-        self._newer = False
-        self._blank_sector = b"\xff" * self.sector_bytes
-        self._blank_state()
-        found = self._recover_state(self.rings[STATE])
-        self.rings[STATE].at = self.sector_bytes
-        minutes = self._find_head(self.rings[HISTORY])
-        others = len(minutes) > 0
-        for number in (EVENTS, FAULTS):
-            others = self._recover_stream(self.rings[number]) or others
-        others = self._find_slots() or others
-        if self._newer:
-            self.status = NEWER
-        elif found:
-            self.status = SOUND
-        elif others:
-            self.status = LOST
-        else:
-            # The first sector ever used may be half erased.
-            blank = self._blank(self.sector_bytes, self.region_bytes)
-            self.status = VIRGIN if blank else FOREIGN
-        self._blank_sector = b""
-        self._go_on(History(self, minutes))
+        self._go_on(self.read(image))
 
     def begin_anew(self):
         """A clinician has been told what `status` says, and that nothing is known: use the region all the
@@ -847,8 +693,10 @@ class Journal:
         # What the history lacks of the snapshot is written after the first one; so is what it has as its last
         # record, which may read otherwise some day.
         self.grant_ticket = 1 if history.grants_found < words[GRANTS] or history.last == GRANT else 0
-        self.rescale_ticket = 1 if history.rescales_found < words[RESCALES] or history.last == RESCALE else 0
+        self.rescale_ticket = 1 if history.rescale_missing or history.last == RESCALE else 0
         words[GRANTS] = history.granted
+        if history.granted:
+            words[GRANT_TICK] = history.grants[(history.granted - 1) % MOST_GRANTS]
         words[RESCALES] = history.rescales
         # An event that was torn may read as valid once and not again, after the faults have got it.
         events = self.rings[EVENTS]
@@ -866,320 +714,3 @@ class Journal:
             place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * RECORD_BYTES
             for index in range(RECORD_BYTES):
                 self.log[place + index] = self.image[at + index]
-
-    def _recover_state(self, ring):
-        ledger = -1
-        for sector in reversed(self._find_head(ring)):
-            snapshot = last = -1
-            for at, kind, _ in self._records(ring, sector, False):
-                if kind == SNAPSHOT:
-                    snapshot = at
-                    last = -1
-                elif kind == LEDGER:
-                    last = at
-            if ledger < 0:
-                ledger = last
-            if snapshot >= 0:
-                self._unpack(snapshot, len(FIELDS))
-                if ledger >= 0:
-                    self._unpack(ledger, LEDGER_FIELDS)
-                return True
-        return False
-
-    def _unpack(self, at, count):
-        for index in range(count):
-            self.words[index] = struct.unpack_from("<i", self.image, at + PAYLOAD + 4 * index)[0]
-
-    def _find_head(self, ring):
-        """Find where the ring goes on. Returns its sectors that hold records, oldest first."""
-        order = []
-        for sector in range(ring.sectors):
-            if self._in_use(ring, sector):
-                for _, _, sequence in self._records(ring, sector, False):
-                    order.append((sequence, sector))
-                    break
-        order.sort()
-        sectors = [sector for _, sector in order]
-        if sectors:
-            ring.head = sectors[-1]
-            for _, _, sequence in self._records(ring, ring.head, True):
-                # One is left out: a torn record that reads as valid some day must not have the number of
-                # another.
-                ring.sequence = sequence + 2
-        return sectors
-
-    def _records(self, ring, sector, head):
-        """The valid records of a sector as (offset, kind, sequence). Of the `head`, finds where its free part
-        begins, and counts what is torn.
-        """
-        start = self._sector_start(ring, sector)
-        at = start
-        end = start + self.sector_bytes
-        bad = False
-        while at < end:
-            units = self._valid(at, end, ring.number)
-            if units:
-                kind, _, _, _, sequence = struct.unpack_from(HEAD, self.image, at)
-                yield at, kind, sequence
-                bad = False
-                at += units * UNIT
-                if head:
-                    ring.at = ring.used = at - start
-            else:
-                at += UNIT
-                if head and not self._blank(at - UNIT, at):
-                    ring.used = at - start
-                    if not bad and self.image[at - UNIT : at] != ZEROS:
-                        self.torn += 1
-                        bad = True
-
-    def _in_use(self, ring, sector):
-        """Whether there is anything in a sector: most need no closer look."""
-        start = self._sector_start(ring, sector)
-        return self.image[start : start + self.sector_bytes] != self._blank_sector
-
-    def _blank(self, start, end):
-        image = self.image
-        while start < end:
-            stop = min(start + PAGE, end)
-            if image[start:stop] != BLANK[: stop - start]:
-                return False
-            start = stop
-        return True
-
-    def _valid(self, at, end, number):
-        """The units of the record at `at`, 0 if there is no valid one of ring `number`."""
-        image = self.image
-        if image[at + 2] != number:
-            return 0
-        units = image[at + 1]
-        stop = at + units * UNIT
-        if units == 0 or stop > end:
-            return 0
-        self._value_begin()
-        self.crc(image, at, stop - 4, self._value)
-        if image[stop - 4 : stop] != self._value:
-            return 0
-        if image[at + 3] > VERSION:
-            self._newer = True
-            return 0
-        kind = image[at]
-        return units if 0 < kind < len(KINDS) and KINDS[kind][0] == units else 0
-
-    # --- events
-
-    def _recover_stream(self, ring):
-        found = False
-        newest = -1
-        for sector in range(ring.sectors):
-            ring.firsts[sector] = -1
-            if self._in_use(ring, sector):
-                for _, number in self._entries(ring, sector):
-                    ring.firsts[sector] = number
-                    break
-            if ring.firsts[sector] >= 0:
-                found = True
-                if newest < 0 or ring.firsts[sector] > ring.firsts[newest]:
-                    newest = sector
-        if not found:
-            ring.sequence = 0
-            return False
-        ring.head = newest
-        start = self._sector_start(ring, newest)
-        last = start
-        for at, number in self._entries(ring, newest):
-            last = at
-            ring.sequence = number + 1
-        for index in range(4):
-            ring.chain[index] = self.image[last + EVENT_BYTES + index]
-        used = start + self.sector_bytes
-        while self._blank(used - UNIT, used):
-            used -= UNIT
-        self.torn += used > last + UNIT and self.image[used - UNIT : used] != ZEROS
-        ring.used = used - start
-        ring.at = last + UNIT - start
-        return True
-
-    def _entries(self, ring, sector):
-        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last
-        valid one, or from the CRC that stands right before it.
-        """
-        image = self.image
-        start = self._sector_start(ring, sector)
-        chain = bytearray(4)
-        last = -1
-        for at in range(start, start + self.sector_bytes, UNIT):
-            if self._blank(at, at + UNIT):
-                continue
-            if self._valid(at, start + self.sector_bytes, ring.number):
-                for index in range(4):
-                    chain[index] = image[at + PAYLOAD + index]
-                continue
-            number = struct.unpack_from("<I", image, at)[0]
-            if last < number <= MOST_SEQUENCE and (
-                self._follows(at, chain) or (at > start and self._follows(at, image[at - 4 : at]))
-            ):
-                for index in range(4):
-                    chain[index] = image[at + EVENT_BYTES + index]
-                last = number
-                yield at, number
-
-    def _follows(self, at, seed):
-        value = self._value
-        for index in range(4):
-            value[index] = seed[index]
-        self.crc(self.image, at, at + EVENT_BYTES, value)
-        return self.image[at + EVENT_BYTES : at + UNIT] == value
-
-    def kept(self, stream, number):
-        """The offsets in the region of the events of `stream` (EVENTS or FAULTS) that are kept, from the one
-        with this number on, oldest first: each 28 bytes and its CRC. A generator.
-        """
-        ring = self.rings[stream]
-        best = -1
-        for sector in range(ring.sectors):
-            # The sector with the last beginning that is not behind, else the oldest one.
-            first = ring.firsts[sector]
-            if first < 0:
-                continue
-            if best < 0:
-                best = sector
-            elif ring.firsts[best] > number:
-                if first < ring.firsts[best]:
-                    best = sector
-            elif first <= number and first > ring.firsts[best]:
-                best = sector
-        while best >= 0:
-            if ring.firsts[best] >= 0:
-                for at, found in self._entries(ring, best):
-                    if found >= number:
-                        yield at
-            if best == ring.head:
-                return
-            best = best + 1 if best + 1 < ring.sectors else 0
-
-    # --- slots
-
-    def _find_slots(self):
-        found = False
-        for kind in range(len(self.slots)):
-            for slot in range(self.slots[kind][0]):
-                serial = self._slot_serial(kind, slot)
-                self.slot_serials[kind][slot] = serial
-                found = found or serial > 0
-        return found
-
-    def _slot_start(self, kind, slot):
-        return self.slot_starts[kind] + slot * self.slots[kind][1] * self.sector_bytes
-
-    def _slot_serial(self, kind, slot):
-        """The serial of what a slot holds, 0 if it is blank or not whole."""
-        at = self._slot_start(kind, slot)
-        if not self._valid(at, at + UNIT, SLOT_RING):
-            return 0
-        image = self.image
-        serial = struct.unpack_from(HEAD, image, at)[4]
-        written, length = struct.unpack_from("<ii", image, at + PAYLOAD)
-        if written != kind or not 0 < length <= self.slots[kind][1] * self.sector_bytes - UNIT:
-            return 0
-        self._value_begin()
-        self.crc(image, at + UNIT, at + UNIT + length, self._value)
-        return serial if image[at + PAYLOAD + 8 : at + PAYLOAD + 12] == self._value else 0
-
-    def blob(self, kind, serial):
-        """The bytes of the therapy, library or calibration `serial`, None if no slot holds it whole."""
-        for slot in range(self.slots[kind][0]):
-            if serial and self.slot_serials[kind][slot] == serial and self._slot_serial(kind, slot) == serial:
-                at = self._slot_start(kind, slot)
-                length = struct.unpack_from("<i", self.image, at + PAYLOAD + 4)[0]
-                return self.image[at + UNIT : at + UNIT + length]
-        return None
-
-
-BLANK = b"\xff" * PAGE
-ZEROS = bytes(UNIT)
-
-
-class History:
-    """The last day: `minutes[age]` is the dose of the minute so long ago (0: the one that runs, with all that
-    is reserved and not in the history), `grants[n % 96]` and `denials[n % 96]` the ticks of the n-th, as in
-    `watch.lockout`. What was lost of it counts as late as it can have been.
-    """
-
-    def __init__(self, journal, sectors):
-        words = journal.words
-        tick = words[TICK]
-        now = tick // MINUTE_TICKS
-        self.minutes = array("i", [0] * (DAY_MINUTES + 1))
-        self.grants = array("i", [0] * MOST_GRANTS)
-        self.denials = array("i", [0] * MOST_GRANTS)
-        self.granted = 0
-        self.denied = 0
-        self.rescales = 0
-        self.ref_dose_steps = 0
-        self.ref_open_steps = 0
-        self.ref_denials = 0
-        ring = journal.rings[HISTORY]
-        self.last = 0  # kind of the last record
-        first = True
-        for sector in sectors:
-            for at, kind, sequence in journal._records(ring, sector, False):
-                values = struct.unpack_from("<iiiii", journal.image, at + PAYLOAD)
-                # With the beginning of the history gone, the first record has to be believed by itself.
-                known = not first or sequence == 1
-                first = False
-                self.last = kind
-                if kind == MINUTE:
-                    minute, dose_steps, steps, denials = values[:4]
-                    if known:
-                        # More than it says if a record before it is lost.
-                        steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
-                    else:
-                        self.denied = denials
-                    self._count(now - minute, steps)
-                    self._deny(denials, (minute + 1) * MINUTE_TICKS)
-                    self.ref_dose_steps = dose_steps
-                    self.ref_open_steps = 0
-                    self.ref_denials = denials
-                elif kind == GRANT:
-                    self._grant(values[0], values[1])
-                    first = not known
-                elif kind == RESCALE:
-                    self._rescale(values)
-        self.grants_found = self.granted
-        self.rescales_found = self.rescales
-        if self.rescales < words[RESCALES]:
-            self._rescale(words[RESCALES : RESCALES + 5])
-        self._grant(words[GRANTS], words[GRANT_TICK])
-        self._deny(words[DENIALS], tick)
-        # All that is reserved counts as given.
-        dose_steps = words[DOSE] + words[RESERVED] - words[EXECUTED]
-        self.minutes[0] += self.ref_open_steps + dose_steps - self.ref_dose_steps
-
-    def _count(self, age, steps):
-        age = max(age, 0)
-        if age <= DAY_MINUTES:
-            self.minutes[age] += steps
-
-    def _grant(self, number, tick):
-        if self.granted == 0 and number > 0:
-            self.granted = number - 1  # those before are older than the history
-        while self.granted < number:
-            self.grants[self.granted % MOST_GRANTS] = tick
-            self.granted += 1
-
-    def _deny(self, number, tick):
-        self.denied = max(self.denied, number - MOST_GRANTS)
-        while self.denied < number:
-            self.denials[self.denied % MOST_GRANTS] = tick
-            self.denied += 1
-
-    def _rescale(self, values):
-        number, num, den, dose_steps, open_steps = values
-        if number <= self.rescales:
-            return  # written once more after a boot
-        self.rescales = number
-        for age in range(DAY_MINUTES + 1):
-            self.minutes[age] = -(-self.minutes[age] * num // den)
-        self.ref_dose_steps = dose_steps
-        self.ref_open_steps = open_steps

@@ -16,7 +16,7 @@ At a lower flow the reservation shrinks to the new quantum, and when the motor r
 are records of their own, so that a cut then costs no more than it must.
 """
 
-from .journal import DOSE, EXECUTED, MINUTE_TICKS, RESERVED, TICK
+from .layout import DOSE, EXECUTED, MINUTE_TICKS, RESERVED, TICK
 
 QUANTUM_TICKS = 600
 LEAST_TICKS = 20

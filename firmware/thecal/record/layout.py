@@ -1,0 +1,126 @@
+"""The format of the journal: rings, records, fields. `journal` says how it is used.
+
+Everything in these tables is the layout of VERSION: changing any of it makes a new version. Numbers are
+little-endian.
+"""
+
+VERSION = 1
+
+UNIT = 32
+PAGE = 256
+SECTOR = 4096
+
+# Rings and their sectors. State: at 60 mL/h a reservation every 0.7 s is 970 erases a day, over 192 sectors
+# of 10^5 cycles 54 years. History: a day of minutes and 96 boluses are 1 536 records, and 16 full sectors
+# hold 2 048. Events and faults: 1 000 are wanted, ten full sectors hold 1 270.
+STATE, HISTORY, EVENTS, FAULTS = range(4)
+RING_SECTORS = (192, 18, 12, 12)
+# Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
+THERAPY, LIBRARY, CALIBRATION = range(3)
+SLOTS = ((12, 2), (3, 4), (4, 1))
+
+# The fields of a snapshot, in order, 32 bits each; the device keeps them small integers. The first four are a
+# ledger record. What a field is for is said where the pump fills it; here only what the journal itself knows.
+FIELDS = (
+    "tick",  # 100 ms since the first boot
+    "executed_steps",
+    "reserved_steps",  # motion is booked up to here
+    "dose_steps",  # executed, prime left out, since the first boot
+    "state",
+    "resets",
+    "reset_cause",
+    "boot_tick_0",  # of the last boots, for the latch of a reset loop
+    "boot_tick_1",
+    "boot_tick_2",
+    "clock_offset",
+    "clock_known",
+    "alarms_0",  # 30 rows of the table each
+    "alarms_1",
+    "first_cause",
+    "fill_nl",  # -1: never filled
+    "filled_at_steps",
+    "line_primed",
+    "prime_left_steps",
+    "bridge_left_steps",
+    "bridge_serial",  # the therapy whose schedule is kept while the old drug leaves the line, 0 without
+    "bolus_active",  # bit 0 patient's, bit 1 clinician's
+    "bolus_nl_0",
+    "bolus_nl_1",
+    "bolus_given_nl_0",
+    "bolus_given_nl_1",
+    "grants",  # patient boluses ever
+    "grant_tick",  # of the last one
+    "lockout_end_tick",  # -1: none has ended
+    "denials",
+    "therapy_serial",  # 0: none
+    "library_serial",
+    "calibration_serial",
+    "rescales",  # changes of unit ever, and the last one:
+    "rescale_num",
+    "rescale_den",
+    "rescale_dose_steps",  # dose_steps when it was
+    "rescale_open_steps",  # what was not yet in the history, in the new unit
+    "counter_observer",  # replay counters of the roles
+    "counter_patient",
+    "counter_clinician",
+    "counter_service",
+    "session",
+    "service_at_steps",
+    "service_at_tick",
+    "strike_alarm",
+    "strike_count",
+    "strike_tick",
+    "spare_0",
+    "spare_1",
+    "spare_2",
+    "spare_3",
+    "spare_4",
+)
+LEDGER_FIELDS = 4
+INDEX = {name: number for number, name in enumerate(FIELDS)}
+TICK, EXECUTED, RESERVED, DOSE = range(LEDGER_FIELDS)
+GRANTS = INDEX["grants"]
+GRANT_TICK = INDEX["grant_tick"]
+DENIALS = INDEX["denials"]
+RESCALES = INDEX["rescales"]
+RESCALE_DOSE = INDEX["rescale_dose_steps"]
+BRIDGE_SERIAL = INDEX["bridge_serial"]
+SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
+
+# Kinds of records: number, units, payload.
+CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB = range(8)
+KINDS = (
+    (0, "zeros: nothing is to be written here any more"),
+    (7, "53 fields"),
+    (1, "the first 4 fields"),
+    (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
+    (1, "number, tick"),
+    (1, "number, num, den, dose_steps, open_steps"),
+    (1, "CRC of the event before the next, whose number it has. First in a sector, and after a boot"),
+    (1, "kind of slot, length, CRC-32 of the bytes that follow the record"),
+)
+HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
+PAYLOAD = 8
+SLOT_RING = 4  # what stands for the ring in a slot's record
+
+EVENT_BYTES = UNIT - 4  # `events.RECORD`, then zeros
+
+# What `recover` found.
+VIRGIN, SOUND, LOST, FOREIGN, NEWER = range(5)
+STATUSES = ("virgin", "sound", "lost", "foreign", "newer")
+
+NOTHING, PROGRAM, ERASE = range(3)
+
+MINUTE_TICKS = 600
+DAY_MINUTES = 1_440
+MOST_GRANTS = 96
+MOST_SEQUENCE = 0x3FFF_FFFF  # 26 years of a record every 0.7 s
+MOST_BAD = 3  # failures in a row after which a sector is left alone ...
+MOST_FAILURES = 9  # ... and after which the journal has failed
+
+BLANK = b"\xff" * PAGE
+ZEROS = bytes(UNIT)
+
+
+class JournalError(Exception):
+    """An order that can not be carried out; the message says which and why."""
