@@ -20,7 +20,7 @@ import json
 from .dose import prescription
 from .dose.bridge import Bridge
 from .dose.delivery import KINDS
-from .record.journal import (
+from .record.layout import (
     DAY_MINUTES,
     INDEX,
     LIBRARY,
@@ -31,6 +31,7 @@ from .record.journal import (
 )
 from .record.ledger import Ledger
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
+from .smallint import small
 from .states import BOOT, MOVING, POST, STOPPED
 from .watch import alarms
 from .watch.limits import DAY_TICKS
@@ -75,6 +76,8 @@ class Keeper:
         self.expected_grains = 0
         self.own_steps = 0
         self.own_grains = 0
+        self.opens_bridge = False
+        self.ratio = None  # a change of unit that is still to be written
         self.flow_steps = -1
         self.flow_grains = 0
 
@@ -226,7 +229,8 @@ class Keeper:
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
         needed = self.pump.delivery.position() if self.pump.state in MOVING else self.pump.executed_steps
-        return self.ledger.booked_steps >= needed + (flow[0] + 1) * AHEAD_TICKS
+        part_steps = small(flow[1] * AHEAD_TICKS // self.pump.mechanism.grains_per_step)
+        return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
 
     def end(self, moving):
         """Bring the journal's fields up to date and choose the next flash command."""
@@ -259,6 +263,11 @@ class Keeper:
         ordered_steps = pump.planned_steps if moving else pump.executed_steps
         self.ledger.step(pump.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
         self._fill()
+        if self.journal.blob_done():
+            self._adopt()
+        if self.ratio and not self.busy():
+            self.journal.rescale(self.ratio[0], self.ratio[1], pump.dose_steps)
+            self.ratio = None
         self.journal.log_count = pump.log.count
         # A motor that rests, or waits for its first booking, is late for nothing.
         rests = not moving or ordered_steps <= pump.executed_steps
@@ -300,27 +309,27 @@ class Keeper:
 
     # --- what is long
 
-    def propose(self, kind, value):
-        """Begin to write a therapy or a library that was proposed; it is in force only once adopted."""
-        if self.journal.blob_kind >= 0:
-            self.journal.drop_blob()
+    def busy(self):
+        """Whether the last therapy or library is still being written."""
+        return self.journal.blob_kind >= 0
+
+    def applied(self, kind, value, opens_bridge=False):
+        """A therapy or a library is in force: have it written. A cut before that is done finds the one before,
+        with all that was delivered meanwhile.
+        """
         self.journal.begin_blob(kind, json.dumps(value).encode())
+        self.opens_bridge = opens_bridge
 
-    def written_down(self):
-        """Whether what was proposed is in the flash; it will never be if the journal has failed."""
-        return self.journal.blob_done()
+    def rescale(self, num, den):
+        """All dose so far counts num/den from now on; written with the therapy that makes it so."""
+        self.ratio = (num, den)
 
-    def adopt(self, opens_bridge):
-        """What was proposed is confirmed; with the snapshot it is in force."""
+    def _adopt(self):
         words = self.journal.words
-        if opens_bridge:
+        if self.opens_bridge:
             words[BRIDGE_SERIAL] = words[SERIALS[THERAPY]]
         self.journal.adopt()
         self.journal.save()
-
-    def rescale(self, num, den):
-        """All dose so far counts num/den from now on."""
-        self.journal.rescale(num, den, self.pump.dose_steps)
 
 
 def _above(steps, grains, other_steps, other_grains):

@@ -26,7 +26,7 @@ from .link import commands
 from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
 from .record import events
-from .record.journal import LIBRARY, THERAPY
+from .record.layout import LIBRARY, THERAPY
 from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms
@@ -66,7 +66,7 @@ class Orders:
             if isinstance(self.proposed, int) or request["digest"] != self.proposed_digest:
                 return True
             flow = (0, 0) if isinstance(self.proposed, tuple) else keeper.fastest(self.proposed)
-            return keeper.covers(flow) and keeper.written_down()
+            return keeper.covers(flow) and not keeper.busy()
         flow = keeper.own_steps, keeper.own_grains
         if name == "prime":
             flow = pump.mechanism.grains_per_tick(self._motor_nl_h(), 1)
@@ -123,8 +123,6 @@ class Orders:
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
         answer = self._propose(therapy, readback)
         self.proposed_therapy = request["therapy"]
-        if pump.keeper:
-            pump.keeper.propose(THERAPY, [self.proposed_digest, self.proposed_therapy])
         self.proposed_soft = readback.get("soft", ())
         if soft:
             answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
@@ -179,8 +177,6 @@ class Orders:
         if library is None:
             return {"complete": False}
         answer = self._propose(library, formulary.readback(library))
-        if self.pump.keeper:
-            self.pump.keeper.propose(LIBRARY, library)
         answer["complete"] = True
         return answer
 
@@ -212,7 +208,7 @@ class Orders:
             self._refilled(proposed)
         elif isinstance(proposed, tuple):
             if pump.keeper:
-                pump.keeper.adopt(False)
+                pump.keeper.applied(LIBRARY, proposed)
             pump.event(events.LIBRARY, proposed[0], pump.library[0])
             pump.library = proposed
             pump.clear_alarm(alarms.LIBRARY_FAULT)
@@ -235,7 +231,7 @@ class Orders:
         elif bridge is not pump.bridge:
             pump.rescale(bridge)
         if pump.keeper:
-            pump.keeper.adopt(opens_bridge)
+            pump.keeper.applied(THERAPY, [self.proposed_digest, self.proposed_therapy], opens_bridge)
         pump.set_therapy(therapy)
         fastest = therapy.fastest()
         if self.proposed_soft:

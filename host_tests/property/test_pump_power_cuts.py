@@ -1,0 +1,237 @@
+"""REC-01 to REC-05: the whole pump on a modelled flash, its power failing in any flash command.
+
+`Life` is one pump from its first boot on: it follows a script of programming, basal, boluses, denials, a
+refill, a change of concentration and stops, through every cut. What the motor really did is known to the
+bench and to no memory of the pump. After each cut the pump that boots must say no less than the truth and at
+most a quantum more, be in the state before or after, keep its lockout and its history, and never go on with a
+bolus.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import deque
+from typing import Any
+
+import pytest
+from thecal import states
+from thecal.record.events import EVENTS
+from thecal.record.ledger import QUANTUM_TICKS
+from thecal.watch.lockout import MOST_A_DAY
+from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
+from thecal_bench.inprocess import HostBench
+from thecal_host.link import LinkClient
+
+DRUG = {"mode": "continuous", "drug": "hydromorphone", "line_nl": 20_000, "max_rate_nl_h": 60_000_000}
+BOLUS = {"volume_nl": 150_000, "rate_num": 30_000_000, "rate_den": 1, "lockout_ms": 60_000, "max_per_day": 3}
+LIMIT = {"volume_nl": 3_000_000, "window_ms": 600_000}
+FIRST = {**DRUG, "concentration_pg_nl": 1_000, "rate_num": 6_000_000, "rate_den": 1}
+SECOND = {**FIRST, "rate_num": 12_000_000, "patient_bolus": BOLUS, "limit": LIMIT}
+THIRD = {**SECOND, "concentration_pg_nl": 1_300, "rate_num": 9_000_000}
+
+# (ticks to wait, command, arguments)
+SCRIPT: list[tuple[int, str, dict[str, Any]]] = [
+    (3, "refill", {"volume_nl": 20_000_000}),
+    (3, "program", FIRST),
+    (3, "start", {}),
+    (80, "program", SECOND),
+    (30, "patient_bolus", {}),
+    (60, "patient_bolus", {}),  # denied: one is running
+    (200, "patient_bolus", {}),  # denied: lockout
+    (620, "patient_bolus", {}),
+    (40, "stop", {}),
+    (30, "start", {}),
+    (50, "bolus", {"volume_nl": 60_000, "duration_ms": 60_000}),
+    (100, "program", THIRD),
+    (200, "refill", {"volume_nl": 19_000_000}),
+    (300, "patient_bolus", {}),
+    (900, "stop", {}),
+    (20, "start", {}),
+    (1_500, "stop", {}),
+]
+
+
+class CutFlash(FlashModel):
+    """The power fails in command `cut_at`, in the given way, or right before or after it."""
+
+    cut_at = -1
+    way = "before"
+    seed = 0
+
+    def program(self, offset: int, data: bytes) -> None:
+        if self.commands == self.cut_at:
+            self.cut_at = -1
+            if self.way in WAYS:
+                self.cut_program(offset, data, self.way, self.seed)
+            elif self.way == "after":
+                super().program(offset, data)
+            raise PowerCut
+        super().program(offset, data)
+
+    def erase(self, offset: int) -> None:
+        if self.commands == self.cut_at:
+            self.cut_at = -1
+            if self.way in WAYS:
+                self.cut_erase(offset, self.way, self.seed)
+            elif self.way == "after":
+                super().erase(offset)
+            raise PowerCut
+        super().erase(offset)
+
+
+class Life:
+    """One pump, its script and what is true of it."""
+
+    def __init__(self) -> None:
+        model = blank_flash()
+        self.flash = CutFlash(len(model.image) // model.sector_bytes)
+        self.bench = HostBench(flash=self.flash)
+        self.client = LinkClient(self.bench.send)
+        self.bench.on_data = self.client.feed
+        self.cuts: list[tuple[int, str, int]] = []
+        self.grants: list[int] = []
+        self.applied = [-1]  # therapies that may be in force
+        self.over_steps = 0  # what the pump counts and the motor did not do
+        # A lower flow's reservation is a record of its own, which takes its time.
+        self.quanta_steps: deque[int] = deque(maxlen=20)
+
+    @property
+    def pump(self) -> Any:
+        return self.bench.pump
+
+    def run(self, cuts: list[tuple[int, str, int]]) -> None:
+        """The script, with the power failing in these commands: (number, way, seed), ascending."""
+        self.cuts = list(cuts)
+        self._arm()
+        for wait, cmd, arguments in SCRIPT:
+            self._advance(wait)
+            if cmd == "program":
+                self._confirm(cmd, True, therapy=arguments)
+            elif cmd == "refill":
+                self._confirm(cmd, False, **arguments)
+            else:
+                reply = self._ask(cmd, **arguments)
+                if cmd == "patient_bolus" and reply and reply.get("granted"):
+                    self.grants.append(self.pump.tick)
+        self._advance(50)
+
+    def _arm(self) -> None:
+        if self.cuts:
+            self.flash.cut_at, self.flash.way, self.flash.seed = self.cuts.pop(0)
+
+    def _advance(self, ticks: int) -> bool:
+        """False if the power failed meanwhile; the pump has booted again then."""
+        sound = True
+        end = self.bench.tick + ticks
+        while self.bench.tick < end:
+            self.quanta_steps.append(self.pump.keeper.ledger.quantum_steps)
+            try:
+                self.bench.advance_to_tick(self.bench.tick + 1)
+            except PowerCut:
+                sound = False
+                self._boot()
+        return sound
+
+    def _boot(self) -> None:
+        before = self.pump
+        ended = before.lockout.end_tick if before.lockout.ended else -1
+        granted, active = before.lockout.count, before.delivery.owed.active[0]
+        self.flash.power_on(self.bench.tick)
+        self._arm()
+        self.bench.reset()
+        after = self.pump
+        true_steps = self.bench.motor.executed_steps(self.bench._at_cycles)
+        over_steps = after.executed_steps - true_steps
+        assert over_steps >= 0, f"{-over_steps} steps were made and forgotten"
+        # A record that a cut left half written may be believed at one boot and not at the next.
+        assert over_steps <= self.over_steps + max(self.quanta_steps) + 1, f"{over_steps} steps too many"
+        self.over_steps = over_steps
+        assert after.tick <= before.tick <= after.tick + QUANTUM_TICKS + 60
+        therapy = after.therapies.count - 1
+        assert therapy in self.applied, f"therapy {therapy} is in force, it was one of {self.applied}"
+        self.applied = [therapy]
+        # Lockout: what was granted is counted, and its lockout runs from the boot at the latest.
+        granted_now = granted > 0 and before.lockout.grants[(granted - 1) % MOST_A_DAY] > before.tick
+        assert after.lockout.count >= granted - granted_now
+        if ended >= 0 and not active and before.tick - ended > 3:
+            assert after.lockout.ended and after.lockout.end_tick == ended
+
+    def _ask(self, cmd: str, **arguments: Any) -> dict[str, Any] | None:
+        number = self.client.request(cmd, **arguments)
+        for _ in range(60):
+            if not self._advance(1):
+                return None
+            reply = self.client.reply(number)
+            if reply is not None and "held" not in reply:
+                return reply
+        raise AssertionError(f"no answer to {cmd}")
+
+    def _confirm(self, cmd: str, new: bool, **arguments: Any) -> None:
+        """Until it is confirmed: a clinician whose pump fell silent asks what it has, and does it again."""
+        for _ in range(6):
+            proposal = self._ask(cmd, **arguments)
+            if proposal is None or not proposal["ok"]:
+                continue
+            if new:
+                self.applied = sorted({self.applied[-1], self.pump.therapies.count})
+            accept = proposal["readback"].get("soft", [])
+            reply = self._ask("confirm", digest=proposal["digest"], accept=accept)
+            if reply is not None and reply["ok"]:
+                break
+            if reply is not None:
+                self.applied = [self.pump.therapies.count - 1]
+
+
+def events_of(life: Life) -> list[str]:
+    return [EVENTS[life.pump.log.record(n)[3]].name for n in range(life.pump.log.count)]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Life:
+    """The script without a cut."""
+    life = Life()
+    life.run([])
+    return life
+
+
+def test_the_script_does_what_it_is_there_for(whole):
+    assert whole.flash.commands > 250
+    assert sum(whole.flash.erases) > 4
+    assert len(whole.grants) == 3
+    assert whole.pump.state == states.STOPPED and whole.over_steps == 0
+    true_steps = whole.bench.motor.executed_steps(whole.bench._at_cycles)
+    assert whole.pump.executed_steps == true_steps
+    assert json.loads(whole.pump.therapies.kept[-1][2]) == THIRD
+
+
+def a_cut(commands: int, seed: int) -> tuple[int, str, int]:
+    chance = random.Random(seed)
+    return chance.randrange(commands), chance.choice(("before", *WAYS, "after")), seed
+
+
+@pytest.mark.req("REC-01", "REC-02", "REC-03", "REC-05", "LIM-02", "RES-01", "DOSE-10")
+@pytest.mark.parametrize("seed", range(60))
+def test_a_cut_in_any_flash_command_forgets_nothing(whole, seed):
+    life = Life()
+    life.run([a_cut(whole.flash.commands, seed)])
+    assert "fault" not in events_of(life)
+
+
+@pytest.mark.req("REC-01", "REC-02", "REC-05")
+@pytest.mark.parametrize("seed", range(60))
+def test_a_second_cut_during_the_recovery_forgets_nothing(whole, seed):
+    number, way, _ = a_cut(whole.flash.commands, seed)
+    life = Life()
+    life.run([(number, way, seed), (number + 1 + seed % 6, WAYS[seed % len(WAYS)], seed)])
+    assert "fault" not in events_of(life)
+
+
+@pytest.mark.long
+@pytest.mark.req("REC-01", "REC-02", "REC-03", "REC-05")
+def test_a_cut_in_every_flash_command_forgets_nothing(whole):
+    for number in range(whole.flash.commands):
+        for way in ("before", *WAYS, "after"):
+            Life().run([(number, way, number)])
+
+
