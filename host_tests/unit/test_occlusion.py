@@ -416,7 +416,7 @@ def test_the_table_and_the_picture_show_what_was_measured(tmp_path):
         assert one.floor_nl < one.trend_nl < one.threshold_nl
         assert one.left_most_nl < one.stored_most_nl
     figure = figure_of(rows)
-    drawn = [line.get_ydata()[0] for line in figure.axes[0].lines[:3]]
+    drawn = [float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines[:3]]
     assert drawn == [rows[0].threshold_nl / 1000, rows[0].trend_nl / 1000, rows[0].floor_nl / 1000]
     figure.savefig(tmp_path / "occlusion.png")
     assert (tmp_path / "occlusion.png").stat().st_size > 10_000

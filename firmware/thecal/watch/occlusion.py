@@ -15,18 +15,18 @@ explains is taken (R times the flow, smoothed as the line smooths it). `level` f
 by block, and of each rise counts as much as a blocked line could do:
 
     counted = min(rise, v / C_least)      C_least = 0.5 C; what is beyond is a jump, and forgotten
-    S       = max(0, S + counted - k v)   k = 1 / (2.5 C_most), C_most = 1.5 C; onset is where S was last 0
+    S       = max(0, S + counted - k v)   k = 1 / (2 C_most), C_most = 1.5 C; onset is where S was last 0
     D       = the sum of `counted` since onset
 
 TREND when D reaches `change_pa`: the pressure has risen by so much, never faster than a blocked line's
 and always faster than k. S is a CUSUM in the volume domain; it only marks the onset. It is the size of
-what an innocent line may do, not noise, that sets `change_pa`, and k: on the reference line k is 533
+what an innocent line may do, not noise, that sets `change_pa`, and k: on the reference line k is 667
 Pa/uL.
 
     it tolerates  a change of back pressure of up to 0.9 kPa at any pace, either way (0.8 kPa at 100 uL/h,
                   where fewer samples make a block); any change within the time in which 0.1 uL flow (3 min
-                  at 2 uL/h); any that is slower than k for good: 1 kPa/h at 2 uL/h, which is what the
-                  reference sensor does at 5 K/h
+                  at 2 uL/h); any that is slower than k for good: 1.3 kPa/h at 2 uL/h, where the
+                  reference sensor drifts by 1 kPa/h at 5 K/h
     it needs      change_pa * C of displaced volume, and two steps: 0.6 uL on the reference line, 0.9 uL
                   at 1.5 C
     not so        where the RP2040's wide codes (E11) swallow up to 450 Pa: so much more pressure is
@@ -50,7 +50,7 @@ shown, displaced volume over counted rise since D reached a third of `change_pa`
 C; of a rise too short for that, the calibration's C. It is good to 15 % after a trend, to a factor of 0.5
 to 2 otherwise. It follows the pressure, so it falls as the line is drawn back, and to nothing if the
 block went away by itself. Draw back half of it, wait two seconds, and ask again: that comes to rest
-within 0.2 uL of the baseline whatever C is, and never overdraws.
+within 0.2 uL of the baseline whatever C is, and does not overdraw.
 
 Everything is an integer below 2^30 for flows up to 200 mL/h; small pressures are kept in 1/16 Pa (`_16`),
 flow in 1/16384 step per tick. A tick takes about 170 bytecodes, one that ends a block 500. Nothing is
@@ -105,7 +105,7 @@ class Occlusion:
         # Of one step: volume in pL, the flow of one step per tick in uL/h, and pressures in 1/16 Pa.
         self.step_pl = small(nl_per_rev * 1_000 // steps_per_rev)
         self.flow_ul_h = small(nl_per_rev * 36 // steps_per_rev)
-        self.least_16 = small(nl_per_rev * 16_000 * 4 // (steps_per_rev * compliance_nl_kpa * 15))
+        self.least_16 = small(nl_per_rev * 16_000 // (steps_per_rev * compliance_nl_kpa * 3))
         self.most_16 = small(nl_per_rev * 16_000 * 2 // (steps_per_rev * compliance_nl_kpa))
         self.alarm = NONE
         self.position_steps = 0
@@ -209,7 +209,9 @@ class Occlusion:
         if self.steady_ticks < SETTLE_TICKS:
             unknown = moving
         unknown_pa = unknown * self.hold_ul_h // 1_000
-        fallen_ul_h = self.hold_ul_h - flow_ul_h - self.flow_ul_h // self.ticks
+        fallen_ul_h = self.hold_ul_h - flow_ul_h
+        if steps:
+            fallen_ul_h -= self.flow_ul_h // self.ticks  # a step is what the flow is known by
         falling = fallen_ul_h > self.hold_ul_h >> 3 and moving * fallen_ul_h // 1_000 > UNMODELLED_PA
         if self.rest_ticks < REST_TICKS:
             self.rest_ticks += self.ticks
