@@ -126,6 +126,7 @@ class Keeper:
         self._restore_library()
         self._restore_therapies()
         pump.rotor_pulses = words[PULSES]
+        journal.history = None  # its arrays are the pump's now
         words[INDEX["resets"]] += 1
         journal.save()
 
@@ -278,7 +279,8 @@ class Keeper:
         pump = self.pump
         journal = self.journal
         words = journal.words
-        words[STATE] = pump.resumed_from if pump.state in (BOOT, POST) else pump.state
+        waking = pump.state == BOOT or pump.state == POST  # a tuple would be made anew each time
+        words[STATE] = pump.resumed_from if waking else pump.state
         words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
         reservoir = pump.reservoir

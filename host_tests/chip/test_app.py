@@ -21,8 +21,13 @@ from thecal import app, states
 from thecal.dose import prescription
 a = app.App()
 p = a.pump
-a.tick()
-p.prescription = prescription.parse({"mode": "continuous", "rate_num": 59999999, "rate_den": 1}, p.mechanism)
+while p.state != states.STOPPED:
+    a.wait()
+    a.tick()
+p.set_therapy(prescription.parse({"mode": "continuous", "rate_num": 59999999, "rate_den": 1}, p.mechanism))
+for _ in range(3):  # until its motion is booked
+    a.wait()
+    a.tick()
 p.enter(states.RUNNING, 0)
 for _ in range(3):
     a.wait()

@@ -214,13 +214,14 @@ class Erasing(app.App):
     turns = 0
     def __init__(self):
         super().__init__()
-        self.flash = flash.Flash(16 * 4096)
+        self.sectors = self.journal.region_bytes // 4096
+        self.other = flash.Flash(self.journal.region_bytes)
     def tick(self):
         super().tick()
         self.turns += 1
         Order.order_kind = 2 if self.turns % 25 == 0 else 0
-        Order.order_offset = self.turns // 25 % 16 * 4096
-        self.flash.obey(Order)
+        Order.order_offset = (self.sectors - 1 - self.turns // 25 % 4) * 4096  # none is in use
+        self.other.obey(Order)
 app.App = Erasing
 app.run()
 """
