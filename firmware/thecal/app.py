@@ -51,7 +51,7 @@ class App:
         self.inputs.post_failures = self._self_test()
         self.outputs = Outputs()
         self.faults = 0
-        self.watchdog = None  # armed by `run`
+        self.watchdog = None  # type: Watchdog | None  # armed by `run`
         gc.collect()
         now_ms = time.ticks_ms()
         while time.ticks_ms() == now_ms:  # both counters are taken where a millisecond begins

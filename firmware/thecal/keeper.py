@@ -316,7 +316,7 @@ class Keeper:
         return self.journal.blob_kind >= 0
 
     def applied(self, kind, value, opens_bridge=False):
-        """A therapy or a library is in force: have it written. A cut before that is done finds the one before,
+        """A therapy or a library is in force: have it written. A cut before that is done finds the last one,
         with all that was delivered meanwhile.
         """
         self.journal.begin_blob(kind, json.dumps(value).encode())

@@ -491,17 +491,17 @@ class Pump:
 
     def _must_wait(self, request):
         """Whether what `request` needs has to be written down first, or one before it waits for that."""
-        if not self.keeper or commands.find(request["cmd"]).changes == commands.READS:
+        if not self.keeper or commands.changes_of(request) == commands.READS:
             return False
         if self.session.put_back_count:
             return True
-        return commands.find(request["cmd"]).changes == commands.FLOW and not self.orders.ready(request)
+        return commands.changes_of(request) == commands.FLOW and not self.orders.ready(request)
 
     def _expect(self):
         """Have the motion of what is held back for one of the next ticks booked in time."""
         for request in self.session.held:
             soon = request["at_tick"] - self.tick <= EXPECT_TICKS
-            if soon and commands.find(request["cmd"]).changes == commands.FLOW:
+            if soon and commands.changes_of(request) == commands.FLOW:
                 self.orders.ready(request)
 
     def _obey_buttons(self, inputs):
@@ -525,7 +525,7 @@ class Pump:
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
-        self.early = commands.find(name).changes == commands.FLOW
+        self.early = commands.changes_of(request) == commands.FLOW
         if self.early:
             self.to_boundary()
         if name == "status":

@@ -6,7 +6,7 @@ Arguments: number of records, bytes of each, sectors. Prints the erases and the 
 
 import sys
 
-import vfs
+import vfs  # pyright: ignore[reportMissingImports]
 
 SECTOR = 4096
 PROGRAM = 256

@@ -62,6 +62,12 @@ def find(name):
     return None
 
 
+def changes_of(request):
+    """What a request that names a command of the table changes."""
+    command = find(request["cmd"])
+    return command.changes if command else READS
+
+
 def problem_with(command, request):
     """What is wrong with the arguments of `request`, as a text; empty if nothing."""
     allowed = ("cmd", "id", "at_tick") if command.changes != READS else ("cmd", "id")

@@ -56,8 +56,7 @@ class Session:
 
     def put_back(self, request, tick):
         """`request` can not be carried out yet: it comes again in the next tick, before what came after."""
-        changes = commands.find(request["cmd"]).changes
-        request["at_tick"] = tick + 1 + changes
+        request["at_tick"] = tick + 1 + commands.changes_of(request)
         self.held.insert(self.put_back_count, request)
         self.put_back_count += 1
 
