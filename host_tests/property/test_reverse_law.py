@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from pump_on_bench import PumpOnBench
 from thecal import states
@@ -105,7 +100,9 @@ class Witness(PumpOnBench):
 @settings(max_examples=40, deadline=None)
 @given(st.lists(acts, max_size=25))
 @example(["start", 300, "occlude", 300, "acknowledge", 1, "stop", 20, "unocclude", "start", 100])
-@example(["start", 300, "occlude", 300, "acknowledge", 1, "reset", 20, "start", 50, "acknowledge", "start", 50])
+@example(
+    ["start", 300, "occlude", 300, "acknowledge", 1, "reset", 20, "start", 50, "acknowledge", "start", 50]
+)
 @example(["start", 100, "occlude", 300, "acknowledge", "start", "start", 300, "acknowledge", "bolus", 100])
 def test_the_motor_goes_back_only_while_a_line_is_drawn_back(course):
     desk = Witness()

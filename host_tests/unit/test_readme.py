@@ -207,6 +207,6 @@ def test_events_and_expectations_are_told_with_their_keys(title, kinds):
 def test_modes_states_and_alarms_of_scenarios_are_told():
     mode = next(row for row in rows(SCENARIOS) if code(row[0])[:1] == ["mode"])
     assert {word.strip('"') for word in code(mode[1])} == set(scenario.MODES)
-    states, alarms, *_ = re.findall(r"(?:States|Alarms that can be raised today):([^.]*)\.", SCENARIOS)
+    states, alarms, *_ = re.findall(r"(?:States|Alarms that can be named):([^.]*)\.", SCENARIOS)
     assert set(code(states)) == set(scenario.STATES)
     assert set(code(alarms)) == {name for name, there in scenario.ALARM_CODES.items() if there}
