@@ -1,11 +1,10 @@
-"""MOT-03: whatever is ordered and whatever happens, the motor goes backward only while a line is drawn back."""
+"""MOT-03: whatever is ordered and happens, the motor goes backward only while a line is drawn back."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from pump_on_bench import PumpOnBench
 from thecal import states
 from thecal_bench.inprocess import HostBench

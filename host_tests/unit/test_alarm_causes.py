@@ -1,7 +1,7 @@
 """ALM-01: every row of the table of alarms is caused, by a scenario or by the test that is named here.
 
-A scenario counts when it expects the alarm at a time; that it comes true, `test_scenarios_hold_on_the_host` in
-`test_runner.py` shows. A test counts when it exists and speaks of the row.
+A scenario counts when it expects the alarm at a time; that it comes true, `test_scenarios_hold_on_the_host`
+in `test_runner.py` shows. A test counts when it exists and speaks of the row.
 """
 
 import ast
@@ -16,11 +16,11 @@ SCENARIOS = sorted((trace.TESTS / "scenarios").glob("*.toml"))
 
 TESTS = {
     "LOOP_FAULT": "chip/test_app.py::test_an_exception_in_the_loop_stops_the_motor_and_is_reported",
-    "POST_FAILED": "unit/test_senses.py::test_a_self_test_that_failed_keeps_the_motor_off_whatever_is_acknowledged",
+    "POST_FAILED": "unit/test_senses.py::test_a_self_test_that_failed_keeps_the_motor_off",
     "OVER_INFUSION": "unit/test_senses.py::test_a_motor_that_is_off_for_five_minutes_is_told",
     "UNDER_INFUSION": "unit/test_senses.py::test_a_motor_that_is_off_for_five_minutes_is_told",
     "LIMIT_GUARD": "unit/test_therapy.py::test_the_guard_withholds_what_planning_wrongly_let_through",
-    "DRIVER_FAULT": "unit/test_senses.py::test_a_driver_that_reports_a_fault_stops_the_pump_before_the_rotor_is_missed",
+    "DRIVER_FAULT": "unit/test_senses.py::test_a_driver_that_reports_a_fault_stops_the_pump",
     "LIBRARY_FAULT": "unit/test_therapy.py::test_a_damaged_library_lets_no_therapy_start",
     "SERVICE_DUE": "unit/test_senses.py::test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too",
 }

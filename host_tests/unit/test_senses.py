@@ -1,7 +1,7 @@
 """The pump and its senses together: what no scenario can bring about, and what is heard of an alarm.
 
-`outputs.alarm_priority` is what the annunciator shows and `outputs.alarm_sound` whether it is heard; the patterns
-themselves are measured at the pins by `host_tests/chip/test_annunciator.py`.
+`outputs.alarm_priority` is what the annunciator shows and `outputs.alarm_sound` whether it is heard; the
+patterns themselves are measured at the pins by `host_tests/chip/test_annunciator.py`.
 """
 
 import pytest
@@ -60,7 +60,7 @@ def halted(bench):
 
 @pytest.mark.req("ALM-01", "ALM-08")
 @pytest.mark.parametrize("running", [False, True])
-def test_a_driver_that_reports_a_fault_stops_the_pump_before_the_rotor_is_missed(bench, running):
+def test_a_driver_that_reports_a_fault_stops_the_pump(bench, running):
     if running:
         bench.start()
         bench.run(50)
@@ -144,7 +144,7 @@ def test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too(bench):
 
 
 @pytest.mark.req("ALM-01", "SAFE-01")
-def test_a_self_test_that_failed_keeps_the_motor_off_whatever_is_acknowledged():
+def test_a_self_test_that_failed_keeps_the_motor_off():
     desk = PumpOnDesk()
     desk.inputs.post_failures = 1 << selftest.BUZZER
     desk.tick()
