@@ -11,9 +11,9 @@ PITCH = 32  # microsteps
 
 @pytest.mark.req("MOT-02", "SIM-01")
 def test_the_index_is_counted_and_a_rotor_that_stalls_halts_the_motor(image):
-    """60 mL/h, a revolution in 6 s: the second one without an alarm means that marks and pulses agree. Then the
-    rotor stands. The encoder tells its place to a pitch, so two pitches behind are one to three of lost steps,
-    and what a tick makes (54) is seen at its end.
+    """60 mL/h, a revolution in 6 s: the second one without an alarm means that marks and pulses agree. Then
+    the rotor stands. The encoder tells its place to a pitch, so two pitches behind are one to three of lost
+    steps, and what a tick makes (54) is seen at its end.
     """
     rig = Rig(image)
     rig.start(60_000_000)
