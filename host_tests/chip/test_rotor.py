@@ -1,12 +1,14 @@
-"""The rotor's encoder and index mark on the emulated board: counted by the image, and judged."""
+"""What is felt stops the motor on the emulated board: the rotor's encoder and index mark, a blocked line."""
 
 import pytest
 from rig import Rig
 from thecal.watch import alarms
+from thecal_bench.chip.recorders import EdgeRecorder
 
 pytestmark = pytest.mark.chip
 
 PITCH = 32  # microsteps
+CPU_CYCLES_PER_MS = 125_000
 
 
 @pytest.mark.req("MOT-02", "SIM-01")
@@ -40,6 +42,41 @@ def test_an_index_that_does_not_come_is_missed_after_a_revolution(image):
     assert alarms_of(rig) == []
     rig.run_ticks(8)
     assert alarms_of(rig) == [(alarms.SENSOR_FAULT, 1)]
+    assert rig.board.pin("EN") == 1
+
+
+# The pump's own lamp, which nothing else drives, lights when an alarm is raised.
+DECISION_ON_LED = """
+from machine import Pin
+from thecal import app
+loop = app.App()
+lamp = Pin("LED", Pin.OUT, value=0)
+raise_alarm = loop.pump.raise_alarm
+def seen(row):
+    lamp(1)
+    return raise_alarm(row)
+loop.pump.raise_alarm = seen
+while True:
+    loop.wait()
+    loop.tick()
+"""
+
+
+@pytest.mark.req("OCC-04", "OCC-02", "SIM-01")
+def test_the_motor_stops_within_ten_milliseconds_of_the_decision(image):
+    """60 mL/h, a step in 1.9 ms, into a line that is blocked: what comes after the decision is at most 10 ms."""
+    rig = Rig(image, DECISION_ON_LED)
+    decided = EdgeRecorder(rig.board, "LED")
+    rig.start(60_000_000)
+    rig.run_ticks(40)
+    assert alarms_of(rig) == [] and decided.rising == []
+    rig.plant.occlude("downstream", rig.bench.now_ns)
+    rig.run_ticks(60)
+    assert alarms_of(rig) == [(alarms.OCCLUSION_DOWN, 1)]
+    (decision,) = decided.rising
+    before = [edge for edge in rig.edges.rising if edge < decision]
+    assert decision - before[-1] < 2 * CPU_CYCLES_PER_MS, "in the middle of its course"
+    assert rig.edges.rising[-1] - decision < 10 * CPU_CYCLES_PER_MS
     assert rig.board.pin("EN") == 1
 
 
