@@ -114,8 +114,8 @@ class Pump:
         self.report(inputs, outputs)
 
     def decide(self, inputs, outputs):
-        """All of a tick but what is told. The motor need not wait for that: telling takes milliseconds, and it
-        is to stop within ten of the decision (OCC-04).
+        """All of a tick but what is told. The motor need not wait for that: telling takes milliseconds, and
+        it is to stop within ten of the decision (OCC-04).
         """
         outputs.clear_orders()
         ticks = self._let_time_pass(inputs)
