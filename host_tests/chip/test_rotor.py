@@ -64,7 +64,7 @@ while True:
 
 @pytest.mark.req("OCC-04", "OCC-02", "SIM-01")
 def test_the_motor_stops_within_ten_milliseconds_of_the_decision(image):
-    """60 mL/h, a step in 1.9 ms, into a line that is blocked: what comes after the decision is at most 10 ms."""
+    """60 mL/h, a step in 1.9 ms, into a blocked line: what comes after the decision is within 10 ms."""
     rig = Rig(image, DECISION_ON_LED)
     decided = EdgeRecorder(rig.board, "LED")
     rig.start(60_000_000)

@@ -156,6 +156,31 @@ def test_a_self_test_that_failed_keeps_the_motor_off():
     assert not desk.outputs.enable
 
 
+@pytest.mark.req("ALM-08", "DOSE-11")
+def test_a_pump_that_was_forgotten_is_told_low_and_then_high():
+    half_a_day = 12 * 60 * MINUTE
+    desk = PumpOnDesk()
+    desk.tick()
+    desk.program()
+    begun = desk.pump.stopped_tick
+
+    def go_to(tick):
+        desk.tick(ticks=begun + tick - desk.at_tick)
+        return desk.outputs.alarm_priority, desk.outputs.alarm_sound
+
+    assert go_to(half_a_day) == (-1, False)
+    assert go_to(half_a_day + 1) == (LOW, True)
+    desk.ask("audio_pause")
+    assert go_to(half_a_day + 100) == (LOW, False)
+    assert go_to(2 * half_a_day - 9) == (LOW, True)
+    desk.ask("audio_pause")
+    assert go_to(2 * half_a_day) == (LOW, False)
+    assert go_to(2 * half_a_day + 1) == (HIGH, True), "it is heard though a pause is running"
+    assert desk.ask("alarms")["alarms"] == [["LONG_STOP", "HIGH"]]
+    assert desk.ask("start")["ok"]
+    assert desk.outputs.alarm_priority == -1 and desk.pump.state == states.RUNNING
+
+
 # --- the supply
 
 
