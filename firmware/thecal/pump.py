@@ -121,6 +121,14 @@ class Pump:
 
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
+        self.decide(inputs, outputs)
+        self.keep()
+        self.report(inputs, outputs)
+
+    def decide(self, inputs, outputs):
+        """All of a tick but what is told. The motor need not wait for that: telling takes milliseconds, and
+        it is to stop within ten of the decision (OCC-04).
+        """
         outputs.clear_orders()
         if self.keeper:
             self.guard.booked_most = self.keeper.begin(inputs)
@@ -143,10 +151,11 @@ class Pump:
         self._order_motion(inputs, outputs)
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
+
+    def keep(self):
+        """Choose what is written down of this tick; the motor need not wait for that either."""
         if self.keeper:
             self.keeper.end(self.state in states.MOVING)
-        self._report(inputs, outputs)
-        outputs.checked_in |= selftest.REPORT
 
     def _wake_up(self, inputs):
         self.event(events.BOOT, self.resumed_from, 0)
@@ -570,7 +579,8 @@ class Pump:
     def _steps_ahead(self):
         return self.delivery.position() if self.delivery.ahead else self.executed_steps
 
-    def _report(self, inputs, outputs):
+    def report(self, inputs, outputs):
+        """The rest of the tick: events and status, as far as there is room."""
         while True:
             number = self.log.unsent()
             if number < 0 or not self.telemetry.event(outputs, self.log.record(number)):
@@ -578,6 +588,7 @@ class Pump:
             self.log.sent += 1
         if self.tick % STATUS_PERIOD_TICKS == 0:
             self.status(inputs, outputs)
+        outputs.checked_in |= selftest.REPORT
 
     def status(self, inputs, outputs):
         flowing = self.delivery.owed.flowing()

@@ -279,6 +279,34 @@ def test_priming_the_clock_and_the_attempts_are_commands(run, therapy_file):
     assert "Denied: 0 in the last 24 hours, 0 in all." in run(port, "attempts").output
 
 
+@pytest.mark.req("ALM-02", "ALM-04", "ALM-07")
+def test_alarms_are_shown_silenced_and_acknowledged(run, therapy_file):
+    port = PumpPort()
+    assert "No alarm stands." in run(port, "alarms").output
+    nothing = run(port, "silence")
+    assert nothing.exit_code == 1 and "no alarm stands" in nothing.stderr
+    run(port, "program", therapy_file, "--yes")
+    run(port, "start")
+    port.bench._plant.set_air(True)
+    port.bench._plant.set_supply(10.5)
+    port.bench.advance_to_tick(port.bench.tick + 5)
+    said = run(port, "alarms").output
+    lines = [line for line in said.splitlines() if "HIGH" in line or "LOW" in line]
+    assert [("AIR" in line, "SUPPLY_LOW" in line) for line in lines] == [(True, False), (False, True)]
+    assert "HIGH" in lines[0] and "there is air in the line" in lines[0]
+    assert "First cause: AIR." in said
+    status = run(port, "status").output
+    assert "AIR" in status and "first cause" in status
+    assert port.bench.outputs.alarm_sound
+    assert "Silent for two minutes" in run(port, "silence").output
+    assert not port.bench.outputs.alarm_sound
+    assert run(port, "silence").exit_code == 1
+    port.bench._plant.set_air(False)
+    assert "STOPPED" in run(port, "acknowledge").output
+    said = run(port, "alarms").output
+    assert "SUPPLY_LOW" in said and "AIR" not in said and "First cause" not in said
+
+
 @pytest.mark.req("DOSE-07", "LNK-01")
 def test_a_session_delivers_what_was_ordered(run, therapy_file):
     port = PumpPort()

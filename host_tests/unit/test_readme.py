@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from thecal.link import commands
+from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal_bench import scenario
 from thecal_bench.chip.nets import load_nets
 from thecal_host import cli
@@ -78,6 +79,23 @@ def test_the_table_of_commands_is_that_of_the_pump():
         )
         for command in commands.COMMANDS
     }
+    assert told == there
+
+
+@pytest.mark.req("ALM-01")
+def test_the_table_of_alarms_is_that_of_the_pump():
+    told = [[*code(row[0]), *row[1:]] for row in rows(section(README, "Alarms"))]
+    there = [
+        [
+            alarm.code,
+            PRIORITIES[alarm.priority],
+            alarm.text,
+            RESPONSES[alarm.response],
+            "yes" if alarm.latching else "no",
+            alarm.clears,
+        ]
+        for alarm in ALARMS
+    ]
     assert told == there
 
 
@@ -207,6 +225,6 @@ def test_events_and_expectations_are_told_with_their_keys(title, kinds):
 def test_modes_states_and_alarms_of_scenarios_are_told():
     mode = next(row for row in rows(SCENARIOS) if code(row[0])[:1] == ["mode"])
     assert {word.strip('"') for word in code(mode[1])} == set(scenario.MODES)
-    states, alarms, *_ = re.findall(r"(?:States|Alarms that can be raised today):([^.]*)\.", SCENARIOS)
+    states, alarms, *_ = re.findall(r"(?:States|Alarms that can be named):([^.]*)\.", SCENARIOS)
     assert set(code(states)) == set(scenario.STATES)
     assert set(code(alarms)) == {name for name, there in scenario.ALARM_CODES.items() if there}

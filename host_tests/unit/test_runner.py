@@ -93,6 +93,15 @@ def of_type(records, kind):
     "LNK-05",
     "REC-03",
     "REC-04",
+    "ALM-01",
+    "ALM-06",
+    "ALM-08",
+    "OCC-01",
+    "OCC-02",
+    "OCC-05",
+    "MOT-02",
+    "SAFE-09",
+    "SAFE-10",
 )
 @pytest.mark.parametrize(
     "path",

@@ -101,6 +101,7 @@ class RemotePump:
         outputs.halt = bool(flags & 1)
         outputs.motion_flush = bool(flags & 2)
         outputs.enable = bool(flags & 4)
+        outputs.reverse = bool(flags & 8)
         outputs.tx[:length] = self._read(length)
         outputs.tx_start, outputs.tx_end = 0, length
 

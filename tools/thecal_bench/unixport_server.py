@@ -57,7 +57,12 @@ def serve(source, sink, request_format, reply_format):
         if inputs.rx_len and not read_into(source, inputs.rx, inputs.rx_len):
             return
         pump.step(inputs, outputs)
-        flags = (1 if outputs.halt else 0) | (2 if outputs.motion_flush else 0) | (4 if outputs.enable else 0)
+        flags = (
+            (1 if outputs.halt else 0)
+            | (2 if outputs.motion_flush else 0)
+            | (4 if outputs.enable else 0)
+            | (8 if outputs.reverse else 0)
+        )
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end
         orders = outputs.targets + outputs.target_ticks

@@ -107,10 +107,11 @@ def _connected(ctx: typer.Context, port: str | None) -> Iterator[Pump]:
         yield pump
 
 
-def _print_rows(rows: list[tuple[str, str]], title: str = "") -> None:
+def _print_rows(rows: Sequence[tuple[str, ...]], title: str = "") -> None:
     table = Table(title=title or None, show_header=False, title_justify="left")
     table.add_column(style="dim")
-    table.add_column(overflow="fold")
+    for _ in rows[0][1:]:
+        table.add_column(overflow="fold")
     for row in rows:
         table.add_row(*row)
     out.print(table)
@@ -281,10 +282,35 @@ def stop(ctx: typer.Context, port: PortOption = None) -> None:
 
 @app.command(rich_help_panel=ANY_PUMP)
 def acknowledge(ctx: typer.Context, port: PortOption = None) -> None:
-    """Acknowledge the fault that halted the pump."""
+    """Acknowledge the alarms; a pump that one has halted is STOPPED then."""
     with _connected(ctx, port) as pump:
         reply = pump.ask("acknowledge")
         _say(f"The pump is {reply.get('state', 'STOPPED')}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def alarms(ctx: typer.Context, port: PortOption = None) -> None:
+    """Show which alarms stand, the most urgent first, and which was the first to stop the pump."""
+    from thecal_host.text import alarm_rows
+
+    with _connected(ctx, port) as pump:
+        said = pump.ask("alarms")
+        if said["alarms"]:
+            _print_rows(alarm_rows(said["alarms"]), "Alarms:")
+        else:
+            _say("No alarm stands.")
+        if said["first_cause"]:
+            _say(f"First cause: {said['first_cause']}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def silence(ctx: typer.Context, port: PortOption = None) -> None:
+    """Pause the sound of the alarms that stand, for two minutes; what is new and as urgent is heard."""
+    with _connected(ctx, port) as pump:
+        if pump.ask("audio_pause").get("paused") is not True:
+            _complain("nothing was silenced: no alarm stands, or a pause is running already")
+            raise typer.Exit(SAID_NO)
+        _say("Silent for two minutes; nothing is acknowledged.")
 
 
 @app.command(rich_help_panel=ANY_PUMP)

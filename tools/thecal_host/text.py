@@ -14,6 +14,7 @@ from thecal import states
 from thecal.causes import CAUSES
 from thecal.link.commands import COMMANDS
 from thecal.record.events import EVENTS
+from thecal.watch.alarms import ALARMS
 from thecal_bench.quantities import MASS, RATE, VOLUME, show
 
 NL_PER = {"nL": 1, "uL": 1_000, "mL": 1_000_000}
@@ -86,6 +87,17 @@ def _named(names: Sequence[str], index: int) -> str:
     return names[index] if 0 <= index < len(names) else str(index)
 
 
+def alarm_name(row: int) -> str:
+    """The code of a row of the firmware's table of alarms; "none" for -1."""
+    return "none" if row < 0 else _named([alarm.code for alarm in ALARMS], row)
+
+
+def alarm_rows(standing: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
+    """Priority, code and text of alarms that a pump named as (code, priority)."""
+    texts = {alarm.code: alarm.text for alarm in ALARMS}
+    return [(priority, code, texts.get(code, "")) for code, priority in standing]
+
+
 _COMMAND_NAMES = [command.name for command in COMMANDS]
 _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "state": lambda a, b: f"state: {_named(states.STATES, a)} to {_named(states.STATES, b)}",
@@ -93,6 +105,7 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {_named(CAUSES, b)}",
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
     "bolus_end": lambda a, b: f"bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
+    "alarm": lambda a, b: f"alarm {alarm_name(a)} {'raised' if b else 'cleared'}",
     "fault": lambda a, b: f"fault while {_named(states.STATES, a)}: {_named(CAUSES, b)}",
 }
 

@@ -7,10 +7,11 @@ microsteps (the reference: 32, 1 uL).
 
 - Encoder against microsteps made (MOT-02): within two pitches of each other since the motor was last started
   from rest. Too few pulses: STALL; too many: RUNAWAY.
-- Pulses while hardly a step was made: the rotor turns by itself, FREE_FLOW, at once, in any state; or, if
-  steps were ordered that never came back, the wire that counts them is broken, SENSOR_FAULT.
-- Pulses against index marks: a revolution that has not its number of pulses, give or take one and what came
-  in the ticks of its two marks, is a SENSOR_FAULT.
+- Two pulses while hardly a step was made: the rotor turns by itself, FREE_FLOW, at once, in any state; or, if
+  steps were ordered that never came back and can have turned it so far, the wire that counts them is broken,
+  SENSOR_FAULT.
+- Pulses against index marks: marks that are not a revolution of pulses apart, give or take one and what came
+  in the ticks of the marks, are a SENSOR_FAULT; so is a revolution without a mark.
 - Executed and encoder against owed (SAFE-10): beyond the tolerance, in one direction, for longer than five
   minutes, or one while a bolus flows: OVER_INFUSION or UNDER_INFUSION. At exactly the tolerance never.
 - Revolutions ever made and days of service (RES-04): SERVICE_DUE.
@@ -46,16 +47,18 @@ class Motion:
         """The board's counters begin at 0, the motor rests."""
         self.seen_encoder = 0
         self.seen_index = 0
-        self.index_encoder = -1  # encoder count at the last index mark; -1 before the first ...
-        self.index_new = 0  # ... and how many of its pulses came in the same tick
+        self.seen_steps = 0
         self.begin(0)
 
     def begin(self, executed_steps):
         """The motor starts from rest here: what the encoder said before is not held against it."""
         self.from_steps = executed_steps
         self.from_encoder = self.seen_encoder
-        self.turn_steps = executed_steps  # at the last look at single pulses
-        self.turn_encoder = self.seen_encoder
+        self.pulse_steps = executed_steps  # before the tick of the last pulse ...
+        self.pulse_new = 0  # ... and how many came in it
+        self.index_known = False  # whether there was a mark
+        self.index_encoder = self.seen_encoder  # encoder count at the last mark ...
+        self.index_new = 0  # ... and how many of its pulses came in the same tick
         self.beyond_ticks = 0
         self.beyond_sign = 0
 
@@ -65,58 +68,74 @@ class Motion:
         if new > 0:
             self.pulses += new
         self.seen_encoder = encoder_count
-        row = self._look_at_index(encoder_count, index_count, new)
-        turned = self._look_at_single_pulses(executed_steps, encoder_count, moving, ordered_steps)
+        row = self._look_at_index(index_count, new)
+        turned = self._look_at_single_pulses(executed_steps, new, moving, ordered_steps)
         if turned >= 0:
             row = turned
+        self.seen_steps = executed_steps
         if moving:
-            behind = executed_steps - self.from_steps - (encoder_count - self.from_encoder) * self.pitch_steps
-            most = AGREE_PITCHES * self.pitch_steps
-            if behind > most:
+            behind_steps = self._behind_steps(executed_steps)
+            if behind_steps > AGREE_PITCHES * self.pitch_steps:
                 if self.stall_tick < 0:
                     self.stall_tick = tick
                 row = alarms.STALL
-            elif behind < -most and row < 0:
+            elif behind_steps < -AGREE_PITCHES * self.pitch_steps and row < 0:
                 row = alarms.RUNAWAY
         return row
 
+    def _behind_steps(self, executed_steps):
+        """So far the rotor is behind the motor, to a pitch."""
+        turned_steps = (self.seen_encoder - self.from_encoder) * self.pitch_steps
+        return executed_steps - self.from_steps - turned_steps
+
     def recovered_ticks(self, tick, executed_steps):
         """How long the rotor stood still, once, when it follows again; else -1."""
-        if self.stall_tick < 0 or self.seen_encoder - self.from_encoder < AGREE_PITCHES + 1:
+        if self.stall_tick < 0 or self.seen_encoder - self.from_encoder <= AGREE_PITCHES:
             return -1
-        if executed_steps - self.from_steps > (AGREE_PITCHES + 2) * self.pitch_steps + self.pitch_steps:
+        if self._behind_steps(executed_steps) > AGREE_PITCHES * self.pitch_steps:
             return -1
         ticks = tick - self.stall_tick
         self.stall_tick = -1
         return ticks
 
-    def _look_at_single_pulses(self, executed_steps, encoder_count, moving, ordered_steps):
+    def _look_at_single_pulses(self, executed_steps, new, moving, ordered_steps):
         """Two pulses are more than one pitch of steps apart; half a pitch is doubt enough."""
-        if encoder_count - self.turn_encoder < 2:
+        if new == 0:
             return -1
-        made = executed_steps - self.turn_steps
-        self.turn_encoder = encoder_count
-        self.turn_steps = executed_steps
+        if new < 0:
+            new = -new
+        from_steps = self.pulse_steps
+        pulses = self.pulse_new + new
+        if new > 1:  # enough by themselves
+            from_steps = self.seen_steps
+            pulses = new
+        self.pulse_steps = self.seen_steps
+        self.pulse_new = new
+        made = executed_steps - from_steps
         if made < 0:
             made = -made
-        if made > self.pitch_steps // 2:
+        if pulses < 2 or made > self.pitch_steps // 2:
             return -1
-        if moving and ordered_steps - executed_steps > 2 * self.pitch_steps:
+        if moving and ordered_steps - executed_steps >= (pulses - 1) * self.pitch_steps:
             return alarms.SENSOR_FAULT
         return alarms.FREE_FLOW
 
-    def _look_at_index(self, encoder_count, index_count, new):
+    def _look_at_index(self, index_count, new):
+        """Before the first mark since the motor started, a part of a revolution may lie."""
         marks = index_count - self.seen_index
-        if marks == 0:
-            return -1
         self.seen_index = index_count
-        row = -1
-        if self.index_encoder >= 0 and marks == 1:
-            off = encoder_count - self.index_encoder - self.pulses_per_rev
-            if off > 1 + new or off < -1 - self.index_new:
+        if marks < 0 or (new == 0 and marks == 0):  # backward a mark begins where it ends forward
+            return -1
+        off = self.seen_encoder - self.index_encoder - (marks or 1) * self.pulses_per_rev
+        row = alarms.SENSOR_FAULT if off > 1 + new else -1
+        if marks:
+            if not self.index_known:
+                off += self.pulses_per_rev
+            if off < -1 - self.index_new:
                 row = alarms.SENSOR_FAULT
-        self.index_encoder = encoder_count
-        self.index_new = new
+            self.index_known = True
+            self.index_encoder = self.seen_encoder
+            self.index_new = new
         return row
 
     def compare(self, ticks, owed_steps, executed_steps, bolus):

@@ -1,0 +1,75 @@
+"""ALM-01: every row of the table of alarms is caused, by a scenario or by the test that is named here.
+
+A scenario counts when it expects the alarm at a time; that it comes true, `test_scenarios_hold_on_the_host`
+in `test_runner.py` shows. A test counts when it exists and speaks of the row.
+"""
+
+import ast
+import re
+
+import pytest
+from thecal.watch.alarms import ALARMS
+from thecal_bench import scenario, trace
+
+CODES = [alarm.code for alarm in ALARMS]
+SCENARIOS = sorted((trace.TESTS / "scenarios").glob("*.toml"))
+
+TESTS = {
+    "LOOP_FAULT": "chip/test_app.py::test_an_exception_in_the_loop_stops_the_motor_and_is_reported",
+    "POST_FAILED": "unit/test_senses.py::test_a_self_test_that_failed_keeps_the_motor_off",
+    "OVER_INFUSION": "unit/test_senses.py::test_a_motor_that_is_off_for_five_minutes_is_told",
+    "UNDER_INFUSION": "unit/test_senses.py::test_a_motor_that_is_off_for_five_minutes_is_told",
+    "LIMIT_GUARD": "unit/test_therapy.py::test_the_guard_withholds_what_planning_wrongly_let_through",
+    "DRIVER_FAULT": "unit/test_senses.py::test_a_driver_that_reports_a_fault_stops_the_pump",
+    "LIBRARY_FAULT": "unit/test_therapy.py::test_a_damaged_library_lets_no_therapy_start",
+    "SERVICE_DUE": "unit/test_senses.py::test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too",
+}
+"""Rows that no event of a scenario can bring about."""
+
+OPEN = {
+    "MEMORY_FAULT": "issue 4, critical words that are kept twice",
+    "RESET_LOOP": "issue 4, the latch for reset loops",
+    "JOURNAL_FAULT": "issue 5, the journal",
+    "BAD_AUTH": "authenticated commands",
+}
+"""Rows that nothing raises yet, and what they wait for."""
+
+
+def expected():
+    """Code to the scenarios in which it is to come."""
+    found = {}
+    for path in SCENARIOS:
+        for expect in scenario.load(path).expects:
+            if expect.what == "alarm" and not expect.never:
+                found.setdefault(expect.code, set()).add(path.stem)
+    return found
+
+
+@pytest.mark.req("ALM-01")
+def test_every_row_is_caused_or_is_said_to_be_open():
+    by_scenario = set(expected())
+    assert by_scenario | set(TESTS) | set(OPEN) == set(CODES)
+    assert not set(OPEN) & (by_scenario | set(TESTS)), "what is caused is open no more"
+    assert not by_scenario & set(TESTS), "a scenario that causes it says more than a test"
+
+
+@pytest.mark.req("ALM-01")
+@pytest.mark.parametrize("code", TESTS)
+def test_the_test_that_is_named_is_there_and_speaks_of_the_row(code):
+    file, name = TESTS[code].split("::")
+    source = (trace.TESTS / file).read_text()
+    functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    node = functions[name]
+    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+    text = "\n".join(source.splitlines()[first - 1 : node.end_lineno])
+    assert re.search(rf"\b{code}\b", text)
+
+
+@pytest.mark.req("ALM-01")
+def test_what_is_open_is_raised_nowhere():
+    firmware = trace.ROOT / "firmware" / "thecal"
+    raised = re.findall(
+        r"raise_alarm\(alarms\.(\w+)\)", "".join(path.read_text() for path in firmware.rglob("*.py"))
+    )
+    assert "LOOP_FAULT" in raised
+    assert set(OPEN) & set(raised) == set()
