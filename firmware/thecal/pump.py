@@ -13,7 +13,7 @@ wall.
 # The prescription is there in every state that asks for it, a command once it has been read.
 # pyright: reportOptionalMemberAccess=false
 
-from . import states
+from . import states, words
 from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESUME, SELF_TEST
 from .dose import formulary, prescription
 from .dose.delivery import KINDS, PATIENT, Delivery
@@ -105,29 +105,93 @@ class Pump:
             self.state = states.BOOT
             self.priming = self.resumed_from == states.PRIMING
             self.base_steps = self.executed_steps
+        self.unsettled = False  # a move or an order may have changed any critical word
+        self.words = words.Words(self)
+        self.words.keep_all()
 
     # --- one tick
 
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
+        self._compare(words.SET)
+        self._compare(words.TIME)
         ticks = self._let_time_pass(inputs)
-        outputs.checked_in |= selftest.TIME
         if self.state == states.BOOT:
             self._wake_up(inputs)
+        self._keep(words.TIME)
+        outputs.checked_in |= selftest.TIME
+        self._compare(words.DOSE)
         if self.state in states.MOVING:
             self._owe(ticks, inputs)
+        self._keep(words.DOSE)
         outputs.checked_in |= selftest.DOSE
         self._obey_host(inputs, outputs)
         self._obey_buttons(inputs)
+        self._settle()
         outputs.checked_in |= selftest.LINK
+        self._compare(words.GUARD)
         self._watch(inputs, ticks)
+        self._keep(words.GUARD)
         outputs.checked_in |= selftest.WATCH
+        self._compare(words.GUARD)
+        self._compare(words.PLAN)
         self._order_motion(inputs, outputs)
+        self._keep(words.GUARD)
+        self._keep(words.PLAN)
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
         self._report(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
+
+    # --- the critical words (SAFE-07)
+
+    def _compare(self, group):
+        if not self.words.agree(group):
+            self._distrust(group)
+
+    def _keep(self, group):
+        self.words.keep(group)
+        self._settle()
+
+    def _settle(self):
+        """Keep all words, after a move or an order, which changed them by right."""
+        if self.unsettled:
+            self.unsettled = False
+            self.words.keep_all()
+
+    def _before_change(self, under_way=-1):
+        """What follows may use and change any word; those of the group `under_way` are changing already."""
+        for group in words.GROUPS:
+            if group != under_way:
+                self._compare(group)
+        self.unsettled = True
+
+    def _distrust(self, group):
+        """Words of a group are not what they were: stop, and start no more before a reset."""
+        numbers = self.words.differing(group)
+        self._make_loggable()
+        for number in numbers:
+            self.event(events.WORD, number, 0)
+        self._memory_fault()
+
+    def _memory_fault(self):
+        self.post_failures |= 1 << selftest.WORDS
+        self.raise_alarm(alarms.MEMORY_FAULT)
+        if self.state != states.HALTED:  # the alarm stood already
+            self.enter(states.HALTED, ALARM)
+        self._settle_anew()
+
+    def _settle_anew(self):
+        self.unsettled = True
+        self._settle()
+
+    def _make_loggable(self):
+        """Whatever the words say now, it must be possible to halt and to write down that it was so."""
+        self.tick_s &= LARGEST
+        self.tick_ms %= 1_000
+        if not states.BOOT < self.state < len(states.STATES):
+            self.state = states.RUNNING  # from where a halt ends all that may be under way
 
     def _wake_up(self, inputs):
         self.event(events.BOOT, self.resumed_from, 0)
@@ -165,6 +229,7 @@ class Pump:
     def enter(self, state, cause):
         """The one door to a change of state. IllegalMove, after halting, for a move not in the table."""
         left = self.state
+        self.unsettled = True
         if state not in states.MOVES[left]:
             self.state = states.HALTED
             self.event(events.FAULT, left, ILLEGAL_MOVE)
@@ -204,7 +269,9 @@ class Pump:
 
     def fail(self):
         """The loop around the pump failed in this tick: halt. The motor is off already."""
+        self._make_loggable()
         self.raise_alarm(alarms.LOOP_FAULT)
+        self._settle_anew()
 
     def _let_time_pass(self, inputs):
         ticks = (inputs.tick_s - self.board_s) * TICKS_PER_S + (inputs.tick_ms - self.board_ms) // TICK_MS
@@ -251,7 +318,9 @@ class Pump:
             if row >= 0:
                 self.raise_alarm(row)
         if through >= 0:
+            self._compare(words.SET)
             self._bolus_ended(through, complete=True)
+            self._keep(words.SET)
 
     def to_boundary(self):
         if self.state in states.MOVING:
@@ -279,7 +348,7 @@ class Pump:
             return
         volume_nl = self.bolus_nl[kind]
         if not complete:
-            volume_nl = self._given_nl(kind)
+            volume_nl = min(max(self._given_nl(kind), 0), volume_nl)
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.tick + self.delivery.ahead)
@@ -300,6 +369,8 @@ class Pump:
     def _watch(self, inputs, ticks):
         executed_steps = self.executed_steps
         self._feel(inputs, ticks)
+        if not self.ledger.sound():
+            self._memory_fault()
         if self.guard.runaway_steps(executed_steps):
             self.raise_alarm(alarms.RUNAWAY)
         self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.prime_left_steps)
@@ -310,6 +381,7 @@ class Pump:
             return
         newly_low = self.reservoir.low(executed_steps) and self.raise_alarm(alarms.RESERVOIR_LOW)
         if newly_low and self.state == states.RUNNING and self.prescription.on_low_kvo:
+            self._before_change(words.GUARD)
             self.to_boundary()
             self.follow_schedule()
         if self.reservoir.empty(executed_steps):
@@ -352,6 +424,7 @@ class Pump:
             self.raise_alarm(alarms.LONG_STOP)
 
     def _bridge_cleared(self, bridge):
+        self._before_change(words.GUARD)
         self.bridge = None
         self.ledger.rescale(bridge.old, bridge.new)
         self._set_limit()
@@ -376,6 +449,8 @@ class Pump:
     # --- motion
 
     def _order_motion(self, inputs, outputs):
+        if self.replan and self.state in states.MOVING:
+            self._before_change()
         outputs.enable = self.state in states.MOVING
         if self.state not in states.MOVING:
             outputs.halt = True
@@ -401,6 +476,9 @@ class Pump:
             ticks = self.delivery.next_ticks()
             self._order(outputs, self.delivery.plan(ticks), ticks)
             free -= 1
+        if self.state not in states.MOVING:  # a fault was found on the way
+            outputs.enable = False
+            outputs.halt = True
 
     def _order(self, outputs, wanted, ticks):
         if self.drawn_from_steps >= 0:
@@ -409,7 +487,10 @@ class Pump:
         allowed = self.guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
             # What the guard cuts is never made up for.
+            if not self.unsettled:
+                self._compare(words.DOSE)
             self.delivery.drop(wanted - allowed)
+            self.words.keep(words.DOSE)
             if allowed < self.guard.reservoir_most:
                 self.event(events.LIMITED, wanted - allowed, 0)
             if allowed >= self.guard.window_most:
@@ -447,6 +528,7 @@ class Pump:
     def _obey_buttons(self, inputs):
         pressed = inputs.button_patient
         if pressed and not self.button_was_pressed:
+            self._before_change()
             self.to_boundary()
             self.early = True
             self.orders.patient_bolus()
@@ -465,6 +547,7 @@ class Pump:
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
+        self._before_change()
         self.early = commands.find(name).changes == commands.FLOW
         if self.early:
             self.to_boundary()

@@ -24,6 +24,7 @@ p = a.pump
 a.tick()
 p.prescription = prescription.parse({"mode": "continuous", "rate_num": 59999999, "rate_den": 1}, p.mechanism)
 p.enter(states.RUNNING, 0)
+p.words.keep_all()
 for _ in range(3):
     a.wait()
     a.tick()
