@@ -114,37 +114,58 @@ class Pump:
     def step(self, inputs, outputs):
         """One tick. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
-        self._compare(words.SET)
-        self._compare(words.TIME)
-        ticks = self._let_time_pass(inputs)
-        if self.state == states.BOOT:
-            self._wake_up(inputs)
-        self._keep(words.TIME)
+        ticks = self._time_part(inputs)
         outputs.checked_in |= selftest.TIME
-        self._compare(words.DOSE)
-        if self.state in states.MOVING:
-            self._owe(ticks, inputs)
-        self._keep(words.DOSE)
+        self._dose_part(inputs, ticks)
         outputs.checked_in |= selftest.DOSE
-        self._obey_host(inputs, outputs)
-        self._obey_buttons(inputs)
-        self._settle()
+        self._link_part(inputs, outputs)
         outputs.checked_in |= selftest.LINK
-        self._compare(words.GUARD)
-        self._watch(inputs, ticks)
-        self._keep(words.GUARD)
+        self._watch_part(inputs, ticks)
         outputs.checked_in |= selftest.WATCH
-        self._compare(words.GUARD)
-        self._compare(words.PLAN)
-        self._order_motion(inputs, outputs)
-        self._keep(words.GUARD)
-        self._keep(words.PLAN)
+        self._motion_part(inputs, outputs)
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
         self._report(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 
-    # --- the critical words (SAFE-07)
+    # --- its parts, each between the comparing of the critical words and the keeping (SAFE-07)
+
+    def _time_part(self, inputs):
+        if not self.words.trusted:
+            self._memory_fault()
+        self._compare(words.SET)
+        self._compare(words.TIME)
+        if not self.words.trusted:
+            self.board_s = inputs.tick_s  # whatever it was: no jump of time
+            self.board_ms = inputs.tick_ms
+        ticks = self._let_time_pass(inputs)
+        if self.state == states.BOOT:
+            self._wake_up(inputs)
+        self._keep(words.TIME)
+        return ticks
+
+    def _dose_part(self, inputs, ticks):
+        self._compare(words.DOSE)
+        if self.state in states.MOVING:
+            self._owe(ticks, inputs)
+        self._keep(words.DOSE)
+
+    def _link_part(self, inputs, outputs):
+        self._obey_host(inputs, outputs)
+        self._obey_buttons(inputs)
+        self._settle()
+
+    def _watch_part(self, inputs, ticks):
+        self._compare(words.GUARD)
+        self._watch(inputs, ticks)
+        self._keep(words.GUARD)
+
+    def _motion_part(self, inputs, outputs):
+        self._compare(words.GUARD)
+        self._compare(words.PLAN)
+        self._order_motion(inputs, outputs)
+        self._keep(words.GUARD)
+        self._keep(words.PLAN)
 
     def _compare(self, group):
         if not self.words.agree(group):
@@ -168,7 +189,9 @@ class Pump:
         self.unsettled = True
 
     def _distrust(self, group):
-        """Words of a group are not what they were: stop, and start no more before a reset."""
+        """Words of a group are not what they were. Nothing is computed from them that moves the motor: it
+        rests until a reset, and they are compared no more.
+        """
         numbers = self.words.differing(group)
         self._make_loggable()
         for number in numbers:
@@ -176,15 +199,11 @@ class Pump:
         self._memory_fault()
 
     def _memory_fault(self):
+        self.words.trusted = False
         self.post_failures |= 1 << selftest.WORDS
         self.raise_alarm(alarms.MEMORY_FAULT)
-        if self.state != states.HALTED:  # the alarm stood already
+        if self.state in states.MOVING:  # the alarm stood already
             self.enter(states.HALTED, ALARM)
-        self._settle_anew()
-
-    def _settle_anew(self):
-        self.unsettled = True
-        self._settle()
 
     def _make_loggable(self):
         """Whatever the words say now, it must be possible to halt and to write down that it was so."""
@@ -271,7 +290,8 @@ class Pump:
         """The loop around the pump failed in this tick: halt. The motor is off already."""
         self._make_loggable()
         self.raise_alarm(alarms.LOOP_FAULT)
-        self._settle_anew()
+        self.unsettled = True
+        self._settle()
 
     def _let_time_pass(self, inputs):
         ticks = (inputs.tick_s - self.board_s) * TICKS_PER_S + (inputs.tick_ms - self.board_ms) // TICK_MS
@@ -286,6 +306,11 @@ class Pump:
         self.alarms.advance(self.tick)
         self.senses.read(inputs, self.tick)
         self.executed_steps = inputs.executed_steps + self.base_steps
+        if self.words.trusted:
+            self._enter_in_window(ticks)
+        return ticks
+
+    def _enter_in_window(self, ticks):
         steps = self.executed_steps - self.ledger_steps
         if steps > 0:
             self.ledger_steps = self.executed_steps
@@ -299,7 +324,6 @@ class Pump:
             self.ledger_steps = self.executed_steps
             steps = 0
         self.ledger.advance(ticks, steps)
-        return ticks
 
     # --- dose
 
