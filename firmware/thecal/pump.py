@@ -183,6 +183,7 @@ class Pump:
 
     def _before_change(self, under_way=-1):
         """What follows may use and change any word; those of the group `under_way` are changing already."""
+        self._settle()
         for group in words.GROUPS:
             if group != under_way:
                 self._compare(group)
