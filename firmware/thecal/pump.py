@@ -133,7 +133,6 @@ class Pump:
     def _time_part(self, inputs):
         if not self.words.trusted:
             self._memory_fault()
-        self._compare(words.SET)
         self._compare(words.TIME)
         if not self.words.trusted:
             self.board_s = inputs.tick_s  # whatever it was: no jump of time
@@ -145,10 +144,11 @@ class Pump:
         return ticks
 
     def _dose_part(self, inputs, ticks):
-        self._compare(words.DOSE)
+        if self.state in states.MOVING:
+            self._compare(words.DOSE)
         if self.state in states.MOVING:
             self._owe(ticks, inputs)
-        self._keep(words.DOSE)
+            self._keep(words.DOSE)
 
     def _link_part(self, inputs, outputs):
         self._obey_host(inputs, outputs)
@@ -156,16 +156,17 @@ class Pump:
         self._settle()
 
     def _watch_part(self, inputs, ticks):
-        self._compare(words.GUARD)
         self._watch(inputs, ticks)
-        self._keep(words.GUARD)
+        self._settle()
 
     def _motion_part(self, inputs, outputs):
-        self._compare(words.GUARD)
-        self._compare(words.PLAN)
+        orders = self.state in states.MOVING and (self.replan or inputs.queue_free > 0)
+        if orders:
+            self._compare(words.PLAN)
+        comes_to_rest = self.state not in states.MOVING and self.settling == 1
         self._order_motion(inputs, outputs)
-        self._keep(words.GUARD)
-        self._keep(words.PLAN)
+        if orders or comes_to_rest:
+            self._keep(words.PLAN)
 
     def _compare(self, group):
         if not self.words.agree(group):
@@ -181,12 +182,11 @@ class Pump:
             self.unsettled = False
             self.words.keep_all()
 
-    def _before_change(self, under_way=-1):
-        """What follows may use and change any word; those of the group `under_way` are changing already."""
+    def _before_change(self):
+        """What follows may use and change any word."""
         self._settle()
         for group in words.GROUPS:
-            if group != under_way:
-                self._compare(group)
+            self._compare(group)
         self.unsettled = True
 
     def _distrust(self, group):
@@ -343,9 +343,9 @@ class Pump:
             if row >= 0:
                 self.raise_alarm(row)
         if through >= 0:
-            self._compare(words.SET)
+            self._compare(words.TIME)
             self._bolus_ended(through, complete=True)
-            self._keep(words.SET)
+            self.words.keep_set()
 
     def to_boundary(self):
         if self.state in states.MOVING:
@@ -406,7 +406,7 @@ class Pump:
             return
         newly_low = self.reservoir.low(executed_steps) and self.raise_alarm(alarms.RESERVOIR_LOW)
         if newly_low and self.state == states.RUNNING and self.prescription.on_low_kvo:
-            self._before_change(words.GUARD)
+            self._before_change()
             self.to_boundary()
             self.follow_schedule()
         if self.reservoir.empty(executed_steps):
@@ -449,7 +449,7 @@ class Pump:
             self.raise_alarm(alarms.LONG_STOP)
 
     def _bridge_cleared(self, bridge):
-        self._before_change(words.GUARD)
+        self._before_change()
         self.bridge = None
         self.ledger.rescale(bridge.old, bridge.new)
         self._set_limit()

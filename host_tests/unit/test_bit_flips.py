@@ -5,8 +5,9 @@ of one tick, and lets the pump run on until the untouched twin's bolus is long t
 plant, not of the pump's own counts: at no time has the head displaced more than the untouched twin's would
 have, or the limit allows, and one second of what was commanded (MOT-04).
 
-What became of a flip is counted: detected (MEMORY_FAULT and the motor off), harmless (not a step is different
-from the twin's), neither (the flow is another one, within the law).
+What became of a flip is counted: detected (MEMORY_FAULT and the motor off), another alarm (which halted the
+motor first), harmless (not a step is different from the twin's), neither (the flow is another one, within the
+law).
 """
 
 import copy
@@ -39,7 +40,7 @@ NAMES = [name for names in words.NAMES for name in names]
 
 
 def flipped(value, bit):
-    """A small integer of the board with one bit changed; of a flag, any bit that is not its own is not one."""
+    """A small integer of the board with one bit changed; a flag has one bit."""
     if isinstance(value, bool):
         return (not value) if bit == 0 else value
     pattern = (value & (1 << BITS) - 1) ^ 1 << bit
@@ -71,7 +72,7 @@ def _get(owner, part):
 
 
 class Base:
-    """A pump in whose next tick the patient asks for a bolus, and what an untouched one does from there, tick by tick."""
+    """A pump in whose next tick the patient asks for a bolus, and what an untouched one does from there."""
 
     def __init__(self):
         runner = PumpOnBench()
@@ -141,8 +142,8 @@ def judge(base, name, bit, part, tick):
         assert pump.state == states.HALTED, case
         assert steps[-1] == steps[min(tick + 3, LAST_TICK - 1)], f"{case}: detected, and the motor moved on"
         return "detected"
-    if pump.alarms.standing[alarms.LOOP_FAULT]:
-        return "exception"
+    if pump.state == states.HALTED:
+        return "another alarm"
     return "harmless" if steps == base.twin else "neither"
 
 
@@ -154,16 +155,14 @@ def campaign(base, cases):
     return count
 
 
-ALL = [
-    (name, bit, part, tick) for name in NAMES for bit in range(BITS) for part in PARTS for tick in TICKS
-]
+ALL = [(name, bit, part, tick) for name in NAMES for bit in range(BITS) for part in PARTS for tick in TICKS]
 
 
 @pytest.mark.req("SAFE-07", "MOT-04")
 @pytest.mark.parametrize("sample", [400, pytest.param(len(ALL), marks=pytest.mark.long)])
 def test_no_flipped_bit_of_a_critical_word_delivers_too_much(base, sample):
     count = campaign(base, random.Random(7).sample(ALL, sample))
-    assert count["detected"] > 0.9 * count.total()
+    assert count["neither"] < 0.01 * count.total()
 
 
 @pytest.mark.req("SAFE-07")

@@ -48,9 +48,11 @@ class Course:
         self.week_tick = 0
         self.index = 0
         self.next_start = -1
+        self.turned = False  # something else changed than what is owed; for who keeps a copy (words.py)
 
     def copy(self, other):
         """Become a copy of `other`."""
+        self.turned = True
         self.basal.copy(other.basal)
         for kind in range(KINDS):
             self.boluses[kind].copy(other.boluses[kind])
@@ -69,6 +71,7 @@ class Course:
 
     def clear(self):
         """Owe nothing, no bolus, no basal."""
+        self.turned = True
         self.basal.clear()
         for kind in range(KINDS):
             self.boluses[kind].clear()
@@ -92,6 +95,7 @@ class Course:
 
     def set_rates(self):
         """Share out the flow: basal first, then one bolus within what the total leaves."""
+        self.turned = True
         basal = self.basal
         if self.schedule is not None:
             entry = self.schedule.entries[self.index]

@@ -7,7 +7,7 @@ keeps the last day in buckets of a minute, from which a window of another length
 counts until the last moment of its bucket.
 
 Every bucket is kept twice (`twice.PairedCounts`): a count is compared when it leaves the window, when windows
-are filled or rescaled from it, and one more in every tick.
+are filled or rescaled from it, and one more in every tick (6 min for all).
 
 Memory: three rings, each twice, and the working space of the prediction, 49 kB.
 """
@@ -69,7 +69,6 @@ class _Ring:
             self.index = self.index + 1 if self.index + 1 < self.size else 0
             self.total -= self.buckets.take(self.index)
         self.left_ticks -= ticks
-        self.buckets.look_at_next()
 
     def add(self, steps):
         """Steps executed since the last call."""
@@ -84,6 +83,7 @@ class WindowLedger:
         self.day = _Ring()
         self.window = _Ring()
         self.trial = _Ring()  # a window that is only asked about
+        self.looked_at = self.day
         self.window_ticks = DAY_TICKS
         # For peak_steps: the flow of two windows and two buckets, less the one window that stays.
         self.flowed = array("I", [0] * (MOST_BUCKETS + 4))
@@ -92,6 +92,8 @@ class WindowLedger:
         """`ticks` have passed, in which `steps` were executed; they count from now."""
         self.day.advance(ticks)
         self.window.advance(ticks)
+        self.looked_at = self.window if self.looked_at is self.day else self.day
+        self.looked_at.buckets.look_at_next()
         if steps > 0:
             self.day.add(steps)
             self.window.add(steps)

@@ -1,41 +1,23 @@
 """Numbers that are kept a second time, complemented, elsewhere in memory (SAFE-07).
 
-The first copy is where the number lives, as an attribute of its object. The second one is here: 32 bits a
-word, every bit the other way round, so that what wipes both copies alike is noticed as well. Who owns the
-numbers packs them, complemented, into `kept` when it has changed them, and into `now` before it uses them
-again; `agrees` says whether that is the same. Which of two copies is wrong, nobody can tell: a disagreement
-is a fault, and nothing is mended.
+The first copy is where a number lives, as an attribute of its object or in an array. The second one has every
+bit the other way round, so that what wipes both copies alike is noticed as well. Who owns a number writes
+both when it changes, and compares them before it uses it again. Which of two copies is wrong, nobody can
+tell: a disagreement is a fault, and nothing is mended.
 
-`PairedCounts` is the same for an array of counts, where looking at all of them takes too long: each pair is
-looked at when its count is used, and one after the other.
-
-Nothing allocates but `differing`, after a fault.
+`complements` makes the place for second copies of words (`words.py` says of which). `PairedCounts` is an
+array of counts with its own second copy: where looking at all of them takes too long, each pair is looked at
+when its count is used, and one after the other. Nothing allocates after construction.
 """
 
-import struct
 from array import array
 
 from ..smallint import LARGEST
 
-WORD_BYTES = 4
 
-
-class Twice:
-    """The second copy of so many words."""
-
-    def __init__(self, words):
-        self.kept = bytearray(words * WORD_BYTES)
-        self.now = bytearray(words * WORD_BYTES)
-
-    def agrees(self):
-        """Whether the words packed into `now` are those that were kept."""
-        return self.now == self.kept
-
-    def differing(self):
-        """The numbers of the words that differ."""
-        form = "<%di" % (len(self.kept) // WORD_BYTES)
-        pairs = zip(struct.unpack(form, self.kept), struct.unpack(form, self.now))
-        return [number for number, pair in enumerate(pairs) if pair[0] != pair[1]]
+def complements(words):
+    """The second copies of so many words, each `~word`; of a flag `not flag`."""
+    return array("i", [0] * words)
 
 
 class PairedCounts:
