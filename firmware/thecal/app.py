@@ -15,6 +15,7 @@ from . import pump
 from .dose import mechanism
 from .drivers import fast_crc, segment
 from .drivers.annunciator import Annunciator
+from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
 from .drivers.stepper import Stepper
@@ -35,14 +36,16 @@ class App:
     """Everything between the pins and the Pump."""
 
     def __init__(self):
+        ram_holds = heap_holds_patterns()  # while the heap is empty
         self.mechanism = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
         self.stepper = Stepper(self.mechanism.dir_forward_high, self.mechanism.enable_high)
         self.sensors = Sensors()
         self.usb = Usb()
         self.annunciator = Annunciator()
+        self.image = Image()
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into)
         self.inputs = Inputs()
-        self.inputs.post_failures = self._self_test()
+        self.inputs.post_failures = self._self_test(ram_holds)
         self.outputs = Outputs()
         self.faults = 0
         self.watchdog = None  # armed by `run`
@@ -52,9 +55,13 @@ class App:
             pass
         self.pace = Pace(time.ticks_ms(), time.ticks_us())
 
-    def _self_test(self):
+    def _self_test(self, ram_holds):
         """What only the drivers can tell, as bits of `selftest.CHECKS`."""
         failures = 0
+        if not ram_holds:
+            failures |= 1 << selftest.RAM
+        if not self.image.sound():
+            failures |= 1 << selftest.IMAGE
         if not self.stepper.self_test():
             failures |= 1 << selftest.DRIVER
         if not self.annunciator.self_test():
@@ -80,6 +87,8 @@ class App:
         self.stepper.read(inputs)
         self.sensors.read(inputs)
         self.usb.read(inputs)
+        if not self.image.look():
+            inputs.post_failures |= 1 << selftest.IMAGE
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:
             inputs.heap_bytes = gc.mem_alloc()
         self.pump.step(inputs, outputs)

@@ -33,7 +33,7 @@ class Inputs:
         self.driver_fault = False  # the stepper driver reports a fault
         self.button_patient = False  # pressed
         self.button_stop = False  # pressed
-        self.post_failures = 0  # bits of the checks that the drivers found failed (watch/selftest.py)
+        self.post_failures = 0  # bits of the checks that the drivers ever found failed (watch/selftest.py)
         self.loop_us = 0  # time the previous tick took, us
         self.heap_bytes = 0  # heap in use, bytes
 
