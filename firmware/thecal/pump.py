@@ -240,10 +240,13 @@ class Pump:
             self.post_failures |= 1 << selftest.LIBRARY
         if not self.senses.believable():
             self.post_failures |= 1 << selftest.SENSORS
+        self._failed(self.post_failures)
+
+    def _failed(self, checks):
         for check in range(len(selftest.CHECKS)):
-            if self.post_failures >> check & 1:
+            if checks >> check & 1:
                 self.event(events.POST_FAILED, check, 0)
-        if self.post_failures:
+        if checks:
             self.raise_alarm(alarms.POST_FAILED)
 
     def enter(self, state, cause):
@@ -393,6 +396,11 @@ class Pump:
 
     def _watch(self, inputs, ticks):
         executed_steps = self.executed_steps
+        failed = inputs.post_failures & ~self.post_failures
+        if failed:  # SAFE-08: found while running
+            self._before_change()
+            self.post_failures |= failed
+            self._failed(failed)
         self._feel(inputs, ticks)
         if not self.ledger.sound():
             self._memory_fault()
