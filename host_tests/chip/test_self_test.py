@@ -126,7 +126,7 @@ def test_the_image_carries_its_length_and_crc(image):
 
 @pytest.mark.req("SAFE-08", "SAFE-02")
 def test_an_image_that_changes_while_the_pump_runs_stops_it(image):
-    """A look at the whole image takes eleven minutes, so the driver is taken to forty slices before the end."""
+    """A look at the whole image takes eleven minutes, so the driver is taken to near its end."""
     rig = Rig(
         image,
         program="""
