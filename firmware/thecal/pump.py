@@ -35,6 +35,7 @@ from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
 from .watch.reservoir import Reservoir
+from .watch.resets import Resets
 from .watch.senses import Senses
 
 LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
@@ -89,6 +90,8 @@ class Pump:
         self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.alarms = alarms.Alarms()
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
+        self.resets = Resets()
+        self.was_reset = memory is not None
         self.post_failures = 0  # checks of the self-test that failed, as bits
         self.stop_was_pressed = False
         self.planned_steps = 0  # position at the end of the last segment ordered
@@ -223,6 +226,8 @@ class Pump:
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
         self._self_test(inputs)
+        if self.was_reset and self.resets.too_many(self.tick):
+            self.raise_alarm(alarms.RESET_LOOP)
         if self.state == states.HALTED:
             return
         if self.resumed_from == states.HALTED:
