@@ -15,6 +15,7 @@ from . import pump
 from .dose import mechanism
 from .drivers import fast_crc, flash, segment
 from .drivers.annunciator import Annunciator
+from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
 from .drivers.stepper import Stepper
@@ -37,18 +38,20 @@ class App:
     """Everything between the pins and the Pump."""
 
     def __init__(self):
+        ram_holds = heap_holds_patterns()  # while the heap is empty
         self.mechanism = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
         self.stepper = Stepper(self.mechanism.dir_forward_high, self.mechanism.enable_high)
         self.sensors = Sensors()
         self.usb = Usb()
         self.annunciator = Annunciator()
+        self.image = Image()
         log = events.EventLog()
         self.journal = Journal(flash.crc_into, log.ring, events.CAPACITY, events.is_fault)
         self.flash = flash.Flash(self.journal.region_bytes)
         self.journal.recover(self.flash.image)
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
         self.inputs = Inputs()
-        self.inputs.post_failures = self._self_test()
+        self.inputs.post_failures = self._self_test(ram_holds)
         self.outputs = Outputs()
         self.faults = 0
         self.watchdog = None  # type: Watchdog | None  # armed by `run`
@@ -58,9 +61,13 @@ class App:
             pass
         self.pace = Pace(time.ticks_ms(), time.ticks_us())
 
-    def _self_test(self):
+    def _self_test(self, ram_holds):
         """What only the drivers can tell, as bits of `selftest.CHECKS`."""
         failures = 0
+        if not ram_holds:
+            failures |= 1 << selftest.RAM
+        if not self.image.sound():
+            failures |= 1 << selftest.IMAGE
         if not self.stepper.self_test():
             failures |= 1 << selftest.DRIVER
         if not self.annunciator.self_test():
@@ -86,6 +93,8 @@ class App:
         self.stepper.read(inputs)
         self.sensors.read(inputs)
         self.usb.read(inputs)
+        if not self.image.look():
+            inputs.post_failures |= 1 << selftest.IMAGE
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:
             inputs.heap_bytes = gc.mem_alloc()
         inputs.flash_done = self.flash.done

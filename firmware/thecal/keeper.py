@@ -35,6 +35,7 @@ from .smallint import small
 from .states import BOOT, MOVING, POST, STOPPED
 from .watch import alarms
 from .watch.limits import DAY_TICKS
+from .watch.resets import MOST_RESETS
 
 AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
 NL_PER_UL = 1_000
@@ -53,11 +54,14 @@ LOCKOUT_END = INDEX["lockout_end_tick"]
 GRANTS = INDEX["grants"]
 DENIALS = INDEX["denials"]
 PULSES = INDEX["service_at_steps"]
+RESETS = INDEX["resets"]
+RESET_TICKS = (INDEX["boot_tick_0"], INDEX["boot_tick_1"], INDEX["boot_tick_2"], INDEX["spare_0"])
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRIDGE_SERIAL) + (
     BOLUS_NL,
     BOLUS_NL + 1,
     LOCKOUT_END,
+    RESETS,
 )
 
 
@@ -76,6 +80,7 @@ class Keeper:
         self.expected_grains = 0
         self.own_steps = 0
         self.own_grains = 0
+        self.was_reset = False
         self.opens_bridge = False
         self.ratio = None  # a change of unit that is still to be written
         self.flow_steps = -1
@@ -103,7 +108,10 @@ class Keeper:
         pump.executed_steps = pump.ledger_steps = words[INDEX["executed_steps"]]
         pump.dose_steps = words[INDEX["dose_steps"]]
         pump.state = words[INDEX["state"]]
-        pump.resets = words[INDEX["resets"]]
+        pump.resets.count = words[RESETS]
+        for index in range(min(words[RESETS], MOST_RESETS)):
+            pump.resets.ticks[index] = words[RESET_TICKS[index]]
+        self.was_reset = True
         self._restore_history(history)
         self._restore_alarms()
         lockout = pump.lockout
@@ -127,7 +135,6 @@ class Keeper:
         self._restore_therapies()
         pump.rotor_pulses = words[PULSES]
         journal.history = None  # its arrays are the pump's now
-        words[INDEX["resets"]] += 1
         journal.save()
 
     def _restore_history(self, history):
@@ -297,6 +304,9 @@ class Keeper:
         lockout = pump.lockout
         words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
         words[DENIALS] = lockout.denied_count
+        words[RESETS] = pump.resets.count
+        for index in range(MOST_RESETS):
+            words[RESET_TICKS[index]] = pump.resets.ticks[index]
         words[PULSES] = pump.senses.motion.pulses
         changed = False
         written = self.written

@@ -289,9 +289,7 @@ class Orders:
         if pump.reservoir.empty(pump.executed_steps):
             return refusal(request, "refused", "start: the reservoir is empty")
         if pump.post_failures:
-            return refusal(
-                request, "refused", "start: self-test failed: %s" % ", ".join(failed(pump.post_failures))
-            )
+            return refusal(request, "refused", _unfit("start", pump))
         if not formulary.check(pump.library):
             pump.raise_alarm(alarms.LIBRARY_FAULT)
             return refusal(request, "refused", "start: the drug library is damaged")
@@ -308,6 +306,8 @@ class Orders:
         most_nl = pump.prescription.line_nl if pump.prescription else 0
         if pump.state != states.STOPPED:
             problem = "prime: the pump is %s, not STOPPED" % states.STATES[pump.state]
+        elif pump.post_failures:
+            problem = _unfit("prime", pump)
         elif not 0 < volume_nl <= most_nl:
             problem = "volume_nl: %d, must be 1 to %d (line_nl)" % (volume_nl, most_nl)
         elif pump.line_primed:
@@ -398,7 +398,7 @@ class Orders:
         pump.alarms.clear_first_cause()
         if pump.state == states.HALTED:
             pump.guard.rest(pump.executed_steps)
-            if stored_nl > 0 and pump.prescription:
+            if stored_nl > 0 and pump.prescription and not pump.post_failures:
                 self._draw_back(min(stored_nl, MOST_DRAW_BACK_NL))
             else:
                 pump.enter(states.STOPPED, COMMAND)
@@ -508,6 +508,10 @@ class Orders:
 
 def _answer(reason):
     return {"granted": reason == GRANTED, "reason": "" if reason == GRANTED else CAUSES[reason]}
+
+
+def _unfit(name, pump):
+    return "%s: self-test failed: %s" % (name, ", ".join(failed(pump.post_failures)))
 
 
 def _row(name):

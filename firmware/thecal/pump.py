@@ -13,7 +13,7 @@ wall.
 # The prescription is there in every state that asks for it, a command once it has been read.
 # pyright: reportOptionalMemberAccess=false
 
-from . import states
+from . import states, words
 from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESUME, SELF_TEST
 from .dose import formulary, prescription
 from .dose.delivery import KINDS, PATIENT, Delivery
@@ -36,6 +36,7 @@ from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
 from .watch.reservoir import Reservoir
+from .watch.resets import Resets
 from .watch.senses import Senses
 
 EXPECT_TICKS = 6  # a command that is due so soon has its motion booked
@@ -95,6 +96,8 @@ class Pump:
         self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.alarms = alarms.Alarms()
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
+        self.resets = Resets()
+        self.was_reset = False
         self.post_failures = 0  # checks of the self-test that failed, as bits
         self.stop_was_pressed = False
         self.planned_steps = 0  # position at the end of the last segment ordered
@@ -112,10 +115,14 @@ class Pump:
             self.keeper = Keeper(self, journal)
             self.keeper.restore()
         if memory is not None or journal is not None:
+            self.was_reset = memory is not None or self.keeper.was_reset
             self.resumed_from = self.state
             self.state = states.BOOT
             self.priming = self.resumed_from == states.PRIMING
             self.base_steps = self.executed_steps
+        self.unsettled = False  # a move or an order may have changed any critical word
+        self.words = words.Words(self)
+        self.words.keep_all()
 
     # --- one tick
 
@@ -132,23 +139,15 @@ class Pump:
         outputs.clear_orders()
         if self.keeper:
             self.guard.booked_most = self.keeper.begin(inputs)
-        ticks = self._let_time_pass(inputs)
+        ticks = self._time_part(inputs)
         outputs.checked_in |= selftest.TIME
-        if self.state == states.BOOT:
-            self._wake_up(inputs)
-        if self.state == states.POST:
-            self._leave_post()
-        if self.state in states.MOVING:
-            self._owe(ticks, inputs)
+        self._dose_part(inputs, ticks)
         outputs.checked_in |= selftest.DOSE
-        self._obey_host(inputs, outputs)
-        if self.keeper:
-            self._expect()
-        self._obey_buttons(inputs)
+        self._link_part(inputs, outputs)
         outputs.checked_in |= selftest.LINK
-        self._watch(inputs, ticks)
+        self._watch_part(inputs, ticks)
         outputs.checked_in |= selftest.WATCH
-        self._order_motion(inputs, outputs)
+        self._motion_part(inputs, outputs)
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
 
@@ -156,6 +155,95 @@ class Pump:
         """Choose what is written down of this tick; the motor need not wait for that either."""
         if self.keeper:
             self.keeper.end(self.state in states.MOVING)
+
+    # --- its parts, each between the comparing of the critical words and the keeping (SAFE-07)
+
+    def _time_part(self, inputs):
+        if not self.words.trusted:
+            self._memory_fault()
+        self._compare(words.TIME)
+        if not self.words.trusted:
+            self.board_s = inputs.tick_s  # whatever it was: no jump of time
+            self.board_ms = inputs.tick_ms
+        ticks = self._let_time_pass(inputs)
+        if self.state == states.BOOT:
+            self._wake_up(inputs)
+        if self.state == states.POST:
+            self._leave_post()
+        self._keep(words.TIME)
+        return ticks
+
+    def _dose_part(self, inputs, ticks):
+        if self.state in states.MOVING:
+            self._compare(words.DOSE)
+        if self.state in states.MOVING:
+            self._owe(ticks, inputs)
+            self._keep(words.DOSE)
+
+    def _link_part(self, inputs, outputs):
+        self._obey_host(inputs, outputs)
+        if self.keeper:
+            self._expect()
+        self._obey_buttons(inputs)
+        self._settle()
+
+    def _watch_part(self, inputs, ticks):
+        self._watch(inputs, ticks)
+        self._settle()
+
+    def _motion_part(self, inputs, outputs):
+        orders = self.state in states.MOVING and (self.replan or inputs.queue_free > 0)
+        if orders:
+            self._compare(words.PLAN)
+        comes_to_rest = self.state not in states.MOVING and self.settling == 1
+        self._order_motion(inputs, outputs)
+        if orders or comes_to_rest:
+            self._keep(words.PLAN)
+
+    def _compare(self, group):
+        if not self.words.agree(group):
+            self._distrust(group)
+
+    def _keep(self, group):
+        self.words.keep(group)
+        self._settle()
+
+    def _settle(self):
+        """Keep all words, after a move or an order, which changed them by right."""
+        if self.unsettled:
+            self.unsettled = False
+            self.words.keep_all()
+
+    def _before_change(self):
+        """What follows may use and change any word."""
+        self._settle()
+        for group in words.GROUPS:
+            self._compare(group)
+        self.unsettled = True
+
+    def _distrust(self, group):
+        """Words of a group are not what they were. Nothing is computed from them that moves the motor: it
+        rests until a reset, and they are compared no more.
+        """
+        numbers = self.words.differing(group)
+        self._make_loggable()
+        for number in numbers:
+            self.event(events.WORD, number, 0)
+        self._memory_fault()
+
+    def _memory_fault(self):
+        self.words.trusted = False
+        self.post_failures |= 1 << selftest.WORDS
+        self.raise_alarm(alarms.MEMORY_FAULT)
+        if self.state in states.MOVING:  # the alarm stood already
+            self.enter(states.HALTED, ALARM)
+
+    def _make_loggable(self):
+        """Whatever the words say now, it must be possible to halt and to write down that it was so."""
+        self.tick_s &= LARGEST
+        self.tick_ms %= 1_000
+        if not states.BOOT < self.state < len(states.STATES):
+            self.state = states.RUNNING  # from where a halt ends all that may be under way
 
     def _wake_up(self, inputs):
         self.event(events.BOOT, self.resumed_from, 0)
@@ -167,6 +255,8 @@ class Pump:
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
         self._self_test(inputs)
+        if self.was_reset and self.resets.too_many(self.tick):
+            self.raise_alarm(alarms.RESET_LOOP)
 
     def _leave_post(self):
         """Be again what the reset found, once that is written down."""
@@ -189,15 +279,19 @@ class Pump:
             self.post_failures |= 1 << selftest.JOURNAL
         if not self.senses.believable():
             self.post_failures |= 1 << selftest.SENSORS
+        self._failed(self.post_failures)
+
+    def _failed(self, checks):
         for check in range(len(selftest.CHECKS)):
-            if self.post_failures >> check & 1:
+            if checks >> check & 1:
                 self.event(events.POST_FAILED, check, 0)
-        if self.post_failures:
+        if checks:
             self.raise_alarm(alarms.POST_FAILED)
 
     def enter(self, state, cause):
         """The one door to a change of state. IllegalMove, after halting, for a move not in the table."""
         left = self.state
+        self.unsettled = True
         if state not in states.MOVES[left]:
             self.state = states.HALTED
             self.event(events.FAULT, left, ILLEGAL_MOVE)
@@ -237,7 +331,10 @@ class Pump:
 
     def fail(self):
         """The loop around the pump failed in this tick: halt. The motor is off already."""
+        self._make_loggable()
         self.raise_alarm(alarms.LOOP_FAULT)
+        self.unsettled = True
+        self._settle()
 
     def _let_time_pass(self, inputs):
         ticks = (inputs.tick_s - self.board_s) * TICKS_PER_S + (inputs.tick_ms - self.board_ms) // TICK_MS
@@ -252,6 +349,11 @@ class Pump:
         self.alarms.advance(self.tick)
         self.senses.read(inputs, self.tick)
         self.executed_steps = inputs.executed_steps + self.base_steps
+        if self.words.trusted:
+            self._enter_in_window(ticks)
+        return ticks
+
+    def _enter_in_window(self, ticks):
         steps = self.executed_steps - self.ledger_steps
         if steps > 0:
             self.ledger_steps = self.executed_steps
@@ -266,7 +368,6 @@ class Pump:
             steps = 0
         self.dose_steps += steps
         self.ledger.advance(ticks, steps)
-        return ticks
 
     # --- dose
 
@@ -291,7 +392,9 @@ class Pump:
             if missing_steps > 0:
                 self.delivery.drop(missing_steps)
         if through >= 0:
+            self._compare(words.TIME)
             self._bolus_ended(through, complete=True)
+            self.words.keep_set()
 
     def to_boundary(self):
         if self.state in states.MOVING:
@@ -319,7 +422,7 @@ class Pump:
             return
         volume_nl = self.bolus_nl[kind]
         if not complete:
-            volume_nl = self._given_nl(kind)
+            volume_nl = min(max(self._given_nl(kind), 0), volume_nl)
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.tick + self.delivery.ahead)
@@ -339,7 +442,14 @@ class Pump:
 
     def _watch(self, inputs, ticks):
         executed_steps = self.executed_steps
+        failed = inputs.post_failures & ~self.post_failures
+        if failed:  # SAFE-08: found while running
+            self._before_change()
+            self.post_failures |= failed
+            self._failed(failed)
         self._feel(inputs, ticks)
+        if not self.ledger.sound():
+            self._memory_fault()
         if self.guard.runaway_steps(executed_steps):
             self.raise_alarm(alarms.RUNAWAY)
         self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.prime_left_steps)
@@ -350,6 +460,7 @@ class Pump:
             return
         newly_low = self.reservoir.low(executed_steps) and self.raise_alarm(alarms.RESERVOIR_LOW)
         if newly_low and self.state == states.RUNNING and self.prescription.on_low_kvo:
+            self._before_change()
             self.to_boundary()
             self.follow_schedule()
         if self.reservoir.empty(executed_steps):
@@ -394,6 +505,7 @@ class Pump:
             self.raise_alarm(alarms.LONG_STOP)
 
     def _bridge_cleared(self, bridge):
+        self._before_change()
         self.bridge = None
         self.rescale(bridge)
         self._set_limit()
@@ -424,6 +536,8 @@ class Pump:
     # --- motion
 
     def _order_motion(self, inputs, outputs):
+        if self.replan and self.state in states.MOVING:
+            self._before_change()
         outputs.enable = self.state in states.MOVING
         if self.state not in states.MOVING:
             outputs.halt = True
@@ -449,6 +563,9 @@ class Pump:
             ticks = self.delivery.next_ticks()
             self._order(outputs, self.delivery.plan(ticks), ticks)
             free -= 1
+        if self.state not in states.MOVING:  # a fault was found on the way
+            outputs.enable = False
+            outputs.halt = True
 
     def _order(self, outputs, wanted, ticks):
         if self.drawn_from_steps >= 0:
@@ -516,6 +633,7 @@ class Pump:
     def _obey_buttons(self, inputs):
         pressed = inputs.button_patient
         if pressed and not self.button_was_pressed:
+            self._before_change()
             self.to_boundary()
             self.early = True
             self.orders.patient_bolus()
@@ -534,7 +652,12 @@ class Pump:
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
+<<<<<<< HEAD
         self.early = commands.changes_of(request) == commands.FLOW
+=======
+        self._before_change()
+        self.early = commands.find(name).changes == commands.FLOW
+>>>>>>> faults
         if self.early:
             self.to_boundary()
         if name == "status":

@@ -29,6 +29,7 @@ for _ in range(3):  # until its motion is booked
     a.wait()
     a.tick()
 p.enter(states.RUNNING, 0)
+p.words.keep_all()
 for _ in range(3):
     a.wait()
     a.tick()

@@ -21,6 +21,7 @@ from thecal.dose.schedule import TICKS_PER_WEEK
 from thecal.drivers import segment
 from thecal.pump import LONG_STOP_TICKS
 from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
+from thecal.smallint import LARGEST
 from thecal.watch import alarms
 from thecal_bench.inprocess import TICK_CYCLES, HostBench
 
@@ -108,6 +109,7 @@ class SkippingBench(HostBench):
         for ring in (pump.ledger.day, pump.ledger.window):
             _move_ring(ring, room, numpy.empty(0, dtype=numpy.int64), 0)
         self._pass(room)
+        pump.words.keep_all()
         return True
 
     def _pass(self, ticks: int) -> None:
@@ -234,6 +236,7 @@ class SkippingBench(HostBench):
         pump.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
         pump.guard.look_at_window(end, pump.ledger.content_steps(), 0)
+        pump.words.keep_all()
         return True
 
     def _would_cut(self, room, position, executed, grid) -> bool:
@@ -276,7 +279,9 @@ def _move_ring(ring, ticks: int, step_ticks, tick: int) -> None:
     counts[-1] += new[0]
     counts = numpy.concatenate((counts, new[1:]))[-ring.size :]
     ring.index = (ring.index + passed) % ring.size
-    ring.counts[: ring.size] = array("I", numpy.roll(counts, ring.index + 1).astype(numpy.uint32).tobytes())
+    counts_now = numpy.roll(counts, ring.index + 1).astype(numpy.uint32)
+    ring.counts[: ring.size] = array("I", counts_now.tobytes())
+    ring.buckets.complements[: ring.size] = array("I", (LARGEST - counts_now).astype(numpy.uint32).tobytes())
     ring.total = int(counts.sum())
     if passed:
         ring.left_ticks = ring.bucket_ticks - (ticks - ring.left_ticks) % ring.bucket_ticks

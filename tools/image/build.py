@@ -14,7 +14,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from . import debian, record
+from . import debian, record, seal
 from .process import BuildError, compiler_environment, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,14 +219,15 @@ def _configure_command(sources: Sources) -> list[str | Path]:
 
 
 def _write_uf2(sources: Sources, binary: Path) -> None:
-    if binary.stat().st_size > FLASH_BYTES - STORAGE_BYTES:
-        raise BuildError(
-            f"the image has {binary.stat().st_size} bytes, {FLASH_BYTES - STORAGE_BYTES} are its share"
-        )
+    share = FLASH_BYTES - STORAGE_BYTES - seal.PAGE_BYTES
+    if binary.stat().st_size > share:
+        raise BuildError(f"the image has {binary.stat().st_size} bytes, {share} are its share")
     partial = UF2.with_suffix(".partial")
     converter = sources.micropython / "tools/uf2conv.py"
     options = ["-f", RP2040_FAMILY_ID, "-b", FLASH_START, "-c", "-o", partial, binary]
     run("writing the UF2", [sys.executable, converter, *options], LOG, WORK, compiler_environment())
+    sealed = seal.seal(partial.read_bytes(), binary.read_bytes(), int(FLASH_START, 16) + share)
+    partial.write_bytes(sealed)
     partial.replace(UF2)
 
 

@@ -48,9 +48,11 @@ class Course:
         self.week_tick = 0
         self.index = 0
         self.next_start = -1
+        self.turned = False  # something else changed than what is owed; for who keeps a copy (words.py)
 
     def copy(self, other):
         """Become a copy of `other`."""
+        self.turned = True
         self.basal.copy(other.basal)
         for kind in range(KINDS):
             self.boluses[kind].copy(other.boluses[kind])
@@ -69,6 +71,7 @@ class Course:
 
     def clear(self):
         """Owe nothing, no bolus, no basal."""
+        self.turned = True
         self.basal.clear()
         for kind in range(KINDS):
             self.boluses[kind].clear()
@@ -92,6 +95,7 @@ class Course:
 
     def set_rates(self):
         """Share out the flow: basal first, then one bolus within what the total leaves."""
+        self.turned = True
         basal = self.basal
         if self.schedule is not None:
             entry = self.schedule.entries[self.index]
@@ -177,7 +181,6 @@ class Delivery:
         self.mechanism = mechanism
         self.quarter = mechanism.grains_per_step >> 2
         self.origin_steps = 0  # executed count at which nothing was owed
-        self.planned_origin_steps = 0  # the same for the plan, from which orders may have been cut already
         self.owed = Course(mechanism.grains_per_step)
         self.planned = Course(mechanism.grains_per_step)
         self.ahead = 0  # ticks by which `owed` is ahead of the current tick, 0 or 1
@@ -238,7 +241,6 @@ class Delivery:
     def plan_from_now(self):
         """Throw the plan away: the next segment begins where `position` is."""
         self.planned.copy(self.owed)
-        self.planned_origin_steps = self.origin_steps
 
     def next_ticks(self):
         """How long the next segment is: the flow changes only at its end: its steps are spread evenly."""
@@ -249,13 +251,13 @@ class Delivery:
         while ticks:
             self.planned.advance_tick()
             ticks -= 1
-        return self.planned_origin_steps + self.planned.position(self.quarter)
+        return self.origin_steps + self.planned.position(self.quarter)
 
     def cut_plan(self, steps):
         """Plan without `steps` of what was to come: they are not ordered, and not made up for while this plan
         holds.
         """
-        self.planned_origin_steps -= steps
+        self.planned.basal.steps -= steps
 
     def drop(self, steps):
         """Give up `steps` (any sign) of what is owed: the motor did not make them and will not."""

@@ -48,11 +48,12 @@ EVENTS = (
     Event(22, "stall_recovered", "time that the rotor stood still, s", ""),
     Event(23, "draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done"),
     Event(24, "audio_pause", "1 begun, 0 refused", ""),
+    Event(25, "word", "number of the critical word (words.py)", ""),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
 PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
-POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE = range(20, len(EVENTS))
+POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE, WORD = range(20, len(EVENTS))
 
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).

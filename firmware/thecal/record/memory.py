@@ -26,6 +26,7 @@ KEPT = (
     "bolus_given_nl",
     "log",
     "rotor_pulses",
+    "resets",
 )
 
 

@@ -6,12 +6,16 @@ windows of whole minutes, which are all that can be programmed). Programming cle
 keeps the last day in buckets of a minute, from which a window of another length is filled; there, too, a step
 counts until the last moment of its bucket.
 
-Memory: three rings and the working space of the prediction, 27 kB.
+Every bucket is kept twice (`twice.PairedCounts`): a count is compared when it leaves the window, when windows
+are filled or rescaled from it, and one more in every tick (6 min for all).
+
+Memory: three rings, each twice, and the working space of the prediction, 49 kB.
 """
 
 from array import array
 
 from ..smallint import small
+from .twice import PairedCounts
 
 LEAST_BUCKETS = 1_440
 MOST_BUCKETS = 1_800
@@ -42,7 +46,8 @@ class _Ring:
     """
 
     def __init__(self):
-        self.counts = array("I", [0] * (MOST_BUCKETS + 2))
+        self.buckets = PairedCounts(MOST_BUCKETS + 2)
+        self.counts = self.buckets.counts  # to be read
         self.configure(DAY_TICKS, 0)
 
     def configure(self, window_ticks, tick):
@@ -51,7 +56,7 @@ class _Ring:
         # A full window of old buckets, and the current one.
         self.size = small(-(-window_ticks // self.bucket_ticks) + 1)
         for index in range(self.size):
-            self.counts[index] = 0
+            self.buckets.set(index, 0)
         self.total = 0
         self.index = 0
         self.left_ticks = self.bucket_ticks - tick % self.bucket_ticks
@@ -62,13 +67,12 @@ class _Ring:
             ticks -= self.left_ticks
             self.left_ticks = self.bucket_ticks
             self.index = self.index + 1 if self.index + 1 < self.size else 0
-            self.total -= self.counts[self.index]
-            self.counts[self.index] = 0
+            self.total -= self.buckets.take(self.index)
         self.left_ticks -= ticks
 
     def add(self, steps):
         """Steps executed since the last call."""
-        self.counts[self.index] += steps
+        self.buckets.add(self.index, steps)
         self.total += steps
 
 
@@ -79,6 +83,7 @@ class WindowLedger:
         self.day = _Ring()
         self.window = _Ring()
         self.trial = _Ring()  # a window that is only asked about
+        self.looked_at = self.day
         self.window_ticks = DAY_TICKS
         # For peak_steps: the flow of two windows and two buckets, less the one window that stays.
         self.flowed = array("I", [0] * (MOST_BUCKETS + 4))
@@ -87,6 +92,8 @@ class WindowLedger:
         """`ticks` have passed, in which `steps` were executed; they count from now."""
         self.day.advance(ticks)
         self.window.advance(ticks)
+        self.looked_at = self.window if self.looked_at is self.day else self.day
+        self.looked_at.buckets.look_at_next()
         if steps > 0:
             self.day.add(steps)
             self.window.add(steps)
@@ -107,8 +114,10 @@ class WindowLedger:
             age_buckets = age_ticks // window.bucket_ticks
             if age_buckets >= window.size:
                 break
-            steps = day.counts[(day.index - age) % day.size]
-            window.counts[(window.index - age_buckets) % window.size] += steps
+            index = (day.index - age) % day.size
+            day.buckets.look(index)
+            steps = day.counts[index]
+            window.buckets.add((window.index - age_buckets) % window.size, steps)
             window.total += steps
 
     def rescale(self, num, den):
@@ -120,11 +129,16 @@ class WindowLedger:
             scaled = 0
             for age in range(ring.size):
                 index = (ring.index - age) % ring.size
+                ring.buckets.look(index)
                 true += ring.counts[index]
                 upto = -(-true * num // den)
-                ring.counts[index] = upto - scaled
+                ring.buckets.set(index, upto - scaled)
                 scaled = upto
             ring.total = small(scaled)
+
+    def sound(self):
+        """Whether all buckets that were looked at agreed with their second copy."""
+        return self.day.buckets.sound and self.window.buckets.sound
 
     def content_steps(self):
         """The most that any window ending now can hold."""

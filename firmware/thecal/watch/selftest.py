@@ -7,8 +7,8 @@ enough.
 """
 
 # In the order of their bits. The number of a check is its code in the event log.
-CHECKS = ("ram", "image", "journal", "library", "sensors", "driver", "buzzer")
-RAM, IMAGE, JOURNAL, LIBRARY, SENSORS, DRIVER, BUZZER = range(len(CHECKS))
+CHECKS = ("ram", "image", "journal", "library", "sensors", "driver", "buzzer", "words")
+RAM, IMAGE, JOURNAL, LIBRARY, SENSORS, DRIVER, BUZZER, WORDS = range(len(CHECKS))
 
 # Who has to have done its part in a tick before the watchdog is fed (SAFE-03); bits of `Outputs.checked_in`.
 PARTS = ("time", "dose", "link", "watch", "motion", "report")

@@ -31,6 +31,7 @@ p = a.pump
 a.tick()
 p.prescription = prescription.parse({"mode": "continuous", "rate_num": RATE_NL_H, "rate_den": 1}, p.mechanism)
 p.enter(states.RUNNING, 0)
+p.words.keep_all()
 for _ in range(3):
     a.wait()
     a.tick()

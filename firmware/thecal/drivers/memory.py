@@ -1,0 +1,131 @@
+"""Whether the memories hold what was put into them: the free heap, and the image in flash (SAFE-02, SAFE-08).
+
+RAM. `heap_holds_patterns` takes the largest free piece of the heap that it gets and writes each word of it
+with two patterns that are each other's complement, and then with its own address, so that lines that are
+stuck, joined or not connected show. It covers that piece alone (about half of the heap before the pump is
+built), not the stack, the interpreter's own data or what the heap holds already: what the dose depends on
+there is kept twice (`words.py`).
+
+Flash. `make image` writes length and CRC-32 of the image into the last page of its share of the flash. The
+CRC is computed at the start, and again while the pump runs, `SLICE_BYTES` in a tick.
+
+Nothing here allocates after construction but what runs once, `heap_holds_patterns` and `sound`.
+"""
+
+# pyright: reportUndefinedVariable=false
+
+import binascii
+import gc
+from array import array
+
+import micropython
+import uctypes
+from machine import mem32
+
+from ..link import frame
+
+FLASH = 0x1000_0000
+RECORD = FLASH + 640 * 1024 - 256  # as in tools/image/seal.py: mark, length, low and high half of the CRC
+MARK = 0x4C41_4553  # "SEAL"
+LEAST_BYTES = 256
+MOST_BYTES = 640 * 1024 - 256
+SLICE_BYTES = 64  # 70 us; the whole image in about eleven minutes
+LEAST_HEAP_BYTES = 1_024
+
+
+@micropython.viper
+def _pattern_holds(data: ptr8, words: int, first: int) -> bool:  # type: ignore  # noqa: F821
+    place = ptr32(data)  # type: ignore  # noqa: F821
+    at = 0
+    while at < words:
+        place[at] = first
+        at += 1
+    at = 0
+    while at < words:
+        if place[at] != first:
+            return False
+        place[at] = first ^ -1
+        at += 1
+    at = 0
+    while at < words:
+        if place[at] != first ^ -1:
+            return False
+        place[at] = at
+        at += 1
+    at = 0
+    while at < words:
+        if place[at] != at:
+            return False
+        at += 1
+    return True
+
+
+@micropython.viper
+def _crc_on(state: ptr32, start: int, end: int):  # type: ignore  # noqa: F821
+    low_table = ptr16(frame.LOW_TABLE)  # type: ignore  # noqa: F821
+    high_table = ptr16(frame.HIGH_TABLE)  # type: ignore  # noqa: F821
+    data = ptr8(start)  # type: ignore  # noqa: F821
+    low = state[0]
+    high = state[1]
+    length = end - start
+    at = 0
+    while at < length:
+        slot = (low ^ data[at]) & 0xFF
+        low = (low >> 8 | (high & 0xFF) << 8) ^ low_table[slot]
+        high = high >> 8 ^ high_table[slot]
+        at += 1
+    state[0] = low
+    state[1] = high
+
+
+def heap_holds_patterns():
+    """Whether the largest free piece of the heap holds what is written into it."""
+    gc.collect()
+    size = gc.mem_free()
+    while size >= LEAST_HEAP_BYTES:
+        try:
+            piece = bytearray(size)
+        except MemoryError:
+            size = size * 3 // 4
+            continue
+        return _pattern_holds(piece, size // 4, 0x5555_5555)
+    return False
+
+
+class Image:
+    """The image in flash, looked at slice by slice."""
+
+    def __init__(self):
+        length = mem32[RECORD + 4] & 0x3FFF_FFFF
+        self.sealed = mem32[RECORD] == MARK and LEAST_BYTES <= length <= MOST_BYTES
+        self.end = FLASH + length
+        self.state = array("i", [0, 0])
+        self._begin()
+
+    def _begin(self):
+        self.at = FLASH
+        self.state[0] = self.state[1] = 0xFFFF
+
+    def sound(self):
+        """Look at all of it, at the start: whether it is as it was built."""
+        if not self.sealed:
+            return False
+        crc = binascii.crc32(uctypes.bytearray_at(FLASH, self.end - FLASH))  # 8 times faster, and allocates
+        return crc & 0xFFFF == mem32[RECORD + 8] and crc >> 16 == mem32[RECORD + 12]
+
+    def look(self):
+        """Look at the next slice. False if that was the last one and the image is not as it was built."""
+        if not self.sealed:
+            return False
+        end = self.at + SLICE_BYTES
+        if end < self.end:
+            _crc_on(self.state, self.at, end)
+            self.at = end
+            return True
+        _crc_on(self.state, self.at, self.end)
+        return self._is_right()
+
+    def _is_right(self):
+        right = self.state[0] ^ 0xFFFF == mem32[RECORD + 8] and self.state[1] ^ 0xFFFF == mem32[RECORD + 12]
+        self._begin()
+        return right

@@ -1,0 +1,463 @@
+"""The critical words (SAFE-07): which numbers the dose depends on, and when each of them is compared.
+
+The table is `NAMES`: three groups of words, each named by its way from the pump. What is kept of them, and
+how it is compared, is `watch/twice.py`. A group is compared before the part of the tick that is the first to
+use it, and what runs with time is kept again when the part that lets it run is done; between the two nothing
+may change it:
+
+    TIME     clock, steps made, windows; limits, levels, calibration, the state: compared at the beginning of
+             the tick, the first half kept once time has passed
+    DOSE     what is owed: around the passing of a tick of it
+    PLAN     what is planned, and the furthest order: around the orders
+
+What runs without the motor is not compared while it rests: a start begins it anew.
+
+An order from outside may change any of them. Then all groups are compared before it is carried out, and all
+are kept when it is done. The number of a word, as the event log gives it, is its place in `NAMES`.
+"""
+
+from .watch.twice import complements
+
+# Of a course: what changes with time; what changes when it takes another turn, by an order or by itself; and
+# what there is to know of its boluses, compared while there is one.
+RUNNING = (
+    "week_tick",
+    "basal.steps",
+    "basal.grains",
+    "boluses[0].steps",
+    "boluses[0].grains",
+    "boluses[1].steps",
+    "boluses[1].grains",
+)
+TURN = (
+    "active[0]",
+    "active[1]",
+    "most_steps",
+    "most_grains",
+    "kvo_steps",
+    "kvo_grains",
+    "kvo",
+    "index",
+    "next_start",
+    "basal.rate_steps",
+    "basal.rate_grains",
+    "basal.grains_per_step",
+    "boluses[0].grains_per_step",
+    "boluses[1].grains_per_step",
+)
+BOLUSES = (
+    "wanted_steps[0]",
+    "wanted_grains[0]",
+    "boluses[0].rate_steps",
+    "boluses[0].rate_grains",
+    "boluses[0].limit_steps",
+    "boluses[0].limit_grains",
+    "boluses[0].endless",
+    "wanted_steps[1]",
+    "wanted_grains[1]",
+    "boluses[1].rate_steps",
+    "boluses[1].rate_grains",
+    "boluses[1].limit_steps",
+    "boluses[1].limit_grains",
+    "boluses[1].endless",
+)
+COURSE = RUNNING + TURN + BOLUSES
+
+TIME, DOSE, PLAN = range(3)
+NAMES = (
+    (
+        "tick",
+        "tick_s",
+        "tick_ms",
+        "board_s",
+        "board_ms",
+        "executed_steps",
+        "ledger_steps",
+        "prime_left_steps",
+        "bridge.left_steps",
+        "ledger.window.total",
+        "ledger.window.index",
+        "ledger.window.left_ticks",
+        "ledger.day.total",
+        "ledger.day.index",
+        "ledger.day.left_ticks",
+        "state",
+        "base_steps",
+        "drawn_from_steps",
+        "clock_offset",
+        "clock_known",
+        "post_failures",
+        "guard.limit_steps",
+        "guard.reservoir_most",
+        "guard.segment_most[1]",
+        "guard.segment_most[2]",
+        "guard.nl_per_rev",
+        "guard.steps_per_rev",
+        "reservoir.known",
+        "reservoir.low_steps",
+        "reservoir.empty_steps",
+        "reservoir.fill_steps",
+        "lockout.count",
+        "lockout.end_tick",
+        "lockout.ended",
+        "ledger.window_ticks",
+        "ledger.window.bucket_ticks",
+        "ledger.window.size",
+        "ledger.day.bucket_ticks",
+        "ledger.day.size",
+        "mechanism.nl_per_rev",
+        "mechanism.steps_per_rev",
+        "mechanism.grains_per_step",
+        "delivery.quarter",
+        "bridge.old",
+        "bridge.new",
+        "prescription.patient_bolus.lockout_ticks",
+        "prescription.patient_bolus.max_per_day",
+    ),
+    ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
+    ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
+)
+GROUPS = range(len(NAMES))
+# What follows is the table once more for the comparing and once for the keeping, word by word: a loop over
+# names takes ten times as long. `host_tests/unit/test_bit_flips.py` holds them against the table.
+
+
+def _same_clock(pump, kept):
+    window = pump.ledger.window
+    day = pump.ledger.day
+    bridge = pump.bridge
+    return (
+        kept[0] == ~pump.tick
+        and kept[1] == ~pump.tick_s
+        and kept[2] == ~pump.tick_ms
+        and kept[3] == ~pump.board_s
+        and kept[4] == ~pump.board_ms
+        and kept[5] == ~pump.executed_steps
+        and kept[6] == ~pump.ledger_steps
+        and kept[7] == ~pump.prime_left_steps
+        and kept[8] == (~bridge.left_steps if bridge else 0)
+        and kept[9] == ~window.total
+        and kept[10] == ~window.index
+        and kept[11] == ~window.left_ticks
+        and kept[12] == ~day.total
+        and kept[13] == ~day.index
+        and kept[14] == ~day.left_ticks
+    )
+
+
+def _keep_clock(pump, kept):
+    window = pump.ledger.window
+    day = pump.ledger.day
+    bridge = pump.bridge
+    kept[0] = ~pump.tick
+    kept[1] = ~pump.tick_s
+    kept[2] = ~pump.tick_ms
+    kept[3] = ~pump.board_s
+    kept[4] = ~pump.board_ms
+    kept[5] = ~pump.executed_steps
+    kept[6] = ~pump.ledger_steps
+    kept[7] = ~pump.prime_left_steps
+    kept[8] = ~bridge.left_steps if bridge else 0
+    kept[9] = ~window.total
+    kept[10] = ~window.index
+    kept[11] = ~window.left_ticks
+    kept[12] = ~day.total
+    kept[13] = ~day.index
+    kept[14] = ~day.left_ticks
+
+
+def _same_set(pump, kept):
+    guard = pump.guard
+    reservoir = pump.reservoir
+    lockout = pump.lockout
+    ledger = pump.ledger
+    window = ledger.window
+    day = ledger.day
+    mechanism = pump.mechanism
+    bridge = pump.bridge
+    bolus = pump.prescription.patient_bolus if pump.prescription else None
+    return (
+        kept[15] == ~pump.state
+        and kept[16] == ~pump.base_steps
+        and kept[17] == ~pump.drawn_from_steps
+        and kept[18] == ~pump.clock_offset
+        and kept[19] == (not pump.clock_known)
+        and kept[20] == ~pump.post_failures
+        and kept[21] == ~guard.limit_steps
+        and kept[22] == ~guard.reservoir_most
+        and kept[23] == ~guard.segment_most[1]
+        and kept[24] == ~guard.segment_most[2]
+        and kept[25] == ~guard.nl_per_rev
+        and kept[26] == ~guard.steps_per_rev
+        and kept[27] == (not reservoir.known)
+        and kept[28] == ~reservoir.low_steps
+        and kept[29] == ~reservoir.empty_steps
+        and kept[30] == ~reservoir.fill_steps
+        and kept[31] == ~lockout.count
+        and kept[32] == ~lockout.end_tick
+        and kept[33] == (not lockout.ended)
+        and kept[34] == ~ledger.window_ticks
+        and kept[35] == ~window.bucket_ticks
+        and kept[36] == ~window.size
+        and kept[37] == ~day.bucket_ticks
+        and kept[38] == ~day.size
+        and kept[39] == ~mechanism.nl_per_rev
+        and kept[40] == ~mechanism.steps_per_rev
+        and kept[41] == ~mechanism.grains_per_step
+        and kept[42] == ~pump.delivery.quarter
+        and kept[43] == (~bridge.old if bridge else 0)
+        and kept[44] == (~bridge.new if bridge else 0)
+        and kept[45] == (~bolus.lockout_ticks if bolus else 0)
+        and kept[46] == (~bolus.max_per_day if bolus else 0)
+    )
+
+
+def _keep_set(pump, kept):
+    guard = pump.guard
+    reservoir = pump.reservoir
+    lockout = pump.lockout
+    ledger = pump.ledger
+    window = ledger.window
+    day = ledger.day
+    mechanism = pump.mechanism
+    bridge = pump.bridge
+    bolus = pump.prescription.patient_bolus if pump.prescription else None
+    kept[15] = ~pump.state
+    kept[16] = ~pump.base_steps
+    kept[17] = ~pump.drawn_from_steps
+    kept[18] = ~pump.clock_offset
+    kept[19] = not pump.clock_known
+    kept[20] = ~pump.post_failures
+    kept[21] = ~guard.limit_steps
+    kept[22] = ~guard.reservoir_most
+    kept[23] = ~guard.segment_most[1]
+    kept[24] = ~guard.segment_most[2]
+    kept[25] = ~guard.nl_per_rev
+    kept[26] = ~guard.steps_per_rev
+    kept[27] = not reservoir.known
+    kept[28] = ~reservoir.low_steps
+    kept[29] = ~reservoir.empty_steps
+    kept[30] = ~reservoir.fill_steps
+    kept[31] = ~lockout.count
+    kept[32] = ~lockout.end_tick
+    kept[33] = not lockout.ended
+    kept[34] = ~ledger.window_ticks
+    kept[35] = ~window.bucket_ticks
+    kept[36] = ~window.size
+    kept[37] = ~day.bucket_ticks
+    kept[38] = ~day.size
+    kept[39] = ~mechanism.nl_per_rev
+    kept[40] = ~mechanism.steps_per_rev
+    kept[41] = ~mechanism.grains_per_step
+    kept[42] = ~pump.delivery.quarter
+    kept[43] = ~bridge.old if bridge else 0
+    kept[44] = ~bridge.new if bridge else 0
+    kept[45] = ~bolus.lockout_ticks if bolus else 0
+    kept[46] = ~bolus.max_per_day if bolus else 0
+
+
+def _same_running(course, kept):
+    basal = course.basal
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    return (
+        kept[2] == ~course.week_tick
+        and kept[3] == ~basal.steps
+        and kept[4] == ~basal.grains
+        and kept[5] == ~patient.steps
+        and kept[6] == ~patient.grains
+        and kept[7] == ~clinician.steps
+        and kept[8] == ~clinician.grains
+    )
+
+
+def _keep_running(course, kept):
+    basal = course.basal
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    kept[2] = ~course.week_tick
+    kept[3] = ~basal.steps
+    kept[4] = ~basal.grains
+    kept[5] = ~patient.steps
+    kept[6] = ~patient.grains
+    kept[7] = ~clinician.steps
+    kept[8] = ~clinician.grains
+
+
+def _same_turn(course, kept):
+    basal = course.basal
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    return (
+        kept[9] == (not course.active[0])
+        and kept[10] == (not course.active[1])
+        and kept[11] == ~course.most_steps
+        and kept[12] == ~course.most_grains
+        and kept[13] == ~course.kvo_steps
+        and kept[14] == ~course.kvo_grains
+        and kept[15] == (not course.kvo)
+        and kept[16] == ~course.index
+        and kept[17] == ~course.next_start
+        and kept[18] == ~basal.rate_steps
+        and kept[19] == ~basal.rate_grains
+        and kept[20] == ~basal.grains_per_step
+        and kept[21] == ~patient.grains_per_step
+        and kept[22] == ~clinician.grains_per_step
+    )
+
+
+def _keep_turn(course, kept):
+    basal = course.basal
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    kept[9] = not course.active[0]
+    kept[10] = not course.active[1]
+    kept[11] = ~course.most_steps
+    kept[12] = ~course.most_grains
+    kept[13] = ~course.kvo_steps
+    kept[14] = ~course.kvo_grains
+    kept[15] = not course.kvo
+    kept[16] = ~course.index
+    kept[17] = ~course.next_start
+    kept[18] = ~basal.rate_steps
+    kept[19] = ~basal.rate_grains
+    kept[20] = ~basal.grains_per_step
+    kept[21] = ~patient.grains_per_step
+    kept[22] = ~clinician.grains_per_step
+
+
+def _same_boluses(course, kept):
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    return (
+        kept[23] == ~course.wanted_steps[0]
+        and kept[24] == ~course.wanted_grains[0]
+        and kept[25] == ~patient.rate_steps
+        and kept[26] == ~patient.rate_grains
+        and kept[27] == ~patient.limit_steps
+        and kept[28] == ~patient.limit_grains
+        and kept[29] == (not patient.endless)
+        and kept[30] == ~course.wanted_steps[1]
+        and kept[31] == ~course.wanted_grains[1]
+        and kept[32] == ~clinician.rate_steps
+        and kept[33] == ~clinician.rate_grains
+        and kept[34] == ~clinician.limit_steps
+        and kept[35] == ~clinician.limit_grains
+        and kept[36] == (not clinician.endless)
+    )
+
+
+def _keep_boluses(course, kept):
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    kept[23] = ~course.wanted_steps[0]
+    kept[24] = ~course.wanted_grains[0]
+    kept[25] = ~patient.rate_steps
+    kept[26] = ~patient.rate_grains
+    kept[27] = ~patient.limit_steps
+    kept[28] = ~patient.limit_grains
+    kept[29] = not patient.endless
+    kept[30] = ~course.wanted_steps[1]
+    kept[31] = ~course.wanted_grains[1]
+    kept[32] = ~clinician.rate_steps
+    kept[33] = ~clinician.rate_grains
+    kept[34] = ~clinician.limit_steps
+    kept[35] = ~clinician.limit_grains
+    kept[36] = not clinician.endless
+
+
+class Words:
+    """The second copies of the critical words of `pump`. Once they are not `trusted` any more nothing is
+    compared or kept: there is nothing right to be kept.
+    """
+
+    def __init__(self, pump):
+        self.trusted = True
+        self.pump = pump
+        self.copies = [complements(len(names)) for names in NAMES]
+
+    def agree(self, group):
+        """Whether both copies of all words of a group say the same."""
+        if not self.trusted:
+            return True
+        pump = self.pump
+        kept = self.copies[group]
+        if group == TIME:
+            return _same_clock(pump, kept) and _same_set(pump, kept)
+        delivery = pump.delivery
+        if group == DOSE:
+            course = delivery.owed
+            same = kept[0] == ~delivery.origin_steps and kept[1] == ~delivery.ahead
+        else:
+            course = delivery.planned
+            same = kept[0] == ~pump.planned_steps and kept[1] == ~pump.guard.ordered_steps
+        return (
+            same
+            and _same_running(course, kept)
+            and _same_turn(course, kept)
+            and (not (course.active[0] or course.active[1]) or _same_boluses(course, kept))
+        )
+
+    def keep(self, group):
+        """Time has passed by right; a course may have taken another turn by itself."""
+        if not self.trusted:
+            return
+        kept = self.copies[group]
+        if group == TIME:
+            _keep_clock(self.pump, kept)
+            return
+        course = self._keep_running(group, kept)
+        if course.turned:
+            course.turned = False
+            _keep_turn(course, kept)
+            _keep_boluses(course, kept)
+
+    def _keep_running(self, group, kept):
+        pump = self.pump
+        delivery = pump.delivery
+        if group == DOSE:
+            course = delivery.owed
+            kept[0] = ~delivery.origin_steps
+            kept[1] = ~delivery.ahead
+        else:
+            course = delivery.planned
+            kept[0] = ~pump.planned_steps
+            kept[1] = ~pump.guard.ordered_steps
+        _keep_running(course, kept)
+        return course
+
+    def keep_set(self):
+        """What does not change with time was changed, by whom it is right."""
+        if self.trusted:
+            _keep_set(self.pump, self.copies[TIME])
+
+    def keep_all(self):
+        """Any word was changed, by whom it is right."""
+        delivery = self.pump.delivery
+        delivery.owed.turned = delivery.planned.turned = True
+        for group in GROUPS:
+            self.keep(group)
+        self.keep_set()
+
+    def differing(self, group):
+        """The numbers of the words of a group that differ. Allocates."""
+        now = complements(len(NAMES[group]))
+        if group == TIME:
+            _keep_clock(self.pump, now)
+            _keep_set(self.pump, now)
+        else:
+            course = self._keep_running(group, now)
+            _keep_turn(course, now)
+            _keep_boluses(course, now)
+        first = sum([len(names) for names in NAMES[:group]])
+        kept = self.copies[group]
+        return [first + number for number in range(len(now)) if now[number] != kept[number]]
+
+
+def name(number):
+    """The name of a word, for people."""
+    for names in NAMES:
+        if number < len(names):
+            return names[number]
+        number -= len(names)
+    raise IndexError("no critical word has the number %d" % number)
