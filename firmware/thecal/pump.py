@@ -652,12 +652,8 @@ class Pump:
 
     def _carry_out(self, request, inputs, outputs):
         name = request["cmd"]
-<<<<<<< HEAD
-        self.early = commands.changes_of(request) == commands.FLOW
-=======
         self._before_change()
-        self.early = commands.find(name).changes == commands.FLOW
->>>>>>> faults
+        self.early = commands.changes_of(request) == commands.FLOW
         if self.early:
             self.to_boundary()
         if name == "status":
