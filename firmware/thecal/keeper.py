@@ -21,7 +21,6 @@ from .dose import prescription
 from .dose.bridge import Bridge
 from .dose.delivery import KINDS
 from .record.layout import (
-    DAY_MINUTES,
     INDEX,
     LIBRARY,
     SERIALS,
@@ -34,7 +33,6 @@ from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import small
 from .states import BOOT, MOVING, POST, STOPPED
 from .watch import alarms
-from .watch.limits import DAY_TICKS
 from .watch.resets import MOST_RESETS
 
 AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
@@ -112,7 +110,7 @@ class Keeper:
         for index in range(min(words[RESETS], MOST_RESETS)):
             pump.resets.ticks[index] = words[RESET_TICKS[index]]
         self.was_reset = True
-        self._restore_history(history)
+        pump.ledger.load(history.minutes, pump.tick)
         self._restore_alarms()
         lockout = pump.lockout
         lockout.count = words[INDEX["grants"]]
@@ -136,21 +134,6 @@ class Keeper:
         pump.rotor_pulses = words[PULSES]
         journal.history = None  # its arrays are the pump's now
         journal.save()
-
-    def _restore_history(self, history):
-        pump = self.pump
-        day = pump.ledger.day
-        day.configure(DAY_TICKS, pump.tick)
-        for age in range(min(day.size, DAY_MINUTES + 1)):
-            day.counts[(day.index - age) % day.size] = history.minutes[age]
-            day.total += history.minutes[age]
-        # Another window is filled from the day's when the therapy says how long it is.
-        pump.ledger.window.configure(DAY_TICKS, pump.tick)
-        for age in range(day.size):
-            pump.ledger.window.counts[(pump.ledger.window.index - age) % day.size] = day.counts[
-                (day.index - age) % day.size
-            ]
-        pump.ledger.window.total = day.total
 
     def _restore_alarms(self):
         pump = self.pump

@@ -98,6 +98,15 @@ class WindowLedger:
             self.day.add(steps)
             self.window.add(steps)
 
+    def load(self, minutes, tick):
+        """Begin with the dose of the last day: `minutes[age]` was given in the minute so long ago."""
+        self.window_ticks = DAY_TICKS
+        for ring in (self.day, self.window):
+            ring.configure(DAY_TICKS, tick)
+            for age in range(ring.size):
+                ring.buckets.set((ring.index - age) % ring.size, minutes[age])
+                ring.total += minutes[age]
+
     def set_window(self, window_ticks, tick):
         """Count for windows of another length (up to a day) from now on. No history is lost."""
         if window_ticks == self.window_ticks:
