@@ -53,8 +53,9 @@ build/typings/.ready: pyproject.toml tools/setup/typings.py boards/THECAL_PICO/p
 trace: setup ## which tests show which requirement, in build/traceability.md
 	$(PYTHON) -m thecal_bench.trace
 
-bench: setup image ## how exact, how steady and how fast, beside the usual way to drive a stepper
+bench: setup image ## how exact, steady and fast, beside the usual way; how soon a blocked line is noticed
 	$(PYTHON) -m thecal_bench.benchmark
+	$(PYTHON) -m thecal_bench.benchmarks.occlusion
 
 clean: ## remove what was built (the sources of the image are kept)
 	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build
