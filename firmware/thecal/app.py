@@ -1,6 +1,6 @@
 """Composition root on the board: builds the drivers and the `Pump`, and runs the fixed-rate loop.
 
-`App.tick` is one turn: fill Inputs, `Pump.step`, obey Outputs. `run` turns it for ever. An exception that
+`App.tick` is one turn: fill Inputs, `Pump.decide`, obey Outputs, `Pump.report`. `run` turns it for ever. An exception that
 reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays HALTED and keeps
 talking. One that comes again and again resets the board, which comes up with the motor off; so does the
 watchdog when a tick is not done in all its parts.
@@ -91,8 +91,9 @@ class App:
             inputs.post_failures |= 1 << selftest.IMAGE
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:
             inputs.heap_bytes = gc.mem_alloc()
-        self.pump.step(inputs, outputs)
+        self.pump.decide(inputs, outputs)
         self._move()
+        self.pump.report(inputs, outputs)
         self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound)
         self.usb.write(outputs)
         if self.watchdog:

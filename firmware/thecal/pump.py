@@ -115,7 +115,12 @@ class Pump:
     # --- one tick
 
     def step(self, inputs, outputs):
-        """One tick. Never blocks; in the steady state allocates nothing."""
+        """One tick: `decide` and `report`. Never blocks; in the steady state allocates nothing."""
+        self.decide(inputs, outputs)
+        self.report(inputs, outputs)
+
+    def decide(self, inputs, outputs):
+        """All of a tick but the telemetry, which takes longest: the motor need not wait for it (OCC-04)."""
         outputs.clear_orders()
         ticks = self._time_part(inputs)
         outputs.checked_in |= selftest.TIME
@@ -128,6 +133,9 @@ class Pump:
         self._motion_part(inputs, outputs)
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
+
+    def report(self, inputs, outputs):
+        """The telemetry of the tick that was decided."""
         self._report(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 

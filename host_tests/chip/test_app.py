@@ -75,7 +75,7 @@ print(same)
 
 
 @pytest.mark.req("SAFE-05")
-@pytest.mark.parametrize("room", ["pump.step", "sensors.read", "usb.read"])
+@pytest.mark.parametrize("room", ["pump.decide", "sensors.read", "usb.read"])
 def test_an_exception_in_the_loop_stops_the_motor_and_is_reported(image, room):
     """The same image, with one part replaced by one that raises after 30 ticks."""
     owner, name = room.split(".")
