@@ -49,7 +49,8 @@ CAUSES = {
 def test_the_last_edge_comes_within_10_ms_of_the_decision(image, cause):
     do, row = CAUSES[cause]
     rig = Rig(image, PROGRAM)
-    rig.start(60_000_000)
+    # Faster, the inlet is below what its sensor can mean before it is known to be closed.
+    rig.start(12_000_000 if cause == "occlusion_up" else 60_000_000)
     rig.run_ticks(20)
     decided_ns = []
     rig.board.listen(MARK, lambda level, now_ns, cycle: decided_ns.append(now_ns) if level else None)
@@ -66,4 +67,4 @@ def test_the_last_edge_comes_within_10_ms_of_the_decision(image, cause):
     assert late_ns <= STOPS_WITHIN_NS
     assert rig.board.pin("EN") == 1
     raised = [event["a"] for event in rig.client.events if event["code"] == "alarm"]
-    assert (row in raised) if row is not None else rig.status()["state"] == "STOPPED"
+    assert raised == ([] if row is None else [row])

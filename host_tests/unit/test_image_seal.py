@@ -1,4 +1,4 @@
-"""The seal of an image: a block more in the UF2, and nothing else of it changed but how many blocks there are."""
+"""The seal of an image: a block more in the UF2; nothing else changes but how many blocks there are."""
 
 import struct
 import zlib
