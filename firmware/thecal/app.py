@@ -1,9 +1,9 @@
 """Composition root on the board: builds the drivers and the `Pump`, and runs the fixed-rate loop.
 
-`App.tick` is one turn: fill Inputs, `Pump.decide`, obey Outputs, `Pump.report`. `run` turns it for ever. An exception that
-reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays HALTED and keeps
-talking. One that comes again and again resets the board, which comes up with the motor off; so does the
-watchdog when a tick is not done in all its parts.
+`App.tick` is one turn: fill Inputs, `Pump.decide`, obey Outputs, `Pump.report`. `run` turns it for ever. An
+exception that reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays
+HALTED and keeps talking. One that comes again and again resets the board, which comes up with the motor off;
+so does the watchdog when a tick is not done in all its parts.
 """
 
 import gc
