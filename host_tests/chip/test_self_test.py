@@ -43,12 +43,13 @@ class Powered:
         return [event["a"] for event in self.client.events if event["code"] == "post_failed"]
 
 
-def image_bytes(board):
-    return int.from_bytes(board.mcu.flash[SEAL_AT + 4 : SEAL_AT + 8], "little")
+def text_at(flash):
+    """Where a text stands that the image could do without."""
+    return bytes(flash).index(b"Thecal pump bench on")
 
 
 def spoil_image(board):
-    board.mcu.flash[image_bytes(board) - 3] ^= 1
+    board.mcu.flash[text_at(board.mcu.flash)] ^= 1
 
 
 def spoil_seal(board):
@@ -110,13 +111,7 @@ def test_each_failure_of_the_self_test_has_its_code_and_keeps_the_motor_off(imag
 
 @pytest.mark.req("SAFE-02")
 def test_the_image_carries_its_length_and_crc(image):
-    flash = bytearray()
-    data = image.read_bytes()
-    for at in range(0, len(data), 512):
-        address, size = struct.unpack_from("<2I", data, at + 12)
-        offset = address - 0x1000_0000
-        flash.extend(bytes(max(offset + size - len(flash), 0)))
-        flash[offset : offset + size] = data[at + 32 : at + 32 + size]
+    flash = flash_of(image)
     mark, length, low, high = struct.unpack_from("<4I", flash, SEAL_AT)
     assert mark == int.from_bytes(b"SEAL", "little")
     assert low | high << 16 == zlib.crc32(flash[:length])
@@ -124,19 +119,37 @@ def test_the_image_carries_its_length_and_crc(image):
     assert length == record["flash"]["image_bytes"]
 
 
+def flash_of(image):
+    """What is in flash once an image is on the board."""
+    flash = bytearray()
+    data = image.read_bytes()
+    for at in range(0, len(data), 512):
+        address, size = struct.unpack_from("<2I", data, at + 12)
+        offset = address - 0x1000_0000
+        flash.extend(bytes(max(offset + size - len(flash), 0)))
+        flash[offset : offset + size] = data[at + 32 : at + 32 + size]
+    return flash
+
+
 @pytest.mark.req("SAFE-08", "SAFE-02")
 def test_an_image_that_changes_while_the_pump_runs_stops_it(image):
-    """A look at the whole image takes eleven minutes, so the driver is taken to near its end."""
+    """A look at the whole image takes eleven minutes, so the driver is taken to near the change, and to
+    near the end.
+    """
+    at = 0x1000_0000 + text_at(flash_of(image))
     rig = Rig(
         image,
-        program="""
+        program=f"""
 from thecal import app
 class Near(app.App):
     turns = 0
     def tick(self):
         self.turns += 1
         if self.turns == 30:
-            while self.image.at + 40 * 64 < self.image.end:
+            while self.image.at + 40 * 64 < {at}:
+                self.image.look()
+        if self.turns == 100:
+            while self.image.at + 10 * 64 < self.image.end:
                 self.image.look()
         super().tick()
 app.App = Near
@@ -148,7 +161,7 @@ app.run()
     raised = [event["a"] for event in rig.client.events if event["code"] == "alarm"]
     assert raised == []
     spoil_image(rig.board)
-    rig.run_ticks(80)
+    rig.run_ticks(150)
     codes = [(event["code"], event["a"]) for event in rig.client.events]
     assert ("post_failed", selftest.IMAGE) in codes and ("alarm", alarms.POST_FAILED) in codes
     assert rig.status()["state"] == "HALTED" and rig.board.pin("EN") == 1

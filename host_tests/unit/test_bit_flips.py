@@ -116,7 +116,7 @@ class Base:
                 bench.motor.halt(bench._at_cycles)
                 bench._enabled = False
                 pump.fail()
-            steps.append(bench.plant.steps_seen)
+            steps.append(bench._plant.steps_seen)
         return steps, pump, bool(done and done[0])
 
 

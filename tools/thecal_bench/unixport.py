@@ -30,7 +30,7 @@ REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BH")
 READY = b"READY"
 SERVER = Path(__file__).with_name("unixport_server.py")
 
-HEAP = "384k"
+HEAP = "512k"
 """The board has some 190 kB; objects of the unix port are twice as large."""
 
 

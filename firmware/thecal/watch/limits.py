@@ -86,7 +86,7 @@ class WindowLedger:
         self.looked_at = self.day
         self.window_ticks = DAY_TICKS
         # For peak_steps: the flow of two windows and two buckets, less the one window that stays.
-        self.flowed = array("I", [0] * (MOST_BUCKETS + 4))
+        self.flowed = array("I", bytes(4 * (MOST_BUCKETS + 4)))
 
     def advance(self, ticks, steps):
         """`ticks` have passed, in which `steps` were executed; they count from now."""

@@ -24,8 +24,11 @@ class PairedCounts:
     """An array of counts, 0 to 2^30 - 1, each with its complement. Whoever changes one changes both."""
 
     def __init__(self, size):
-        self.counts = array("I", [0] * size)
-        self.complements = array("I", [LARGEST] * size)
+        # From bytes: a list of so many would need twice the room for a moment.
+        self.counts = array("I", bytes(4 * size))
+        self.complements = array("I", bytes(4 * size))
+        for index in range(size):
+            self.complements[index] = LARGEST
         self.sound = True  # no pair was ever seen that did not agree
         self._next = 0
 
