@@ -467,8 +467,9 @@ def test_a_refused_confirm_leaves_the_window_as_it_was(freely):
 @pytest.mark.req("DOSE-01", "RES-02")
 def test_a_refill_before_an_order_that_was_cut_comes_due_loses_nothing(freely):
     """3.2 steps a tick and EMPTY 48 steps away: the orders of the last second end there and are cut."""
-    fast = therapy(2_000, 10_000, 20_000, HOUR_MS) | {"low_nl": 10_000, "empty_nl": 10_000}
-    fast["patient_bolus"] = {**fast["patient_bolus"], "rate_num": 3_600_000}
+    fast: dict[str, Any] = therapy(2_000, 10_000, 20_000, HOUR_MS)
+    fast.update(low_nl=10_000, empty_nl=10_000)
+    fast["patient_bolus"]["rate_num"] = 3_600_000
     freely.program(fast)
     freely.start()
     freely.press(False)

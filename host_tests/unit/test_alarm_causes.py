@@ -22,14 +22,15 @@ TESTS = {
     "LIMIT_GUARD": "unit/test_therapy.py::test_the_guard_withholds_what_planning_wrongly_let_through",
     "DRIVER_FAULT": "unit/test_senses.py::test_a_driver_that_reports_a_fault_stops_the_pump",
     "LIBRARY_FAULT": "unit/test_therapy.py::test_a_damaged_library_lets_no_therapy_start",
+    "MEMORY_FAULT": "unit/test_bit_flips.py::"
+    "test_a_flipped_bucket_of_the_window_is_found_within_minutes_and_when_it_is_used",
+    "RESET_LOOP": "unit/test_resets.py::test_more_resets_than_may_be_latch_the_pump_and_a_reset_does_not_free_it",
+    "JOURNAL_FAULT": "unit/test_keeper.py::test_a_flash_that_takes_nothing_stops_the_pump",
     "SERVICE_DUE": "unit/test_senses.py::test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too",
 }
 """Rows that no event of a scenario can bring about."""
 
 OPEN = {
-    "MEMORY_FAULT": "issue 4, critical words that are kept twice",
-    "RESET_LOOP": "issue 4, the latch for reset loops",
-    "JOURNAL_FAULT": "issue 5, the journal",
     "BAD_AUTH": "authenticated commands",
 }
 """Rows that nothing raises yet, and what they wait for."""

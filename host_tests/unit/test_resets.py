@@ -27,10 +27,10 @@ def test_more_resets_than_may_be_latch_the_pump_and_a_reset_does_not_free_it():
         assert desk.bench.pump.state == states.RUNNING
     reset(desk, 20)
     assert halted(desk) and desk.of("alarm")[-1][2:] == (alarms.RESET_LOOP, 1)
-    made = desk.bench.plant.steps_seen
+    made = desk.bench._plant.steps_seen
     reset(desk, 20)
     assert halted(desk) and desk.bench.pump.alarms.standing[alarms.RESET_LOOP]
-    assert desk.bench.plant.steps_seen == made
+    assert desk.bench._plant.steps_seen == made
     assert not desk.ask("start")["ok"]
     desk.ask("acknowledge")
     assert desk.ask("start")["ok"]

@@ -1,0 +1,153 @@
+"""keeper.py: what the pump remembers over a loss of power, and what it does with a flash that it can not trust.
+"""
+
+from __future__ import annotations
+
+import pytest
+from pump_on_bench import SIX_ML_H, PumpOnBench
+from thecal import states
+from thecal.dose import formulary
+from thecal.watch import alarms, selftest
+from thecal_bench.flash_model import FlashModel, blank_flash
+from thecal_bench.inprocess import HostBench
+from thecal_host.link import LinkClient
+
+BOLUS = {
+    "volume_nl": 20_000,
+    "rate_num": 12_000_000,
+    "rate_den": 1,
+    "lockout_ms": 600_000,
+    "max_per_day": 3,
+}
+LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
+
+
+class Kept(PumpOnBench):
+    """A pump with a flash. A command is answered when what it needs is written down."""
+
+    def __init__(self, flash: FlashModel | None = None) -> None:
+        self.bench = HostBench(flash=flash or blank_flash())
+        self.client = LinkClient(self.bench.send)
+        self.bench.on_data = self.client.feed
+        self.run(10)
+
+    @property
+    def pump(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.bench.pump
+
+    def ask(self, cmd: str, **arguments) -> dict:
+        number = self.client.request(cmd, **arguments)
+        for _ in range(30):
+            self.run(1)
+            reply = self.client.reply(number)
+            if reply is not None:
+                return reply
+        raise AssertionError(f"no answer to {cmd}")
+
+    def power_cycle(self) -> None:
+        self.bench.reset()
+        self.run(15)
+
+
+@pytest.mark.req("REC-01", "REC-03", "REC-04", "LIM-02", "LIM-13", "RES-01")
+def test_a_pump_that_lost_its_power_is_itself_again_but_for_the_bolus():
+    desk = Kept()
+    desk.refill(18_000_000)
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    desk.run(300)
+    assert desk.ask("patient_bolus")["granted"]
+    desk.run(20)
+    before = desk.pump
+    desk.power_cycle()
+    after = desk.pump
+    assert after is not before and after.state == states.RUNNING
+    assert after.alarms.standing[alarms.AUTO_RESUMED]
+    assert not any(after.delivery.owed.active), "no bolus goes on"
+    assert desk.ask("patient_bolus")["reason"] == "lockout"
+    assert after.ledger.content_steps() >= before.ledger.content_steps()
+    assert after.reservoir.fill_nl == 18_000_000 and after.reservoir.known
+    assert desk.ask("therapy")["therapy"] == {**SIX_ML_H, "patient_bolus": BOLUS, "limit": LIMIT}
+
+
+@pytest.mark.req("REC-04", "ALM-07")
+def test_a_latched_alarm_is_still_latched_after_a_loss_of_power():
+    desk = Kept()
+    desk.start(rate_num=1_000_000)
+    desk.run(100)
+    assert desk.bench.plant is not None
+    desk.bench.plant.occlude("downstream", desk.bench.now_ns)
+    desk.run(300)
+    assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
+    desk.power_cycle()
+    assert desk.pump.state == states.HALTED
+    assert desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
+    assert desk.pump.alarms.first_cause == alarms.OCCLUSION_DOWN
+
+
+@pytest.mark.req("REC-01", "LIM-08")
+def test_a_pharmacy_library_outlasts_a_loss_of_power():
+    desk = Kept()
+    wire = formulary.to_wire(desk.pump.library)
+    wire["version"] = 9
+    count = len(wire["drugs"])
+    reply = {}
+    for index, drug in enumerate(wire["drugs"]):
+        reply = desk.ask("library", part={**drug, "version": 9, "index": index, "count": count})
+    assert desk.ask("confirm", digest=reply["digest"])["ok"]
+    desk.run(60)
+    library = desk.pump.library
+    desk.power_cycle()
+    assert desk.pump.library == library and formulary.check(desk.pump.library)
+
+
+@pytest.mark.req("REC-02")
+def test_no_motion_is_ordered_beyond_what_is_booked():
+    desk = Kept()
+    desk.start(rate_num=60_000_000)
+    for _ in range(400):
+        desk.run(1)
+        assert desk.pump.guard.ordered_steps <= desk.pump.keeper.ledger.booked_steps
+    assert not desk.of("limited", "starved")
+
+
+class DeadFlash(FlashModel):
+    """Takes every command and does nothing, from some time on."""
+
+    dead = False
+
+    def program(self, offset: int, data: bytes) -> None:
+        if not self.dead:
+            super().program(offset, data)
+
+    def erase(self, offset: int) -> None:
+        if not self.dead:
+            super().erase(offset)
+
+
+@pytest.mark.req("ALM-01", "ALM-08", "REC-02")
+def test_a_flash_that_takes_nothing_stops_the_pump():
+    """JOURNAL_FAULT: what is delivered can not be written down."""
+    model = blank_flash()
+    flash = DeadFlash(len(model.image) // model.sector_bytes)
+    desk = Kept(flash)
+    desk.start()
+    desk.run(200)
+    flash.dead = True
+    desk.run(600)
+    assert desk.pump.state == states.HALTED
+    assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
+    true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
+    assert true_steps <= desk.pump.keeper.journal.words[2]
+
+
+@pytest.mark.req("SAFE-02", "REC-05")
+def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
+    flash = blank_flash()
+    flash.image[:] = bytes(range(256)) * (len(flash.image) // 256)
+    before = bytes(flash.image)
+    desk = Kept(flash)
+    assert desk.pump.state == states.HALTED
+    assert desk.of("post_failed")[0][2] == selftest.JOURNAL
+    desk.ask("acknowledge")
+    desk.run(50)
+    assert bytes(flash.image) == before
