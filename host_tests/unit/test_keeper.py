@@ -1,4 +1,5 @@
-"""keeper.py: what the pump remembers over a loss of power, and what it does with a flash that it can not trust.
+"""keeper.py: what the pump remembers over a loss of power, and what it does with a flash that is not to be
+trusted.
 """
 
 from __future__ import annotations
