@@ -109,10 +109,11 @@ def test_the_wire_of_step_sense_comes_off_and_on_again(image):
     rig.plant.sensor_fault("step_sense", "open", rig.bench.now_ns)
     rig.run_ticks(3)
     stands = rig.status()["executed_steps"]
-    rig.run_ticks(20)
+    rig.run_ticks(8)  # no longer than the motion lasts that is booked
     assert rig.status()["executed_steps"] == stands and stands - counted < 1000
-    assert rig.plant.steps_seen - made > 1500
+    assert rig.plant.steps_seen - made > 400
     rig.plant.sensor_fault("step_sense", "clear", rig.bench.now_ns)
+    rig.run_ticks(5)
     assert rig.status()["executed_steps"] > stands
 
 

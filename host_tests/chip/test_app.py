@@ -25,6 +25,7 @@ while p.state != states.STOPPED:
     a.wait()
     a.tick()
 p.set_therapy(prescription.parse({"mode": "continuous", "rate_num": 59999999, "rate_den": 1}, p.mechanism))
+p.words.keep_all()
 for _ in range(3):  # until its motion is booked
     a.wait()
     a.tick()

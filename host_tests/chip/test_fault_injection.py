@@ -24,7 +24,7 @@ from thecal_bench.bench import TICK_NS
 pytestmark = pytest.mark.chip
 
 SOURCE = Path(inspect.getfile(thecal)).parent / "app.py"
-DRIVERS = ("stepper", "sensors", "usb", "annunciator", "image", "watchdog", "pace")
+DRIVERS = ("stepper", "sensors", "usb", "annunciator", "image", "flash", "watchdog", "pace")
 PARTS = ("_time_part", "_dose_part", "_link_part", "_watch_part", "_motion_part", "_annunciate", "_report")
 TURNS = ("tick", "_move", "_start_anew", "wait")
 BAD_TURN = 40

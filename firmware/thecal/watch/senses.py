@@ -30,7 +30,7 @@ MOST_SUPPLY_MV = 20_000
 SUPPLY_LOW_MV = 10_800
 SUPPLY_BACK_MV = 11_100
 SUPPLY_CRITICAL_MV = 9_600
-CONFIRM_TICKS = 3  # a level of the supply, of AIR or of DRIVER_FAULT counts when it has lasted so long
+CONFIRM_TICKS = 3  # a level of the supply or of AIR counts when it has lasted so long
 
 
 class Senses:
@@ -47,7 +47,6 @@ class Senses:
         self._low_ticks = 0
         self._critical_ticks = 0
         self._air_ticks = 0
-        self._fault_ticks = 0
 
     def read(self, inputs, tick):
         """Take in the samples of a tick."""
@@ -83,8 +82,7 @@ class Senses:
         self._air_ticks = self._air_ticks + 1 if inputs.air and delivering else 0
         if self._air_ticks >= CONFIRM_TICKS:
             row = _first(row, alarms.AIR)
-        self._fault_ticks = self._fault_ticks + 1 if inputs.driver_fault else 0
-        if self._fault_ticks >= CONFIRM_TICKS:
+        if inputs.driver_fault:  # a level that the driver holds; a rotor that stands would tell next
             row = _first(row, alarms.DRIVER_FAULT)
         if self.doubtful():
             row = _first(row, alarms.SENSOR_FAULT)

@@ -28,11 +28,17 @@ from thecal.dose import prescription
 loop_us = array("I", bytes(4 * TURNS))
 a = app.App()
 p = a.pump
-a.tick()
-p.prescription = prescription.parse({"mode": "continuous", "rate_num": RATE_NL_H, "rate_den": 1}, p.mechanism)
+while p.state != states.STOPPED:
+    a.wait()
+    a.tick()
+p.set_therapy(prescription.parse({"mode": "continuous", "rate_num": RATE_NL_H, "rate_den": 1}, p.mechanism))
+p.words.keep_all()
+for _ in range(3):  # until its motion is booked
+    a.wait()
+    a.tick()
 p.enter(states.RUNNING, 0)
 p.words.keep_all()
-for _ in range(3):
+for _ in range(15):
     a.wait()
     a.tick()
 gc.collect()

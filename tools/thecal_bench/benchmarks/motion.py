@@ -99,6 +99,7 @@ def _run_thecal(task: Task, progress: Callable[[float], object]) -> Motion:
         client = LinkClient(bench.send)
         bench.on_data = client.feed
         bench.advance_to_tick(2)  # what is sent before the loop runs may go to the prompt
+        edges.clear()  # of the self-test's pulse
         therapy = {"mode": "continuous", "rate_num": task.rate_nl_h, "rate_den": 1}
         digest = _ask(bench, client, "program", therapy=therapy)["digest"]
         _ask(bench, client, "confirm", digest=digest)
