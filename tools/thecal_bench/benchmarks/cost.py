@@ -41,6 +41,7 @@ p.words.keep_all()
 for _ in range(15):
     a.wait()
     a.tick()
+turn = before = used = 0  # names that are new later would make their table grow
 gc.collect()
 before = gc.mem_alloc()
 for turn in range(TURNS):
@@ -61,6 +62,7 @@ control = Control(RATE_NL_H, IS_LATE)
 control.turn()
 control.start()
 control.wait()
+turn = before = used = 0  # names that are new later would make their table grow
 gc.collect()
 before = gc.mem_alloc()
 for turn in range(TURNS):
