@@ -256,7 +256,7 @@ class Keeper:
         self._fill()
         if self.journal.blob_done():
             self._adopt()
-        if self.ratio and not self.busy():
+        if self.ratio and not self.busy() and not self.journal.rescale_ticket:
             self.journal.rescale(self.ratio[0], self.ratio[1], pump.dose_steps)
             self.ratio = None
         self.journal.log_count = pump.log.count
@@ -312,6 +312,8 @@ class Keeper:
         """A therapy or a library is in force: have it written. A cut before that is done finds the last one,
         with all that was delivered meanwhile.
         """
+        if self.busy():  # and always will be: the journal has failed
+            self.journal.drop_blob()
         self.journal.begin_blob(kind, json.dumps(value).encode())
         self.opens_bridge = opens_bridge
 

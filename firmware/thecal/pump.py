@@ -152,8 +152,10 @@ class Pump:
         self._annunciate(outputs)
 
     def keep(self):
-        """Choose what is written down of this tick; the motor need not wait for that either."""
-        if self.keeper:
+        """Choose what is written down of this tick; the motor need not wait for that either. Numbers that are
+        not to be trusted are not written: a reset goes back to those before.
+        """
+        if self.keeper and self.words.trusted:
             self.keeper.end(self.state in states.MOVING)
 
     # --- its parts, each between the comparing of the critical words and the keeping (SAFE-07)

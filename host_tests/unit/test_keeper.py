@@ -141,6 +141,39 @@ def test_a_flash_that_takes_nothing_stops_the_pump():
     assert true_steps <= desk.pump.keeper.journal.words[2]
 
 
+@pytest.mark.req("REC-02")
+def test_a_therapy_confirmed_when_the_flash_is_dead_is_no_fault_of_the_loop():
+    model = blank_flash()
+    flash = DeadFlash(len(model.image) // model.sector_bytes)
+    desk = Kept(flash)
+    flash.dead = True
+    for rate_nl_h in (1_000_000, 2_000_000, 3_000_000):
+        proposal = desk.ask("program", therapy={**SIX_ML_H, "rate_num": rate_nl_h})
+        desk.client.request("confirm", digest=proposal["digest"])
+        desk.run(60)
+    assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
+    assert desk.pump.prescription is not None and desk.pump.prescription.basal[0][1] == (3_000_000, 1)
+
+
+@pytest.mark.req("SAFE-07", "REC-01")
+def test_numbers_that_changed_in_memory_are_not_written_down():
+    flash = blank_flash()
+    desk = Kept(flash)
+    desk.start()
+    desk.run(100)
+    before = desk.pump
+    desk.pump.executed_steps ^= 1 << 20
+    desk.run(1)
+    assert before.alarms.standing[alarms.MEMORY_FAULT]
+    commands = flash.commands
+    desk.run(100)
+    assert flash.commands == commands
+    true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
+    desk.power_cycle()
+    quantum_steps = before.keeper.ledger.quantum_steps
+    assert true_steps <= desk.pump.base_steps <= true_steps + quantum_steps
+
+
 @pytest.mark.req("SAFE-02", "REC-05")
 def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
     flash = blank_flash()

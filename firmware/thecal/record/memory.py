@@ -1,8 +1,7 @@
-"""What a reset must not make the pump forget, until there is a journal in flash: kept in memory.
+"""What a reset must not make the pump forget, for a pump without a journal: kept in memory.
 
-The bench holds a `Memory` over a reset of the in-process pump, as a power supply would hold a RAM; the board
-has none, so there a reset still forgets. The journal will take its place behind the same names: what is in
-`KEPT` is what has to be written down before the motion that it accounts for.
+The bench holds a `Memory` over a reset of an in-process pump that has no flash, as a power supply would hold
+a RAM. The board has a journal instead (`keeper.py`).
 """
 
 # Attributes of the pump. What is not here is rebuilt: plans, queues, the link.
