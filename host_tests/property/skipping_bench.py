@@ -233,6 +233,7 @@ class SkippingBench(HostBench):
         if pump.bridge:
             pump.bridge.step(end - start)
         pump.executed_steps = pump.ledger_steps = end
+        pump.dose_steps += end - start
         pump.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
         pump.guard.look_at_window(end, pump.ledger.content_steps(), 0)
