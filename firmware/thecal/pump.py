@@ -27,7 +27,6 @@ from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .orders import MOST_DRAW_BACK_NL, Orders
 from .prospect import Prospect
 from .record import events
-from .record.memory import Memory
 from .record.therapies import Therapies
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
@@ -52,10 +51,10 @@ class IllegalMove(Exception):
 
 class Pump:
     """The whole pump but for its hardware. `mechanism` is the calibration, `crc` may be a faster one for the
-    link.
+    link. `journal` has recovered and `log` is its ring of events; without them it forgets all at a reset.
     """
 
-    def __init__(self, mechanism, crc=crc_into, memory=None, journal=None, log=None):
+    def __init__(self, mechanism, crc=crc_into, journal=None, log=None):
         self.mechanism = mechanism
         self.state = states.BOOT
         self.board_s = 0  # the board's own time and count, which begin anew at every reset ...
@@ -109,13 +108,10 @@ class Pump:
         self.prospect = Prospect(self)
         self.resumed_from = states.BOOT  # the state in which a reset found the pump
         self.keeper = None
-        if memory is not None:
-            memory.restore(self)
         if journal is not None:
             self.keeper = Keeper(self, journal)
             self.keeper.restore()
-        if memory is not None or journal is not None:
-            self.was_reset = memory is not None or self.keeper.was_reset
+            self.was_reset = self.keeper.was_reset
             self.resumed_from = self.state
             self.state = states.BOOT
             self.priming = self.resumed_from == states.PRIMING
@@ -324,12 +320,6 @@ class Pump:
     @rotor_pulses.setter
     def rotor_pulses(self, pulses):
         self.senses.motion.pulses = pulses
-
-    def remember(self):
-        """What a reset now would leave, to give to the next Pump."""
-        for kind in range(KINDS):
-            self.bolus_given_nl[kind] = self._given_nl(kind)
-        return Memory(self)
 
     def fail(self):
         """The loop around the pump failed in this tick: halt. The motor is off already."""

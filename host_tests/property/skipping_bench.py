@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any
 
 import numpy
+from memory_bench import MemoryBench
 from thecal import states
 from thecal.dose.schedule import TICKS_PER_WEEK
 from thecal.drivers import segment
@@ -23,7 +24,7 @@ from thecal.pump import LONG_STOP_TICKS
 from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from thecal.smallint import LARGEST
 from thecal.watch import alarms
-from thecal_bench.inprocess import TICK_CYCLES, HostBench
+from thecal_bench.inprocess import TICK_CYCLES
 
 # Closer than this to a change nothing is skipped: what is ordered ahead, and then some.
 MARGIN_TICKS = 12
@@ -54,7 +55,7 @@ class StillPlant:
         return 2_400
 
 
-class SkippingBench(HostBench):
+class SkippingBench(MemoryBench):
     """`skip = False` runs every tick. `on_steps(ticks)` gets the tick of each new step, ascending."""
 
     def __init__(self, skip: bool = True) -> None:

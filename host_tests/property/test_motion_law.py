@@ -10,6 +10,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_bench import MemoryBench
 from thecal.drivers import pace
 from thecal_bench.inprocess import TICK_CYCLES, HostBench
 from thecal_host.link import LinkClient
@@ -27,7 +28,7 @@ boluses = st.tuples(st.integers(0, 7), st.integers(1_000, 300_000), st.integers(
 counters_us = st.one_of(st.just(0), st.integers(pace.MASK - 3_000_000, pace.MASK), st.integers(0, 2**60))
 
 
-class LawBench(HostBench):
+class LawBench(MemoryBench):
     """Holds the motor against the oracle at every tick of the grid, those that the loop missed among them."""
 
     def __init__(self, **settings) -> None:
@@ -120,7 +121,7 @@ def test_the_motor_is_within_a_step_of_what_is_owed_at_every_tick(changes, bolus
 @given(rates_nl_h, st.integers(1, 60))
 @settings(max_examples=60, deadline=None)
 def test_a_hung_loop_leaves_at_most_a_second_of_the_commanded_flow(rate_nl_h, ticks):
-    bench = HostBench()
+    bench = MemoryBench()
     client = LinkClient(bench.send)
     bench.on_data = client.feed
     program(bench, client, rate_nl_h)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from memory_bench import MemoryBench
 from pump_on_bench import PumpOnBench
 from thecal import states
-from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_host.link import LinkClient
 
@@ -48,7 +48,7 @@ class Witness(PumpOnBench):
     def __init__(self) -> None:
         super().__init__()
         self.plant = Plant()
-        self.bench = HostBench(self.plant)
+        self.bench = MemoryBench(self.plant)
         self.client = LinkClient(self.bench.send)
         self.bench.on_data = self.client.feed
         self.drawn = 0

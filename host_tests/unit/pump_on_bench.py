@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from thecal_bench.inprocess import TICK_CYCLES, HostBench
+from memory_bench import MemoryBench
+from thecal_bench.inprocess import TICK_CYCLES
 from thecal_host.link import LinkClient
 
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
@@ -15,7 +16,7 @@ class PumpOnBench:
     """`events` are (tick, code, a, b) of everything since power-on."""
 
     def __init__(self) -> None:
-        self.bench = HostBench()
+        self.bench = MemoryBench()
         self.pump = self.bench.pump
         self.client = LinkClient(self.bench.send)
         self.bench.on_data = self.client.feed

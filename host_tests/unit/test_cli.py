@@ -334,7 +334,9 @@ def test_a_bolus_on_a_stopped_pump_says_why_not(run):
 
 
 def test_start_without_a_therapy_repeats_what_the_pump_said(run):
-    result = run(PumpPort(), "start")
+    port = PumpPort()
+    port.bench.advance_to_tick(5)  # the self-test takes three
+    result = run(port, "start")
     assert result.exit_code == 1
     assert result.stderr.startswith("thecal: the pump refuses `start`:") and "no therapy" in result.stderr
 
@@ -713,7 +715,7 @@ def test_simulate_ends_with_2_for_a_file_it_does_not_understand(scenario_file):
     assert result.exit_code == 2 and f"{scenario_file}:5:" in result.stderr and "top_rate" in result.stderr
     scenario_file.write_text(EXPERIMENT.replace("clinician_bolus", "power_cut"))
     result = thecal("simulate", scenario_file)
-    assert result.exit_code == 2 and "not supported yet: event.power_cut" in result.stderr
+    assert result.exit_code == 2 and "event.for: missing" in result.stderr
 
 
 def test_simulate_says_which_boards_there_are(scenario_file):

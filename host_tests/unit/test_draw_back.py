@@ -5,11 +5,11 @@ ten seconds of its opening (five time constants of the line) while nothing is de
 """
 
 import pytest
+from memory_bench import MemoryBench
 from pump_on_bench import NL_PER_STEP, PumpOnBench
 from thecal import states
 from thecal.orders import MOST_DRAW_BACK_NL
 from thecal.watch import alarms
-from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_host.link import LinkClient
 
@@ -23,7 +23,7 @@ class Blocked(PumpOnBench):
     def __init__(self, rate_ul_h, seed=1, **therapy):
         super().__init__()
         self.plant = Plant(seed=seed)
-        self.bench = HostBench(self.plant)
+        self.bench = MemoryBench(self.plant)
         self.pump = self.bench.pump
         self.client = LinkClient(self.bench.send)
         self.bench.on_data = self.client.feed

@@ -537,6 +537,7 @@ def test_only_what_is_given_by_mass_can_be_bridged(text, keys):
 
 def test_features_of_later_pumps_are_refused_by_name_once_each(monkeypatch):
     monkeypatch.setitem(s.ALARM_CODES, "BAD_AUTH", False)
+    monkeypatch.setitem(s.EVENTS, "twist", s.Kind(supported=False))
     text = """\
 duration = "1 h"
 [therapy]
@@ -544,11 +545,11 @@ mode = "continuous"
 rate = "6 mL/h"
 [[event]]
 at = "1 min"
-do = "power_cut"
+do = "twist"
 for = 5
 [[event]]
 at = "2 min"
-do = "power_cut"
+do = "twist"
 [[expect]]
 what = "alarm"
 code = "BAD_AUTH"
@@ -557,7 +558,7 @@ never = true
     with pytest.raises(s.ScenarioError) as error:
         s.parse(text, "x.toml")
     assert str(error.value).split("\n") == [
-        "x.toml:7: not supported yet: event.power_cut",
+        "x.toml:7: not supported yet: event.twist",
         "x.toml:14: not supported yet: expect.alarm.BAD_AUTH",
     ]
 

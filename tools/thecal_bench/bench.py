@@ -16,6 +16,10 @@ from thecal_bench.plant import Plant
 TICK_MS = 100
 TICK_NS = TICK_MS * 1_000_000
 
+BOOT_TICKS = 12
+"""From a reset, or from the power's return, to the first tick of the pump. The image takes 1.1 s on the
+chip, a finger on the reset button a tenth more. A board in-process takes as long."""
+
 
 class BenchError(Exception):
     """The board can not go on; the message says what it did and what to look at."""
@@ -67,12 +71,18 @@ class Bench(ABC):
         """The pump's loop stops from here on; what is wired to the board goes on."""
 
     def reset(self) -> None:
-        """The board starts anew from here on, keeping what it keeps in its own memory. Call it by `schedule`.
+        """The board starts anew from here on, keeping what is in its flash. Call it by `schedule`.
 
-        The pump's first tick after it is that of the call, on a board that needs no time to start. A board
-        whose pump would forget its therapy and its limits says `NotPossible`.
+        The pump's first tick comes `BOOT_TICKS` after that of the call.
         """
-        raise NotPossible("this board can not be reset without forgetting what it gave")
+        raise NotPossible("this board can not be reset from outside")
+
+    def power_cut(self, ticks: int) -> None:
+        """The board has no power from here on, for so many ticks; then it starts anew. Call it by `schedule`.
+
+        The motor stands at once; the plant goes on, and `tick` counts on. Nobody hears what is sent.
+        """
+        raise NotPossible("the power of this board can not be cut from outside")
 
     @abstractmethod
     def press(self, button: str, ticks: int) -> None:

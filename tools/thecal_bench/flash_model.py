@@ -66,6 +66,7 @@ class FlashModel:
         self.erases = [0] * sectors
         self.programmed_bytes = [0] * sectors
         self.commands = 0
+        self._erased: tuple[int, bytes] | None = None  # in the last tick: where, and what was there
 
     def fork(self) -> FlashModel:
         """A copy that goes its own way."""
@@ -76,15 +77,18 @@ class FlashModel:
         other.erases = list(self.erases)
         other.programmed_bytes = list(self.programmed_bytes)
         other.commands = self.commands
+        other._erased = self._erased
         return other
 
     def obey(self, journal, inputs) -> None:
         """Carry out what a `Journal` orders, as `thecal.drivers.flash` does; the next inputs hear of it."""
         inputs.flash_done = inputs.flash_ok = False
+        self._erased = None
         if journal.order_kind == NOTHING:
             return
         offset, length = journal.order_offset, journal.order_length
         if journal.order_kind == ORDER_ERASE:
+            self._erased = offset, bytes(self.image[offset : offset + length])
             self.erase(offset)
             wanted = b"\xff" * length
         else:
@@ -94,13 +98,23 @@ class FlashModel:
         inputs.flash_done = True
         inputs.flash_ok = self.image[offset : offset + length] == wanted
 
+    def power_fails(self) -> None:
+        """Just before the tick after that of the last `obey`. A program took 3 ms at most and is done; an
+        erase may take 400 ms: it is left half done.
+        """
+        if self._erased:
+            offset, was = self._erased
+            half = offset + len(was) // 2
+            self.image[half : offset + len(was)] = was[len(was) // 2 :]
+
     def program(self, offset: int, data: bytes) -> None:
         """Clear the bits that are zero in `data`."""
         self._check_program(offset, len(data))
         self.commands += 1
         self.programmed_bytes[offset // self.sector_bytes] += len(data)
-        for index, byte in enumerate(data, offset):
-            self.image[index] &= byte
+        end = offset + len(data)
+        left = int.from_bytes(self.image[offset:end], "little") & int.from_bytes(data, "little")
+        self.image[offset:end] = left.to_bytes(len(data), "little")
         if self.weak:
             for index, byte in enumerate(data, offset):
                 if index in self.weak:

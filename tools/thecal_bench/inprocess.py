@@ -13,7 +13,9 @@ long the loop is held up before that turn). Then the board's own arithmetic (`th
 what runs late and what is merged, and a motor that gets no orders runs dry.
 
 Not `thecal.app`: that imports `machine`. What it does between the pins and the pump is repeated here, its
-numbers too.
+numbers too. The pump keeps what it must never forget in the journal, in a flash that is a model
+(`flash_model`). A board that starts anew has BOOT_TICKS without a pump, as the image takes them, and before
+them what a cut of its power lasts: the plant goes on meanwhile, the motor stands.
 """
 
 from __future__ import annotations
@@ -29,11 +31,10 @@ from thecal.drivers import pace, segment
 from thecal.pump import Pump
 from thecal.record import events
 from thecal.record.journal import Journal
-from thecal.record.memory import Memory
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, Inputs, Outputs
 
 from thecal_bench import flash_model
-from thecal_bench.bench import TICK_MS, Bench, BenchError, NotPossible
+from thecal_bench.bench import BOOT_TICKS, TICK_MS, Bench, BenchError, NotPossible
 from thecal_bench.flash_model import FlashModel
 from thecal_bench.plant import Plant
 
@@ -124,7 +125,9 @@ class Motor:
 
 
 class HostBench(Bench):
-    """The in-process board. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for tests."""
+    """The in-process board. `flash` is what its pump finds there, blank unless given; a `pump` of the
+    caller's own has no flash here. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for tests.
+    """
 
     def __init__(
         self,
@@ -136,15 +139,18 @@ class HostBench(Bench):
     ) -> None:
         self._plant = plant or Plant()
         super().__init__(self._plant)
+        self.flash = flash or flash_model.blank_flash()
+        self._journal: Journal | None = None  # of the pump that runs
         # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it steps.
-        self.flash = flash
+        self._is_own = pump is None
         self.pump: Any = pump or self._new_pump()
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.motor = Motor()
         self.connected = True
         self._tick = -1
-        self._boot_tick = 0  # at which the board's own clock began, after the last reset
+        self._boot_tick = 0  # at which the board's own clock begins, after the last reset
+        self._off = False  # until then
         self._boot_encoder = 0  # and its counts of the rotor's marks
         self._boot_index = 0
         self._unsensed_steps = 0  # that the motor has made and the board did not count since then
@@ -163,14 +169,13 @@ class HostBench(Bench):
         self._counter_us = counter_us // 1000 * 1000  # tick 0 is where a millisecond begins
         self._pace = pace.Pace(*self._counters())
 
-    def _new_pump(self, memory: Memory | None = None) -> Pump:
-        mechanism = reference(segment.MAX_STEPS // SEGMENT_TICKS)
-        if self.flash is None:
-            return Pump(mechanism, host_crc, memory)
+    def _new_pump(self) -> Any:
+        """The pump as it boots from the flash."""
         log = events.EventLog()
         journal = Journal(flash_model.crc_into, log.ring, events.CAPACITY, events.is_fault)
         journal.recover(self.flash.image)
-        return Pump(mechanism, host_crc, journal=journal, log=log)
+        self._journal = journal
+        return Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), host_crc, journal, log)
 
     # --- the bench
 
@@ -185,7 +190,8 @@ class HostBench(Bench):
     def send(self, data: bytes) -> None:
         if not self.connected:
             raise BenchError("the host is disconnected, nothing can be sent")
-        self._rx += data
+        if not self._off or self._tick + 1 >= self._boot_tick:
+            self._rx += data
 
     def advance_to_tick(self, tick: int) -> None:
         if self._lateness_us is None:
@@ -209,27 +215,27 @@ class HostBench(Bench):
         self.schedule(self._tick + 1 + ticks, lambda: setattr(self.inputs, name, False))
 
     def reset(self) -> None:
-        """The board starts anew now, its motor at once at rest; what the pump keeps over it is kept.
+        self._start_anew(self._tick + 1 + BOOT_TICKS)
 
-        The next tick is the first one of the new pump. Only for a pump under CPython: another one would have
-        to carry its memory over itself.
-        """
-        if not isinstance(self.pump, Pump):
-            raise NotPossible("only the in-process pump has a memory that the bench can hold over a reset")
+    def power_cut(self, ticks: int) -> None:
+        self._start_anew(self._tick + 1 + ticks + BOOT_TICKS)
+
+    def _start_anew(self, boot_tick: int) -> None:
+        """The motor stands and the pump is gone; the next one begins to count at `boot_tick`."""
+        if not self._is_own:
+            raise NotPossible("this pump is the caller's own: there is no flash to start it anew from")
         at_cycles = self._at_cycles
-        executed_steps = self.motor.executed_steps(at_cycles)
         self.motor.halt(at_cycles)
-        self.pump = self._new_pump(None if self.flash else self.pump.remember())
-        plant = self._plant
+        self.flash.power_fails()
+        self.pump = self._new_pump()
         pressed = self.inputs.button_patient, self.inputs.button_stop
         self.inputs = Inputs()
         self.inputs.button_patient, self.inputs.button_stop = pressed
         self.outputs = Outputs()
         self._enabled = self._hung = False
         self._rx.clear()
-        self._boot_tick = self._tick
-        self._boot_encoder, self._boot_index = plant.encoder_count, plant.index_count
-        self._unsensed_steps = self._origin_steps = executed_steps
+        self._boot_tick = boot_tick
+        self._off = True
 
     def host_disconnect(self) -> None:
         self.connected = False
@@ -261,6 +267,13 @@ class HostBench(Bench):
         if tick >= self._action_tick:
             self._act(tick)
         self._tick = tick
+        if self._off:
+            if tick < self._boot_tick:
+                return
+            self._off = False
+            # The board begins to count.
+            self._boot_encoder, self._boot_index = plant.encoder_count, plant.index_count
+            self._unsensed_steps = self._origin_steps = executed_steps
         if self._hung:
             return
 
@@ -287,8 +300,8 @@ class HostBench(Bench):
         if outputs.halt or outputs.target_count:
             self._move(tick, at_cycles)
         self._enabled = outputs.enable
-        if self.flash is not None:
-            self.flash.obey(self.pump.keeper.journal, inputs)
+        if self._journal is not None:
+            self.flash.obey(self._journal, inputs)
         if outputs.tx_start < outputs.tx_end:
             self._transmit()
 

@@ -6,8 +6,9 @@ happen when), then the loop in `records`. A `_Command` gets to the pump in time:
 early with the tick at which it acts, so the tick is exact on every board. What the pump says is kept by
 `story.Story`, what was expected is judged by `checks.Checks`, `window.WindowPeak` watches the plant.
 
-After a reset the pump's ticks may be behind those of the world by what passed while it hung: the event `boot`
-tells by how much, and commands are sent for its ticks. Everything else here counts the world's.
+After a reset the pump's ticks are behind those of the world by what passed while it hung, had no power,
+started, and since its last record: the event `boot` tells by how much, and commands are sent for its ticks.
+Everything else here counts the world's. What is due while the power is cut is not sent.
 
 What became of a bolus that was asked for over the link its reply says; of one that was asked for with the
 button only the pump's log can tell.
@@ -234,6 +235,7 @@ class _Run:
         self._filling_nl = 0  # what still comes of it is no dose
         self._commands: deque[_Command] = deque()
         self._open: list[_Command] = []
+        self._dark: list[tuple[int, int]] = []  # there is no power from a tick on, until another
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
         self._step_nl = Fraction(0)
         bench.on_data = self._on_data
@@ -302,7 +304,8 @@ class _Run:
         elif code in ENDS and ENDS[code] in self._flowing:
             bolus = self._flowing.pop(ENDS[code])
             bolus.volume_nl = event["a"]
-            bolus.ended_tick = event["tick"]
+            if bolus.ended_tick is None:
+                bolus.ended_tick = event["tick"]
         elif code == "denied" and COMMANDS[event["a"]].name == "patient_bolus":
             bolus = self._logged(PATIENT, event["tick"], granted=False)
             if bolus is not None and bolus.pressed:
@@ -459,6 +462,8 @@ class _Run:
             bolus = self._bolus_of(event, tick - begin, therapy) if event.asks_for_a_bolus else None
             if bolus is not None:
                 self._boluses.append(bolus)
+            if event.do == "power_cut":
+                self._dark.append((tick, tick + _ticks(event.for_ms)))
             if event.do in ON_THE_LINK:
                 self._commands.append(_Command(event, tick, bolus))
             else:
@@ -491,9 +496,10 @@ class _Run:
         do = {
             "hang": bench.hang,
             "reset": bench.reset,
+            "power_cut": lambda: bench.power_cut(_ticks(event.for_ms)),
             "host_disconnect": bench.host_disconnect,
             "host_connect": bench.host_connect,
-            "press": lambda: bench.press(event.button or "", -(-event.for_ms // TICK_MS)),
+            "press": lambda: bench.press(event.button or "", _ticks(event.for_ms)),
         }.get(event.do, partial(self._act_on_plant, event))
 
         def act() -> None:
@@ -508,8 +514,16 @@ class _Run:
             else:
                 if event.do.startswith("host_"):
                     self._connected = event.do == "host_connect"
+                elif event.do in ("reset", "power_cut"):
+                    self._starts_anew(_ticks(event.at_ms), event.do)
 
         return act
+
+    def _starts_anew(self, tick: int, cause: str) -> None:
+        """The pump is gone, and a bolus has ended; what was given of it, it says when it is back."""
+        for bolus in self._flowing.values():
+            bolus.ended_tick = tick
+        self._fresh.append({"type": "state", **self.story.start_anew(tick, cause).record()})
 
     def _act_on_plant(self, event: Event) -> None:
         bench, plant = self.bench, self.bench.plant
@@ -577,6 +591,12 @@ class _Run:
             command = self._commands[0]
             if command.tick - LEAD_TICKS > now:
                 break
+            if self._is_dark(command.tick):
+                if command.tick > now:
+                    break
+                self._not_heard(command)
+                self._commands.popleft()
+                continue
             held = sum(other.tick > now for other in self._open)
             if held >= MOST_HELD - 1 and command.tick - LATEST_TICKS > now:
                 break  # a later look will do
@@ -596,8 +616,18 @@ class _Run:
             self._commands.popleft()
         while self._asks and self._begin + self._asks[0] - 1 <= now:
             tick = self._device_tick(self._begin + self._asks.popleft())
-            if self._connected and tick % STATUS_PERIOD_TICKS:
+            if self._connected and tick % STATUS_PERIOD_TICKS and not self._is_dark(now + 1):
                 self.link.request("status")
+
+    def _is_dark(self, tick: int) -> bool:
+        return any(first <= tick < end for first, end in self._dark)
+
+    def _not_heard(self, command: _Command) -> None:
+        answer = {"error": "not_sent", "message": "there is no power, nobody hears it"}
+        if command.bolus is None:
+            self._refused(command, answer)
+        else:
+            self._answered(command.bolus, {"ok": False, **answer})
 
     def _send_proposal(self, command: _Command) -> bool:
         """Propose, later confirm; True when there is nothing more to be sent for it."""
@@ -676,6 +706,11 @@ class _Run:
                 "message": reply.get("message", ""),
             }
         )
+
+
+def _ticks(ms: int) -> int:
+    """The first tick at or after `ms`, or ticks that last as long."""
+    return -(-ms // TICK_MS)
 
 
 def _accepted(proposal: Record) -> Record:

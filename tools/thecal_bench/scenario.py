@@ -291,7 +291,8 @@ class Event:
 
     `bolus` to `clinician_bolus`, `therapy` to `program` and `bridge` (all of what is programmed again),
     `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` to
-    `press`, `for_ms` to `press` and `air` (0: for good). `keys` are those of an event that acts on the plant.
+    `press`, `for_ms` to `press`, `power_cut` and `air` (0: for good). `keys` are those of an event that
+    acts on the plant.
     """
 
     at_ms: int
@@ -610,8 +611,6 @@ ON_THE_PLANT = (
 UNDOES = {"unocclude": "occlude", "unstall": "stall"}
 """Events that end another one, which must have been."""
 
-_NOT_YET = Kind(supported=False)
-
 EVENTS: dict[str, Kind] = {
     "start": Kind(),
     "stop": Kind(),
@@ -645,7 +644,7 @@ EVENTS: dict[str, Kind] = {
     ),
     "low_supply": Kind({"to": Key(_quantity(q.VOLTAGE), required=True)}),
     "reset": Kind(),
-    "power_cut": _NOT_YET,
+    "power_cut": Kind({"for": Key(_duration, required=True)}),
     "hang": Kind(),
     "host_disconnect": Kind(),
     "host_connect": Kind(),
@@ -1032,7 +1031,8 @@ class _Reader:
         read.sort(key=lambda item: item[0])  # stable: file order on ties
         events = []
         connected, connected_ms, read_back_ms = True, -LINK_LEAD_MS, -2 * LINK_LEAD_MS
-        reset_ms = -RESTART_MS - LINK_LEAD_MS
+        started = "reset", -RESTART_MS - LINK_LEAD_MS  # what the pump starts after, and when that is over
+        dark_ms = 0  # until then there is no power
         ended_ms: dict[str, int] = {}  # when a button or the air goes away
         standing: set[tuple[str, str]] = set()  # what has to be undone
         for at_ms, path, do, values, new_therapy in read:
@@ -1043,8 +1043,13 @@ class _Reader:
                 therapy = new_therapy
             elif do == "bridge":
                 therapy = new_therapy = self._bridged(path, values, therapy)
-            elif do == "reset":
-                reset_ms = at_ms
+            elif do in ("reset", "hang", "power_cut"):
+                if at_ms < dark_ms:
+                    self._problem((*path, "at"), "expected the power to be back from the power_cut before")
+                if do == "power_cut":
+                    dark_ms = at_ms + values.get("for", 0)
+                if do != "hang":
+                    started = do, max(at_ms, dark_ms)
             elif do == "press":
                 # Two ticks must see it up, or the pump can not tell two presses from one.
                 button = values.get("button", "")
@@ -1079,9 +1084,10 @@ class _Reader:
                 self._problem(
                     (*path, "at"), "expected 1 s or more after host_connect: it is sent before its time"
                 )
-            elif do in ON_THE_LINK and at_ms < reset_ms + RESTART_MS + LINK_LEAD_MS:
+            elif do in ON_THE_LINK and dark_ms <= at_ms < started[1] + RESTART_MS + LINK_LEAD_MS:
                 self._problem(
-                    (*path, "at"), "expected 3 s or more after reset: the pump starts, and it is sent before"
+                    (*path, "at"),
+                    f"expected 3 s or more after {started[0]}: the pump starts, and it is sent before",
                 )
             events.append(
                 Event(

@@ -87,14 +87,14 @@ class Story:
         self._wanted: list[int] = []
         self._found: dict[int, dict[str, Any]] = {}
         self._halt_cause: tuple[int, str] | None = None  # raised at that tick
-        self._boot_tick: int | None = None
+        self._tested_tick: int | None = None
 
     def begin(self, tick: int, executed_steps: int, end_tick: int) -> None:
         """Device tick `tick` is t=0, and where the motor stood then; `end_tick` ticks later is the end."""
         self.begin_tick = tick
         self._end_tick = end_tick
         self._start_steps = executed_steps
-        self._boot_tick = None
+        self._tested_tick = None
         # What still stands is part of the experiment, from its beginning.
         self.alarms = [replace(alarm, raised_tick=0) for alarm in self.alarms if alarm.cleared_tick is None]
         state = self.states[-1] if self.states else StateChange(0, "BOOT", None)
@@ -122,9 +122,7 @@ class Story:
         """Take an event frame; returns it with tick and steps from t=0, None outside the experiment."""
         tick = self._relative(frame["tick"])
         code = frame["code"]
-        if code == "boot":
-            self._boot_tick = tick
-        elif code == "fault":
+        if code == "fault":
             self._fault(tick, CAUSES[frame["b"]])
         elif code == "alarm":
             self._alarm(tick, ALARMS[frame["a"]], frame["b"] == 1)
@@ -143,6 +141,11 @@ class Story:
         self.events.append(kept)
         return kept
 
+    def start_anew(self, tick: int, cause: str) -> StateChange:
+        """From `tick` on, from t=0, the pump is gone until it says that it boots."""
+        self.states.append(StateChange(tick, "BOOT", cause))
+        return self.states[-1]
+
     def _fault(self, tick: int, cause: str) -> None:
         self._halt_cause = (tick, cause)
         self.alarms.append(Alarm(FAULT_ALARM, "HIGH", tick, of_fault=True))
@@ -158,7 +161,9 @@ class Story:
                 alarm.cleared_tick = tick
 
     def _enter(self, tick: int, left: str, state: str) -> None:
-        if state == "RUNNING" and self._boot_tick is not None and tick - self._boot_tick <= 1:
+        if left == "POST":
+            self._tested_tick = tick
+        if state == "RUNNING" and self._tested_tick is not None and tick - self._tested_tick <= 1:
             cause = "resume"  # nobody can have told it to within a tick
         elif state == "HALTED" and self._halt_cause is not None and self._halt_cause[0] == tick:
             cause = self._halt_cause[1]

@@ -1,8 +1,9 @@
 """The in-process board with its pump elsewhere: on MicroPython's unix port, in a process of its own.
 
-Everything but the `Pump` is `HostBench`'s: the clock, the motor, the plant. Each tick the pump's Inputs and
-Outputs cross a pipe (`unixport_server.py` is the other end), so what it decides and what it says comes from
-MicroPython.
+Everything but the `Pump` and its flash is `HostBench`'s: the clock, the motor, the plant. Each tick the
+pump's Inputs and Outputs cross a pipe (`unixport_server.py` is the other end), so what it decides, says and
+keeps comes from MicroPython. A reset is a flag of the first tick after it: the pump over there is then built
+anew from its flash.
 """
 
 from __future__ import annotations
@@ -30,8 +31,11 @@ REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BH")
 READY = b"READY"
 SERVER = Path(__file__).with_name("unixport_server.py")
 
-HEAP = "512k"
-"""The board has some 190 kB; objects of the unix port are twice as large."""
+HEAP = "2M"
+"""The board has some 190 kB; objects of the unix port are twice as large. The flash has 1.1 MB."""
+
+BOOT = 32
+"""Flag of a request: the board starts anew before this tick."""
 
 
 def micropython_command() -> str:
@@ -62,9 +66,14 @@ class RemotePump:
         assert self._process.stdin is not None and self._process.stdout is not None
         self._to = self._process.stdin
         self._from = self._process.stdout
+        self._boots = False
         said = self._from.read(len(READY))
         if said != READY:
             raise self._why_gone(said + self._from.read())
+
+    def start_anew(self) -> None:
+        """Before the next step another pump boots from the flash."""
+        self._boots = True
 
     def step(self, inputs: Inputs, outputs: Outputs) -> None:
         """One tick of the pump over there."""
@@ -74,7 +83,9 @@ class RemotePump:
             | (4 if inputs.driver_fault else 0)
             | (8 if inputs.button_patient else 0)
             | (16 if inputs.button_stop else 0)
+            | (BOOT if self._boots else 0)
         )
+        self._boots = False
         request = REQUEST.pack(
             inputs.tick_s,
             inputs.tick_ms,
@@ -132,7 +143,11 @@ class MicropythonBench(HostBench):
 
     def __init__(self, plant: Plant | None = None, heap: str = HEAP) -> None:
         self._remote = RemotePump(heap)
-        super().__init__(plant, pump=self._remote)
+        super().__init__(plant)
+
+    def _new_pump(self) -> RemotePump:
+        self._remote.start_anew()
+        return self._remote
 
     def close(self) -> None:
         self._remote.close()

@@ -1,19 +1,79 @@
-"""Runs under MicroPython's unix port, started by `unixport.py`: a `Pump`, with two pipes to the host.
+"""Runs under MicroPython's unix port, started by `unixport.py`: a `Pump`, its flash, two pipes.
 
 Arguments: the folder of the firmware, and the formats of a request and of a reply. Each tick the host
-writes one request and the link's bytes behind it, and reads one reply and the bytes that the pump sends.
+writes one request and the link's bytes behind it, and reads one reply and the bytes that the pump sends. With
+the flag BOOT in a request (the first has it) a new pump boots from the flash.
 Ends when the host closes the pipe. What goes wrong goes to stderr, as MicroPython prints it.
 """
 
 import struct
 import sys
+from binascii import crc32
 
 sys.path.insert(0, sys.argv[1])
 
 from thecal.dose.mechanism import reference  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.pump import Pump  # noqa: E402
+from thecal.record import events  # noqa: E402
+from thecal.record.journal import Journal  # noqa: E402
+from thecal.record.layout import ERASE, NOTHING, PAGE, SECTOR  # noqa: E402
 from thecal.signals import SEGMENT_TICKS, Inputs, Outputs  # noqa: E402
+
+BOOT = 32
+
+
+class Flash:
+    """`thecal_bench.flash_model` for this side, without what only tests ask of it."""
+
+    def __init__(self, region_bytes):
+        self.image = bytearray(region_bytes)
+        for start in range(0, region_bytes, SECTOR):  # no second region beside it
+            self.image[start : start + SECTOR] = b"\xff" * SECTOR
+        self.erased = -1  # sector erased in the last tick ...
+        self.was = b""  # ... and what was there
+
+    def obey(self, journal, inputs):
+        """Carry out what the journal orders; the next tick hears of it."""
+        kind = journal.order_kind
+        inputs.flash_done = inputs.flash_ok = kind != NOTHING
+        self.erased = -1
+        if kind == NOTHING:
+            return
+        image = self.image
+        start = journal.order_offset
+        end = start + journal.order_length
+        if kind == ERASE:
+            self.erased = start
+            self.was = image[start:end]
+            image[start:end] = b"\xff" * (end - start)
+            return
+        wanted = journal.order_data[start % PAGE : start % PAGE + end - start]
+        for index in range(start, end):
+            image[index] &= wanted[index - start]
+        inputs.flash_ok = image[start:end] == wanted
+
+    def power_fails(self):
+        """An erase that has begun is left half done."""
+        if self.erased >= 0:
+            half = len(self.was) // 2
+            self.image[self.erased + half : self.erased + len(self.was)] = self.was[half:]
+
+
+def journal_crc(data, start, end, value):
+    """`thecal.record.journal.crc_into` in C."""
+    value[:] = struct.pack("<I", crc32(memoryview(data)[start:end], struct.unpack("<I", value)[0]))
+
+
+def link_crc(data, start, end, digits):
+    """`thecal.link.frame.crc_into` in C."""
+    digits[:8] = b"%08x" % crc32(memoryview(data)[start:end])
+
+
+def new_journal():
+    """A journal on a log of its own, and that log."""
+    log = events.EventLog()
+    return Journal(journal_crc, log.ring, events.CAPACITY, events.is_fault), log
 
 
 def read_into(source, buffer, length):
@@ -29,26 +89,37 @@ def read_into(source, buffer, length):
 
 
 def serve(source, sink, request_format, reply_format):
-    """One pump, tick by tick, until the host goes away."""
-    inputs = Inputs()
+    """One board, tick by tick, until the host goes away."""
     outputs = Outputs()
-    pump = Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS))
+    inputs = Inputs()
+    flash = Flash(new_journal()[0].region_bytes)
+    journal = pump = None
     request = bytearray(struct.calcsize(request_format))
     while read_into(source, request, len(request)):
+        values = struct.unpack(request_format, request)
+        flags = values[5]
+        if flags & BOOT:
+            flash.power_fails()
+            inputs = Inputs()
+            outputs = Outputs()
+            journal = pump = None  # room for the next ones
+            journal, log = new_journal()
+            journal.recover(flash.image)
+            pump = Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), link_crc, journal, log)
         (
             inputs.tick_s,
             inputs.tick_ms,
             inputs.executed_steps,
             inputs.reverse_steps,
             inputs.queue_free,
-            flags,
+            _,
             inputs.pressure_down_raw,
             inputs.pressure_up_raw,
             inputs.supply_raw,
             inputs.encoder_count,
             inputs.index_count,
             inputs.rx_len,
-        ) = struct.unpack(request_format, request)
+        ) = values
         inputs.starved = bool(flags & 1)
         inputs.air = bool(flags & 2)
         inputs.driver_fault = bool(flags & 4)
@@ -57,6 +128,7 @@ def serve(source, sink, request_format, reply_format):
         if inputs.rx_len and not read_into(source, inputs.rx, inputs.rx_len):
             return
         pump.step(inputs, outputs)
+        flash.obey(journal, inputs)
         flags = (
             (1 if outputs.halt else 0)
             | (2 if outputs.motion_flush else 0)

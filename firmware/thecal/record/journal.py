@@ -712,5 +712,4 @@ class Journal(Reader):
             self.log[index] = 0
         for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
             place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * RECORD_BYTES
-            for index in range(RECORD_BYTES):
-                self.log[place + index] = self.image[at + index]
+            self.log[place : place + RECORD_BYTES] = self.image[at : at + RECORD_BYTES]

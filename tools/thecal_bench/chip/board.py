@@ -246,6 +246,11 @@ class EmulatedBoard:
         self.mcu.vreg_and_chip_reset.record_reset_cause(HAD_POR)
         self.mcu.sram[:] = bytes(len(self.mcu.sram))
 
+    def hold_in_reset(self) -> None:
+        """Keep RUN low, or the power off, from here on until `reset` or `power_cycle`: every pad lets go."""
+        self._enter_reset(from_watchdog=False)
+        self._freeze(FOREVER_NS)
+
     def _watchdog_bites(self) -> None:
         self._reset(from_watchdog=True)
 
@@ -254,10 +259,13 @@ class EmulatedBoard:
         self.reset_at_ns = self.now_ns
         self._cycles_before_reset += self.mcu.core.cycles
         self._frozen_until_ns = None
+        self._enter_reset(from_watchdog=from_watchdog)
+        self.mcu.leave_reset()
+
+    def _enter_reset(self, *, from_watchdog: bool) -> None:
         self.mcu.enter_reset(from_watchdog=from_watchdog)
         for gpio in range(len(self.mcu.gpio)):
             self._pad_changed(gpio)  # a reset pad lets go without telling its listeners
-        self.mcu.leave_reset()
 
     def _broke(self, code: int) -> None:
         raise RuntimeError(f"the image ran into breakpoint {code} at {self.now_ns} ns: a panic on the chip")
