@@ -25,9 +25,6 @@ HOUR_MS = 3_600_000
 A_WEEK = ("flex_week",)
 """Files that take minutes."""
 
-LASTING = [path for path in FILES if 'do = "reset"' not in path.read_text()]
-"""Files that every board can run: over a reset only the in-process pump keeps its memory yet."""
-
 HEAD = """
 title = "t"
 duration = "2 min"
@@ -91,6 +88,8 @@ def of_type(records, kind):
     "RES-05",
     "MOT-04",
     "LNK-05",
+    "REC-01",
+    "REC-02",
     "REC-03",
     "REC-04",
     "ALM-01",
@@ -114,8 +113,8 @@ def test_scenarios_hold_on_the_host(path):
     assert result.expect_failed == 0
 
 
-@pytest.mark.req("SIM-02")
-@pytest.mark.parametrize("path", LASTING, ids=lambda path: path.stem)
+@pytest.mark.req("SIM-02", "REC-01")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_ledger_and_events_are_the_same_bytes_on_micropython(path):
     experiment = scenario.load(path)
     if experiment.duration_ms > 3 * HOUR_MS:
@@ -551,8 +550,13 @@ def test_what_a_board_can_not_do_is_skipped_with_a_word():
 def test_after_a_reset_that_a_board_can_not_make_nothing_can_be_told():
     text = HEAD + START + event("60 s", "reset") + expect("delivered", at="59.9 s", value="9 mL")
     text += expect("delivered", at="60 s", value="9 mL") + expect("resets", value=1)
+
+    class Real(HostBench):
+        def reset(self):
+            raise NotPossible("not a real one")
+
     experiment = scenario.parse(text)
-    records, result = run(experiment, MicropythonBench(make_plant(experiment)))
+    records, result = run(experiment, Real(make_plant(experiment)))
     assert [(r["at_ms"], r["do"]) for r in of_type(records, "skipped")] == [(60_000, "reset")]
     assert [r["ok"] for r in of_type(records, "expect")] == [False, None, None]
     assert result.expect_failed == 1
@@ -565,14 +569,15 @@ def test_a_button_that_is_held_over_a_reset_stays_pressed():
     assert result.summary["resets"] == 1
     changes = [(r["at_ms"], r["state"], r["cause"]) for r in of_type(records, "state")]
     assert changes[1:] == [
-        (60_000, "POST", "power_on"),
-        (60_000, "STOPPED", "self_test"),
-        (60_100, "RUNNING", "resume"),
+        (60_000, "BOOT", "reset"),
+        (61_200, "POST", "power_on"),
+        (61_400, "STOPPED", "self_test"),
+        (61_500, "RUNNING", "resume"),
     ]
-    # A pump that has just started sees a button go down, within the lockout of the bolus that was cut.
+    # A pump that has just started sees a button go down, while it tests itself.
     (bolus,) = result.summary["boluses"]
     assert (bolus["granted"], bolus["ended_ms"]) == (True, 60_000)
-    assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [causes.LOCKOUT]
+    assert [e["b"] for e in of_type(records, "event") if e["code"] == "denied"] == [causes.NOT_RUNNING]
 
 
 @pytest.mark.req("REC-04", "MOT-04")
@@ -586,23 +591,42 @@ def test_a_reset_brings_back_a_pump_that_hangs():
     assert [r["ok"] for r in of_type(records, "expect")] == [True] * 4
     assert [(r["at_ms"], r["state"]) for r in of_type(records, "state")] == [
         (1000, "RUNNING"),
-        (70_300, "POST"),
-        (70_300, "STOPPED"),
-        (70_400, "RUNNING"),
+        (70_300, "BOOT"),
+        (71_500, "POST"),
+        (71_700, "STOPPED"),
+        (71_800, "RUNNING"),
     ]
     assert result.summary["boluses"] == [
         {"asked_ms": 80_000, "granted": True, "reason": None, "volume_nl": 10_000, "ended_ms": 84_000}
     ]
     programmed = [e["at_ms"] for e in of_type(records, "event") if e["code"] == "therapy"]
     assert programmed == [100_000]
-    # 59 s before, up to a second of orders behind, 29.7 s and a bolus after, at 10 uL/s, 20 s at 0.28 uL/s
-    late_nl = 297_000 + 10_000 + 5_556
+    # 59 s before, up to a second of orders behind, 28.3 s and a bolus after, at 10 uL/s, 20 s at 0.28 uL/s
+    late_nl = 283_000 + 10_000 + 5_556
     delivered_nl = result.summary["delivered_nl"]
     assert 590_000 + 6_000 - 32 <= delivered_nl - late_nl <= 590_000 + 10_000 + 32
-    # Each second of the ledger is one of the pump's, so 0.3 s beside the world's from there on.
+    # Each second of the ledger is one of the pump's. Its time goes on at 71.5 s from its last record, which
+    # was made 0.2 s before the hang, so 1.7 s beside the world's from there on.
     lines = [json.loads(line) for line in canonical_records(result).splitlines()]
     ticks = [line["tick"] for line in lines if line["type"] == "ledger"]
-    assert ticks == [*range(0, 600, 10), *range(703, 1200, 10)]
+    assert ticks == [*range(0, 600, 10), *range(717, 1200, 10)]
+
+
+@pytest.mark.req("REC-03", "SIM-01")
+def test_what_is_due_while_the_power_is_cut_is_not_sent_and_a_bolus_has_ended_with_it():
+    text = HEAD + PATIENT + START + event("20 s", "patient_bolus")
+    text += event("22 s", "power_cut", **{"for": "10 s"}) + event("25 s", "patient_bolus")
+    text += event("26 s", "stop") + event("31.9 s", "set_time", to="mon 12:00")
+    records, result = run(text)
+    assert [(r["at_ms"], r["do"], r["error"]) for r in of_type(records, "refused")] == [
+        (26_000, "stop", "not_sent"),
+        (31_900, "set_time", "not_sent"),
+    ]
+    cut, unheard = result.summary["boluses"]
+    # The pump says what was given: at most, as all that was reserved counts, and no more than the bolus.
+    assert (cut["granted"], cut["ended_ms"]) == (True, 22_000) and 5_000 <= cut["volume_nl"] <= 10_000
+    assert (unheard["granted"], unheard["reason"], unheard["ended_ms"]) == (False, "not_sent", None)
+    assert result.summary["resets"] == 1 and not of_type(records, "warning")
 
 
 @pytest.mark.req("DOSE-09")

@@ -126,7 +126,8 @@ class Motor:
 
 class HostBench(Bench):
     """The in-process board. `flash` is what its pump finds there, blank unless given; a `pump` of the
-    caller's own has no flash here. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for tests.
+    caller's own has no flash here. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for
+    tests.
     """
 
     def __init__(

@@ -93,7 +93,7 @@ def serve(source, sink, request_format, reply_format):
     outputs = Outputs()
     inputs = Inputs()
     flash = Flash(new_journal()[0].region_bytes)
-    journal = pump = None
+    journal = pump = None  # the first request makes them
     request = bytearray(struct.calcsize(request_format))
     while read_into(source, request, len(request)):
         values = struct.unpack(request_format, request)
@@ -127,7 +127,7 @@ def serve(source, sink, request_format, reply_format):
         inputs.button_stop = bool(flags & 16)
         if inputs.rx_len and not read_into(source, inputs.rx, inputs.rx_len):
             return
-        pump.step(inputs, outputs)
+        pump.step(inputs, outputs)  # pyright: ignore[reportOptionalMemberAccess]
         flash.obey(journal, inputs)
         flags = (
             (1 if outputs.halt else 0)

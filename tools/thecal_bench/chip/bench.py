@@ -4,8 +4,8 @@ The device counts its ticks from the moment its loop starts, and only the device
 first thing every tick does is to sample its inputs, and a conversion of the downstream pressure can be seen
 from outside: the first one since power-on is tick 0, and all later ones lie on a grid of 100 ms. After a
 reset the first one begins a new grid, less than 100 ms behind that of the world: it is called by the tick of
-the world that has begun last. `learn_tick` corrects the grid from what the device says of itself, should that ever be
-needed.
+the world that has begun last. `learn_tick` corrects the grid from what the device says of itself,
+should that ever be needed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ REST_NS = 3 * MS_NS
 ACTION_LEAD_NS = 2 * MS_NS
 START_LIMIT_MS = 5_000
 # RUN is low until so long after the tick of the world, at a reset and when power comes. The image takes 1.11
-# to 1.13 s from there to its first tick, by what the journal holds: with this that is always BOOT_TICKS later,
-# and half a tick.
+# to 1.13 s from there to its first tick, by what the journal holds: with this that is always BOOT_TICKS and
+# half a tick later.
 HOLD_NS = 130 * MS_NS
 
 
