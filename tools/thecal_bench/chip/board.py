@@ -116,6 +116,7 @@ class EmulatedBoard:
         self._adc_sources: dict[int, Callable[[int], int]] = {}
         self._stop_alarm = self.mcu.clock.create_alarm(self._stop)
         self._frozen_until_ns: int | None = None  # the processor does nothing until then
+        self._held = False  # without power, or RUN low
         self._cycles_before_reset = 0
         self._closed = False
         self.resets = 0
@@ -249,16 +250,19 @@ class EmulatedBoard:
     def hold_in_reset(self) -> None:
         """Keep RUN low, or the power off, from here on until `reset` or `power_cycle`: every pad lets go."""
         self._enter_reset(from_watchdog=False)
+        self._held = True
         self._freeze(FOREVER_NS)
 
     def _watchdog_bites(self) -> None:
-        self._reset(from_watchdog=True)
+        if not self._held:  # the emulator's counts on without power
+            self._reset(from_watchdog=True)
 
     def _reset(self, *, from_watchdog: bool) -> None:
         self.resets += 1
         self.reset_at_ns = self.now_ns
         self._cycles_before_reset += self.mcu.core.cycles
         self._frozen_until_ns = None
+        self._held = False
         self._enter_reset(from_watchdog=from_watchdog)
         self.mcu.leave_reset()
 
