@@ -63,6 +63,9 @@ WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRID
 )
 
 
+NO_LIBRARY = (0, (), 0)  # fails its check
+
+
 class Keeper:
     """Keeps `pump` in `journal`, which has recovered."""
 
@@ -80,6 +83,7 @@ class Keeper:
         self.own_grains = 0
         self.was_reset = False
         self.opens_bridge = False
+        self.therapy_lost = False  # the therapy in force, or the one before a bridge, can not be read
         self.ratio = None  # a change of unit that is still to be written
         self.flow_steps = -1
         self.flow_grains = 0
@@ -87,6 +91,13 @@ class Keeper:
     def sound(self):
         """Whether the journal can be written and what it says believed."""
         return self.journal.status in (VIRGIN, SOUND)
+
+    def begin_anew(self):
+        """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds;
+        a clinician wants it. The self-test finds it sound after the next reset.
+        """
+        self.journal.begin_anew()
+        self.journal.save()
 
     # --- at boot
 
@@ -145,26 +156,33 @@ class Keeper:
         pump.alarms.first_cause = words[INDEX["first_cause"]]
 
     def _restore_library(self):
-        text = self.journal.blob(LIBRARY, self.journal.words[SERIALS[LIBRARY]])
+        serial = self.journal.words[SERIALS[LIBRARY]]
+        text = self.journal.blob(LIBRARY, serial)
         if text is not None:
             version, drugs, crc = json.loads(bytes(text))
             self.pump.library = (version, _tuples(drugs), crc)
+        elif serial:
+            self.pump.library = NO_LIBRARY
 
     def _restore_therapies(self):
         pump = self.pump
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
-        for number in range(max(serial - self.journal.slots[THERAPY][0], 0) + 1, serial + 1):
+        pump.therapies.count = max(serial - self.journal.slots[THERAPY][0], 0)
+        for number in range(pump.therapies.count + 1, serial + 1):
             text = self.journal.blob(THERAPY, number)
-            if text is not None:
+            if text is None:
+                pump.therapies.skip()
+            else:
                 digest, therapy = json.loads(bytes(text))
-                pump.therapies.count = number - 1
                 pump.therapies.add(0, digest, therapy)
         kept = pump.therapies.get(serial)
         if kept is None:
+            self.therapy_lost = serial > 0
             return
         pump.prescription = prescription.parse(kept[2], pump.mechanism)
-        old = pump.therapies.get(words[INDEX["bridge_serial"]])
+        old = pump.therapies.get(words[BRIDGE_SERIAL])
+        self.therapy_lost = old is None and words[BRIDGE_SERIAL] > 0
         left_steps = words[BRIDGE_END] - pump.executed_steps
         if old is not None:
             before = prescription.parse(old[2], pump.mechanism)

@@ -26,7 +26,7 @@ from .link import commands
 from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
 from .record import events
-from .record.layout import LIBRARY, THERAPY
+from .record.layout import FOREIGN, LIBRARY, LOST, SOUND, STATUSES, THERAPY
 from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms
@@ -39,6 +39,8 @@ MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
 MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
+BEGIN_ANEW = "begin_anew"
+
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
 
@@ -47,7 +49,7 @@ class Orders:
 
     def __init__(self, pump):
         self.pump = pump
-        self.proposed = None  # a Prescription, a drug library, or the volume of a refill
+        self.proposed = None  # a Prescription, a drug library, the volume of a refill, or BEGIN_ANEW
         self.proposed_therapy = None  # the request's object, of a Prescription
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
@@ -63,10 +65,12 @@ class Orders:
             return True
         name = request["cmd"]
         if name == "confirm":
-            if isinstance(self.proposed, int) or request["digest"] != self.proposed_digest:
+            if isinstance(self.proposed, (int, str)) or request["digest"] != self.proposed_digest:
                 return True
             flow = (0, 0) if isinstance(self.proposed, tuple) else keeper.fastest(self.proposed)
             return keeper.covers(flow) and not keeper.busy()
+        if name == "start" and keeper.busy():
+            return False  # a cut would find the pump running, and no therapy or another
         flow = keeper.own_steps, keeper.own_grains
         if name == "prime":
             flow = pump.mechanism.grains_per_tick(self._motor_nl_h(), 1)
@@ -188,6 +192,14 @@ class Orders:
             )
         return self._propose(volume_nl, {"refill_nl": volume_nl})
 
+    def _do_begin_anew(self, request):
+        """Only where the journal holds nothing that could be gone on with."""
+        keeper = self.pump.keeper
+        status = keeper.journal.status if keeper else SOUND
+        if status not in (LOST, FOREIGN):
+            return refusal(request, "refused", "begin_anew: the journal is %s" % STATUSES[status])
+        return self._propose(BEGIN_ANEW, {BEGIN_ANEW: STATUSES[status]})
+
     def _propose(self, proposed, readback):
         self.proposed = proposed
         self.proposed_soft = ()
@@ -206,6 +218,8 @@ class Orders:
         proposed = self.proposed
         if isinstance(proposed, int):
             self._refilled(proposed)
+        elif proposed == BEGIN_ANEW:
+            pump.keeper.begin_anew()
         elif isinstance(proposed, tuple):
             if pump.keeper:
                 pump.keeper.applied(LIBRARY, proposed)

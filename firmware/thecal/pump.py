@@ -249,6 +249,8 @@ class Pump:
 
     def _wake_up(self, inputs):
         self.event(events.BOOT, self.resumed_from, 0)
+        if self.keeper and (self.keeper.journal.torn or not self.keeper.sound()):
+            self.event(events.JOURNAL, self.keeper.journal.status, self.keeper.journal.torn)
         self.enter(states.POST, POWER_ON)
         self.guard.rest(self.executed_steps)
         if self.prescription:
@@ -257,6 +259,8 @@ class Pump:
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
         self._self_test(inputs)
+        if self.keeper and self.keeper.therapy_lost:
+            self.raise_alarm(alarms.JOURNAL_FAULT)
         if self.was_reset and self.resets.too_many(self.tick):
             self.raise_alarm(alarms.RESET_LOOP)
 

@@ -16,6 +16,7 @@ from functools import partial
 import pytest
 from thecal.dose import formulary, formulary_data
 from thecal_bench.bench import BenchError, NotPossible
+from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.scenario import load_therapy
 from thecal_host import cli, pharmacy, ports, pump, record, report
@@ -265,6 +266,21 @@ def test_a_refill_is_confirmed_or_changes_nothing(run):
     result = run(port, "refill", "--volume", "18 mL", answer="y\n")
     assert result.exit_code == 0 and "holds 18 mL" in result.output
     assert port.bench.pump.reservoir.fill_nl == 18_000_000
+
+
+@pytest.mark.req("REC-05", "LIM-10")
+def test_a_flash_of_something_else_is_begun_anew_only_after_a_yes(run):
+    flash = blank_flash()
+    flash.image[8_192:8_200] = b"littlefs"
+    port = PumpPort()
+    port.bench = HostBench(flash=flash)
+    port.bench.on_data = port._take
+    port.bench.advance_to_tick(3)
+    result = run(port, "begin-anew", answer="n\n")
+    assert result.exit_code == 1 and "what is no journal" in result.output and flash.commands == 0
+    result = run(port, "begin-anew", answer="y\n")
+    assert result.exit_code == 0 and "Reset the pump" in result.output
+    assert flash.commands > 0
 
 
 @pytest.mark.req("DOSE-09", "DOSE-14", "LIM-07")

@@ -221,6 +221,25 @@ def refill(
         _say(f"Refilled: the reservoir holds {volume_text(volume_nl)}.")
 
 
+@app.command("begin-anew", rich_help_panel=ANY_PUMP)
+def begin_anew(
+    ctx: typer.Context,
+    port: PortOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")] = False,
+) -> None:
+    """Let a pump use a flash that holds something else than its journal, and forget what it holds."""
+    with _connected(ctx, port) as pump:
+        proposal = pump.propose_begin_anew()
+        found = {"foreign": "what is no journal", "lost": "a journal whose state is lost"}
+        _say(f"The flash holds {found[proposal.readback['begin_anew']]}.")
+        _say("Begun anew, the pump knows no therapy, no reservoir and no dose given before.")
+        if not yes and not typer.confirm("Begin anew?"):
+            _say("Not confirmed; the flash is left as it is.")
+            raise typer.Exit(SAID_NO)
+        pump.confirm(proposal)
+        _say("The journal begins anew. Reset the pump: its self-test passes then.")
+
+
 @app.command(rich_help_panel=ANY_PUMP)
 def prime(
     ctx: typer.Context,
@@ -237,9 +256,7 @@ def prime(
 @app.command("set-time", rich_help_panel=ANY_PUMP)
 def set_time(
     ctx: typer.Context,
-    time: Annotated[
-        str, typer.Option("--to", help='As in "mon 06:30"; else the time here')
-    ] = "",
+    time: Annotated[str, typer.Option("--to", help='As in "mon 06:30"; else the time here')] = "",
     port: PortOption = None,
 ) -> None:
     """Set the pump's clock, by which flex therapy goes."""

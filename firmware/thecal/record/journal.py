@@ -269,7 +269,8 @@ class Journal(Reader):
         for slot in range(count):
             if serials[slot] > serials[newest]:
                 newest = slot
-        self.blob_serial = serials[newest] + 1
+        # The one in force may not be readable any more: its number is taken all the same.
+        self.blob_serial = max(serials[newest], self.words[SERIALS[kind]]) + 1
         self.blob_slot = newest
         self._take_next_slot(kind)
         self.blob_data = data

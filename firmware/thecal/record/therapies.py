@@ -13,20 +13,27 @@ class Therapies:
 
     def __init__(self):
         self.count = 0
-        self.kept = []  # (seconds since first boot, digest, JSON text)
+        self.kept = []  # (seconds since first boot, digest, JSON text), or None
 
     def add(self, tick_s, digest, therapy):
         """`therapy`, a request's object, was applied. Returns its number."""
+        self._keep((tick_s, digest, json.dumps(therapy)))
+        return self.count
+
+    def skip(self):
+        """One was applied and can not be read any more."""
+        self._keep(None)
+
+    def _keep(self, entry):
         if len(self.kept) == KEPT:
             self.kept.pop(0)
-        self.kept.append((tick_s, digest, json.dumps(therapy)))
+        self.kept.append(entry)
         self.count += 1
-        return self.count
 
     def get(self, number):
         """(seconds since first boot, digest, object) of a therapy, or None if it is not kept."""
         index = number - 1 - (self.count - len(self.kept))
-        if not 0 <= index < len(self.kept):
+        if not 0 <= index < len(self.kept) or self.kept[index] is None:
             return None
         tick_s, digest, text = self.kept[index]
         return tick_s, digest, json.loads(text)

@@ -50,7 +50,9 @@ ALARMS = (
     # The pump itself can not be trusted.
     Alarm("LOOP_FAULT", HIGH, True, STOP, ACK, "the control loop failed"),
     Alarm("MEMORY_FAULT", HIGH, True, STOP, ACK, "numbers that the dose depends on changed in memory"),
-    Alarm("JOURNAL_FAULT", HIGH, True, STOP, ACK, "what was delivered can not be written down"),
+    Alarm(
+        "JOURNAL_FAULT", HIGH, True, STOP, ACK, "what must not be forgotten can not be written down, or read"
+    ),
     Alarm("POST_FAILED", HIGH, True, STOP, ACK, "a self-test failed"),
     Alarm("RESET_LOOP", HIGH, True, STOP, ACK, "the pump was reset too often"),
     # Too much flows.
