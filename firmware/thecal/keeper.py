@@ -44,7 +44,7 @@ FIRST_CAUSE = INDEX["first_cause"]
 FILL = INDEX["fill_nl"]
 FILLED_AT = INDEX["filled_at_steps"]
 PRIMED = INDEX["line_primed"]
-BRIDGE_END = INDEX["bridge_left_steps"]
+BRIDGE_END = INDEX["bridge_end_steps"]
 BRIDGE_SERIAL = INDEX["bridge_serial"]
 BOLUS_NL = INDEX["bolus_nl_0"]
 BOLUS_FROM = INDEX["bolus_given_nl_0"]
@@ -53,13 +53,19 @@ GRANTS = INDEX["grants"]
 DENIALS = INDEX["denials"]
 PULSES = INDEX["service_at_steps"]
 RESETS = INDEX["resets"]
-RESET_TICKS = (INDEX["boot_tick_0"], INDEX["boot_tick_1"], INDEX["boot_tick_2"], INDEX["spare_0"])
+RESET_TICKS = tuple(INDEX["boot_tick_%d" % number] for number in range(MOST_RESETS))
+STRIKE_ALARM = INDEX["strike_alarm"]
+STRIKE_TICK = INDEX["strike_tick"]
+STRIKE_BEFORE_TICK = INDEX["strike_before_tick"]
+ALARMS_STOPPED = INDEX["alarms_stopped"]
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRIDGE_SERIAL) + (
     BOLUS_NL,
     BOLUS_NL + 1,
     LOCKOUT_END,
     RESETS,
+    STRIKE_TICK,
+    ALARMS_STOPPED,
 )
 
 
@@ -154,6 +160,12 @@ class Keeper:
             if words[INDEX["alarms_0"]] >> row & 1:
                 pump.alarms.set(row)
         pump.alarms.first_cause = words[INDEX["first_cause"]]
+        pump.alarms.raised_bits = 0  # the reset has stopped the pump
+        pump.alarms.stopped_bits = words[ALARMS_STOPPED]
+        pump.alarms.struck = row = words[STRIKE_ALARM] - 1
+        if row >= 0:
+            pump.alarms.strike_tick[row] = words[STRIKE_TICK]
+            pump.alarms.strike_before_tick[row] = words[STRIKE_BEFORE_TICK]
 
     def _restore_library(self):
         serial = self.journal.words[SERIALS[LIBRARY]]
@@ -291,6 +303,12 @@ class Keeper:
         words[STATE] = pump.resumed_from if waking else pump.state
         words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
+        words[ALARMS_STOPPED] = pump.alarms.raised_bits | pump.alarms.stopped_bits
+        # Of the strikes only those of the row that struck last.
+        struck = pump.alarms.struck
+        words[STRIKE_ALARM] = struck + 1
+        words[STRIKE_TICK] = pump.alarms.strike_tick[struck] if struck >= 0 else 0
+        words[STRIKE_BEFORE_TICK] = pump.alarms.strike_before_tick[struck] if struck >= 0 else 0
         reservoir = pump.reservoir
         words[FILL] = reservoir.fill_nl if reservoir.known else -1
         words[FILLED_AT] = reservoir.filled_at_steps

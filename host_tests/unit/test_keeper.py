@@ -97,6 +97,29 @@ def give_library(desk: Kept) -> None:
     desk.run(60)
 
 
+@pytest.mark.req("ALM-06", "REC-01")
+def test_the_third_start_after_the_same_alarm_is_refused_over_losses_of_power_too():
+    desk = Kept()
+    desk.start(rate_num=1_000_000)
+    for _ in range(2):
+        desk.bench.plant.set_air(True)
+        desk.run(20)
+        desk.bench.plant.set_air(False)
+        desk.power_cycle()
+        desk.ask("acknowledge")
+        desk.run(30)
+        assert desk.ask("start")["ok"]
+        desk.run(30)
+    desk.bench.plant.set_air(True)
+    desk.run(20)
+    desk.bench.plant.set_air(False)
+    desk.power_cycle()
+    desk.ask("acknowledge")
+    desk.run(30)
+    assert not desk.ask("start")["ok"]
+    assert desk.pump.alarms.standing[alarms.THREE_STRIKES]
+
+
 @pytest.mark.req("REC-01", "LIM-08")
 def test_a_pharmacy_library_outlasts_a_loss_of_power():
     desk = Kept()
