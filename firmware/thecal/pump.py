@@ -64,6 +64,7 @@ class Pump:
         self.tick = 0  # ... and the pump's, which go on
         self.tick_s = 0
         self.tick_ms = 0
+        self.passed_ticks = 1  # with this tick: more than one where some were merged
         self.executed_steps = 0
         self.ledger_steps = 0  # executed and entered in the window
         self.prescription = None
@@ -347,6 +348,7 @@ class Pump:
         self.board_s = inputs.tick_s
         self.board_ms = inputs.tick_ms
         self.tick += ticks
+        self.passed_ticks = max(ticks, 1)
         self.tick_s += ticks // TICKS_PER_S
         self.tick_ms += ticks % TICKS_PER_S * TICK_MS
         if self.tick_ms >= 1_000:
@@ -711,7 +713,7 @@ class Pump:
             if number < 0 or not self.telemetry.event(outputs, self.log.record(number)):
                 break
             self.log.sent += 1
-        if self.tick % STATUS_PERIOD_TICKS == 0:
+        if self.tick % STATUS_PERIOD_TICKS < self.passed_ticks:  # merged ticks count as well
             self.status(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 
