@@ -174,8 +174,7 @@ class Keeper:
             if text is None:
                 pump.therapies.skip()
             else:
-                digest, therapy = json.loads(bytes(text))
-                pump.therapies.add(0, digest, therapy)
+                pump.therapies.add_text(0, bytes(text))
         kept = pump.therapies.get(serial)
         if kept is None:
             self.therapy_lost = serial > 0

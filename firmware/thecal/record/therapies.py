@@ -13,11 +13,15 @@ class Therapies:
 
     def __init__(self):
         self.count = 0
-        self.kept = []  # (seconds since first boot, digest, JSON text), or None
+        self.kept = []  # (seconds since first boot, JSON text of digest and therapy), or None
 
     def add(self, tick_s, digest, therapy):
         """`therapy`, a request's object, was applied. Returns its number."""
-        self._keep((tick_s, digest, json.dumps(therapy)))
+        return self.add_text(tick_s, json.dumps([digest, therapy]))
+
+    def add_text(self, tick_s, text):
+        """The same, digest and therapy as JSON: at boot nobody asks what is in them but the last."""
+        self._keep((tick_s, text))
         return self.count
 
     def skip(self):
@@ -35,5 +39,6 @@ class Therapies:
         index = number - 1 - (self.count - len(self.kept))
         if not 0 <= index < len(self.kept) or self.kept[index] is None:
             return None
-        tick_s, digest, text = self.kept[index]
-        return tick_s, digest, json.loads(text)
+        tick_s, text = self.kept[index]
+        digest, therapy = json.loads(text)
+        return tick_s, digest, therapy
