@@ -31,6 +31,6 @@ def test_after_any_reset_the_motor_is_off_until_post_is_over_and_basal_resumes_w
     pump = RunningPump(60_000_000, image)
     resets_and_resumes(pump, RUN)
     resets_and_resumes(pump, WATCHDOG)
-    pump.fill_journal()  # reading takes longest when every ring and slot is written
+    pump.fill_journal()  # all rings and therapies
     resets_and_resumes(pump, POWER)
     pump.close()

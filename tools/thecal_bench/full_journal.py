@@ -1,4 +1,7 @@
-"""A journal that has been written to the last sector: what a boot has to read after years.
+"""A journal whose rings and therapy slots are written full: what a boot has to read after years.
+
+The slots of drug libraries and calibrations stay as they were: a library that was sent to the pump is not in
+what this measures.
 
 `fill` goes on from the journal of a pump that runs, with the firmware's own `Journal`: two days of minutes at
 the pump's rate with patient boluses and denials among them, more events and faults than are kept, a
