@@ -181,13 +181,12 @@ class Keeper:
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
         pump.therapies.count = max(serial - self.journal.slots[THERAPY][0], 0)
+        pump.therapies.stored = self._stored_therapy
         for number in range(pump.therapies.count + 1, serial + 1):
-            text = self.journal.blob(THERAPY, number)
-            if text is None:
-                pump.therapies.skip()
+            if number in self.journal.slot_serials[THERAPY]:
+                pump.therapies.add_stored()
             else:
-                digest, therapy = json.loads(bytes(text))
-                pump.therapies.add(0, digest, therapy)
+                pump.therapies.skip()
         kept = pump.therapies.get(serial)
         if kept is None:
             self.therapy_lost = serial > 0
@@ -205,6 +204,10 @@ class Keeper:
                 pump.prescription.concentration_pg_nl,
                 pump.executed_steps,
             )
+
+    def _stored_therapy(self, serial):
+        text = self.journal.blob(THERAPY, serial)
+        return None if text is None else bytes(text)
 
     # --- once per tick
 

@@ -9,7 +9,6 @@ bolus. An erase takes 400 ms here, as at worst on the board, and must starve no 
 
 from __future__ import annotations
 
-import json
 import random
 from collections import deque
 from collections.abc import Callable
@@ -233,7 +232,7 @@ def test_the_script_does_what_it_is_there_for(whole):
     assert whole.pump.state == states.STOPPED and whole.over_steps == 0
     true_steps = whole.bench.motor.executed_steps(whole.bench._at_cycles)
     assert whole.pump.executed_steps == true_steps
-    assert json.loads(whole.pump.therapies.kept[-1][2]) == THIRD
+    assert whole.pump.therapies.get(whole.pump.therapies.count)[2] == THIRD
 
 
 def a_cut(commands: int, seed: int) -> tuple[int, str, int]:

@@ -252,7 +252,9 @@ def spoil(desk: Kept, kind: int) -> None:
     journal = desk.pump.keeper.journal
     serials = list(journal.slot_serials[kind])
     at = journal._slot_start(kind, serials.index(max(serials)))
-    desk.bench.flash.image[at + layout.UNIT + 5] ^= 1
+    flash = desk.bench.flash
+    assert flash is not None
+    flash.image[at + layout.UNIT + 5] ^= 1
 
 
 @pytest.mark.req("REC-05", "SAFE-02", "LIM-11")

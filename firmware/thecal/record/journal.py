@@ -709,9 +709,7 @@ class Journal(Reader):
 
     def _refill_log(self):
         """The last events back into the log's ring, for the link and for the faults."""
-        for index in range(len(self.log)):
-            self.log[index] = 0
+        self.log[:] = bytes(len(self.log))
         for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
             place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * RECORD_BYTES
-            for index in range(RECORD_BYTES):
-                self.log[place + index] = self.image[at + index]
+            self.log[place : place + RECORD_BYTES] = self.image[at : at + RECORD_BYTES]

@@ -118,6 +118,8 @@ MOST_SEQUENCE = 0x3FFF_FFFF  # 26 years of a record every 0.7 s
 MOST_BAD = 3  # failures in a row after which a sector is left alone ...
 MOST_FAILURES = 9  # ... and after which the journal has failed
 
+# What CRC-32 makes of anything that ends with its own CRC-32.
+RESIDUE = b"\x1c\xdf\x44\x21"
 BLANK = b"\xff" * PAGE
 ZEROS = bytes(UNIT)
 
