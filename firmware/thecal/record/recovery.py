@@ -31,6 +31,7 @@ from .layout import (
     LOST,
     MINUTE,
     MINUTE_TICKS,
+    MOST_BAD,
     MOST_GRANTS,
     MOST_SEQUENCE,
     NEWER,
@@ -43,6 +44,7 @@ from .layout import (
     SLOT_RING,
     SNAPSHOT,
     SOUND,
+    START,
     STATE,
     TICK,
     UNIT,
@@ -51,6 +53,10 @@ from .layout import (
     ZEROS,
     JournalError,
 )
+
+# An event goes on from a START or an event of the page before its own, but for pages between that the flash
+# did not take.
+BEFORE = (MOST_BAD + 1) * PAGE
 
 
 class Ring:
@@ -105,6 +111,7 @@ class Reader:
         self._newer = False
         self._blank_sector = b""
         self._value = bytearray(4)
+        self.seed = bytearray(4)  # the CRC that the last event found by `kept` goes on from
 
     def _blank_state(self):
         for index in range(len(FIELDS)):
@@ -285,34 +292,48 @@ class Reader:
         ring.at = last + UNIT - start
         return True
 
-    def _entries(self, ring, sector):
-        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last
-        valid one, or from the CRC that stands right before it.
+    def _entries(self, ring, sector, wanted=0):
+        """The valid events of a sector as (offset, number), or, quicker, those from `wanted` on and some
+        before. One is valid if its CRC goes on from the last valid one, or from the CRC that stands right
+        before it.
         """
         image = self.image
         start = self._sector_start(ring, sector)
+        end = start + self.sector_bytes
         chain = bytearray(4)
         last = -1
-        for at in range(start, start + self.sector_bytes, UNIT):
-            if self._blank(at, at + UNIT):
+        for at in range(self._begin_of(ring, start, end, wanted), end, UNIT):
+            if image[at] == 0xFF and self._blank(at, at + UNIT):
                 continue
-            if self._valid(at, start + self.sector_bytes, ring.number):
-                for index in range(4):
-                    chain[index] = image[at + PAYLOAD + index]
+            if image[at + 2] == ring.number and self._valid(at, end, ring.number):
+                chain = image[at + PAYLOAD : at + PAYLOAD + 4]
                 continue
             number = struct.unpack_from("<I", image, at)[0]
             if last < number <= MOST_SEQUENCE and (
                 self._follows(at, chain) or (at > start and self._follows(at, image[at - 4 : at]))
             ):
-                for index in range(4):
-                    chain[index] = image[at + EVENT_BYTES + index]
+                chain = image[at + EVENT_BYTES : at + UNIT]
                 last = number
                 yield at, number
 
+    def _begin_of(self, ring, at, end, wanted):
+        """From where a sector, at:end, has to be read for its events from `wanted` on: a bit before the first
+        place whose number, believed unseen, is not below it.
+        """
+        image = self.image
+        start = at
+        while at < end:
+            high = image[at + 3]
+            if high == VERSION and image[at + 2] == ring.number and image[at] == START:
+                pass  # no number
+            elif high >= 64 or image[at] | image[at + 1] << 8 | image[at + 2] << 16 | high << 24 >= wanted:
+                break
+            at += UNIT
+        return max(at - BEFORE, start)
+
     def _follows(self, at, seed):
         value = self._value
-        for index in range(4):
-            value[index] = seed[index]
+        value[:] = self.seed[:] = seed
         self.crc(self.image, at, at + EVENT_BYTES, value)
         return self.image[at + EVENT_BYTES : at + UNIT] == value
 
@@ -336,7 +357,7 @@ class Reader:
                 best = sector
         while best >= 0:
             if ring.firsts[best] >= 0:
-                for at, found in self._entries(ring, best):
+                for at, found in self._entries(ring, best, number):
                     if found >= number:
                         yield at
             if best == ring.head:
