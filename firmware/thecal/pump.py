@@ -248,7 +248,7 @@ class Pump:
             self.state = states.RUNNING  # from where a halt ends all that may be under way
 
     def _wake_up(self, inputs):
-        self.event(events.BOOT, self.resumed_from, 0)
+        self.event(events.BOOT, self.resumed_from, inputs.reset_cause)
         self.enter(states.POST, POWER_ON)
         self.guard.rest(self.executed_steps)
         if self.prescription:
