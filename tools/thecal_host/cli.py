@@ -449,8 +449,10 @@ def log(
         if export.exists() and not force:
             raise pump_log.LogError(f"{export} is there already: name another file, or use --force")
     with _connected(ctx, port) as pump:
-        few = last is not None and not (codes or since or until)
-        found = pump_log.read_last(pump, stream, last) if few else pump_log.read(pump, stream)
+        if last is not None and not any(chosen[:3]):
+            found = pump_log.read_last(pump, stream, last)
+        else:
+            found = pump_log.read(pump, stream)
     if export is not None:
         export.write_text(pump_log.export(found), encoding="ascii")
         _say(f"{len(found.entries)} {stream} of {found.made} events ever made, in {export}.")
