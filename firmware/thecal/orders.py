@@ -27,6 +27,7 @@ from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
 from .record import events
 from .record.layout import FOREIGN, LIBRARY, LOST, SOUND, STATUSES, THERAPY
+from .record.pages import STREAMS, page
 from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms
@@ -54,6 +55,7 @@ class Orders:
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
         self.library_draft = formulary.Draft()
+        self.paged_tick = -1  # in which the last page of the log was told
 
     def ready(self, request):
         """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
@@ -80,15 +82,16 @@ class Orders:
         return keeper.covers(flow)
 
     def carry_out(self, request):
-        """The answer to `request`; refusals are logged."""
+        """The answer to `request`; refusals are logged, but not those of a question."""
         name = request["cmd"]
         try:
             answer = getattr(self, "_do_" + name)(request)
         except prescription.PrescriptionError as error:
             answer = refusal(request, "refused", "; ".join(error.problems))
         if not answer.get("ok", True):
-            why = PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
-            self.pump.event(events.DENIED, _row(name), why)
+            if commands.changes_of(request) != commands.READS:
+                why = PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
+                self.pump.event(events.DENIED, _row(name), why)
         else:
             answer["ok"] = True
             answer["type"] = "reply"
@@ -366,6 +369,20 @@ class Orders:
                 request, "refused", "number: %d is not kept, the last is %d" % (number, pump.therapies.count)
             )
         return {"number": number, "tick_s": found[0], "digest": found[1], "therapy": found[2]}
+
+    def _do_log(self, request):
+        pump = self.pump
+        stream = request["stream"]
+        if stream not in STREAMS:
+            return refusal(
+                request, "bad_argument", "stream: %s, must be %s" % (stream[:16], " or ".join(STREAMS))
+            )
+        if not pump.keeper:
+            return refusal(request, "refused", "log: this pump has no flash to keep one in")
+        if pump.tick == self.paged_tick:
+            return refusal(request, "busy", "log: one page in a tick")
+        self.paged_tick = pump.tick
+        return page(pump.keeper.journal, STREAMS.index(stream), request["from"])
 
     def _draw_back(self, volume_nl):
         """OCC-05: relieve the line before it is opened and delivery resumes."""

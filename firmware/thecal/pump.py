@@ -249,7 +249,7 @@ class Pump:
             self.state = states.RUNNING  # from where a halt ends all that may be under way
 
     def _wake_up(self, inputs):
-        self.event(events.BOOT, self.resumed_from, 0)
+        self.event(events.BOOT, self.resumed_from, inputs.reset_cause)
         if self.keeper and (self.keeper.journal.torn or not self.keeper.sound()):
             self.event(events.JOURNAL, self.keeper.journal.status, self.keeper.journal.torn)
         self.enter(states.POST, POWER_ON)

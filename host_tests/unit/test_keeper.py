@@ -100,6 +100,7 @@ def give_library(desk: Kept) -> None:
 @pytest.mark.req("ALM-06", "REC-01")
 def test_the_third_start_after_the_same_alarm_is_refused_over_losses_of_power_too():
     desk = Kept()
+    assert desk.bench.plant
     desk.start(rate_num=1_000_000)
     for _ in range(2):
         desk.bench.plant.set_air(True)

@@ -52,6 +52,7 @@ COMMANDS = (
     Command("attempts", CLINICIAN, READS),
     Command("therapy", OBSERVER, READS, may=("number",)),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
+    Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",)),
 )
 
 

@@ -23,7 +23,7 @@ class Event:
 
 
 EVENTS = (
-    Event(0, "boot"),
+    Event(0, "boot", "state that the reset found", "cause of the reset"),
     Event(1, "state", "state left", "state entered"),
     Event(2, "therapy", "basal rate, nL/h, rounded down", "largest total rate, nL/h"),
     Event(3, "denied", "command", "reason"),

@@ -31,6 +31,7 @@ from .layout import (
     LOST,
     MINUTE,
     MINUTE_TICKS,
+    MOST_BAD,
     MOST_GRANTS,
     MOST_SEQUENCE,
     NEWER,
@@ -44,6 +45,7 @@ from .layout import (
     SLOT_RING,
     SNAPSHOT,
     SOUND,
+    START,
     STATE,
     TICK,
     UNIT,
@@ -52,6 +54,10 @@ from .layout import (
     ZEROS,
     JournalError,
 )
+
+# An event goes on from a START or an event of the page before its own, but for pages between that the flash
+# did not take.
+BEFORE = (MOST_BAD + 1) * PAGE
 
 
 class Ring:
@@ -106,6 +112,7 @@ class Reader:
         self._newer = False
         self._blank_sector = b""
         self._value = bytearray(4)
+        self.seed = bytearray(4)  # the CRC that the last event found by `kept` goes on from
 
     def _blank_state(self):
         for index in range(len(FIELDS)):
@@ -299,9 +306,10 @@ class Reader:
         ring.at = last + UNIT - start
         return True
 
-    def _entries(self, ring, sector):
-        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last
-        valid one, or from the CRC that stands right before it.
+    def _entries(self, ring, sector, wanted=0):
+        """The valid events of a sector as (offset, number), or, quicker, those from `wanted` on and some
+        before. One is valid if its CRC goes on from the last valid one, or from the CRC that stands right
+        before it.
         """
         image = self.image
         start = self._sector_start(ring, sector)
@@ -309,7 +317,7 @@ class Reader:
         chain = ZEROS  # where the last CRC is
         chain_at = 0
         last = -1
-        for at in range(start, end, UNIT):
+        for at in range(self._begin_of(ring, start, end, wanted), end, UNIT):
             if image[at + 2] == ring.number and self._valid(at, end, ring.number):
                 chain = image
                 chain_at = at + PAYLOAD
@@ -325,12 +333,28 @@ class Reader:
                 last = number
                 yield at, number
 
+    def _begin_of(self, ring, at, end, wanted):
+        """From where a sector, at:end, has to be read for its events from `wanted` on: a bit before the first
+        place whose number, believed unseen, is not below it.
+        """
+        image = self.image
+        start = at
+        while at < end:
+            high = image[at + 3]
+            if high == VERSION and image[at + 2] == ring.number and image[at] == START:
+                pass  # no number
+            elif (
+                high > MOST_SEQUENCE >> 24
+                or image[at] | image[at + 1] << 8 | image[at + 2] << 16 | high << 24 >= wanted
+            ):
+                break
+            at += UNIT
+        return max(at - BEFORE, start)
+
     def _follows(self, at, seed, seed_at):
         value = self._value
-        value[0] = seed[seed_at]
-        value[1] = seed[seed_at + 1]
-        value[2] = seed[seed_at + 2]
-        value[3] = seed[seed_at + 3]
+        for index in range(4):
+            value[index] = self.seed[index] = seed[seed_at + index]
         self.crc(self.image, at, at + UNIT, value)
         return value == RESIDUE
 
@@ -354,7 +378,7 @@ class Reader:
                 best = sector
         while best >= 0:
             if ring.firsts[best] >= 0:
-                for at, found in self._entries(ring, best):
+                for at, found in self._entries(ring, best, number):
                     if found >= number:
                         yield at
             if best == ring.head:
