@@ -54,11 +54,12 @@ trace: setup ## which tests show which requirement, in build/traceability.md
 	$(PYTHON) -m thecal_bench.trace
 
 bench: setup image ## how exact, steady and fast, beside the usual way; how soon a blocked line is noticed
+	@PYTHONPATH=tools python3 -m image.stock
 	$(PYTHON) -m thecal_bench.benchmark
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
 
 clean: ## remove what was built (the sources of the image are kept)
-	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build
+	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build build/image/stock
 	find firmware tools host_tests boards -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and build/ as well

@@ -12,8 +12,9 @@ import time
 import machine
 
 from . import pump
+from .causes import RESET_FAULT
 from .dose import mechanism
-from .drivers import fast_crc, flash, segment
+from .drivers import fast_crc, flash, reset, segment
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
@@ -51,6 +52,7 @@ class App:
         self.journal.recover(self.flash.image)
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
         self.inputs = Inputs()
+        self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
         self.outputs = Outputs()
         self.faults = 0
@@ -152,6 +154,7 @@ class App:
         self.stepper.enable(False)
         self.faults += 1
         if self.faults == FAULTS_BEFORE_RESET:
+            reset.announce(RESET_FAULT)
             machine.reset()
         self.pump.fail()
 

@@ -1,7 +1,9 @@
-"""Why the state of the pump changed, or why an order was refused: one table.
+"""Why the state of the pump changed, or why an order was refused: one table. Why the board was reset: one
+more.
 
-The `cause` of a state event and the reason of a denial are numbers of this table. The reasons for denying a
-bolus stand in the order in which they are looked at (LIM-02).
+The `cause` of a state event and the reason of a denial are numbers of the first. The reasons for denying a
+bolus stand in the order in which they are looked at (LIM-02). The cause of a boot event is a number of the
+second (`drivers/reset.py`).
 """
 
 CAUSES = (
@@ -25,3 +27,8 @@ NOT_RUNNING, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PR
     6, len(CAUSES)
 )
 GRANTED = -1
+
+# Power came, or RUN was pulled; a loop that hung; a reset from the prompt or the boot loader; a loop that
+# failed again and again.
+RESET_CAUSES = ("power", "watchdog", "command", "fault")
+RESET_POWER, RESET_WATCHDOG, RESET_COMMAND, RESET_FAULT = range(len(RESET_CAUSES))

@@ -44,7 +44,7 @@ FIRST_CAUSE = INDEX["first_cause"]
 FILL = INDEX["fill_nl"]
 FILLED_AT = INDEX["filled_at_steps"]
 PRIMED = INDEX["line_primed"]
-BRIDGE_END = INDEX["bridge_left_steps"]
+BRIDGE_END = INDEX["bridge_end_steps"]
 BRIDGE_SERIAL = INDEX["bridge_serial"]
 BOLUS_NL = INDEX["bolus_nl_0"]
 BOLUS_FROM = INDEX["bolus_given_nl_0"]
@@ -53,14 +53,23 @@ GRANTS = INDEX["grants"]
 DENIALS = INDEX["denials"]
 PULSES = INDEX["service_at_steps"]
 RESETS = INDEX["resets"]
-RESET_TICKS = (INDEX["boot_tick_0"], INDEX["boot_tick_1"], INDEX["boot_tick_2"], INDEX["spare_0"])
+RESET_TICKS = tuple(INDEX["boot_tick_%d" % number] for number in range(MOST_RESETS))
+STRIKE_ALARM = INDEX["strike_alarm"]
+STRIKE_TICK = INDEX["strike_tick"]
+STRIKE_BEFORE_TICK = INDEX["strike_before_tick"]
+ALARMS_STOPPED = INDEX["alarms_stopped"]
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRIDGE_SERIAL) + (
     BOLUS_NL,
     BOLUS_NL + 1,
     LOCKOUT_END,
     RESETS,
+    STRIKE_TICK,
+    ALARMS_STOPPED,
 )
+
+
+NO_LIBRARY = (0, (), 0)  # fails its check
 
 
 class Keeper:
@@ -80,6 +89,7 @@ class Keeper:
         self.own_grains = 0
         self.was_reset = False
         self.opens_bridge = False
+        self.therapy_lost = False  # the therapy in force, or the one before a bridge, can not be read
         self.ratio = None  # a change of unit that is still to be written
         self.flow_steps = -1
         self.flow_grains = 0
@@ -87,6 +97,13 @@ class Keeper:
     def sound(self):
         """Whether the journal can be written and what it says believed."""
         return self.journal.status in (VIRGIN, SOUND)
+
+    def begin_anew(self):
+        """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds;
+        a clinician wants it. The self-test finds it sound after the next reset.
+        """
+        self.journal.begin_anew()
+        self.journal.save()
 
     # --- at boot
 
@@ -143,28 +160,40 @@ class Keeper:
             if words[INDEX["alarms_0"]] >> row & 1:
                 pump.alarms.set(row)
         pump.alarms.first_cause = words[INDEX["first_cause"]]
+        pump.alarms.raised_bits = 0  # the reset has stopped the pump
+        pump.alarms.stopped_bits = words[ALARMS_STOPPED]
+        pump.alarms.struck = row = words[STRIKE_ALARM] - 1
+        if row >= 0:
+            pump.alarms.strike_tick[row] = words[STRIKE_TICK]
+            pump.alarms.strike_before_tick[row] = words[STRIKE_BEFORE_TICK]
 
     def _restore_library(self):
-        text = self.journal.blob(LIBRARY, self.journal.words[SERIALS[LIBRARY]])
+        serial = self.journal.words[SERIALS[LIBRARY]]
+        text = self.journal.blob(LIBRARY, serial)
         if text is not None:
             version, drugs, crc = json.loads(bytes(text))
             self.pump.library = (version, _tuples(drugs), crc)
+        elif serial:
+            self.pump.library = NO_LIBRARY
 
     def _restore_therapies(self):
         pump = self.pump
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
-        for number in range(max(serial - self.journal.slots[THERAPY][0], 0) + 1, serial + 1):
-            text = self.journal.blob(THERAPY, number)
-            if text is not None:
-                digest, therapy = json.loads(bytes(text))
-                pump.therapies.count = number - 1
-                pump.therapies.add(0, digest, therapy)
+        pump.therapies.count = max(serial - self.journal.slots[THERAPY][0], 0)
+        pump.therapies.stored = self._stored_therapy
+        for number in range(pump.therapies.count + 1, serial + 1):
+            if number in self.journal.slot_serials[THERAPY]:
+                pump.therapies.add_stored()
+            else:
+                pump.therapies.skip()
         kept = pump.therapies.get(serial)
         if kept is None:
+            self.therapy_lost = serial > 0
             return
         pump.prescription = prescription.parse(kept[2], pump.mechanism)
-        old = pump.therapies.get(words[INDEX["bridge_serial"]])
+        old = pump.therapies.get(words[BRIDGE_SERIAL])
+        self.therapy_lost = old is None and words[BRIDGE_SERIAL] > 0
         left_steps = words[BRIDGE_END] - pump.executed_steps
         if old is not None:
             before = prescription.parse(old[2], pump.mechanism)
@@ -175,6 +204,10 @@ class Keeper:
                 pump.prescription.concentration_pg_nl,
                 pump.executed_steps,
             )
+
+    def _stored_therapy(self, serial):
+        text = self.journal.blob(THERAPY, serial)
+        return None if text is None else bytes(text)
 
     # --- once per tick
 
@@ -273,6 +306,12 @@ class Keeper:
         words[STATE] = pump.resumed_from if waking else pump.state
         words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
+        words[ALARMS_STOPPED] = pump.alarms.raised_bits | pump.alarms.stopped_bits
+        # Of the strikes only those of the row that struck last.
+        struck = pump.alarms.struck
+        words[STRIKE_ALARM] = struck + 1
+        words[STRIKE_TICK] = pump.alarms.strike_tick[struck] if struck >= 0 else 0
+        words[STRIKE_BEFORE_TICK] = pump.alarms.strike_before_tick[struck] if struck >= 0 else 0
         reservoir = pump.reservoir
         words[FILL] = reservoir.fill_nl if reservoir.known else -1
         words[FILLED_AT] = reservoir.filled_at_steps

@@ -26,7 +26,8 @@ from .link import commands
 from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
 from .record import events
-from .record.layout import LIBRARY, THERAPY
+from .record.layout import FOREIGN, LIBRARY, LOST, SOUND, STATUSES, THERAPY
+from .record.pages import STREAMS, page
 from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms
@@ -39,6 +40,8 @@ MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
 MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
+BEGIN_ANEW = "begin_anew"
+
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
 
@@ -47,11 +50,12 @@ class Orders:
 
     def __init__(self, pump):
         self.pump = pump
-        self.proposed = None  # a Prescription, a drug library, or the volume of a refill
+        self.proposed = None  # a Prescription, a drug library, the volume of a refill, or BEGIN_ANEW
         self.proposed_therapy = None  # the request's object, of a Prescription
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
         self.library_draft = formulary.Draft()
+        self.paged_tick = -1  # in which the last page of the log was told
 
     def ready(self, request):
         """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
@@ -63,10 +67,12 @@ class Orders:
             return True
         name = request["cmd"]
         if name == "confirm":
-            if isinstance(self.proposed, int) or request["digest"] != self.proposed_digest:
+            if isinstance(self.proposed, (int, str)) or request["digest"] != self.proposed_digest:
                 return True
             flow = (0, 0) if isinstance(self.proposed, tuple) else keeper.fastest(self.proposed)
             return keeper.covers(flow) and not keeper.busy()
+        if name == "start" and keeper.busy():
+            return False  # a cut would find the pump running, and no therapy or another
         flow = keeper.own_steps, keeper.own_grains
         if name == "prime":
             flow = pump.mechanism.grains_per_tick(self._motor_nl_h(), 1)
@@ -76,15 +82,16 @@ class Orders:
         return keeper.covers(flow)
 
     def carry_out(self, request):
-        """The answer to `request`; refusals are logged."""
+        """The answer to `request`; refusals are logged, but not those of a question."""
         name = request["cmd"]
         try:
             answer = getattr(self, "_do_" + name)(request)
         except prescription.PrescriptionError as error:
             answer = refusal(request, "refused", "; ".join(error.problems))
         if not answer.get("ok", True):
-            why = PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
-            self.pump.event(events.DENIED, _row(name), why)
+            if commands.changes_of(request) != commands.READS:
+                why = PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
+                self.pump.event(events.DENIED, _row(name), why)
         else:
             answer["ok"] = True
             answer["type"] = "reply"
@@ -188,6 +195,14 @@ class Orders:
             )
         return self._propose(volume_nl, {"refill_nl": volume_nl})
 
+    def _do_begin_anew(self, request):
+        """Only where the journal holds nothing that could be gone on with."""
+        keeper = self.pump.keeper
+        status = keeper.journal.status if keeper else SOUND
+        if status not in (LOST, FOREIGN):
+            return refusal(request, "refused", "begin_anew: the journal is %s" % STATUSES[status])
+        return self._propose(BEGIN_ANEW, {BEGIN_ANEW: STATUSES[status]})
+
     def _propose(self, proposed, readback):
         self.proposed = proposed
         self.proposed_soft = ()
@@ -206,6 +221,8 @@ class Orders:
         proposed = self.proposed
         if isinstance(proposed, int):
             self._refilled(proposed)
+        elif proposed == BEGIN_ANEW:
+            pump.keeper.begin_anew()
         elif isinstance(proposed, tuple):
             if pump.keeper:
                 pump.keeper.applied(LIBRARY, proposed)
@@ -352,6 +369,20 @@ class Orders:
                 request, "refused", "number: %d is not kept, the last is %d" % (number, pump.therapies.count)
             )
         return {"number": number, "tick_s": found[0], "digest": found[1], "therapy": found[2]}
+
+    def _do_log(self, request):
+        pump = self.pump
+        stream = request["stream"]
+        if stream not in STREAMS:
+            return refusal(
+                request, "bad_argument", "stream: %s, must be %s" % (stream[:16], " or ".join(STREAMS))
+            )
+        if not pump.keeper:
+            return refusal(request, "refused", "log: this pump has no flash to keep one in")
+        if pump.tick == self.paged_tick:
+            return refusal(request, "busy", "log: one page in a tick")
+        self.paged_tick = pump.tick
+        return page(pump.keeper.journal, STREAMS.index(stream), request["from"])
 
     def _draw_back(self, volume_nl):
         """OCC-05: relieve the line before it is opened and delivery resumes."""

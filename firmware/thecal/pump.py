@@ -63,6 +63,7 @@ class Pump:
         self.tick = 0  # ... and the pump's, which go on
         self.tick_s = 0
         self.tick_ms = 0
+        self.passed_ticks = 1  # with this tick: more than one where some were merged
         self.executed_steps = 0
         self.ledger_steps = 0  # executed and entered in the window
         self.prescription = None
@@ -244,7 +245,9 @@ class Pump:
             self.state = states.RUNNING  # from where a halt ends all that may be under way
 
     def _wake_up(self, inputs):
-        self.event(events.BOOT, self.resumed_from, 0)
+        self.event(events.BOOT, self.resumed_from, inputs.reset_cause)
+        if self.keeper and (self.keeper.journal.torn or not self.keeper.sound()):
+            self.event(events.JOURNAL, self.keeper.journal.status, self.keeper.journal.torn)
         self.enter(states.POST, POWER_ON)
         self.guard.rest(self.executed_steps)
         if self.prescription:
@@ -253,6 +256,8 @@ class Pump:
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
         self._self_test(inputs)
+        if self.keeper and self.keeper.therapy_lost:
+            self.raise_alarm(alarms.JOURNAL_FAULT)
         if self.was_reset and self.resets.too_many(self.tick):
             self.raise_alarm(alarms.RESET_LOOP)
 
@@ -333,6 +338,7 @@ class Pump:
         self.board_s = inputs.tick_s
         self.board_ms = inputs.tick_ms
         self.tick += ticks
+        self.passed_ticks = max(ticks, 1)
         self.tick_s += ticks // TICKS_PER_S
         self.tick_ms += ticks % TICKS_PER_S * TICK_MS
         if self.tick_ms >= 1_000:
@@ -697,7 +703,7 @@ class Pump:
             if number < 0 or not self.telemetry.event(outputs, self.log.record(number)):
                 break
             self.log.sent += 1
-        if self.tick % STATUS_PERIOD_TICKS == 0:
+        if self.tick % STATUS_PERIOD_TICKS < self.passed_ticks:  # merged ticks count as well
             self.status(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 

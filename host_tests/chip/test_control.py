@@ -56,20 +56,22 @@ def test_the_host_adds_floats_as_the_chip_does(image, rate_nl_h):
     assert accumulate_on_chip(rate_nl_h, 1_000, image) == (here.steps, float32.bits(here.left))
 
 
-@pytest.mark.req("PERF-01", "PERF-03")
+@pytest.mark.req("PERF-01", "PERF-03", "PERF-04")
 def test_the_benchmark_runs_end_to_end(image, tmp_path):
     command = [sys.executable, "-m", "thecal_bench.benchmark", "--quick", "--jobs", "2"]
     done = subprocess.run(
         [*command, "--image", str(image), "--out", str(tmp_path)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    for words in ("ticks per second", "CPU cycles per uL", "interval error", "better Timer / Thecal"):
+    for words in ("ticks per second", "CPU cycles per uL", "interval error", "better Timer", "stock"):
         assert words in done.stdout
     told = json.loads((tmp_path / "bench.json").read_text())
     (case,) = told["cases"]
     assert set(case["edges"]) == {THECAL, NOMINAL, LATE} and min(case["edges"].values()) > 500
     assert case["thecal_off_schedule_cycles"]["worst"] <= 16
     assert {loop["design"]: loop["bytes_per_tick"] for loop in told["loop"]}[THECAL] == 0
+    (boot,) = told["boots"]
+    assert boot["en_active_in_post_us"] == 0 < boot["en_driven_us"] < boot["loop_us"] < boot["motor_on_us"]
     assert (tmp_path / "edges.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,7 +1,7 @@
 """Faults at every call of every driver, and at every part of the tick, on the chip.
 
-`CALLS` is read from the source of `thecal.app`: a call of a driver that is added there is injected here
-without anybody's doing, and one of a driver that is not known here fails
+`CALLS` and `PARTS` are read from the sources of `thecal.app` and `thecal.pump`: a call of a driver that is
+added there is injected here without anybody's doing, and one of a driver that is not known here fails
 `test_every_call_of_a_driver_is_known`. From some tick on a call raises, never returns, or does nothing and
 returns nothing (the wrong value); then the host orders another rate, so that calls are met that come with a
 new plan only.
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.chip
 
 SOURCE = Path(inspect.getfile(thecal)).parent / "app.py"
 DRIVERS = ("stepper", "sensors", "usb", "annunciator", "image", "flash", "watchdog", "pace")
-PARTS = ("_time_part", "_dose_part", "_link_part", "_watch_part", "_motion_part", "_annunciate", "_report")
+PUMP_SOURCE = SOURCE.with_name("pump.py")
 TURNS = ("tick", "_move", "_start_anew", "wait")
 BAD_TURN = 40
 RATE_NL_H = 60_000_000
@@ -36,11 +36,11 @@ EXCEPTION, HANG, NOTHING = "exception", "hang", "nothing"
 BROKEN = {EXCEPTION: "raise ValueError", HANG: "while True: pass", NOTHING: "return None"}
 
 
-def calls():
-    """The calls of drivers in the turn of the loop, as ("stepper", "read") and so on."""
+def calls(source=SOURCE, methods=TURNS):
+    """What these methods call of which object, in the turn of the loop: ("stepper", "read") and so on."""
     found = []
-    for method in ast.walk(ast.parse(SOURCE.read_text())):
-        if isinstance(method, ast.FunctionDef) and method.name in TURNS:
+    for method in ast.walk(ast.parse(source.read_text())):
+        if isinstance(method, ast.FunctionDef) and method.name in methods:
             for node in ast.walk(method):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                     owner = node.func.value
@@ -51,11 +51,16 @@ def calls():
 
 NO_DRIVERS = {"time", "gc", "self", "pump"}
 CALLS = [f"{owner}.{name}" for owner, name in calls() if owner in DRIVERS]
+PARTS = [
+    *(name for owner, name in calls(PUMP_SOURCE, ("decide",)) if owner == "self"),
+    *(name for owner, name in calls() if owner == "pump" and name not in ("decide", "fail")),
+]
 
 
 def test_every_call_of_a_driver_is_known():
     assert {owner for owner, _ in calls()} - NO_DRIVERS == set(DRIVERS)
     assert len(CALLS) >= 14
+    assert PARTS[:2] == ["_time_part", "_dose_part"] and PARTS[-2:] == ["keep", "report"] and len(PARTS) >= 8
 
 
 def program(place, what):

@@ -227,7 +227,7 @@ app.run()
 """
 
 
-@pytest.mark.req("MOT-05")
+@pytest.mark.req("MOT-05", "LNK-04", "SAFE-03")
 def test_an_erase_of_400_ms_at_the_end_of_a_tick_moves_no_edge(image):
     """The emulated flash takes no time; the processor is stalled for 400 ms at each erase that it gets."""
     rig = Rig(image, program=ERASING)
@@ -250,3 +250,7 @@ def test_an_erase_of_400_ms_at_the_end_of_a_tick_moves_no_edge(image):
     assert at_pin == in_plant == on_device > 10_000
     assert rig.worst_edge_cycles() <= 16
     assert not [event for event in rig.client.events if event["code"] == "starved"]
+    # The watchdog bears it, and no frame of telemetry is lost: one for each second, each with its number.
+    assert rig.board.resets == 0 and rig.client.gaps == 0
+    seconds = [status["tick"] // 10 for status in rig.statuses]
+    assert len(seconds) > 20 and seconds == list(range(seconds[0], seconds[-1] + 1))

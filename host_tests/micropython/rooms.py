@@ -15,7 +15,7 @@ from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
-from thecal.record import events, journal, layout  # noqa: E402
+from thecal.record import events, journal, layout, pages  # noqa: E402
 from thecal.record.ledger import Ledger  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
 from thecal.watch.limits import WindowLedger  # noqa: E402
@@ -190,6 +190,9 @@ def memory(draw):
         serial = book.words[layout.SERIALS[0]]
         print("therapy", serial, bytes(book.blob(0, serial) or b""))
         print("log", [bytes(flash[at : at + 32]) for at in book.kept(layout.EVENTS, 0)][-3:])
+        for stream in range(len(pages.STREAMS)):
+            told = pages.page(book, stream, draw.below(book.log_count + 2))
+            print("page", [(key, told[key]) for key in sorted(told)])
         ledger = Ledger(book, 32)
         ledger.set_flow(draw.below(50), draw.below(1_000), 1_000)
         tick, executed = book.words[layout.TICK], book.words[layout.EXECUTED]

@@ -99,6 +99,8 @@ class LimitsMachine(RuleBasedStateMachine):
         self.primed = False
         self.halted = False
         self.denials_seen = 0
+        self.unanswered: set[int] = set()  # alarms since the last start
+        self.restarts: dict[int, list[int]] = {}  # ticks of the starts after an alarm, by its row
         self.bench.advance_to_tick(0)
         self.events.clear()
 
@@ -130,6 +132,14 @@ class LimitsMachine(RuleBasedStateMachine):
             if code == "alarm" and b:
                 assert a != alarms.LIMIT_GUARD, f"LIMIT_GUARD at tick {tick}: the planning failed"
                 assert a not in (alarms.LOOP_FAULT, alarms.RUNAWAY), sent
+                if a == alarms.THREE_STRIKES:
+                    assert any(
+                        len(ticks) > 2 and tick - ticks[-3] <= alarms.STRIKE_TICKS
+                        for ticks in self.restarts.values()
+                    ), "not the third start after an alarm"
+                    self.halted = True
+                else:
+                    self.unanswered.add(a)
             elif code == "state" and b == HALTED:
                 assert self.halted or self.oracle.executed >= self.oracle.cap, "stopped for no reason"
                 self.halted = True  # until acknowledged, over resets
@@ -220,6 +230,9 @@ class LimitsMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.oracle.running)
     @rule()
     def start(self) -> None:
+        for row in self.unanswered:
+            self.restarts.setdefault(row, []).append(self.bench.tick)
+        self.unanswered.clear()
         reply = self.ask("start")
         if reply["ok"]:
             self.oracle.start()

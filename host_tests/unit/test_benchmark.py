@@ -252,7 +252,7 @@ def test_the_command_takes_its_own_defaults(monkeypatch):
     """`make bench` gives no option at all: the defaults have to pass their own checks."""
     asked = []
 
-    def measure(plan, image, jobs, console):
+    def measure(plan, image, stock, jobs, console):
         asked.append(jobs)
         raise BenchError("asked")
 

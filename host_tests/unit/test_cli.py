@@ -16,6 +16,7 @@ from functools import partial
 import pytest
 from thecal.dose import formulary, formulary_data
 from thecal_bench.bench import BenchError, NotPossible
+from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.scenario import load_therapy
 from thecal_host import cli, pharmacy, ports, pump, record, report
@@ -267,6 +268,21 @@ def test_a_refill_is_confirmed_or_changes_nothing(run):
     assert port.bench.pump.reservoir.fill_nl == 18_000_000
 
 
+@pytest.mark.req("REC-05", "LIM-10")
+def test_a_flash_of_something_else_is_begun_anew_only_after_a_yes(run):
+    flash = blank_flash()
+    flash.image[8_192:8_200] = b"littlefs"
+    port = PumpPort()
+    port.bench = HostBench(flash=flash)
+    port.bench.on_data = port._take
+    port.bench.advance_to_tick(3)
+    result = run(port, "begin-anew", answer="n\n")
+    assert result.exit_code == 1 and "what is no journal" in result.output and flash.commands == 0
+    result = run(port, "begin-anew", answer="y\n")
+    assert result.exit_code == 0 and "Reset the pump" in result.output
+    assert flash.commands > 0
+
+
 @pytest.mark.req("DOSE-09", "DOSE-14", "LIM-07")
 def test_priming_the_clock_and_the_attempts_are_commands(run, therapy_file):
     port = PumpPort()
@@ -425,6 +441,86 @@ def test_record_does_not_write_over_a_file_unasked(run, tmp_path):
     assert result.exit_code == 2 and "--force" in result.stderr and path.read_text() == "precious"
     assert run(PumpPort(looks=30), "record", path, "--force").exit_code == 0
     assert path.read_text() != "precious"
+
+
+# --- the log
+
+
+class KeptPort(PumpPort):
+    """A pump with a flash, on for two seconds."""
+
+    def __init__(self):
+        super().__init__()
+        self.bench = HostBench(flash=blank_flash())
+        self.bench.on_data = self._take
+        self.bench.advance_to_tick(20)
+
+
+@pytest.mark.req("REC-06")
+def test_the_log_is_shown_as_a_table_json_and_csv_and_chosen_from(run, therapy_file):
+    port = KeptPort()
+    run(port, "program", therapy_file, "--yes")
+    run(port, "start")
+    run(port, "stop")
+    shown = run(port, "log").output
+    assert "boot: was BOOT, reset by power" in shown and "state: STOPPED to RUNNING" in shown
+    told = [json.loads(line) for line in run(port, "log", "--json").output.splitlines()]
+    assert [event["seq"] for event in told] == list(range(len(told)))
+    assert [event["code"] for event in told[:3]] == ["boot", "state", "state"]
+    states = run(port, "log", "--json", "--code", "state", "--code", "boot", "--last", "2").output
+    assert [json.loads(line)["code"] for line in states.splitlines()] == ["state", "state"]
+    last = [json.loads(line) for line in run(port, "log", "--json", "--last", "3").output.splitlines()]
+    assert last == told[-3:]
+    at = told[-1]["tick"] / 10
+    since = run(port, "log", "--json", "--since", f"{at} s", "--until", "1 h").output
+    assert [json.loads(line) for line in since.splitlines()] == [e for e in told if e["tick"] / 10 >= at]
+    head, *rows = run(port, "log", "--csv", "--until", "1").output.splitlines()
+    assert head == "number,seconds,code,a,b,executed_steps,text"
+    assert rows[0] == '0,0.0,boot,0,0,0,"boot: was BOOT, reset by power"'
+    faults = run(port, "log", "--faults", "--json").output.splitlines()
+    assert [json.loads(line)["code"] for line in faults] == ["boot"]
+    assert "Nothing of that" in run(port, "log", "--code", "refill").output
+
+
+@pytest.mark.req("REC-06")
+def test_an_exported_log_is_checked_without_a_pump(run, tmp_path, therapy_file):
+    port = KeptPort()
+    run(port, "program", therapy_file, "--yes")
+    file = tmp_path / "pump.log"
+    assert "events ever made" in run(port, "log", "--export", file).output
+    again = run(port, "log", "--export", file)
+    assert again.exit_code == 2 and "--force" in again.stderr
+    assert run(port, "log", "--export", file, "--force").exit_code == 0
+    dead = SilentPort()
+    sound = run(dead, "log", "--check", file)
+    assert sound.exit_code == 0 and "each goes on from the one before" in sound.output and dead.sent == b""
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:2] + lines[3:]))
+    broken = run(dead, "log", "--check", file)
+    assert broken.exit_code == 1
+    assert "line 3: event 2 does not go on from event 0: 1 missing between them" in broken.stderr
+    missing = run(dead, "log", "--check", tmp_path / "none.log")
+    assert missing.exit_code == 2 and "none.log" in missing.stderr
+
+
+@pytest.mark.req("REC-06")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--code", "bolos"), "--code bolos: no such event; there are boot, state"),
+        (("--since", "noon"), "noon"),
+        (("--export", "x.log", "--last", "3"), "leave out what chooses"),
+    ],
+)
+def test_a_choice_from_the_log_that_makes_no_sense_reaches_no_pump(run, arguments, said):
+    port = SilentPort()
+    result = run(port, "log", *arguments)
+    assert result.exit_code == 2 and said in result.stderr and port.sent == b""
+
+
+def test_a_pump_without_a_flash_has_no_log_to_show(run):
+    result = run(PumpPort(), "log")
+    assert result.exit_code == 1 and "no flash" in result.stderr
 
 
 # --- what a user meets when something is wrong

@@ -7,7 +7,8 @@ import zlib
 import pytest
 from thecal.record import events, layout
 from thecal.record import journal as jn
-from thecal_bench.flash_model import FlashModel, chain_breaks, crc_into
+from thecal_bench.flash_model import FlashModel, crc_into
+from thecal_host.log import chain_breaks
 
 SECTORS = sum(layout.RING_SECTORS) + sum(count * each for count, each in layout.SLOTS)
 

@@ -8,6 +8,8 @@ import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.dose import formulary
+from thecal.dose.formulary_data import LIBRARY
+from thecal.record import layout
 from thecal.watch import alarms, selftest
 from thecal_bench.flash_model import FlashModel, blank_flash
 from thecal_bench.inprocess import HostBench
@@ -85,17 +87,44 @@ def test_a_latched_alarm_is_still_latched_after_a_loss_of_power():
     assert desk.pump.alarms.first_cause == alarms.OCCLUSION_DOWN
 
 
+def give_library(desk: Kept) -> None:
+    """The built-in one as a pharmacy's, written down."""
+    drugs = formulary.to_wire(LIBRARY)["drugs"]
+    reply = {}
+    for index, drug in enumerate(drugs):
+        reply = desk.ask("library", part={**drug, "version": 9, "index": index, "count": len(drugs)})
+    assert desk.ask("confirm", digest=reply["digest"])["ok"]
+    desk.run(60)
+
+
+@pytest.mark.req("ALM-06", "REC-01")
+def test_the_third_start_after_the_same_alarm_is_refused_over_losses_of_power_too():
+    desk = Kept()
+    assert desk.bench.plant
+    desk.start(rate_num=1_000_000)
+    for _ in range(2):
+        desk.bench.plant.set_air(True)
+        desk.run(20)
+        desk.bench.plant.set_air(False)
+        desk.power_cycle()
+        desk.ask("acknowledge")
+        desk.run(30)
+        assert desk.ask("start")["ok"]
+        desk.run(30)
+    desk.bench.plant.set_air(True)
+    desk.run(20)
+    desk.bench.plant.set_air(False)
+    desk.power_cycle()
+    desk.ask("acknowledge")
+    desk.run(30)
+    assert not desk.ask("start")["ok"]
+    assert desk.pump.alarms.standing[alarms.THREE_STRIKES]
+
+
 @pytest.mark.req("REC-01", "LIM-08")
 def test_a_pharmacy_library_outlasts_a_loss_of_power():
     desk = Kept()
-    wire = formulary.to_wire(desk.pump.library)
-    wire["version"] = 9
-    count = len(wire["drugs"])
-    reply = {}
-    for index, drug in enumerate(wire["drugs"]):
-        reply = desk.ask("library", part={**drug, "version": 9, "index": index, "count": count})
-    assert desk.ask("confirm", digest=reply["digest"])["ok"]
-    desk.run(60)
+    give_library(desk)
     library = desk.pump.library
     desk.power_cycle()
     assert desk.pump.library == library and formulary.check(desk.pump.library)
@@ -172,6 +201,110 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
     desk.power_cycle()
     quantum_steps = before.keeper.ledger.quantum_steps
     assert true_steps <= desk.pump.base_steps <= true_steps + quantum_steps
+
+
+@pytest.mark.req("REC-05", "LIM-10", "SAFE-02")
+def test_a_flash_of_something_else_is_used_once_a_clinician_has_confirmed_it():
+    flash = blank_flash()
+    flash.image[len(flash.image) // 2 :] = b"\x5a" * (len(flash.image) // 2)
+    desk = Kept(flash)
+    assert desk.of("journal")[0][2] == layout.FOREIGN
+    proposal = desk.ask("begin_anew")
+    assert proposal["readback"] == {"begin_anew": "foreign"}
+    assert flash.commands == 0, "a proposal writes nothing"
+    assert desk.ask("confirm", digest=proposal["digest"])["ok"]
+    desk.run(30)
+    desk.ask("acknowledge")
+    assert not desk.ask("start")["ok"], "the motor stays off until the self-test has passed"
+    desk.power_cycle()
+    assert not desk.pump.post_failures
+    desk.ask("acknowledge")
+    desk.start(rate_num=1_000_000)
+    desk.run(50)
+    desk.power_cycle()
+    assert desk.pump.state == states.RUNNING
+
+
+@pytest.mark.req("REC-05", "LIM-13")
+def test_a_sound_journal_is_not_begun_anew():
+    desk = Kept()
+    desk.start()
+    desk.power_cycle()
+    reply = desk.ask("begin_anew")
+    assert not reply["ok"] and reply["message"] == "begin_anew: the journal is sound"
+    assert desk.pump.state == states.RUNNING
+
+
+@pytest.mark.req("REC-01", "REC-04")
+@pytest.mark.parametrize("ticks", range(0, 40, 3))
+def test_a_cut_right_after_the_first_start_finds_the_therapy_or_a_pump_at_rest(ticks):
+    desk = Kept()
+    desk.program()
+    number = desk.client.request("start")
+    desk.run(ticks)
+    started = desk.client.reply(number) is not None
+    desk.power_cycle()
+    assert not desk.of("fault")
+    assert desk.pump.state == (states.RUNNING if started else states.STOPPED)
+
+
+def spoil(desk: Kept, kind: int) -> None:
+    """Flip a bit of the newest therapy or library in flash."""
+    journal = desk.pump.keeper.journal
+    serials = list(journal.slot_serials[kind])
+    at = journal._slot_start(kind, serials.index(max(serials)))
+    flash = desk.bench.flash
+    assert flash is not None
+    flash.image[at + layout.UNIT + 5] ^= 1
+
+
+@pytest.mark.req("REC-05", "SAFE-02", "LIM-11")
+def test_a_therapy_that_can_not_be_read_any_more_is_an_alarm_and_never_another_one():
+    desk = Kept()
+    desk.program()
+    desk.run(30)
+    desk.start(rate_num=2_000_000)
+    desk.run(100)
+    spoil(desk, layout.THERAPY)
+    desk.power_cycle()
+    assert desk.pump.state == states.HALTED and not desk.of("fault")
+    assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
+    assert not desk.ask("therapy")["ok"]
+    assert desk.ask("therapy", number=1)["therapy"] == SIX_ML_H
+    desk.ask("acknowledge")
+    desk.start(rate_num=3_000_000)
+    desk.run(50)
+    desk.power_cycle()
+    assert desk.pump.state == states.RUNNING
+    assert not desk.ask("therapy", number=2)["ok"]
+    assert desk.ask("therapy", number=3)["therapy"]["rate_num"] == 3_000_000
+
+
+@pytest.mark.req("LIM-09", "REC-05")
+def test_a_pharmacy_library_that_can_not_be_read_any_more_is_not_replaced_by_the_built_in_one():
+    desk = Kept()
+    give_library(desk)
+    spoil(desk, layout.LIBRARY)
+    desk.power_cycle()
+    assert desk.pump.state == states.HALTED
+    assert desk.of("post_failed")[-1][2] == selftest.LIBRARY
+    give_library(desk)
+    desk.power_cycle()
+    assert not desk.pump.post_failures
+
+
+@pytest.mark.req("REC-05")
+def test_a_flipped_record_is_skipped_and_the_log_says_so():
+    flash = blank_flash()
+    desk = Kept(flash)
+    desk.start()
+    desk.run(100)
+    ring = desk.pump.keeper.journal.rings[layout.STATE]
+    at = ring.start + ring.head * layout.SECTOR + ring.at - layout.UNIT
+    flash.image[at + layout.PAYLOAD] ^= 4
+    desk.power_cycle()
+    assert desk.of("journal")[-1][3] == 1
+    assert desk.pump.state == states.RUNNING
 
 
 @pytest.mark.req("SAFE-02", "REC-05")

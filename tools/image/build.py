@@ -23,18 +23,44 @@ BOARD = "THECAL_PICO"
 BOARD_DIR = ROOT / "boards" / BOARD
 UF2 = WORK / "thecal-pico.uf2"
 RECORD = WORK / "thecal-pico.json"
-LOG = WORK / "build.log"
-BUILD = WORK / "build"
-FIRMWARE = BUILD / "firmware"
-CROSS_COMPILER = BUILD / "mpy-cross" / "mpy-cross"
-# While this file is there a compiler may have been killed half way through a file; make would take it for a
-# whole one.
-RUNNING = WORK / ".compiling"
+CROSS_COMPILER = WORK / "build" / "mpy-cross" / "mpy-cross"
 
 RP2040_FAMILY_ID = "0xE48BFF56"
 FLASH_START = "0x10000000"
 FLASH_BYTES = 2048 * 1024  # of a Raspberry Pi Pico
 STORAGE_BYTES = 1408 * 1024  # MICROPY_HW_FLASH_STORAGE_BYTES in the board's header
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is built, and the folder in which it is kept."""
+
+    work: Path
+    board: str
+    board_dir: Path | None = None  # None: the port's own
+    manifest: Path | None = None  # None: the one that the board names
+
+    @property
+    def build(self) -> Path:
+        return self.work / "build"
+
+    @property
+    def firmware(self) -> Path:
+        return self.build / "firmware"
+
+    @property
+    def log(self) -> Path:
+        return self.work / "build.log"
+
+    @property
+    def running(self) -> Path:
+        """While this file is there a compiler may have been killed half way through a file; make would take
+        it for a whole one.
+        """
+        return self.work / ".compiling"
+
+
+THECAL = Target(WORK, BOARD, BOARD_DIR)
 
 
 @dataclass
@@ -57,7 +83,7 @@ def main() -> None:
         raise BuildError(f"MicroPython's build cannot work below a folder with a space in its name: {ROOT}")
     WORK.mkdir(parents=True, exist_ok=True)
     with (WORK / ".lock").open("w") as lock:
-        _wait_for(lock)
+        wait_for(lock)
         checkout = os.environ.get("MICROPYTHON_DIR", "")
         toolchain = record.tool_versions()
         inputs = record.inputs_sha256(ROOT, toolchain)
@@ -68,10 +94,10 @@ def main() -> None:
             print(f"image: {UF2.relative_to(ROOT)} is up to date (Thecal {last.version})")
             return
 
-        LOG.write_bytes(b"")
-        sources = _sources_of_checkout(Path(checkout)) if checkout else _sources_of_debian()
-        binary = _compile(sources, toolchain, inputs)
-        _write_uf2(sources, binary)
+        THECAL.log.write_bytes(b"")
+        sources = find_sources(checkout, THECAL.log)
+        binary = compile_target(THECAL, sources, toolchain, inputs)
+        _write_sealed_uf2(sources, binary)
         commit, modified = record.commit(ROOT)
         made = record.Record(
             product="thecal",
@@ -95,7 +121,8 @@ def main() -> None:
     )
 
 
-def _wait_for(lock) -> None:
+def wait_for(lock) -> None:
+    """One build at a time."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -103,8 +130,13 @@ def _wait_for(lock) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _sources_of_debian() -> Sources:
-    trees, packages = debian.sources(WORK, LOG)
+def find_sources(checkout: str, log: Path) -> Sources:
+    """Those of a checkout, if there is one, else Debian's."""
+    return _sources_of_checkout(Path(checkout)) if checkout else _sources_of_debian(log)
+
+
+def _sources_of_debian(log: Path) -> Sources:
+    trees, packages = debian.sources(WORK, log)
     micropython = trees["micropython"]
     # Debian's MicroPython comes without the libraries of others; it is given the two it needs.
     for link, tree in (("tinyusb", trees["tinyusb-source"]), ("mbedtls", trees["mbedtls"])):
@@ -156,38 +188,39 @@ def _sources_of_checkout(checkout: Path) -> Sources:
     )
 
 
-def _compile(sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
-    """Compiles mpy-cross and the firmware; returns the raw binary."""
-    environment, configure = _environment(sources), _configure_command(sources)
+def compile_target(target: Target, sources: Sources, toolchain: dict[str, str], inputs: str) -> Path:
+    """Compiles mpy-cross, unless it is there, and the target; returns the raw binary."""
+    environment, configure = _environment(sources), _configure_command(target, sources)
     # What CMake's folder was made for. If that is another place, tool, tree or option, or if its making was
     # killed, it is of no use: CMake remembers absolute paths, and make trusts whatever file is new enough.
     made_for = f"{configure}\n{environment}\n{toolchain}\n{sources.packages}\n"
-    stamp = BUILD / ".made-for"
-    if RUNNING.exists() or not stamp.is_file() or stamp.read_text() != made_for:
-        shutil.rmtree(BUILD, ignore_errors=True)
-        BUILD.mkdir(parents=True)
+    stamp = target.build / ".made-for"
+    if target.running.exists() or not stamp.is_file() or stamp.read_text() != made_for:
+        shutil.rmtree(target.build, ignore_errors=True)
+        target.build.mkdir(parents=True)
         stamp.write_text(made_for)
     # The build looks at dates only: it would keep a file that was deleted, or replaced by an older one.
-    frozen_for = BUILD / ".frozen-for"
+    frozen_for = target.build / ".frozen-for"
     if not frozen_for.is_file() or frozen_for.read_text() != inputs:
-        shutil.rmtree(FIRMWARE / "frozen_mpy", ignore_errors=True)
-        (FIRMWARE / "frozen_content.c").unlink(missing_ok=True)
+        shutil.rmtree(target.firmware / "frozen_mpy", ignore_errors=True)
+        (target.firmware / "frozen_content.c").unlink(missing_ok=True)
 
     make = ["make", f"-j{os.cpu_count() or 1}", "-C"]
-    RUNNING.touch()
+    target.running.touch()
     try:
         if not CROSS_COMPILER.is_file():
             command = [*make, sources.micropython / "mpy-cross", f"BUILD={CROSS_COMPILER.parent}"]
-            run("compiling mpy-cross", command, LOG, WORK, environment)
-        if not (FIRMWARE / "Makefile").is_file():
-            run("configuring", configure, LOG, WORK, environment)
-        run("compiling MicroPython and the firmware", [*make, FIRMWARE], LOG, WORK, environment)
+            run("compiling mpy-cross", command, target.log, WORK, environment)
+        if not (target.firmware / "Makefile").is_file():
+            run("configuring", configure, target.log, WORK, environment)
+        label = f"compiling MicroPython for {target.board}"
+        run(label, [*make, target.firmware], target.log, WORK, environment)
     except BuildError:
-        RUNNING.unlink()  # a compiler that fails by itself cleans up after itself
+        target.running.unlink()  # a compiler that fails by itself cleans up after itself
         raise
-    RUNNING.unlink()
+    target.running.unlink()
     frozen_for.write_text(inputs)
-    return FIRMWARE / "firmware.bin"
+    return target.firmware / "firmware.bin"
 
 
 def _environment(sources: Sources) -> dict[str, str]:
@@ -203,29 +236,36 @@ def _environment(sources: Sources) -> dict[str, str]:
     return environment
 
 
-def _configure_command(sources: Sources) -> list[str | Path]:
+def _configure_command(target: Target, sources: Sources) -> list[str | Path]:
     options: dict[str, object] = {
-        "MICROPY_BOARD": BOARD,
-        "MICROPY_BOARD_DIR": BOARD_DIR,
+        "MICROPY_BOARD": target.board,
+        "MICROPY_BOARD_DIR": target.board_dir or sources.micropython / "ports/rp2/boards" / target.board,
         "PICO_NO_PICOTOOL": 1,  # only needed to make the UF2, which uf2conv.py does
         "Python3_EXECUTABLE": sys.executable,
     }
+    if target.manifest:
+        options["MICROPY_FROZEN_MANIFEST"] = target.manifest
     if sources.pico_sdk:
         options["PICO_SDK_PATH_OVERRIDE"] = sources.pico_sdk
     if sources.library:
         options["MICROPY_LIB_DIR"] = sources.library
     definitions = [f"-D{name}={value}" for name, value in options.items()]
-    return ["cmake", "-S", sources.micropython / "ports/rp2", "-B", FIRMWARE, *definitions]
+    return ["cmake", "-S", sources.micropython / "ports/rp2", "-B", target.firmware, *definitions]
 
 
-def _write_uf2(sources: Sources, binary: Path) -> None:
+def write_uf2(target: Target, sources: Sources, binary: Path, uf2: Path) -> None:
+    """The raw binary as a UF2."""
+    converter = sources.micropython / "tools/uf2conv.py"
+    options = ["-f", RP2040_FAMILY_ID, "-b", FLASH_START, "-c", "-o", uf2, binary]
+    run("writing the UF2", [sys.executable, converter, *options], target.log, WORK, compiler_environment())
+
+
+def _write_sealed_uf2(sources: Sources, binary: Path) -> None:
     share = FLASH_BYTES - STORAGE_BYTES - seal.PAGE_BYTES
     if binary.stat().st_size > share:
         raise BuildError(f"the image has {binary.stat().st_size} bytes, {share} are its share")
     partial = UF2.with_suffix(".partial")
-    converter = sources.micropython / "tools/uf2conv.py"
-    options = ["-f", RP2040_FAMILY_ID, "-b", FLASH_START, "-c", "-o", partial, binary]
-    run("writing the UF2", [sys.executable, converter, *options], LOG, WORK, compiler_environment())
+    write_uf2(THECAL, sources, binary, partial)
     sealed = seal.seal(partial.read_bytes(), binary.read_bytes(), int(FLASH_START, 16) + share)
     partial.write_bytes(sealed)
     partial.replace(UF2)

@@ -1,9 +1,10 @@
 """`make bench`: how exact, how steady and how fast, beside the usual way to drive a stepper.
 
-Three questions, one run:
+Four questions, one run:
 
 - how long a day of the pump takes in-process (`benchmarks.day`);
 - what a turn of the pump's loop costs on the chip: cycles, time, bytes of the heap (`benchmarks.cost`);
+- how long a reset keeps a running pump from dosing, and from a motor that is surely off (`benchmarks.boot`);
 - how far delivery is off, and how unevenly the steps come, for the pump and for two controls that do the same
   duty on the same image and the same emulated chip (`benchmarks.motion`, `control_stepper.py`).
 
@@ -34,6 +35,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from thecal_bench.bench import BenchError
 from thecal_bench.benchmarks import figures, float32, picture, tables
+from thecal_bench.benchmarks.boot import POWER, RESETS, STOCK_IMAGE, Boot, measure_boots, measure_stock
 from thecal_bench.benchmarks.cost import Cost, accumulate_on_chip, measure_cost
 from thecal_bench.benchmarks.day import DAY_TICKS, SHORTEST_TICKS, Day, run_day
 from thecal_bench.benchmarks.motion import DESIGNS, LATE, NOMINAL, THECAL, Motion, Task, run_task
@@ -44,21 +46,34 @@ FAST, MIDDLE, SLOW = 60_000_000, 6_000_000, 5_000  # nL/h
 PAPER_COLUMNS = 120  # where there is no terminal to ask
 COST_TURNS = 20
 COST_S = 4  # simulated, with what comes before: only the progress bar asks
+BOOT_S = 6  # so much is each reset
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is run. `cases` are (rate, seconds, disturbed), each for all designs."""
+    """How much is run. `cases` are (rate, seconds, disturbed), each for all designs; `boots` are (rate,
+    whether the journal is full), each for all `resets`.
+    """
 
     day_ticks: int
     cases: tuple[tuple[int, int, bool], ...]
     slow_seconds: int
     additions: int
     chip_additions: int
+    boots: tuple[tuple[int, bool], ...]
+    resets: tuple[str, ...]
 
 
-FULL = Plan(DAY_TICKS, ((FAST, 60, False), (FAST, 20, True), (MIDDLE, 60, False)), 20, 3_600_000, 3_000)
-QUICK = Plan(2 * SHORTEST_TICKS, ((FAST, 1, False),), 1, 20_000, 200)
+FULL = Plan(
+    DAY_TICKS,
+    ((FAST, 60, False), (FAST, 20, True), (MIDDLE, 60, False)),
+    20,
+    3_600_000,
+    3_000,
+    ((FAST, False), (SLOW, False), (FAST, True)),
+    RESETS,
+)
+QUICK = Plan(2 * SHORTEST_TICKS, ((FAST, 1, False),), 1, 20_000, 200, ((SLOW, False),), (POWER,))
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,8 @@ class Results:
     loops: dict[tuple[str, int], Motion]
     costs: dict[tuple[str, int], Cost]
     sums: list[tuple[float32.Accumulated, int]]
+    boots: list[Boot]
+    stock_boot_us: float | None  # None: that image is not there
 
 
 # --- work in several processes
@@ -161,7 +178,7 @@ def _bars(console: Console) -> Iterator[Progress]:
 # --- the benchmark
 
 
-def measure(plan: Plan, image: Path, jobs: int, console: Console) -> Results:
+def measure(plan: Plan, image: Path, stock: Path, jobs: int, console: Console) -> Results:
     """Measure all of it. Raises BenchError if something did not run."""
     with _bars(console) as progress:
         bar = progress.add_task("a day in-process", total=plan.day_ticks / 10)
@@ -174,7 +191,9 @@ def measure(plan: Plan, image: Path, jobs: int, console: Console) -> Results:
         cost_keys = [(THECAL, FAST), (THECAL, SLOW), (NOMINAL, FAST), (LATE, FAST)]
         rates = sorted({rate for rate, _, _ in plan.cases} | {SLOW}, reverse=True)
         addition_s = plan.chip_additions / 1000
+        boots_s = BOOT_S * len(plan.resets)
         total_s = sum(t.seconds for t in tasks) + COST_S * len(cost_keys) + addition_s * len(rates)
+        total_s += boots_s * len(plan.boots)
         workers = _Workers(jobs, progress, total_s)
         try:
             # The longest first, so that the processes end together.
@@ -185,7 +204,9 @@ def measure(plan: Plan, image: Path, jobs: int, console: Console) -> Results:
                 workers.call(addition_s, accumulate_on_chip, rate, plan.chip_additions, image)
                 for rate in rates
             ]
-            workers.wait([*motions.values(), *costs.values(), *sums, *on_chip])
+            boots = [workers.call(boots_s, measure_boots, *boot, plan.resets, image) for boot in plan.boots]
+            stock_boot = [workers.call(0, measure_stock, stock)] if stock.is_file() else []
+            workers.wait([*motions.values(), *costs.values(), *sums, *on_chip, *boots, *stock_boot])
         finally:
             workers.close()
         for rate, there in zip(rates, on_chip, strict=True):
@@ -203,6 +224,8 @@ def measure(plan: Plan, image: Path, jobs: int, console: Console) -> Results:
         loops,
         {key: future.result() for key, future in costs.items()},
         [(future.result(), plan.chip_additions) for future in sums],
+        [boot for future in boots for boot in future.result()],
+        stock_boot[0].result() if stock_boot else None,
     )
 
 
@@ -210,6 +233,7 @@ def show(results: Results, console: Console) -> None:
     """Print the tables."""
     console.print(tables.day_table(results.day))
     console.print(tables.cost_table(results.costs, results.loops))
+    console.print(tables.boot_table(results.boots, results.stock_boot_us))
     for case in results.cases:
         console.print(tables.case_table(case, tables.case_rows(case)))
     console.print(tables.float_table(results.sums))
@@ -257,6 +281,8 @@ def as_json(results: Results) -> dict[str, Any]:
             }
             for (design, rate_nl_h), cost in results.costs.items()
         ],
+        "boots": [dataclasses.asdict(boot) for boot in results.boots],
+        "stock_boot_us": results.stock_boot_us,
         "cases": cases,
         "float_accumulator": [
             {**dataclasses.asdict(total), "off_ppm": total.off_ppm, "off_steps_day": total.off_steps_day}
@@ -268,6 +294,7 @@ def as_json(results: Results) -> dict[str, Any]:
 def main(
     quick: Annotated[bool, typer.Option(help="Tiny lengths, to see that it works.")] = False,
     image: Annotated[Path, typer.Option(help="The UF2 to run.")] = DEFAULT_IMAGE,
+    stock: Annotated[Path, typer.Option(help="MicroPython's own UF2, for how it boots.")] = STOCK_IMAGE,
     out: Annotated[Path, typer.Option(help="Folder for bench.json and edges.png.")] = OUT,
     jobs: Annotated[
         int, typer.Option(help="Processes for what runs on the emulated chip; 0: one a core.", min=0)
@@ -278,7 +305,8 @@ def main(
     if not console.is_terminal:
         console = Console(width=PAPER_COLUMNS)
     try:
-        results = measure(QUICK if quick else FULL, image, jobs or min(os.cpu_count() or 1, 4), console)
+        plan = QUICK if quick else FULL
+        results = measure(plan, image, stock, jobs or min(os.cpu_count() or 1, 4), console)
     except BenchError as error:
         Console(stderr=True).print(f"bench: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None

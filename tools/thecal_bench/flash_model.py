@@ -44,18 +44,6 @@ def crc_into(data, start: int, end: int, value: bytearray) -> None:
     value[:] = zlib.crc32(memoryview(data)[start:end], int.from_bytes(value, "little")).to_bytes(4, "little")
 
 
-def chain_breaks(entries: list[bytes], seed: bytes) -> list[int]:
-    """Which entries of an exported log (28 bytes and a CRC each) do not go on from the one before them: an
-    edit, or something left out. `seed` is the CRC of the entry before the first one.
-    """
-    breaks = []
-    for index, entry in enumerate(entries):
-        if zlib.crc32(entry[:28], int.from_bytes(seed, "little")).to_bytes(4, "little") != entry[28:]:
-            breaks.append(index)
-        seed = entry[28:]
-    return breaks
-
-
 class FlashModel:
     """`sectors` sectors, all ones. `image` is what the board reads."""
 

@@ -42,11 +42,12 @@ def _status_of(why: Exception) -> int | None:
     from thecal_bench.scenario import ScenarioError
 
     from thecal_host.experiment import NoSuchBoard
+    from thecal_host.log import LogError
     from thecal_host.record import RecordError
 
     if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError):
         return SAID_NO
-    if isinstance(why, ScenarioError | RecordError | NoSuchBoard | quantities.QuantityError):
+    if isinstance(why, ScenarioError | RecordError | LogError | NoSuchBoard | quantities.QuantityError):
         return NOT_UNDERSTOOD
     return None
 
@@ -221,6 +222,25 @@ def refill(
         _say(f"Refilled: the reservoir holds {volume_text(volume_nl)}.")
 
 
+@app.command("begin-anew", rich_help_panel=ANY_PUMP)
+def begin_anew(
+    ctx: typer.Context,
+    port: PortOption = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")] = False,
+) -> None:
+    """Let a pump use a flash that holds something else than its journal, and forget what it holds."""
+    with _connected(ctx, port) as pump:
+        proposal = pump.propose_begin_anew()
+        found = {"foreign": "what is no journal", "lost": "a journal whose state is lost"}
+        _say(f"The flash holds {found[proposal.readback['begin_anew']]}.")
+        _say("Begun anew, the pump knows no therapy, no reservoir and no dose given before.")
+        if not yes and not typer.confirm("Begin anew?"):
+            _say("Not confirmed; the flash is left as it is.")
+            raise typer.Exit(SAID_NO)
+        pump.confirm(proposal)
+        _say("The journal begins anew. Reset the pump: its self-test passes then.")
+
+
 @app.command(rich_help_panel=ANY_PUMP)
 def prime(
     ctx: typer.Context,
@@ -237,9 +257,7 @@ def prime(
 @app.command("set-time", rich_help_panel=ANY_PUMP)
 def set_time(
     ctx: typer.Context,
-    time: Annotated[
-        str, typer.Option("--to", help='As in "mon 06:30"; else the time here')
-    ] = "",
+    time: Annotated[str, typer.Option("--to", help='As in "mon 06:30"; else the time here')] = "",
     port: PortOption = None,
 ) -> None:
     """Set the pump's clock, by which flex therapy goes."""
@@ -408,6 +426,105 @@ def record(
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         _say(f"{recorder.lines} lines in {file}. {_losses(pump)}".rstrip())
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def log(
+    ctx: typer.Context,
+    port: PortOption = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="The faults, which are kept apart, and longer")
+    ] = False,
+    codes: Annotated[
+        list[str] | None, typer.Option("--code", metavar="CODE", help="Only these events; may be repeated")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help='From this time on since the first boot: seconds, or as in "2 h"')
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this time since the first boot")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Only the last so many of them")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a heading")] = False,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all of it to a file, with its chain of CRCs")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Check such a file, and ask no pump")
+    ] = None,
+) -> None:
+    """Show what the pump has logged, or export it so that an edit or a gap shows."""
+    from thecal_host import log as pump_log
+
+    if check is not None:
+        _check_log(check)
+        return
+    stream = pump_log.FAULTS if faults else pump_log.EVENTS
+    chosen = (codes or (), _since_first_boot(since), _since_first_boot(until), last)
+    pump_log.choose([], *chosen)  # says what makes no sense before anything is asked
+    if export is not None:
+        if any(chosen):
+            raise pump_log.LogError("--export writes the whole log: leave out what chooses from it")
+        if export.exists() and not force:
+            raise pump_log.LogError(f"{export} is there already: name another file, or use --force")
+    with _connected(ctx, port) as pump:
+        if last is not None and not any(chosen[:3]):
+            found = pump_log.read_last(pump, stream, last)
+        else:
+            found = pump_log.read(pump, stream)
+    if export is not None:
+        export.write_text(pump_log.export(found), encoding="ascii")
+        _say(f"{len(found.entries)} {stream} of {found.made} events ever made, in {export}.")
+    else:
+        _print_events(
+            pump_log.choose([pump_log.event_of(entry) for entry in found.entries], *chosen), as_json, as_csv
+        )
+    for _, why in pump_log.breaks_of(found):
+        _complain(f"the pump's own log has a gap: {why}")
+
+
+def _since_first_boot(text: str | None) -> int | None:
+    """A time as milliseconds; a bare number is seconds."""
+    if text is None:
+        return None
+    return int(text) * 1000 if text.isdecimal() else quantities.parse_time_ms(text)
+
+
+def _print_events(found: Sequence[dict[str, Any]], as_json: bool, as_csv: bool) -> None:
+    import csv
+
+    from thecal.signals import TICK_MS
+
+    from thecal_host.text import clock_text, event_text
+
+    if as_json:
+        for event in found:
+            print(json.dumps(event, separators=(",", ":")))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("number", "seconds", "code", "a", "b", "executed_steps", "text"))
+        for event in found:
+            seconds = f"{event['tick'] * TICK_MS / 1000:.1f}"
+            numbers = (event[key] for key in ("code", "a", "b", "executed_steps"))
+            writer.writerow((event["seq"], seconds, *numbers, event_text(event)))
+    elif found:
+        table = Table("number", "since first boot", "event")
+        for event in found:
+            table.add_row(str(event["seq"]), clock_text(event["tick"] * TICK_MS), event_text(event))
+        out.print(table)
+    else:
+        _say("Nothing of that is in the log.")
+
+
+def _check_log(file: Path) -> None:
+    from thecal_host import log as pump_log
+
+    found, problems = pump_log.check(pump_log.load(file))
+    for problem in problems:
+        _complain(f"{file}: {problem}")
+    if found is None or problems:
+        raise typer.Exit(SAID_NO)
+    _say(f"{file}: {len(found.entries)} {found.stream}, each goes on from the one before it.")
 
 
 @app.command(rich_help_panel=EXPERIMENTS)

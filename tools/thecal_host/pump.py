@@ -216,6 +216,11 @@ class Pump:
             raise PumpError("the pump read back another volume than was sent; nothing was changed")
         return Proposal(reply["digest"], reply["readback"])
 
+    def propose_begin_anew(self) -> Proposal:
+        """Have it read back what the flash holds instead of a journal. Refused where it holds one."""
+        reply = self.ask("begin_anew")
+        return Proposal(reply["digest"], reply["readback"])
+
     def confirm(self, proposal: Proposal) -> None:
         """Apply what was read back."""
         accept = {"accept": proposal.soft} if proposal.soft else {}

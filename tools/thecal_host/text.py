@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from thecal import states
-from thecal.causes import CAUSES
+from thecal.causes import CAUSES, RESET_CAUSES
 from thecal.link.commands import COMMANDS
 from thecal.record.events import EVENTS
 from thecal.watch.alarms import ALARMS
@@ -100,6 +100,7 @@ def alarm_rows(standing: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
 
 _COMMAND_NAMES = [command.name for command in COMMANDS]
 _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
+    "boot": lambda a, b: f"boot: was {_named(states.STATES, a)}, reset by {_named(RESET_CAUSES, b)}",
     "state": lambda a, b: f"state: {_named(states.STATES, a)} to {_named(states.STATES, b)}",
     "therapy": lambda a, b: f"therapy: {rate_text(a)}, at most {rate_text(b)}",
     "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {_named(CAUSES, b)}",

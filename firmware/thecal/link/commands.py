@@ -47,10 +47,12 @@ COMMANDS = (
     Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms")),
     Command("patient_bolus", PATIENT, FLOW),
     Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",)),
+    Command("begin_anew", CLINICIAN, AT_ONCE),
     Command("prime", CLINICIAN, FLOW, needs=("volume_nl",)),
     Command("attempts", CLINICIAN, READS),
     Command("therapy", OBSERVER, READS, may=("number",)),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
+    Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",)),
 )
 
 

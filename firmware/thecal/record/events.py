@@ -23,7 +23,7 @@ class Event:
 
 
 EVENTS = (
-    Event(0, "boot"),
+    Event(0, "boot", "state that the reset found", "cause of the reset"),
     Event(1, "state", "state left", "state entered"),
     Event(2, "therapy", "basal rate, nL/h, rounded down", "largest total rate, nL/h"),
     Event(3, "denied", "command", "reason"),
@@ -49,15 +49,16 @@ EVENTS = (
     Event(23, "draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done"),
     Event(24, "audio_pause", "1 begun, 0 refused", ""),
     Event(25, "word", "number of the critical word (words.py)", ""),
+    Event(26, "journal", "status (record/layout.py)", "places that are neither blank nor a valid record"),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
 PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
-POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE, WORD = range(20, len(EVENTS))
+POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE, WORD, JOURNAL = range(20, len(EVENTS))
 
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).
-FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED)
+FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED, JOURNAL)
 CODE_AT = 10  # byte of a record
 
 

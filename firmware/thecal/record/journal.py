@@ -192,6 +192,7 @@ class Journal(Reader):
         self.order_offset = 0
         self.order_length = 0
         self.order_data = bytearray(b"\xff" * PAGE)  # the page; the bytes outside of the order are 0xFF
+        self._chain = bytearray(4)  # of a stream's ring, when the order is carried out
         self._ring = None
         self._kind = 0
         self._opens = False
@@ -269,7 +270,8 @@ class Journal(Reader):
         for slot in range(count):
             if serials[slot] > serials[newest]:
                 newest = slot
-        self.blob_serial = serials[newest] + 1
+        # The one in force may not be readable any more: its number is taken all the same.
+        self.blob_serial = max(serials[newest], self.words[SERIALS[kind]]) + 1
         self.blob_slot = newest
         self._take_next_slot(kind)
         self.blob_data = data
@@ -387,7 +389,7 @@ class Journal(Reader):
             ring.sequence = self._number
             ring.cursor = self._ticket
             for index in range(4):
-                ring.chain[index] = self._value[index]
+                ring.chain[index] = self._chain[index]
 
     def _heard_of_slot(self, kind, ok):
         if self.blob_kind < 0 or self._ticket != self.blob_ticket:
@@ -573,9 +575,8 @@ class Journal(Reader):
             self._ring = ring
             self._kind = START
         place = (offset + self.order_length) % PAGE
-        value = self._value
         for index in range(4):
-            value[index] = ring.chain[index]
+            self._chain[index] = ring.chain[index]
         while cursor < count and (place or self.order_length == 0):
             self._pack_event(cursor, place)
             self._number = cursor + 1
@@ -618,7 +619,7 @@ class Journal(Reader):
         at = cursor % self.log_capacity * RECORD_BYTES
         log = self.log
         data = self.order_data
-        value = self._value
+        value = self._chain
         for index in range(EVENT_BYTES):
             data[place + index] = log[at + index] if index < RECORD_BYTES else 0
         self.crc(data, place, place + EVENT_BYTES, value)
@@ -666,6 +667,30 @@ class Journal(Reader):
         for index in range(4):
             self.order_data[end + index] = self._value[index]
 
+    # --- what the link asks for
+
+    def entries(self, stream, number):
+        """The entries of `stream` (EVENTS or FAULTS) from this number on, oldest first: those kept in flash,
+        then those that are still to be written. Each is its number, its 28 bytes with their CRC, and the CRC
+        that this one goes on from. A generator; allocates.
+        """
+        ring = self.rings[stream]
+        for at in self.kept(stream, number):
+            found = struct.unpack_from("<I", self.image, at)[0]
+            if found >= ring.cursor:
+                break  # not booked yet: it comes from memory
+            yield found, bytes(self.image[at : at + UNIT]), bytes(self.seed)
+        value = bytearray(ring.chain)
+        for cursor in range(max(ring.cursor, self.log_count - self.log_capacity), self.log_count):
+            at = cursor % self.log_capacity * RECORD_BYTES
+            if self._event_number(at) != cursor or (stream == FAULTS and not self.is_fault(self.log, at)):
+                continue
+            seed = bytes(value)
+            record = self.log[at : at + EVENT_BYTES]
+            self.crc(record, 0, EVENT_BYTES, value)
+            if cursor >= number:
+                yield cursor, bytes(record) + bytes(value), seed
+
     # --- at boot
 
     def recover(self, image):
@@ -708,8 +733,7 @@ class Journal(Reader):
 
     def _refill_log(self):
         """The last events back into the log's ring, for the link and for the faults."""
-        for index in range(len(self.log)):
-            self.log[index] = 0
+        self.log[:] = bytes(len(self.log))
         for at in self.kept(EVENTS, max(self.log_count - self.log_capacity, 0)):
             place = struct.unpack_from("<I", self.image, at)[0] % self.log_capacity * RECORD_BYTES
             self.log[place : place + RECORD_BYTES] = self.image[at : at + RECORD_BYTES]

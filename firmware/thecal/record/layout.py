@@ -41,7 +41,7 @@ FIELDS = (
     "filled_at_steps",
     "line_primed",
     "prime_left_steps",
-    "bridge_left_steps",
+    "bridge_end_steps",  # position at which the old drug has left the line
     "bridge_serial",  # the therapy whose schedule is kept while the old drug leaves the line, 0 without
     "bolus_active",  # bit 0 patient's, bit 1 clinician's
     "bolus_nl_0",
@@ -67,11 +67,11 @@ FIELDS = (
     "session",
     "service_at_steps",
     "service_at_tick",
-    "strike_alarm",
-    "strike_count",
+    "strike_alarm",  # 1 + row of the alarm after which the pump was last started, 0: none
+    "strike_before_tick",
     "strike_tick",
-    "spare_0",
-    "spare_1",
+    "boot_tick_3",
+    "alarms_stopped",  # those after which it was not started yet
     "spare_2",
     "spare_3",
     "spare_4",
@@ -118,6 +118,8 @@ MOST_SEQUENCE = 0x3FFF_FFFF  # 26 years of a record every 0.7 s
 MOST_BAD = 3  # failures in a row after which a sector is left alone ...
 MOST_FAILURES = 9  # ... and after which the journal has failed
 
+# What CRC-32 makes of anything that ends with its own CRC-32.
+RESIDUE = b"\x1c\xdf\x44\x21"
 BLANK = b"\xff" * PAGE
 ZEROS = bytes(UNIT)
 

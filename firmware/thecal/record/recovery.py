@@ -31,6 +31,7 @@ from .layout import (
     LOST,
     MINUTE,
     MINUTE_TICKS,
+    MOST_BAD,
     MOST_GRANTS,
     MOST_SEQUENCE,
     NEWER,
@@ -40,9 +41,11 @@ from .layout import (
     RESCALE_DOSE,
     RESCALES,
     RESERVED,
+    RESIDUE,
     SLOT_RING,
     SNAPSHOT,
     SOUND,
+    START,
     STATE,
     TICK,
     UNIT,
@@ -51,6 +54,10 @@ from .layout import (
     ZEROS,
     JournalError,
 )
+
+# An event goes on from a START or an event of the page before its own, but for pages between that the flash
+# did not take.
+BEFORE = (MOST_BAD + 1) * PAGE
 
 
 class Ring:
@@ -105,6 +112,7 @@ class Reader:
         self._newer = False
         self._blank_sector = b""
         self._value = bytearray(4)
+        self.seed = bytearray(4)  # the CRC that the last event found by `kept` goes on from
 
     def _blank_state(self):
         for index in range(len(FIELDS)):
@@ -149,14 +157,15 @@ class Reader:
         return ring.start + sector * self.sector_bytes
 
     def _value_begin(self):
-        for index in range(4):
-            self._value[index] = 0
+        value = self._value
+        value[0] = value[1] = value[2] = value[3] = 0
 
     def _recover_state(self, ring):
         ledger = -1
         for sector in reversed(self._find_head(ring)):
             snapshot = last = -1
-            for at, kind, _ in self._records(ring, sector, False):
+            for at in self._records(ring, sector, False):
+                kind = self.image[at]
                 if kind == SNAPSHOT:
                     snapshot = at
                     last = -1
@@ -180,32 +189,43 @@ class Reader:
         order = []
         for sector in range(ring.sectors):
             if self._in_use(ring, sector):
-                for _, _, sequence in self._records(ring, sector, False):
-                    order.append((sequence, sector))
+                for at in self._records(ring, sector, False):
+                    order.append((self._sequence(at), sector))
                     break
-        order.sort()
+        if order:
+            oldest = order.index(min(order))
+            order = order[oldest:] + order[:oldest]
+            # The ring goes round, so they are in order by now; MicroPython's sort is slowest where they are.
+            if any(order[index] < order[index - 1] for index in range(1, len(order))):
+                order.sort()
         sectors = [sector for _, sector in order]
         if sectors:
             ring.head = sectors[-1]
-            for _, _, sequence in self._records(ring, ring.head, True):
+            last = -1
+            for at in self._records(ring, ring.head, True):
+                last = at
+            if last >= 0:
                 # One is left out: a torn record that reads as valid some day must not have the number of
                 # another.
-                ring.sequence = sequence + 2
+                ring.sequence = self._sequence(last) + 2
         return sectors
 
+    def _sequence(self, at):
+        return struct.unpack_from(HEAD, self.image, at)[4]
+
     def _records(self, ring, sector, head):
-        """The valid records of a sector as (offset, kind, sequence). Of the `head`, finds where its free part
-        begins, and counts what is torn.
+        """The offsets of the valid records of a sector. Of the `head`, finds where its free part begins, and
+        counts what is torn.
         """
         start = self._sector_start(ring, sector)
         at = start
         end = start + self.sector_bytes
+        number = ring.number
         bad = False
         while at < end:
-            units = self._valid(at, end, ring.number)
+            units = self._valid(at, end, number)
             if units:
-                kind, _, _, _, sequence = struct.unpack_from(HEAD, self.image, at)
-                yield at, kind, sequence
+                yield at
                 bad = False
                 at += units * UNIT
                 if head:
@@ -241,9 +261,10 @@ class Reader:
         stop = at + units * UNIT
         if units == 0 or stop > end:
             return 0
-        self._value_begin()
-        self.crc(image, at, stop - 4, self._value)
-        if image[stop - 4 : stop] != self._value:
+        value = self._value
+        value[0] = value[1] = value[2] = value[3] = 0
+        self.crc(image, at, stop, value)
+        if value != RESIDUE:
             return 0
         if image[at + 3] > VERSION:
             self._newer = True
@@ -285,36 +306,57 @@ class Reader:
         ring.at = last + UNIT - start
         return True
 
-    def _entries(self, ring, sector):
-        """The valid events of a sector as (offset, number). One is valid if its CRC goes on from the last
-        valid one, or from the CRC that stands right before it.
+    def _entries(self, ring, sector, wanted=0):
+        """The valid events of a sector as (offset, number), or, quicker, those from `wanted` on and some
+        before. One is valid if its CRC goes on from the last valid one, or from the CRC that stands right
+        before it.
         """
         image = self.image
         start = self._sector_start(ring, sector)
-        chain = bytearray(4)
+        end = start + self.sector_bytes
+        chain = ZEROS  # where the last CRC is
+        chain_at = 0
         last = -1
-        for at in range(start, start + self.sector_bytes, UNIT):
-            if self._blank(at, at + UNIT):
+        for at in range(self._begin_of(ring, start, end, wanted), end, UNIT):
+            if image[at + 2] == ring.number and self._valid(at, end, ring.number):
+                chain = image
+                chain_at = at + PAYLOAD
                 continue
-            if self._valid(at, start + self.sector_bytes, ring.number):
-                for index in range(4):
-                    chain[index] = image[at + PAYLOAD + index]
+            if image[at + 3] > MOST_SEQUENCE >> 24:  # nothing there, most often
                 continue
             number = struct.unpack_from("<I", image, at)[0]
-            if last < number <= MOST_SEQUENCE and (
-                self._follows(at, chain) or (at > start and self._follows(at, image[at - 4 : at]))
+            if number > last and (
+                self._follows(at, chain, chain_at) or (at > start and self._follows(at, image, at - 4))
             ):
-                for index in range(4):
-                    chain[index] = image[at + EVENT_BYTES + index]
+                chain = image
+                chain_at = at + EVENT_BYTES
                 last = number
                 yield at, number
 
-    def _follows(self, at, seed):
+    def _begin_of(self, ring, at, end, wanted):
+        """From where a sector, at:end, has to be read for its events from `wanted` on: a bit before the first
+        place whose number, believed unseen, is not below it.
+        """
+        image = self.image
+        start = at
+        while at < end:
+            high = image[at + 3]
+            if high == VERSION and image[at + 2] == ring.number and image[at] == START:
+                pass  # no number
+            elif (
+                high > MOST_SEQUENCE >> 24
+                or image[at] | image[at + 1] << 8 | image[at + 2] << 16 | high << 24 >= wanted
+            ):
+                break
+            at += UNIT
+        return max(at - BEFORE, start)
+
+    def _follows(self, at, seed, seed_at):
         value = self._value
         for index in range(4):
-            value[index] = seed[index]
-        self.crc(self.image, at, at + EVENT_BYTES, value)
-        return self.image[at + EVENT_BYTES : at + UNIT] == value
+            value[index] = self.seed[index] = seed[seed_at + index]
+        self.crc(self.image, at, at + UNIT, value)
+        return value == RESIDUE
 
     def kept(self, stream, number):
         """The offsets in the region of the events of `stream` (EVENTS or FAULTS) that are kept, from the one
@@ -336,7 +378,7 @@ class Reader:
                 best = sector
         while best >= 0:
             if ring.firsts[best] >= 0:
-                for at, found in self._entries(ring, best):
+                for at, found in self._entries(ring, best, number):
                     if found >= number:
                         yield at
             if best == ring.head:
@@ -363,7 +405,7 @@ class Reader:
         if not self._valid(at, at + UNIT, SLOT_RING):
             return 0
         image = self.image
-        serial = struct.unpack_from(HEAD, image, at)[4]
+        serial = self._sequence(at)
         written, length = struct.unpack_from("<ii", image, at + PAYLOAD)
         if written != kind or not 0 < length <= self.slots[kind][1] * self.sector_bytes - UNIT:
             return 0
@@ -401,34 +443,37 @@ class History:
         self.ref_open_steps = 0
         self.ref_denials = 0
         ring = journal.rings[HISTORY]
+        image = journal.image
         self.last = 0  # kind of the last record
         first = True
         for index in range(len(sectors)):
             if index + 1 < len(sectors) and self._all_old(journal, sectors[index + 1], now):
                 continue
-            for at, kind, sequence in journal._records(ring, sectors[index], False):
-                values = struct.unpack_from("<iiiii", journal.image, at + PAYLOAD)
+            for at in journal._records(ring, sectors[index], False):
                 # With the beginning of the history gone, the first record has to be believed by itself.
-                known = not first or sequence == 1
+                known = not first or journal._sequence(at) == 1
                 first = False
-                self.last = kind
+                kind = self.last = image[at]
                 if kind == MINUTE:
-                    minute, dose_steps, steps, denials = values[:4]
+                    minute, dose_steps, steps, denials = struct.unpack_from("<iiii", image, at + PAYLOAD)
                     if known:
                         # More than it says if a record before it is lost.
                         steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
                     else:
                         self.denied = denials
-                    self._count(now - minute, steps)
-                    self._deny(denials, (minute + 1) * MINUTE_TICKS)
+                    age = now - minute
+                    if age <= DAY_MINUTES:
+                        self.minutes[age if age > 0 else 0] += steps
+                    if denials > self.denied:
+                        self._deny(denials, (minute + 1) * MINUTE_TICKS)
                     self.ref_dose_steps = dose_steps
                     self.ref_open_steps = 0
                     self.ref_denials = denials
                 elif kind == GRANT:
-                    self._grant(values[0], values[1])
+                    self._grant(*struct.unpack_from("<ii", image, at + PAYLOAD))
                     first = not known
                 elif kind == RESCALE:
-                    self._rescale(values)
+                    self._rescale(struct.unpack_from("<iiiii", image, at + PAYLOAD))
         self.grants_found = self.granted
         # Not there because it is not written yet (no dose is, until it is), or because it is long gone?
         self.rescale_missing = self.rescales < words[RESCALES] and self.ref_dose_steps <= words[RESCALE_DOSE]
@@ -443,15 +488,10 @@ class History:
 
     def _all_old(self, journal, sector, now):
         """Whether all before `sector` is more than a day old."""
-        for at, kind, _ in journal._records(journal.rings[HISTORY], sector, False):
-            if kind == MINUTE:
+        for at in journal._records(journal.rings[HISTORY], sector, False):
+            if journal.image[at] == MINUTE:
                 return now - struct.unpack_from("<i", journal.image, at + PAYLOAD)[0] > DAY_MINUTES
         return False
-
-    def _count(self, age, steps):
-        age = max(age, 0)
-        if age <= DAY_MINUTES:
-            self.minutes[age] += steps
 
     def _grant(self, number, tick):
         if self.granted == 0 and number > 0:

@@ -50,7 +50,9 @@ ALARMS = (
     # The pump itself can not be trusted.
     Alarm("LOOP_FAULT", HIGH, True, STOP, ACK, "the control loop failed"),
     Alarm("MEMORY_FAULT", HIGH, True, STOP, ACK, "numbers that the dose depends on changed in memory"),
-    Alarm("JOURNAL_FAULT", HIGH, True, STOP, ACK, "what was delivered can not be written down"),
+    Alarm(
+        "JOURNAL_FAULT", HIGH, True, STOP, ACK, "what must not be forgotten can not be written down, or read"
+    ),
     Alarm("POST_FAILED", HIGH, True, STOP, ACK, "a self-test failed"),
     Alarm("RESET_LOOP", HIGH, True, STOP, ACK, "the pump was reset too often"),
     # Too much flows.
@@ -130,9 +132,6 @@ ALARMS = (
 RISING = tuple(row for row in range(len(ALARMS)) if ALARMS[row].rises_ticks)
 NONE = -1  # no row, no tick
 
-# How far a row is on the way alarm, stop, start.
-AT_EASE, RAISED, RAISED_AND_STOPPED = range(3)
-
 # Attributes of `Alarms` that a reset must not lose. A silence is not among them: after a reset what stands is
 # heard.
 KEPT = (
@@ -143,7 +142,9 @@ KEPT = (
     "raised_tick",
     "first",
     "first_cause",
-    "on_the_way",
+    "raised_bits",
+    "stopped_bits",
+    "struck",
     "strike_tick",
     "strike_before_tick",
 )
@@ -163,7 +164,10 @@ class Alarms:
         self.first_cause = NONE  # the first row that was HIGH since the clinician cleared this
         self.paused = False  # the silence is an audio pause
         self.quiet_until_tick = 0  # no sound before that
-        self.on_the_way = [AT_EASE] * rows
+        # On the way alarm, stop, start: a bit for each row.
+        self.raised_bits = 0  # since the last start
+        self.stopped_bits = 0  # and then the pump stopped
+        self.struck = NONE  # the row last started after
         self.strike_tick = [NONE] * rows  # of the last start after this alarm and a stop ...
         self.strike_before_tick = [NONE] * rows  # ... and of the one before
 
@@ -189,8 +193,8 @@ class Alarms:
         self.standing[row] = True
         self.bits |= 1 << row
         self.raised_tick[row] = self.tick
-        if self.on_the_way[row] == AT_EASE:
-            self.on_the_way[row] = RAISED
+        if not self.stopped_bits >> row & 1:
+            self.raised_bits |= 1 << row
         self._new(row)
         return True
 
@@ -234,9 +238,8 @@ class Alarms:
 
     def motion_stopped(self):
         """The pump does not deliver any more, whatever the cause."""
-        for row in range(len(ALARMS)):
-            if self.on_the_way[row] == RAISED:
-                self.on_the_way[row] = RAISED_AND_STOPPED
+        self.stopped_bits |= self.raised_bits
+        self.raised_bits = 0
 
     def third_start(self):
         """Somebody wants the pump to start. True if it is the third time in 10 min that this comes after the
@@ -244,14 +247,17 @@ class Alarms:
         """
         third = False
         for row in range(len(ALARMS)):
-            if self.on_the_way[row] == RAISED_AND_STOPPED:
+            if self.stopped_bits >> row & 1:
                 before = self.strike_before_tick[row]
                 if before != NONE and self.tick - before <= STRIKE_TICKS:
                     third = True
                 self.strike_before_tick[row] = self.strike_tick[row]
                 self.strike_tick[row] = self.tick
-            self.on_the_way[row] = AT_EASE
+                self.struck = row
+        self.raised_bits = 0
+        self.stopped_bits = 0
         if third:
+            self.struck = NONE
             for row in range(len(ALARMS)):
                 self.strike_before_tick[row] = NONE
                 self.strike_tick[row] = NONE

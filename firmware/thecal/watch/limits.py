@@ -48,15 +48,19 @@ class _Ring:
     def __init__(self):
         self.buckets = PairedCounts(MOST_BUCKETS + 2)
         self.counts = self.buckets.counts  # to be read
-        self.configure(DAY_TICKS, 0)
+        self.begin(DAY_TICKS, 0)
 
     def configure(self, window_ticks, tick):
         """Start empty, for windows of that length."""
+        self.begin(window_ticks, tick)
+        for index in range(self.size):
+            self.buckets.set(index, 0)
+
+    def begin(self, window_ticks, tick):
+        """The same on buckets that are empty, or will all be set: there are many, and a boot is short."""
         self.bucket_ticks = bucket_ticks_of(window_ticks)
         # A full window of old buckets, and the current one.
         self.size = small(-(-window_ticks // self.bucket_ticks) + 1)
-        for index in range(self.size):
-            self.buckets.set(index, 0)
         self.total = 0
         self.index = 0
         self.left_ticks = self.bucket_ticks - tick % self.bucket_ticks
@@ -101,11 +105,19 @@ class WindowLedger:
     def load(self, minutes, tick):
         """Begin with the dose of the last day: `minutes[age]` was given in the minute so long ago."""
         self.window_ticks = DAY_TICKS
-        for ring in (self.day, self.window):
-            ring.configure(DAY_TICKS, tick)
-            for age in range(ring.size):
-                ring.buckets.set((ring.index - age) % ring.size, minutes[age])
-                ring.total += minutes[age]
+        day = self.day
+        window = self.window
+        day.begin(DAY_TICKS, tick)
+        window.begin(DAY_TICKS, tick)
+        total = 0
+        place = day.index
+        for age in range(day.size):
+            steps = minutes[age]
+            total += steps
+            day.buckets.set(place, steps)
+            window.buckets.set(place, steps)
+            place = place - 1 if place else day.size - 1
+        day.total = window.total = total
 
     def set_window(self, window_ticks, tick):
         """Count for windows of another length (up to a day) from now on. No history is lost."""

@@ -26,9 +26,7 @@ class PairedCounts:
     def __init__(self, size):
         # From bytes: a list of so many would need twice the room for a moment.
         self.counts = array("I", bytes(4 * size))
-        self.complements = array("I", bytes(4 * size))
-        for index in range(size):
-            self.complements[index] = LARGEST
+        self.complements = array("I", LARGEST.to_bytes(4, "little") * size)
         self.sound = True  # no pair was ever seen that did not agree
         self._next = 0
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from thecal_host.text import rate_text
 
 from thecal_bench.benchmarks import figures
+from thecal_bench.benchmarks.boot import Boot
 from thecal_bench.benchmarks.cost import Cost
 from thecal_bench.benchmarks.day import DAY_TICKS, Day
 from thecal_bench.benchmarks.float32 import Accumulated
@@ -118,6 +119,43 @@ def cost_table(costs: dict[tuple[str, int], Cost], motions: dict[tuple[str, int]
     table.add_row("loop time, median", "us", *(number(cost.loop_p50_us) for cost in costs.values()))
     table.add_row("loop time, largest", "us", *(number(cost.loop_worst_us) for cost in costs.values()))
     table.caption = "emulated cycles, without the wait states of flash: for comparing, not for timing"
+    return table
+
+
+def boot_table(boots: Sequence[Boot], stock_us: float | None) -> Table:
+    """Each reset of a running pump, and MicroPython's own board beside it."""
+    table = Table(
+        title="On the chip: from a reset while running to dosing again, microseconds",
+        caption=(
+            "EN active: before the self-test is over. First step at a slow rate: when a whole one is owed.\n"
+            "emulated: no wait states of flash; an erase, up to 400 ms more on silicon, takes no time here\n"
+            "stock: RPI_PICO of the same MicroPython, less micropython-lib, to a pin raised by main.py"
+        ),
+    )
+    for name in ("", "journal", "reset"):
+        table.add_column(name)
+    for name in (
+        "first line of\nmain.py (EN off)",
+        "EN\nactive",
+        "first turn\nof the loop",
+        "RUNNING,\nmotor on",
+        "motion\nordered",
+        "first\nstep",
+    ):
+        table.add_column(name, justify="right")
+    for boot in boots:
+        table.add_row(
+            rate_text(boot.rate_nl_h),
+            "full" if boot.journal_full else "young",
+            boot.reset,
+            number(boot.en_driven_us),
+            number(boot.en_active_in_post_us),
+            number(boot.loop_us),
+            number(boot.motor_on_us),
+            number(boot.ordered_us),
+            "-" if boot.step_us is None else number(boot.step_us),
+        )
+    table.add_row("stock", "", "power cycle", "not built" if stock_us is None else number(stock_us))
     return table
 
 

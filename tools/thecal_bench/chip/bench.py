@@ -142,6 +142,13 @@ class ChipBench(Bench):
         self._tick_0_ns = self._whole_ms(self._read_at_ns) - tick * TICK_NS
 
     @property
+    def tick_0_ns(self) -> int:
+        """Board time of the first tick since the last reset. Raises BenchError before there is one."""
+        if self._tick_0_ns is None or self._resets != self.board.resets:
+            raise BenchError("the pump's loop has not begun since the reset")
+        return self._tick_0_ns
+
+    @property
     def busy_cycles(self) -> int:
         """Cycles that the processor has worked since power-on; `make bench` takes differences."""
         return self.board.busy_cycles
