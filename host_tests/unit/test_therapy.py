@@ -148,6 +148,24 @@ def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch
     assert desk.pump.state == states.RUNNING
 
 
+@pytest.mark.req("LIM-05", "DOSE-01")
+@pytest.mark.parametrize("closed_ticks", [1, 2, 7, 55, 300])
+@pytest.mark.parametrize("rate_nl_h", [6_000_000, 100_000])
+def test_a_window_that_was_full_for_a_while_leaves_the_flow_as_it_was(desk, monkeypatch, closed_ticks, rate_nl_h):
+    """What it withheld is dropped, and nothing else: the motor is where it ought to be again."""
+    desk.start(rate_num=rate_nl_h, limit={"volume_nl": 1_200_000, "window_ms": 600_000})
+    desk.run(100)
+    with monkeypatch.context() as full:
+        full.setattr(desk.pump.ledger, "content_steps", lambda: desk.pump.guard.limit_steps)
+        desk.run(closed_ticks)
+    desk.run(30)
+    assert abs(desk.pump.delivery.position() - desk.pump.executed_steps) <= 1
+    before = desk.executed_nl
+    desk.run(600)
+    assert abs(desk.executed_nl - before - rate_nl_h // 60) <= NL_PER_STEP
+    assert abs(desk.pump.delivery.position() - desk.pump.executed_steps) <= 1
+
+
 @pytest.mark.req("LIM-06")
 def test_a_basal_that_breaks_its_own_limit_is_refused(desk):
     therapy = {**SIX_ML_H, "limit": {"volume_nl": 24_000_000, "window_ms": 14_400_000}}

@@ -260,8 +260,10 @@ class Delivery:
         self.planned.basal.steps -= steps
 
     def drop(self, steps):
-        """Give up `steps` (any sign) of what is owed: the motor did not make them and will not."""
-        self.origin_steps -= steps
+        """Give up `steps` (any sign) of what is owed: the motor did not make them and will not. What is planned
+        stays where it is.
+        """
+        self.owed.basal.steps -= steps
 
     def bolus_left_steps(self, kind):
         """Whole microsteps that a bolus still owes."""
