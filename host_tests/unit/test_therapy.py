@@ -151,7 +151,7 @@ def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch
 @pytest.mark.req("LIM-05", "DOSE-01")
 @pytest.mark.parametrize("closed_ticks", [1, 2, 7, 55, 300])
 @pytest.mark.parametrize("rate_nl_h", [6_000_000, 100_000])
-def test_a_window_that_was_full_for_a_while_leaves_the_flow_as_it_was(desk, monkeypatch, closed_ticks, rate_nl_h):
+def test_a_window_that_was_full_leaves_the_flow_as_it_was(desk, monkeypatch, closed_ticks, rate_nl_h):
     """What it withheld is dropped, and nothing else: the motor is where it ought to be again."""
     desk.start(rate_num=rate_nl_h, limit={"volume_nl": 1_200_000, "window_ms": 600_000})
     desk.run(100)

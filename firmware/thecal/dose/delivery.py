@@ -260,8 +260,8 @@ class Delivery:
         self.planned.basal.steps -= steps
 
     def drop(self, steps):
-        """Give up `steps` (any sign) of what is owed: the motor did not make them and will not. What is planned
-        stays where it is.
+        """Give up `steps` (any sign) of what is owed: the motor did not make them and will not. The plan
+        stays as it is.
         """
         self.owed.basal.steps -= steps
 
