@@ -1,6 +1,8 @@
 """Patient boluses, limits, the reservoir, flex days and the clock, on the in-process board. Answers by hand.
 """
 
+from fractions import Fraction
+
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, PumpOnBench
 from thecal import causes, prospect, pump, states
@@ -164,6 +166,9 @@ def test_a_window_that_was_full_leaves_the_flow_as_it_was(desk, monkeypatch, clo
     desk.run(600)
     assert abs(desk.executed_nl - before - rate_nl_h // 60) <= NL_PER_STEP
     assert abs(desk.pump.delivery.position() - desk.pump.executed_steps) <= 1
+    cut = [steps for _, _, steps, _ in desk.of("limited")]
+    assert len(cut) <= 2  # how many steps there were, not one event for each order
+    assert abs(sum(cut) - Fraction(rate_nl_h * closed_ticks, 36_000) / NL_PER_STEP) <= 11
 
 
 @pytest.mark.req("LIM-06")
