@@ -270,6 +270,11 @@ class Orders:
             raise prescription.PrescriptionError(
                 ["concentration_pg_nl: the last change has not left the line yet"]
             )
+        if pump.delivery.owed.flowing() >= 0:
+            # Its volume was a dose of the old drug.
+            raise prescription.PrescriptionError(
+                ["concentration_pg_nl: a bolus is under way; stop the pump, or wait for its end"]
+            )
         # With an old dose of 0 nothing would ever clear the line.
         line_nl = therapy.line_nl if old.basal else 0
         left_steps = 0

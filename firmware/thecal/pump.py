@@ -40,6 +40,7 @@ from .watch.senses import Senses
 
 EXPECT_TICKS = 6  # a command that is due so soon has its motion booked
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
+TELL_TICKS = 600  # from one event of cut orders to the next
 LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
 
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
@@ -85,6 +86,8 @@ class Pump:
         self.early = False  # a command that changes the flow is being carried out
         self.replan = False
         self.cut_ticks = 0  # for so long orders that were cut may be due
+        self.cut_steps = 0  # of those, not told in an event yet
+        self.cut_told_tick = -TELL_TICKS
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
         self.delivery = Delivery(mechanism)
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
@@ -383,6 +386,7 @@ class Pump:
             row = self.senses.motion.compare(ticks, self.delivery.position(), self.executed_steps, bolus)
             if row >= 0:
                 self.raise_alarm(row)
+        self._tell_cut()
         if self.cut_ticks > 0:
             self.cut_ticks -= 1
             # Between two ends of segments a motor that is cut nowhere may be a step behind, too.
@@ -393,6 +397,13 @@ class Pump:
             self._compare(words.TIME)
             self._bolus_ended(through, complete=True)
             self.words.keep_set()
+
+    def _tell_cut(self):
+        """An event for all that was cut, once a minute: for each order it would fill the log."""
+        if self.cut_steps and self.tick - self.cut_told_tick >= TELL_TICKS:
+            self.event(events.LIMITED, self.cut_steps, 0)
+            self.cut_told_tick = self.tick
+            self.cut_steps = 0
 
     def to_boundary(self):
         if self.state in states.MOVING:
@@ -576,7 +587,8 @@ class Pump:
             self.delivery.cut_plan(wanted - allowed)
             self.cut_ticks = CUT_TICKS
             if allowed < self.guard.reservoir_most:
-                self.event(events.LIMITED, wanted - allowed, 0)
+                self.cut_steps = min(self.cut_steps + wanted - allowed, LARGEST)
+                self._tell_cut()
             if allowed >= self.guard.window_most:
                 self.raise_alarm(alarms.LIMIT_GUARD)
         outputs.targets[outputs.target_count] = allowed - self.base_steps

@@ -97,7 +97,10 @@ def test_a_hung_loop_stops_the_motor_within_a_second(image, phase_ms):
     assert rig.board.pin("STEP") == 0
     # Within 2 s the watchdog restarts the board: one pulse is the self-test's, to a driver without power.
     stopped = len(rig.edges.rising)
-    rig.board.run_for_ms(1_500)
+    rig.board.run_for_ms(500)
+    assert rig.board.pin("EN") == 1
+    while len(rig.edges.rising) == stopped and rig.board.now_cycle - hung_cycle < 3 * 125_000_000:
+        rig.board.run_for_ms(10)
     assert rig.board.pin("EN") == 1 and len(rig.edges.rising) == stopped + 1
 
 

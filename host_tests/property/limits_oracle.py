@@ -226,6 +226,8 @@ class Oracle:
 
     def program(self, therapy: dict[str, Any]) -> None:
         old = self.week
+        if old and old.concentration != Week(therapy).concentration:
+            assert not self.patient and not self.clinician, "the rest of a bolus by another dose"
         self.therapy = therapy
         self.week = Week(therapy)
         if self.bridge and self.bridge_over() <= self.tick:

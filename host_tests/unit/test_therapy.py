@@ -1,6 +1,8 @@
 """Patient boluses, limits, the reservoir, flex days and the clock, on the in-process board. Answers by hand.
 """
 
+from fractions import Fraction
+
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, PumpOnBench
 from thecal import causes, prospect, pump, states
@@ -164,6 +166,35 @@ def test_a_window_that_was_full_leaves_the_flow_as_it_was(desk, monkeypatch, clo
     desk.run(600)
     assert abs(desk.executed_nl - before - rate_nl_h // 60) <= NL_PER_STEP
     assert abs(desk.pump.delivery.position() - desk.pump.executed_steps) <= 1
+    cut = [steps for _, _, steps, _ in desk.of("limited")]
+    assert len(cut) <= 2  # how many steps there were, not one event for each order
+    assert abs(sum(cut) - Fraction(rate_nl_h * closed_ticks, 36_000) / NL_PER_STEP) <= 11
+
+
+@pytest.mark.req("DOSE-10", "LIM-03")
+@pytest.mark.parametrize("line_nl", [0, 2_000])
+def test_the_concentration_is_not_changed_under_a_bolus(desk, line_nl):
+    """Its rest would be the same volume of a drug four times as strong."""
+    therapy = {
+        "drug": "hydromorphone",
+        "concentration_pg_nl": 1_000,
+        "rate_num": 2_000,
+        "line_nl": 2_000,
+        "patient_bolus": {**BOLUS, "volume_nl": 10_000, "rate_num": 600_000, "lockout_ms": 0},
+        "limit": {"volume_nl": 25_500, "window_ms": 600_000},
+    }
+    desk.start(**therapy)
+    assert desk.ask("patient_bolus")["granted"]
+    before = desk.pump.therapies.count
+    stronger = {**therapy, "concentration_pg_nl": 4_000, "line_nl": line_nl}
+    proposal = desk.ask("program", therapy={**SIX_ML_H, **stronger})
+    confirmation = {"digest": proposal["digest"], "accept": proposal["readback"]["soft"]}
+    refused = desk.ask("confirm", **confirmation)
+    assert not refused["ok"] and "a bolus is under way" in refused["message"]
+    assert desk.pump.therapies.count == before and desk.pump.prescription.concentration_pg_nl == 1_000
+    desk.run(610)
+    assert desk.ask("confirm", **confirmation)["ok"]
+    assert desk.pump.prescription.concentration_pg_nl == 4_000
 
 
 @pytest.mark.req("LIM-06")

@@ -30,7 +30,7 @@ EVENTS = (
     Event(4, "bolus_start", "volume, nL", "rate, nL/h, rounded down"),
     Event(5, "bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
     Event(6, "starved", "steps forfeited", ""),
-    Event(7, "limited", "steps cut from an order by the guard", ""),
+    Event(7, "limited", "steps cut from orders by the guard, told once a minute", ""),
     Event(8, "merged", "ticks that were missed", ""),
     Event(9, "fault", "state", "cause"),
     Event(10, "alarm", "row in the table of alarms", "1 raised, 0 cleared"),
