@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import partial
 
 import pytest
+from memory_bench import MemoryBench
 from thecal.dose import formulary, formulary_data
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
@@ -43,8 +44,8 @@ class PumpPort(ports.Port):
 
     name = "test pump"
 
-    def __init__(self, looks=None):
-        self.bench = HostBench()
+    def __init__(self, looks=None, bench=None):
+        self.bench = bench or HostBench()
         self.bench.on_data = self._take
         self._data = bytearray()
         self._looks = looks
@@ -447,12 +448,10 @@ def test_record_does_not_write_over_a_file_unasked(run, tmp_path):
 
 
 class KeptPort(PumpPort):
-    """A pump with a flash, on for two seconds."""
+    """A pump that has been on for two seconds."""
 
     def __init__(self):
         super().__init__()
-        self.bench = HostBench(flash=blank_flash())
-        self.bench.on_data = self._take
         self.bench.advance_to_tick(20)
 
 
@@ -519,7 +518,7 @@ def test_a_choice_from_the_log_that_makes_no_sense_reaches_no_pump(run, argument
 
 
 def test_a_pump_without_a_flash_has_no_log_to_show(run):
-    result = run(PumpPort(), "log")
+    result = run(PumpPort(bench=MemoryBench()), "log")
     assert result.exit_code == 1 and "no flash" in result.stderr
 
 
