@@ -131,7 +131,7 @@ class RunningPump:
             board.run_until(delivers, BOOT_LIMIT_MS, f"delivery after a reset by {how}", every_us=2_000)
         except TimeoutError as error:
             raise BenchError(str(error)) from None
-        loop_ns = self.bench.tick_0_ns
+        loop_ns = self.bench.first_tick_ns
         self.run_ticks(SETTLE_TICKS)
         on = self._motor_on_cycle(reset_ns)
         post_over_ns = loop_ns + self._ticks_of_post() * TICK_NS

@@ -58,6 +58,7 @@ class ChipBench(Bench):
         self._action_count = 0
         self._plant_origin_ns: int | None = None  # board time at which the plant's clock starts
         self._tick_0_ns: int | None = None  # board time of tick 0 on the grid of the device
+        self._first_tick_ns = 0
         self._is_off = False
         self._read_at_ns = 0  # when the device last sampled its inputs
         self._resets = 0
@@ -142,11 +143,11 @@ class ChipBench(Bench):
         self._tick_0_ns = self._whole_ms(self._read_at_ns) - tick * TICK_NS
 
     @property
-    def tick_0_ns(self) -> int:
+    def first_tick_ns(self) -> int:
         """Board time of the first tick since the last reset. Raises BenchError before there is one."""
         if self._tick_0_ns is None or self._resets != self.board.resets:
             raise BenchError("the pump's loop has not begun since the reset")
-        return self._tick_0_ns
+        return self._first_tick_ns
 
     @property
     def busy_cycles(self) -> int:
@@ -173,6 +174,7 @@ class ChipBench(Bench):
         self._read_at_ns = now_ns
         if self._tick_0_ns is None or self._resets != self.board.resets:
             self._resets = self.board.resets
+            self._first_tick_ns = self._whole_ms(now_ns)
             if self._plant_origin_ns is None:
                 self.learn_tick(0)
                 self._plant_origin_ns = self._tick_0_ns
