@@ -24,6 +24,7 @@ from thecal.record.journal import Journal
 from thecal.record.layout import KINDS
 from thecal.record.ledger import QUANTUM_TICKS, Ledger
 from thecal.watch.lockout import MOST_A_DAY, Lockout
+from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_host.link import LinkClient
@@ -48,7 +49,7 @@ SCRIPT: list[tuple[int, str, dict[str, Any]]] = [
     (40, "stop", {}),
     (30, "start", {}),
     (50, "bolus", {"volume_nl": 60_000, "duration_ms": 60_000}),
-    (100, "program", THIRD),
+    (640, "program", THIRD),
     (200, "refill", {"volume_nl": 19_000_000}),
     (300, "patient_bolus", {}),
     (900, "stop", {}),
@@ -73,6 +74,9 @@ class CutFlash(FlashModel):
         """For how long the loop stood still after its last turn."""
         erased, self.erasing = self.erasing, False
         return ERASE_US if erased else 0
+
+    def power_fails(self) -> None:
+        """It has, where `way` says."""
 
     def program(self, offset: int, data: bytes) -> None:
         if self.commands == self.cut_at:
@@ -184,6 +188,7 @@ class Life:
             # An end that was not written yet comes, and the lockout with it, in the first tick.
             known = after.lockout.ended and after.lockout.end_tick == ended
             assert known or after.bolus_nl[PATIENT] > 0, "a lockout was forgotten"
+        self._advance(BOOT_TICKS)  # nobody hears a command before
 
     def _ask(self, cmd: str, **arguments: Any) -> dict[str, Any] | None:
         number = self.client.request(cmd, **arguments)

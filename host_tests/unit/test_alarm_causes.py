@@ -19,7 +19,6 @@ TESTS = {
     "POST_FAILED": "unit/test_senses.py::test_a_self_test_that_failed_keeps_the_motor_off",
     "OVER_INFUSION": "unit/test_senses.py::test_a_motor_that_is_off_for_five_minutes_is_told",
     "UNDER_INFUSION": "unit/test_senses.py::test_a_motor_that_is_off_for_five_minutes_is_told",
-    "LIMIT_GUARD": "unit/test_therapy.py::test_the_guard_withholds_what_planning_wrongly_let_through",
     "DRIVER_FAULT": "unit/test_senses.py::test_a_driver_that_reports_a_fault_stops_the_pump",
     "LIBRARY_FAULT": "unit/test_therapy.py::test_a_damaged_library_lets_no_therapy_start",
     "MEMORY_FAULT": "unit/test_bit_flips.py::"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from memory_bench import MemoryBench
 from test_journal import Desk
 from test_keeper import DeadFlash, Kept
 from thecal import causes, states
 from thecal.link import commands
 from thecal.record import events, layout, pages
 from thecal.record.journal import Journal
+from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import FlashModel, blank_flash, crc_into
 from thecal_bench.inprocess import HostBench
 from thecal_host import log
@@ -70,7 +72,7 @@ def flooded() -> KeptPort:
     port = KeptPort()
     for _ in range(120):
         port.bench.reset()
-        port.bench.advance_to_tick(port.bench.tick + 12)
+        port.bench.advance_to_tick(port.bench.tick + BOOT_TICKS + 12)
     port.flood(3_000)
     return port
 
@@ -105,7 +107,7 @@ def test_a_loss_of_power_leaves_the_same_log_with_the_boot_behind_it():
     port.bench.advance_to_tick(port.bench.tick + 40)
     before = log.read(session(port), "events")
     port.bench.reset()
-    port.bench.advance_to_tick(port.bench.tick + 20)
+    port.bench.advance_to_tick(port.bench.tick + BOOT_TICKS + 20)
     after = log.read(session(port), "events")
     count = len(before.entries)
     assert after.entries[:count] == before.entries and after.seed == before.seed == bytes(4)
@@ -254,7 +256,7 @@ def test_a_page_fits_into_a_line_of_the_link():
 
 @pytest.mark.req("REC-06")
 def test_a_pump_without_a_flash_says_that_it_keeps_no_log():
-    bench = HostBench()
+    bench = MemoryBench()
     desk = Kept.__new__(Kept)
     desk.bench = bench
     from thecal_host.link import LinkClient
