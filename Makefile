@@ -37,10 +37,10 @@ deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper f
 	@PYTHONPATH=tools $(PYTHON) -m image.flash --port "$(PORT)"
 
 test: setup image ## all tests but the long ones
-	$(PYTHON) -m pytest -n $(WORKERS)
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
 
 test-long: setup image ## the tests that take minutes
-	$(PYTHON) -m pytest -n $(WORKERS) -m long
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long
 
 check: setup build/typings/.ready ## ruff and basedpyright
 	$(PYTHON) -m ruff check .
