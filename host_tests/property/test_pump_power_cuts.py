@@ -160,6 +160,7 @@ class Life:
 
     def _boot(self) -> None:
         before = self.pump
+        self.quanta_steps.append(before.keeper.ledger.quantum_steps)  # the tick may have changed it
         assert "starved" not in events_of(self), "an erase came while too little was ordered"
         ended = before.lockout.end_tick if before.lockout.ended else -1
         granted, active = before.lockout.count, before.delivery.owed.active[0]
