@@ -273,20 +273,3 @@ def test_an_alarm_that_goes_on_standing_is_one_alarm(board):
 def test_after_the_third_it_counts_from_the_beginning(board):
     strikes = [strike(board, 1_000 + 100 * number, alarms.AIR) for number in range(6)]
     assert strikes == [False, False, True, False, False, True]
-
-
-@pytest.mark.req("ALM-06", "ALM-07")
-def test_what_is_kept_is_all_that_a_reset_must_not_lose(board):
-    """A second object that is given only what `KEPT` names goes on as the first would, and is heard."""
-    strike(board, 1_000, alarms.AIR)
-    strike(board, 1_100, alarms.AIR)
-    board.set(alarms.STALL)
-    board.set(alarms.LONG_STOP)
-    board.pause_audio()
-    heir = Alarms()
-    for name in alarms.KEPT:
-        setattr(heir, name, getattr(board, name))
-    assert heir.sounding(), "a reset ends every silence"
-    assert shown(heir) == shown(board) and heir.first_cause == alarms.AIR
-    assert strike(heir, 1_200, alarms.AIR)
-    assert heir.advance(1_100 + 12 * 60 * MIN) == alarms.LONG_STOP

@@ -132,23 +132,6 @@ ALARMS = (
 RISING = tuple(row for row in range(len(ALARMS)) if ALARMS[row].rises_ticks)
 NONE = -1  # no row, no tick
 
-# Attributes of `Alarms` that a reset must not lose. A silence is not among them: after a reset what stands is
-# heard.
-KEPT = (
-    "tick",
-    "standing",
-    "bits",
-    "priority",
-    "raised_tick",
-    "first",
-    "first_cause",
-    "raised_bits",
-    "stopped_bits",
-    "struck",
-    "strike_tick",
-    "strike_before_tick",
-)
-
 
 class Alarms:
     """Which alarms stand, which of them is shown and whether it is heard."""
