@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import debian, record, seal
-from .process import BuildError, compiler_environment, run
+from .process import BuildError, compiler_environment, run, run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "image"
@@ -272,9 +272,4 @@ def _write_sealed_uf2(sources: Sources, binary: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BuildError as error:
-        sys.exit(f"image: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nimage: stopped; the next `make image` goes on from here")
+    run_script(main)

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 PERCENT = re.compile(rb"^\[ *(\d+)%\]")
@@ -17,6 +17,16 @@ COMPILER_ENVIRONMENT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
 
 class BuildError(Exception):
     """The image cannot be built; the text says what to do about it."""
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """`main` of a script that builds an image: what goes wrong ends it with a line that says so."""
+    try:
+        main()
+    except BuildError as error:
+        sys.exit(f"image: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nimage: stopped; the next run goes on from here")
 
 
 def compiler_environment(**more: str) -> dict[str, str]:

@@ -9,10 +9,9 @@ Kept in build/image/stock, and made only when its inputs have changed.
 
 import hashlib
 import os
-import sys
 
 from . import build, record
-from .process import BuildError
+from .process import run_script
 
 TARGET = build.Target(build.WORK / "stock", "RPI_PICO", manifest=build.WORK / "stock" / "manifest.py")
 UF2 = TARGET.work / "rpi-pico.uf2"
@@ -46,9 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except BuildError as error:
-        sys.exit(f"image: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nimage: stopped; the next run goes on from here")
+    run_script(main)
