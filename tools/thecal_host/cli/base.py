@@ -1,0 +1,145 @@
+"""What all commands share: the application, its errors, the connection, tables and questions.
+
+Errors that a user can mend are caught in one place (`_Commands`) and printed as one sentence. Exit status: 0
+done; 1 the pump, the port or an expectation said no; 2 a file or an argument makes no sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Annotated, Any
+
+import typer
+import typer.core
+from rich.console import Console
+from rich.table import Table
+from thecal_bench import quantities
+
+from thecal_host import ports
+from thecal_host.link import LinkError
+from thecal_host.ports import PortError
+from thecal_host.pump import Proposal, Pump, PumpError
+
+DONE, SAID_NO, NOT_UNDERSTOOD = 0, 1, 2
+
+out = Console()
+err = Console(stderr=True)
+
+
+def _status_of(why: Exception) -> int | None:
+    """The exit status for an error that the user can mend; None for one of ours."""
+    from thecal_bench.bench import BenchError
+    from thecal_bench.runner import RunError
+    from thecal_bench.scenario import ScenarioError
+
+    from thecal_host.experiment import NoSuchBoard
+    from thecal_host.log import LogError
+    from thecal_host.record import RecordError
+
+    if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError):
+        return SAID_NO
+    if isinstance(why, ScenarioError | RecordError | LogError | NoSuchBoard | quantities.QuantityError):
+        return NOT_UNDERSTOOD
+    return None
+
+
+class _Commands(typer.core.TyperGroup):
+    """All commands, with the one place where errors become a sentence and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as why:
+            status = _status_of(why)
+            if status is None:
+                raise
+            complain(str(why))
+            raise typer.Exit(status) from None
+
+
+def complain(text: str) -> None:
+    err.print(f"thecal: {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Drive a Thecal pump, real or emulated, and run experiments on it.",
+)
+ANY_PUMP = "Any pump, emulated or real"
+EXPERIMENTS = "Experiments"
+
+PortOption = Annotated[
+    str | None,
+    typer.Option("--port", "-p", envvar="THECAL_PORT", metavar="PORT",
+                 help="Serial device, pty or socket://HOST:PORT of the pump [default: the only one]"),
+]  # fmt: skip
+
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")]
+
+
+@app.callback()
+def _common(ctx: typer.Context, port: PortOption = None) -> None:
+    ctx.obj = port
+
+
+@contextmanager
+def connected(ctx: typer.Context, port: str | None) -> Iterator[Pump]:
+    """The pump that the command is about, after its hello."""
+    name = ports.choose_port(port or ctx.obj)
+    with ports.open_port(name) as opened:
+        pump = Pump(opened)
+        with err.status(f"connecting to {name}") if err.is_terminal else nullcontext():
+            pump.connect()
+        yield pump
+
+
+def confirm(pump: Pump, proposal: Proposal, questions: Sequence[str], yes: bool, unchanged: str) -> None:
+    """Confirm what the pump read back, after a yes to every question; none is asked when `yes`.
+
+    The first no ends the command with status 1; `unchanged` is what it says of the pump then.
+    """
+    for question in () if yes else questions:
+        if not typer.confirm(question):
+            say(f"Not confirmed; {unchanged}.")
+            raise typer.Exit(SAID_NO)
+    pump.confirm(proposal)
+
+
+def print_rows(rows: Sequence[tuple[str, ...]], title: str = "") -> None:
+    table = Table(title=title or None, show_header=False, title_justify="left")
+    table.add_column(style="dim")
+    for _ in rows[0][1:]:
+        table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def whole_nl(option: str, text: str) -> int:
+    volume_nl = quantities.parse(text, quantities.VOLUME)
+    if volume_nl.denominator != 1 or volume_nl < 1:
+        raise quantities.QuantityError(f'{option}: expected whole nanolitres, 1 nL at least, found "{text}"')
+    return int(volume_nl)
+
+
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """Ctrl-C is how these commands are meant to end."""
+    with suppress(KeyboardInterrupt):
+        yield
+
+
+def losses(pump: Pump) -> str:
+    """What was lost on the way, if anything."""
+    client = pump.client
+    counts = ((client.gaps, "frames lost"), (client.crc_errors, "CRC errors"), (client.restarts, "restarts"))
+    return ", ".join(f"{count} {what}" for count, what in counts if count)

@@ -1,0 +1,144 @@
+"""Commands that run an experiment, draw what came of one, or serve an emulated pump."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from thecal_bench import quantities
+
+from thecal_host.cli.base import EXPERIMENTS, SAID_NO, app, err, out, print_rows, say
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def simulate(
+    file: Annotated[Path, typer.Argument(help="Scenario (TOML)")],
+    on: Annotated[
+        str, typer.Option(metavar="BOARD", help="host, micropython, chip, or the port of a real pump")
+    ] = "host",
+    as_json: Annotated[bool, typer.Option("--json", help="Every record as one JSON object per line")] = False,
+    every: Annotated[str | None, typer.Option(help='Samples of the plant this often, as in "1 min"')] = None,
+) -> None:
+    """Run a scenario. Exit status 1 when an expectation fails, 2 for a file that is not understood."""
+    from thecal_bench.bench import TICK_MS
+    from thecal_bench.runner import make_plant, run_scenario
+    from thecal_bench.scenario import load
+
+    from thecal_host.experiment import BOARDS, line_of, open_bench, progress_bar, summary_rows
+    from thecal_host.link import LinkClient
+    from thecal_host.record import PLANT, Recorder, header
+
+    scenario = load(file)
+    every_ms = None if every is None else quantities.parse_time_ms(every)
+    if every_ms is not None and every_ms < 1:
+        raise quantities.QuantityError(f'--every: expected 1 ms at least, found "{every}"')
+    plant = make_plant(scenario)
+    with open_bench(on, plant) as bench, progress_bar(file.name, err, out) as progress:
+        if as_json:
+            title = f"{scenario.title} ({BOARDS.get(on, on)})"
+            step_nl = plant.geometry.step_nl
+            head = header(title=title, source=PLANT, nl_per_step=step_nl, tick_ms=TICK_MS, scenario=scenario)
+            # For `thecal report`, which then needs no other file.
+            Recorder(sys.stdout, head)
+        result = run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)
+        for record in result:
+            line = json.dumps(record, separators=(",", ":")) if as_json else line_of(record)
+            if line is not None:
+                print(line)
+    if not as_json and result.summary is not None:
+        print_rows(summary_rows(result.summary), scenario.title)
+    if result.expect_failed:
+        count = len(scenario.expects)
+        err.print(f"{result.expect_failed} of {count} expectations failed", style="red", highlight=False)
+        raise typer.Exit(SAID_NO)
+
+
+@app.command("run", rich_help_panel=EXPERIMENTS)
+def run_demo(
+    file: Annotated[
+        Path | None, typer.Argument(help="Scenario (TOML) [default: a basal rate and a bolus]")
+    ] = None,
+    on: Annotated[str, typer.Option(metavar="BOARD", help="chip, host or micropython")] = "chip",
+    folder: Annotated[Path, typer.Option("--into", help="Where the record and the picture go")] = Path(
+        "build/run"
+    ),
+) -> None:
+    """Run a therapy on the emulated board, live; then a summary, a record and a picture."""
+    from thecal_bench.scenario import load
+
+    from thecal_host.experiment import BOARDS, NoSuchBoard, line_of, microsteps_text
+    from thecal_host.run import DEMO, RecordedRun
+
+    if on not in BOARDS:
+        raise NoSuchBoard(
+            f"--on {on}: expected one of {', '.join(BOARDS)}; `thecal record` records a real pump"
+        )
+    scenario = load(file or DEMO)
+    record_path = folder / "record.ndjson"
+    run = RecordedRun(scenario, on, record_path, out)
+    result = run.go()
+    for record in run.expects:
+        say(line_of(record) or "")
+    assert result.summary is not None
+    counted = ("microsteps", f"{microsteps_text(result.summary)}, {run.plant.steps_seen} by the plant")
+    _report(record_path, folder / "delivered.png", None, [counted])
+    if result.expect_failed:
+        raise typer.Exit(SAID_NO)
+
+
+@app.command(rich_help_panel=EXPERIMENTS)
+def report(
+    file: Annotated[
+        Path, typer.Argument(help="A record of `thecal run`, `record` or `simulate --json --every`")
+    ],
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", "-o", help="Where the picture goes [default: beside the record]"),
+    ] = None,
+    therapy: Annotated[
+        Path | None, typer.Option(help="The file that was programmed, for a record that does not know")
+    ] = None,
+) -> None:
+    """Draw delivered against programmed volume from a record, with boluses and the window of the limit."""
+    _report(file, picture or file.with_suffix(".png"), therapy)
+
+
+def _report(
+    record_path: Path, picture: Path, therapy_path: Path | None, more: Sequence[tuple[str, str]] = ()
+) -> None:
+    from thecal_bench.scenario import load_therapy
+
+    from thecal_host.record import run_of
+
+    with err.status("drawing") if err.is_terminal else nullcontext():
+        from thecal_host.report import draw, summary_rows
+
+        run = run_of(record_path, load_therapy(therapy_path) if therapy_path else None)
+        draw(run, picture)
+    print_rows(
+        [*summary_rows(run), *more, ("record", str(record_path)), ("picture", str(picture))], run.title
+    )
+
+
+@app.command("bench", rich_help_panel=EXPERIMENTS)
+def serve_bench(
+    tcp: Annotated[
+        int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Serve TCP too; 0: any")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=0, help="Simulated seconds per second; 0: as fast as it goes")
+    ] = 1.0,
+    image: Annotated[Path | None, typer.Option(help="UF2 to boot [default: what `make image` built]")] = None,
+    maintenance: Annotated[
+        bool, typer.Option("--maintenance", help="Fit the jumper: a prompt, no pump")
+    ] = False,
+) -> None:
+    """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C."""
+    from thecal_host import emulated
+
+    emulated.serve_bench(image, tcp, speed or None, maintenance, out)

@@ -1,0 +1,100 @@
+"""Commands that tell the pump to do something, each by one request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from fractions import Fraction
+from typing import Annotated
+
+import typer
+from thecal_bench import quantities
+
+from thecal_host.cli.base import ANY_PUMP, SAID_NO, PortOption, app, complain, connected, say, whole_nl
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def prime(
+    ctx: typer.Context,
+    volume: Annotated[str, typer.Option(help='Up to the dead volume of the line, as in "200 uL"')],
+    port: PortOption = None,
+) -> None:
+    """Fill the line; the pump must be stopped."""
+    volume_nl = whole_nl("--volume", volume)
+    with connected(ctx, port) as pump:
+        reply = pump.ask("prime", volume_nl=volume_nl)
+        say(f"The pump is {reply.get('state', 'PRIMING')}.")
+
+
+@app.command("set-time", rich_help_panel=ANY_PUMP)
+def set_time(
+    ctx: typer.Context,
+    time: Annotated[str, typer.Option("--to", help='As in "mon 06:30"; else the time here')] = "",
+    port: PortOption = None,
+) -> None:
+    """Set the pump's clock, by which flex therapy goes."""
+    from thecal_host.pump import week_time
+
+    now = datetime.now()
+    week_s = now.weekday() * 86_400 + now.hour * 3_600 + now.minute * 60 + now.second
+    if time:
+        week_s = quantities.parse_clock_ms(time) // 1000
+    with connected(ctx, port) as pump:
+        pump.ask("set_time", week_s=week_s)
+        say(f"The pump's clock is at {week_time(week_s)}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def start(ctx: typer.Context, port: PortOption = None) -> None:
+    """Start the therapy that is programmed."""
+    with connected(ctx, port) as pump:
+        pump.ask("start")
+        say("Started: the pump is RUNNING.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def stop(ctx: typer.Context, port: PortOption = None) -> None:
+    """Stop the pump; a bolus that runs ends for good."""
+    with connected(ctx, port) as pump:
+        reply = pump.ask("stop")
+        say(f"The pump is {reply.get('state', 'STOPPED')}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def acknowledge(ctx: typer.Context, port: PortOption = None) -> None:
+    """Acknowledge the alarms; a pump that one has halted is STOPPED then."""
+    with connected(ctx, port) as pump:
+        reply = pump.ask("acknowledge")
+        say(f"The pump is {reply.get('state', 'STOPPED')}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def silence(ctx: typer.Context, port: PortOption = None) -> None:
+    """Pause the sound of the alarms that stand, for two minutes; what is new and as urgent is heard."""
+    with connected(ctx, port) as pump:
+        if pump.ask("audio_pause").get("paused") is not True:
+            complain("nothing was silenced: no alarm stands, or a pause is running already")
+            raise typer.Exit(SAID_NO)
+        say("Silent for two minutes; nothing is acknowledged.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def bolus(
+    ctx: typer.Context,
+    volume: Annotated[str, typer.Option(help='Volume to be infused, as in "5 uL"')],
+    duration: Annotated[str, typer.Option(help='Over how long, as in "5 min"')],
+    port: PortOption = None,
+) -> None:
+    """Give a clinician bolus on top of the basal rate."""
+    from thecal_host.text import rate_text, volume_text
+
+    volume_nl = whole_nl("--volume", volume)
+    duration_ms = quantities.parse_time_ms(duration)
+    if duration_ms < 1:
+        raise quantities.QuantityError(f'--duration: expected 1 ms at least, found "{duration}"')
+    with connected(ctx, port) as pump:
+        reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
+        if reply.get("granted") is not True:
+            complain(f"the bolus is not granted: {reply.get('reason') or 'no reason given'}")
+            raise typer.Exit(SAID_NO)
+        rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
+        say(f"Granted: {volume_text(volume_nl)} at {rate_text(rate_nl_h)} on top of the basal rate.")

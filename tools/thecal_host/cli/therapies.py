@@ -1,0 +1,108 @@
+"""Commands that propose something, show what the pump read back, and confirm it after a yes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from thecal_host.cli.base import (
+    ANY_PUMP,
+    NOT_UNDERSTOOD,
+    PortOption,
+    YesOption,
+    app,
+    complain,
+    confirm,
+    connected,
+    out,
+    print_rows,
+    say,
+    whole_nl,
+)
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def program(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="TOML file with a therapy and a profile; a scenario will do")],
+    port: PortOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Program a therapy: propose it, show what the pump read back, confirm it."""
+    from thecal_bench.scenario import load_therapy
+
+    from thecal_host.pump import readback_rows
+
+    therapy, profile = load_therapy(file)
+    message = therapy.message(profile)
+    if therapy.mode == "stopped":
+        complain(f"{file}: the therapy is `stopped`: there is nothing to program; use `thecal stop`")
+        raise typer.Exit(NOT_UNDERSTOOD)
+    with connected(ctx, port) as pump:
+        proposal = pump.propose(message)
+        print_rows(readback_rows(proposal), "The pump read back:")
+        questions = [f"Outside the soft limit {name}. Is that meant?" for name in proposal.soft]
+        questions.append("Is this the therapy you want?")
+        confirm(pump, proposal, questions, yes, "the pump keeps the therapy it has")
+        say(f"Therapy {proposal.digest} is in force; the pump is {pump.status()['state']}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def library(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="TOML file with a pharmacy's drug library")],
+    port: PortOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Replace the drug library: propose a pharmacy's file, check what the pump read back, confirm it."""
+    from thecal_host import pharmacy
+
+    proposed = pharmacy.load(file)
+    table = Table()
+    for column in ("limit", "value", "outside", "source"):
+        table.add_column(column, overflow="fold")
+    for row in pharmacy.limit_rows(proposed.wire):
+        table.add_row(*row)
+    with connected(ctx, port) as pump:
+        proposal = pump.propose_library(proposed)
+        out.print(table)
+        say(f"The pump read back version {proposed.version}, CRC {proposal.readback['library_crc']}.")
+        confirm(pump, proposal, ["Is this the library you want?"], yes, "the pump keeps the library it has")
+        say(f"Library version {proposed.version} is in force.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def refill(
+    ctx: typer.Context,
+    volume: Annotated[str, typer.Option(help='What the reservoir holds now, as in "20 mL"')],
+    port: PortOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Tell the pump that its reservoir was filled."""
+    from thecal_host.text import volume_text
+
+    volume_nl = whole_nl("--volume", volume)
+    with connected(ctx, port) as pump:
+        proposal = pump.propose_refill(volume_nl)
+        question = f"Does the reservoir hold {volume_text(volume_nl)} now?"
+        confirm(pump, proposal, [question], yes, "the pump goes on with what it had")
+        say(f"Refilled: the reservoir holds {volume_text(volume_nl)}.")
+
+
+@app.command("begin-anew", rich_help_panel=ANY_PUMP)
+def begin_anew(
+    ctx: typer.Context,
+    port: PortOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Let a pump use a flash that holds something else than its journal, and forget what it holds."""
+    with connected(ctx, port) as pump:
+        proposal = pump.propose_begin_anew()
+        found = {"foreign": "what is no journal", "lost": "a journal whose state is lost"}
+        say(f"The flash holds {found[proposal.readback['begin_anew']]}.")
+        say("Begun anew, the pump knows no therapy, no reservoir and no dose given before.")
+        confirm(pump, proposal, ["Begin anew?"], yes, "the flash is left as it is")
+        say("The journal begins anew. Reset the pump: its self-test passes then.")

@@ -1,0 +1,249 @@
+"""Commands that ask and look: where pumps are, what one says of itself, what it does, what it has logged."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from thecal_bench import quantities
+
+from thecal_host import ports
+from thecal_host.cli.base import (
+    ANY_PUMP,
+    NOT_UNDERSTOOD,
+    SAID_NO,
+    PortOption,
+    app,
+    complain,
+    connected,
+    err,
+    losses,
+    out,
+    print_rows,
+    say,
+    until_interrupted,
+)
+
+
+@app.command("ports")
+def list_ports(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
+) -> None:
+    """List where a pump may be: boards, emulated benches, other USB serial ports."""
+    found = ports.find_ports()
+    if as_json:
+        for port in found:
+            print(json.dumps({"type": "port", **vars(port)}))
+        return
+    if not found:
+        say("No ports: plug a board in, or start an emulated one with `thecal bench`.")
+        return
+    table = Table("port", "kind", "what")
+    for port in found:
+        table.add_row(port.name, port.kind, port.description, style="bold" if port.is_pump else "dim")
+    out.print(table)
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def status(
+    ctx: typer.Context,
+    port: PortOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The frame as it came")] = False,
+) -> None:
+    """Show what the pump says of itself."""
+    from thecal_host.pump import status_rows
+
+    with connected(ctx, port) as pump:
+        frame = pump.status()
+        if as_json:
+            print(json.dumps(frame))
+        else:
+            print_rows(status_rows(pump.hello, frame))
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def alarms(ctx: typer.Context, port: PortOption = None) -> None:
+    """Show which alarms stand, the most urgent first, and which was the first to stop the pump."""
+    from thecal_host.text import alarm_rows
+
+    with connected(ctx, port) as pump:
+        said = pump.ask("alarms")
+        if said["alarms"]:
+            print_rows(alarm_rows(said["alarms"]), "Alarms:")
+        else:
+            say("No alarm stands.")
+        if said["first_cause"]:
+            say(f"First cause: {said['first_cause']}.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def attempts(ctx: typer.Context, port: PortOption = None) -> None:
+    """Show how often the patient asked for a bolus, and was given one."""
+    with connected(ctx, port) as pump:
+        said = pump.ask("attempts")
+        for what in ("granted", "denied"):
+            last_day, ever = said[f"{what}_last_day"], said[what]
+            say(f"{what.capitalize()}: {last_day} in the last 24 hours, {ever} in all.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def monitor(ctx: typer.Context, port: PortOption = None) -> None:
+    """Watch the pump until Ctrl-C: state, rate, delivered against programmed, pressure, events."""
+    from thecal_host.live import LiveView, from_status
+    from thecal_host.text import clock_text, event_text
+
+    with connected(ctx, port) as pump, LiveView(pump.port.name, out) as view:
+        tick_ms = pump.tick_ms
+        with until_interrupted():
+            for frames in pump.listen():
+                for frame in frames:
+                    if frame["type"] == "status":
+                        view.show(from_status(frame, pump.nl_per_step, tick_ms))
+                    elif frame["type"] == "event":
+                        view.event(f"{clock_text(frame['tick'] * tick_ms):>9}  {event_text(frame)}")
+                view.note(losses(pump))
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def record(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where to write it, one JSON object per line")] = Path(
+        "record.ndjson"
+    ),
+    port: PortOption = None,
+    for_time: Annotated[
+        str | None, typer.Option("--for", help='How long, as in "10 min" [default: until Ctrl-C]')
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
+) -> None:
+    """Write everything the pump tells to a file, until Ctrl-C or for a time."""
+    from thecal_host.record import COUNTED_PULSES, Recorder, header
+
+    span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
+    if file.exists() and not force:
+        complain(f"{file} is there already: name another file, or write over it with --force")
+        raise typer.Exit(NOT_UNDERSTOOD)
+    with connected(ctx, port) as pump, file.open("w", encoding="utf-8") as target:
+        begun_s = pump.clock_s()
+        title = f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}"
+        head = header(
+            title=title,
+            source=COUNTED_PULSES,
+            nl_per_step=pump.nl_per_step,
+            tick_ms=pump.tick_ms,
+            hello=pump.hello,
+        )
+        recorder = Recorder(target, head)
+        with err.status("") if err.is_terminal else nullcontext() as line, until_interrupted():
+            for frames in pump.listen(None if span_s is None else begun_s + span_s):
+                for frame in frames:
+                    recorder.write(frame)
+                if line is not None:
+                    line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
+        say(f"{recorder.lines} lines in {file}. {losses(pump)}".rstrip())
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def log(
+    ctx: typer.Context,
+    port: PortOption = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="The faults, which are kept apart, and longer")
+    ] = False,
+    codes: Annotated[
+        list[str] | None, typer.Option("--code", metavar="CODE", help="Only these events; may be repeated")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help='From this time on since the first boot: seconds, or as in "2 h"')
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this time since the first boot")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Only the last so many of them")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a heading")] = False,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all of it to a file, with its chain of CRCs")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
+    check: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Check such a file, and ask no pump")
+    ] = None,
+) -> None:
+    """Show what the pump has logged, or export it so that an edit or a gap shows."""
+    from thecal_host import log as pump_log
+
+    if check is not None:
+        _check_log(check)
+        return
+    stream = pump_log.FAULTS if faults else pump_log.EVENTS
+    chosen = (codes or (), _since_first_boot(since), _since_first_boot(until), last)
+    pump_log.choose([], *chosen)  # says what makes no sense before anything is asked
+    if export is not None:
+        if any(chosen):
+            raise pump_log.LogError("--export writes the whole log: leave out what chooses from it")
+        if export.exists() and not force:
+            raise pump_log.LogError(f"{export} is there already: name another file, or use --force")
+    with connected(ctx, port) as pump:
+        if last is not None and not any(chosen[:3]):
+            found = pump_log.read_last(pump, stream, last)
+        else:
+            found = pump_log.read(pump, stream)
+    if export is not None:
+        export.write_text(pump_log.export(found), encoding="ascii")
+        say(f"{len(found.entries)} {stream} of {found.made} events ever made, in {export}.")
+    else:
+        _print_events(
+            pump_log.choose([pump_log.event_of(entry) for entry in found.entries], *chosen), as_json, as_csv
+        )
+    for _, why in pump_log.breaks_of(found):
+        complain(f"the pump's own log has a gap: {why}")
+
+
+def _since_first_boot(text: str | None) -> int | None:
+    """A time as milliseconds; a bare number is seconds."""
+    if text is None:
+        return None
+    return int(text) * 1000 if text.isdecimal() else quantities.parse_time_ms(text)
+
+
+def _print_events(found: Sequence[dict[str, Any]], as_json: bool, as_csv: bool) -> None:
+    import csv
+
+    from thecal.signals import TICK_MS
+
+    from thecal_host.text import clock_text, event_text
+
+    if as_json:
+        for event in found:
+            print(json.dumps(event, separators=(",", ":")))
+    elif as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("number", "seconds", "code", "a", "b", "executed_steps", "text"))
+        for event in found:
+            seconds = f"{event['tick'] * TICK_MS / 1000:.1f}"
+            numbers = (event[key] for key in ("code", "a", "b", "executed_steps"))
+            writer.writerow((event["seq"], seconds, *numbers, event_text(event)))
+    elif found:
+        table = Table("number", "since first boot", "event")
+        for event in found:
+            table.add_row(str(event["seq"]), clock_text(event["tick"] * TICK_MS), event_text(event))
+        out.print(table)
+    else:
+        say("Nothing of that is in the log.")
+
+
+def _check_log(file: Path) -> None:
+    from thecal_host import log as pump_log
+
+    found, problems = pump_log.check(pump_log.load(file))
+    for problem in problems:
+        complain(f"{file}: {problem}")
+    if found is None or problems:
+        raise typer.Exit(SAID_NO)
+    say(f"{file}: {len(found.entries)} {found.stream}, each goes on from the one before it.")
