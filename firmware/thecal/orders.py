@@ -26,7 +26,7 @@ from .link import commands
 from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
 from .record import events
-from .record.layout import FOREIGN, LIBRARY, LOST, SOUND, STATUSES, THERAPY
+from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
 from .signals import TICK_MS
 from .smallint import small
@@ -199,7 +199,7 @@ class Orders:
         """Only where the journal holds nothing that could be gone on with."""
         keeper = self.pump.keeper
         status = keeper.journal.status if keeper else SOUND
-        if status not in (LOST, FOREIGN):
+        if status not in USELESS:
             return refusal(request, "refused", "begin_anew: the journal is %s" % STATUSES[status])
         return self._propose(BEGIN_ANEW, {BEGIN_ANEW: STATUSES[status]})
 

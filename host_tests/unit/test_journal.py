@@ -93,15 +93,32 @@ def test_a_new_flash_is_virgin_and_what_is_saved_comes_back():
     assert list(again.words) == list(desk.journal.words)
 
 
-@pytest.mark.req("REC-05")
-def test_a_newer_format_is_refused_and_left_alone():
+def of_version(version):
+    """A desk on a flash whose only snapshot is one of that version of the format, and sound."""
     desk = Desk().boot()
     at = desk.journal.rings[layout.STATE].head * layout.SECTOR
     image = desk.flash.image
-    image[at + 3] = layout.VERSION + 1
+    assert image[at + 3] == layout.VERSION
+    image[at + 3] = version
     end = at + layout.KINDS[layout.SNAPSHOT][0] * layout.UNIT - 4
     image[end : end + 4] = struct.pack("<I", zlib.crc32(image[at:end]))
-    newer = Desk(desk.flash)
+    return Desk(desk.flash)
+
+
+@pytest.mark.req("REC-05")
+def test_an_older_format_is_refused_by_its_name_and_forgotten_only_on_demand():
+    older = of_version(layout.VERSION - 1)
+    assert older.journal.status == layout.OLDER and older.journal.words[layout.TICK] == 0
+    older.journal.save()
+    assert older.turn() == layout.NOTHING
+    older.journal.begin_anew()
+    older.settle()
+    assert Desk(older.flash).journal.status == layout.SOUND
+
+
+@pytest.mark.req("REC-05")
+def test_a_newer_format_is_refused_and_left_alone():
+    newer = of_version(layout.VERSION + 1)
     assert newer.journal.status == layout.NEWER
     newer.journal.save()
     assert newer.turn() == layout.NOTHING

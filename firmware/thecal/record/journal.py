@@ -33,7 +33,8 @@ nothing is written before a snapshot of what was recovered: a record that reads 
 history, and no motion has rested on it. (3) A record in the history that belongs to a snapshot is written
 after it, and `recover` completes what is missing of it.
 
-A newer version of the format is refused: `status` is NEWER and nothing is ever written.
+Another version of the format is refused. A newer one: `status` is NEWER and nothing is ever written. An older
+one: `status` is OLDER, nothing is read from it, and nothing written before `begin_anew`.
 """
 
 import struct
@@ -50,7 +51,6 @@ from .layout import (
     EVENTS,
     FAULTS,
     FIELDS,
-    FOREIGN,
     GRANT,
     GRANT_TICK,
     GRANTS,
@@ -59,7 +59,6 @@ from .layout import (
     KINDS,
     LEDGER,
     LEDGER_FIELDS,
-    LOST,
     MINUTE,
     MOST_BAD,
     MOST_FAILURES,
@@ -84,6 +83,7 @@ from .layout import (
     STATUSES,
     THERAPY,
     UNIT,
+    USELESS,
     VERSION,
     VIRGIN,
     JournalError,
@@ -703,7 +703,7 @@ class Journal(Reader):
         """A clinician has been told what `status` says, and that nothing is known: use the region all the
         same.
         """
-        if self.status != LOST and self.status != FOREIGN:
+        if self.status not in USELESS:
             raise JournalError("begin_anew: the journal is %s" % STATUSES[self.status])
         self.status = VIRGIN
 

@@ -4,7 +4,7 @@ Everything in these tables is the layout of VERSION: changing any of it makes a 
 little-endian.
 """
 
-VERSION = 1
+VERSION = 2
 
 UNIT = 32
 PAGE = 256
@@ -43,7 +43,7 @@ FIELDS = (
     "prime_left_steps",
     "bridge_end_steps",  # position at which the old drug has left the line
     "bridge_serial",  # the therapy whose schedule is kept while the old drug leaves the line, 0 without
-    "bolus_active",  # bit 0 patient's, bit 1 clinician's
+    "spare_0",
     "bolus_nl_0",
     "bolus_nl_1",
     "bolus_given_nl_0",
@@ -60,19 +60,19 @@ FIELDS = (
     "rescale_den",
     "rescale_dose_steps",  # dose_steps when it was
     "rescale_open_steps",  # what was not yet in the history, in the new unit
-    "counter_observer",  # replay counters of the roles
-    "counter_patient",
-    "counter_clinician",
-    "counter_service",
-    "session",
-    "service_at_steps",
-    "service_at_tick",
+    "spare_1",
+    "spare_5",
+    "spare_6",
+    "spare_7",
+    "spare_8",
+    "rotor_pulses",  # ever
+    "spare_9",
     "strike_alarm",  # 1 + row of the alarm after which the pump was last started, 0: none
     "strike_before_tick",
     "strike_tick",
     "boot_tick_3",
     "alarms_stopped",  # those after which it was not started yet
-    "spare_2",
+    "failed_parts",  # found since the last acknowledgement, a bit each (watch/parts.py)
     "spare_3",
     "spare_4",
 )
@@ -106,8 +106,9 @@ SLOT_RING = 4  # what stands for the ring in a slot's record
 EVENT_BYTES = UNIT - 4  # `events.RECORD`, then zeros
 
 # What `recover` found.
-VIRGIN, SOUND, LOST, FOREIGN, NEWER = range(5)
-STATUSES = ("virgin", "sound", "lost", "foreign", "newer")
+VIRGIN, SOUND, LOST, FOREIGN, NEWER, OLDER = range(6)
+STATUSES = ("virgin", "sound", "lost", "foreign", "newer", "older")
+USELESS = (LOST, FOREIGN, OLDER)  # nothing there can be gone on with: `begin_anew` may use the region
 
 NOTHING, PROGRAM, ERASE = range(3)
 

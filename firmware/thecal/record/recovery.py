@@ -35,6 +35,7 @@ from .layout import (
     MOST_GRANTS,
     MOST_SEQUENCE,
     NEWER,
+    OLDER,
     PAGE,
     PAYLOAD,
     RESCALE,
@@ -109,7 +110,7 @@ class Reader:
         self._blank_state()
         self.status = VIRGIN
         self.torn = 0
-        self._newer = False
+        self._newer = self._older = False
         self._blank_sector = b""
         self._value = bytearray(4)
         self.seed = bytearray(4)  # the CRC that the last event found by `kept` goes on from
@@ -130,7 +131,7 @@ class Reader:
             raise JournalError("the region has %d bytes, %d are needed" % (len(image), self.region_bytes))
         self.image = image
         self.torn = 0
-        self._newer = False
+        self._newer = self._older = False
         self._blank_sector = b"\xff" * self.sector_bytes
         self._blank_state()
         found = self._recover_state(self.rings[STATE])
@@ -144,6 +145,8 @@ class Reader:
             self.status = NEWER
         elif found:
             self.status = SOUND
+        elif self._older:
+            self.status = OLDER
         elif others:
             self.status = LOST
         else:
@@ -266,8 +269,11 @@ class Reader:
         self.crc(image, at, stop, value)
         if value != RESIDUE:
             return 0
-        if image[at + 3] > VERSION:
-            self._newer = True
+        if image[at + 3] != VERSION:  # another layout: no number in it means what it would here
+            if image[at + 3] > VERSION:
+                self._newer = True
+            else:
+                self._older = True
             return 0
         kind = image[at]
         return units if 0 < kind < len(KINDS) and KINDS[kind][0] == units else 0

@@ -101,7 +101,11 @@ def begin_anew(
     """Let a pump use a flash that holds something else than its journal, and forget what it holds."""
     with connected(ctx, port) as pump:
         proposal = pump.propose_begin_anew()
-        found = {"foreign": "what is no journal", "lost": "a journal whose state is lost"}
+        found = {
+            "foreign": "what is no journal",
+            "lost": "a journal whose state is lost",
+            "older": "the journal of an older firmware",
+        }
         say(f"The flash holds {found[proposal.readback['begin_anew']]}.")
         say("Begun anew, the pump knows no therapy, no reservoir and no dose given before.")
         confirm(pump, proposal, ["Begin anew?"], yes, "the flash is left as it is")
