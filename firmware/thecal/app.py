@@ -25,7 +25,7 @@ from .drivers.watchdog import Watchdog
 from .record import events
 from .record.journal import Journal
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
-from .watch import selftest
+from .watch import parts, selftest
 
 FAULTS_BEFORE_RESET = 3  # in a row
 # A flushed queue is filled while the motor rests and started at a time fixed before, so that the first
@@ -64,16 +64,16 @@ class App:
         self.pace = Pace(time.ticks_ms(), time.ticks_us())
 
     def _self_test(self, ram_holds):
-        """What only the drivers can tell, as bits of `selftest.CHECKS`."""
+        """What only the drivers can tell, as bits of `parts.PARTS`."""
         failures = 0
         if not ram_holds:
-            failures |= 1 << selftest.RAM
+            failures |= 1 << parts.RAM
         if not self.image.sound():
-            failures |= 1 << selftest.IMAGE
+            failures |= 1 << parts.IMAGE
         if not self.stepper.self_test():
-            failures |= 1 << selftest.DRIVER
+            failures |= 1 << parts.DRIVER
         if not self.annunciator.self_test():
-            failures |= 1 << selftest.BUZZER
+            failures |= 1 << parts.BUZZER
         return failures
 
     def wait(self):
@@ -96,7 +96,7 @@ class App:
         self.sensors.read(inputs)
         self.usb.read(inputs)
         if not self.image.look():
-            inputs.post_failures |= 1 << selftest.IMAGE
+            inputs.post_failures |= 1 << parts.IMAGE
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:
             inputs.heap_bytes = gc.mem_alloc()
         inputs.flash_done = self.flash.done

@@ -41,6 +41,7 @@ NL_PER_UL = 1_000
 STATE = INDEX["state"]
 ALARMS = INDEX["alarms_0"]
 FIRST_CAUSE = INDEX["first_cause"]
+FAILED_PARTS = INDEX["failed_parts"]
 FILL = INDEX["fill_nl"]
 FILLED_AT = INDEX["filled_at_steps"]
 PRIMED = INDEX["line_primed"]
@@ -66,6 +67,7 @@ WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRID
     RESETS,
     STRIKE_TICK,
     ALARMS_STOPPED,
+    FAILED_PARTS,
 )
 
 
@@ -160,6 +162,7 @@ class Keeper:
             if words[INDEX["alarms_0"]] >> row & 1:
                 pump.alarms.set(row)
         pump.alarms.first_cause = words[INDEX["first_cause"]]
+        pump.senses.failed.bits = words[FAILED_PARTS]
         pump.alarms.raised_bits = 0  # the reset has stopped the pump
         pump.alarms.stopped_bits = words[ALARMS_STOPPED]
         pump.alarms.struck = row = words[STRIKE_ALARM] - 1
@@ -306,6 +309,7 @@ class Keeper:
         words[STATE] = pump.resumed_from if waking else pump.state
         words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
+        words[FAILED_PARTS] = pump.senses.failed.bits
         words[ALARMS_STOPPED] = pump.alarms.raised_bits | pump.alarms.stopped_bits
         # Of the strikes only those of the row that struck last.
         struck = pump.alarms.struck

@@ -30,8 +30,7 @@ from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
 from .signals import TICK_MS
 from .smallint import small
-from .watch import alarms
-from .watch.selftest import failed
+from .watch import alarms, parts
 
 # DOSE-08: a clinician bolus takes at least the patient's lockout and at most six hours.
 MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
@@ -416,14 +415,25 @@ class Orders:
         return {"paused": paused}
 
     def _do_alarms(self, request):
-        standing = self.pump.alarms
+        pump = self.pump
+        standing = pump.alarms
         rows = []
         row = standing.after(-1)
         while row >= 0:
             rows.append([alarms.ALARMS[row].code, alarms.PRIORITIES[standing.priority[row]]])
             row = standing.after(row)
         first = standing.first_cause
-        return {"alarms": rows, "first_cause": alarms.ALARMS[first].code if first >= 0 else ""}
+        failed = pump.senses.failed
+        bits = pump.post_failures | failed.bits
+        return {
+            "alarms": rows,
+            "first_cause": alarms.ALARMS[first].code if first >= 0 else "",
+            "failed": [
+                [parts.PARTS[part], parts.KINDS[failed.kinds[part]]]
+                for part in range(len(parts.PARTS))
+                if bits >> part & 1
+            ],
+        }
 
     def _do_acknowledge(self, request):
         pump = self.pump
@@ -432,6 +442,7 @@ class Orders:
             if alarms.ALARMS[row].latching:
                 pump.clear_alarm(row)
         pump.alarms.clear_first_cause()
+        pump.senses.failed.forget()
         if pump.state == states.HALTED:
             pump.guard.rest(pump.executed_steps)
             if stored_nl > 0 and pump.prescription and not pump.post_failures:
@@ -547,7 +558,7 @@ def _answer(reason):
 
 
 def _unfit(name, pump):
-    return "%s: self-test failed: %s" % (name, ", ".join(failed(pump.post_failures)))
+    return "%s: self-test failed: %s" % (name, ", ".join(parts.names(pump.post_failures)))
 
 
 def _row(name):

@@ -30,7 +30,7 @@ from .record import events
 from .record.therapies import Therapies
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
-from .watch import alarms, selftest
+from .watch import alarms, parts, selftest
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
@@ -101,7 +101,7 @@ class Pump:
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
         self.resets = Resets()
         self.was_reset = False
-        self.post_failures = 0  # checks of the self-test that failed, as bits
+        self.post_failures = 0  # parts whose self-test failed, as bits; kept until a reset
         self.stop_was_pressed = False
         self.planned_steps = 0  # position at the end of the last segment ordered
         self.log = log or events.EventLog()
@@ -235,7 +235,7 @@ class Pump:
 
     def _memory_fault(self):
         self.words.trusted = False
-        self.post_failures |= 1 << selftest.WORDS
+        self.post_failures |= 1 << parts.WORDS
         self.raise_alarm(alarms.MEMORY_FAULT)
         if self.state in states.MOVING:  # the alarm stood already
             self.enter(states.HALTED, ALARM)
@@ -280,18 +280,19 @@ class Pump:
         """What the drivers found, and what the pump can tell of itself; any failure keeps the motor off."""
         self.post_failures = inputs.post_failures
         if not formulary.check(self.library):
-            self.post_failures |= 1 << selftest.LIBRARY
+            self.post_failures |= 1 << parts.LIBRARY
         if self.keeper and not self.keeper.sound():
-            self.post_failures |= 1 << selftest.JOURNAL
-        if not self.senses.believable():
-            self.post_failures |= 1 << selftest.SENSORS
+            self.post_failures |= 1 << parts.JOURNAL
+        self.post_failures |= self.senses.unbelievable()
+        self.senses.failed.untold = 0  # the events of the self-test tell
         self._failed(self.post_failures)
 
-    def _failed(self, checks):
-        for check in range(len(selftest.CHECKS)):
-            if checks >> check & 1:
-                self.event(events.POST_FAILED, check, 0)
-        if checks:
+    def _failed(self, bits):
+        kinds = self.senses.failed.kinds
+        for part in range(len(parts.PARTS)):
+            if bits >> part & 1:
+                self.event(events.POST_FAILED, part, kinds[part])
+        if bits:
             self.raise_alarm(alarms.POST_FAILED)
 
     def enter(self, state, cause):
@@ -487,6 +488,9 @@ class Pump:
             moving,
             self.state == states.RUNNING,
         )
+        while senses.failed.untold:
+            part = senses.failed.tell()
+            self.event(events.PART_FAILED, part, senses.failed.kinds[part])
         if row >= 0 and self.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
             self.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
         stalled_ticks = senses.motion.recovered_ticks(self.tick, self.executed_steps) if moving else -1
@@ -742,6 +746,7 @@ class Pump:
         values[17] = self.alarms.first_cause
         values[18] = self.writer.dropped
         values[19] = self.session.reader.bad_lines
+        values[20] = self.post_failures | self.senses.failed.bits
         self.telemetry.status(outputs, self.state, flowing + 1)
 
     def _rate_nl_h(self):

@@ -35,7 +35,7 @@ class Inputs:
         self.button_stop = False  # pressed
         self.flash_done = False  # the flash command ordered in the last tick was carried out ...
         self.flash_ok = False  # ... and the flash then read as ordered
-        self.post_failures = 0  # bits of the checks that the drivers ever found failed (watch/selftest.py)
+        self.post_failures = 0  # bits of the parts that the drivers ever found failed (watch/parts.py)
         self.reset_cause = 0  # of the last reset (causes.RESET_CAUSES): power, where nobody knows better
         self.loop_us = 0  # time the previous tick took, us
         self.heap_bytes = 0  # heap in use, bytes

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 from rig import Rig
-from thecal.watch import alarms, selftest
+from thecal.watch import alarms, parts
 from thecal_bench.chip.bench import ChipBench
 from thecal_bench.plant import Plant
 from thecal_host.link import LinkClient
@@ -80,13 +80,13 @@ def sensor_at(channel, code):
 @pytest.mark.parametrize(
     ("harm", "check"),
     [
-        (spoil_image, selftest.IMAGE),
-        (spoil_seal, selftest.IMAGE),
-        (pull_buzzer, selftest.BUZZER),
-        (pull_step_sense, selftest.DRIVER),
-        (sensor_at("PRESSURE_UP", 0), selftest.SENSORS),
-        (sensor_at("PRESSURE_UP", 4095), selftest.SENSORS),
-        (sensor_at("SUPPLY", 4095), selftest.SENSORS),
+        (spoil_image, parts.IMAGE),
+        (spoil_seal, parts.IMAGE),
+        (pull_buzzer, parts.BUZZER),
+        (pull_step_sense, parts.DRIVER),
+        (sensor_at("PRESSURE_UP", 0), parts.PRESSURE_UP),
+        (sensor_at("PRESSURE_UP", 4095), parts.PRESSURE_UP),
+        (sensor_at("SUPPLY", 4095), parts.SUPPLY),
     ],
     ids=["image", "seal", "buzzer", "step_sense", "sensor_low", "sensor_high", "supply"],
 )
@@ -105,7 +105,7 @@ def test_each_failure_of_the_self_test_has_its_code_and_keeps_the_motor_off(imag
     therapy = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
     powered.ask("confirm", digest=powered.ask("program", therapy=therapy)["digest"])
     reply = powered.ask("start")
-    assert not reply["ok"] and selftest.CHECKS[check] in reply["message"], reply
+    assert not reply["ok"] and parts.PARTS[check] in reply["message"], reply
     assert enabled == [] and powered.board.pin("EN") == 1
 
 
@@ -163,5 +163,5 @@ app.run()
     spoil_image(rig.board)
     rig.run_ticks(150)
     codes = [(event["code"], event["a"]) for event in rig.client.events]
-    assert ("post_failed", selftest.IMAGE) in codes and ("alarm", alarms.POST_FAILED) in codes
+    assert ("post_failed", parts.IMAGE) in codes and ("alarm", alarms.POST_FAILED) in codes
     assert rig.status()["state"] == "HALTED" and rig.board.pin("EN") == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from memory_bench import MemoryBench
-from thecal_bench.inprocess import TICK_CYCLES
+from thecal_bench.flash_model import FlashModel, blank_flash
+from thecal_bench.inprocess import TICK_CYCLES, HostBench
 from thecal_host.link import LinkClient
 
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
@@ -67,3 +68,30 @@ class PumpOnBench:
     def executed_nl(self) -> Fraction:
         """What was delivered at the beginning of the current tick."""
         return self.bench.motor.executed_steps(self.tick * TICK_CYCLES) * NL_PER_STEP
+
+
+class Kept(PumpOnBench):
+    """A pump with a flash. A command is answered when what it needs is written down."""
+
+    def __init__(self, flash: FlashModel | None = None) -> None:
+        self.bench = HostBench(flash=flash or blank_flash())
+        self.client = LinkClient(self.bench.send)
+        self.bench.on_data = self.client.feed
+        self.run(10)
+
+    @property
+    def pump(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.bench.pump
+
+    def ask(self, cmd: str, **arguments) -> dict:
+        number = self.client.request(cmd, **arguments)
+        for _ in range(30):
+            self.run(1)
+            reply = self.client.reply(number)
+            if reply is not None:
+                return reply
+        raise AssertionError(f"no answer to {cmd}")
+
+    def power_cycle(self) -> None:
+        self.bench.reset()
+        self.run(15)

@@ -5,15 +5,13 @@ trusted.
 from __future__ import annotations
 
 import pytest
-from pump_on_bench import SIX_ML_H, PumpOnBench
+from pump_on_bench import SIX_ML_H, Kept
 from thecal import states
 from thecal.dose import formulary
 from thecal.dose.formulary_data import LIBRARY
 from thecal.record import layout
-from thecal.watch import alarms, selftest
+from thecal.watch import alarms, parts
 from thecal_bench.flash_model import FlashModel, blank_flash
-from thecal_bench.inprocess import HostBench
-from thecal_host.link import LinkClient
 
 BOLUS = {
     "volume_nl": 20_000,
@@ -23,33 +21,6 @@ BOLUS = {
     "max_per_day": 3,
 }
 LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
-
-
-class Kept(PumpOnBench):
-    """A pump with a flash. A command is answered when what it needs is written down."""
-
-    def __init__(self, flash: FlashModel | None = None) -> None:
-        self.bench = HostBench(flash=flash or blank_flash())
-        self.client = LinkClient(self.bench.send)
-        self.bench.on_data = self.client.feed
-        self.run(10)
-
-    @property
-    def pump(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.bench.pump
-
-    def ask(self, cmd: str, **arguments) -> dict:
-        number = self.client.request(cmd, **arguments)
-        for _ in range(30):
-            self.run(1)
-            reply = self.client.reply(number)
-            if reply is not None:
-                return reply
-        raise AssertionError(f"no answer to {cmd}")
-
-    def power_cycle(self) -> None:
-        self.bench.reset()
-        self.run(15)
 
 
 @pytest.mark.req("REC-01", "REC-03", "REC-04", "LIM-02", "LIM-13", "RES-01")
@@ -280,7 +251,7 @@ def test_a_pharmacy_library_that_can_not_be_read_any_more_is_not_replaced_by_the
     spoil(desk, layout.LIBRARY)
     desk.power_cycle()
     assert desk.pump.state == states.HALTED
-    assert desk.of("post_failed")[-1][2] == selftest.LIBRARY
+    assert desk.of("post_failed")[-1][2] == parts.LIBRARY
     give_library(desk)
     desk.power_cycle()
     assert not desk.pump.post_failures
@@ -307,7 +278,7 @@ def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
     before = bytes(flash.image)
     desk = Kept(flash)
     assert desk.pump.state == states.HALTED
-    assert desk.of("post_failed")[0][2] == selftest.JOURNAL
+    assert desk.of("post_failed")[0][2] == parts.JOURNAL
     desk.ask("acknowledge")
     desk.run(50)
     assert bytes(flash.image) == before

@@ -21,7 +21,7 @@ from thecal_bench.readback import differences
 from thecal_host.link import PROTOCOL_VERSION, LinkClient
 from thecal_host.pharmacy import Library
 from thecal_host.ports import Port
-from thecal_host.text import alarm_name, clock_text, mass_text, rate_text, volume_text
+from thecal_host.text import alarm_name, clock_text, mass_text, parts_text, rate_text, volume_text
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0
@@ -118,7 +118,7 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
 def status_rows(hello: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, str]]:
     """A status frame for a person: what matters first, then every other field by its own name."""
     told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
-    shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause"}
+    shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed"}
     nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
     bolus = status["bolus"]
     if bolus != "none":
@@ -128,6 +128,7 @@ def status_rows(hello: dict[str, Any], status: dict[str, Any]) -> list[tuple[str
         ("state", status["state"]),
         ("alarm", alarm_name(status["alarm"])),
         ("first cause", alarm_name(status["first_cause"])),
+        ("failed parts", parts_text(status["failed"])),
         ("rate", rate_text(status["rate_nl_h"])),
         ("bolus", bolus),
         ("delivered", volume_text(status["executed_steps"] * nl_per_step)),

@@ -15,6 +15,7 @@ from thecal.causes import CAUSES, RESET_CAUSES
 from thecal.link.commands import COMMANDS
 from thecal.record.events import EVENTS
 from thecal.watch.alarms import ALARMS
+from thecal.watch.parts import KINDS, PARTS, names
 from thecal_bench.quantities import MASS, RATE, VOLUME, show
 
 NL_PER = {"nL": 1, "uL": 1_000, "mL": 1_000_000}
@@ -98,6 +99,20 @@ def alarm_rows(standing: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
     return [(priority, code, texts.get(code, "")) for code, priority in standing]
 
 
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def parts_text(bits: int) -> str:
+    """Parts that failed, of a status frame's `failed`."""
+    return ", ".join(_spoken(name) for name in names(bits)) or "none"
+
+
+def failed_text(failed: Sequence[Sequence[str]]) -> str:
+    """Parts that a pump named with how they failed."""
+    return ", ".join(f"{_spoken(part)} ({kind})" for part, kind in failed)
+
+
 _COMMAND_NAMES = [command.name for command in COMMANDS]
 _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "boot": lambda a, b: f"boot: was {_named(states.STATES, a)}, reset by {_named(RESET_CAUSES, b)}",
@@ -107,6 +122,8 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
     "bolus_end": lambda a, b: f"bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
     "alarm": lambda a, b: f"alarm {alarm_name(a)} {'raised' if b else 'cleared'}",
+    "part_failed": lambda a, b: f"part failed: {_spoken(_named(PARTS, a))} ({_named(KINDS, b)})",
+    "post_failed": lambda a, b: f"self-test failed: {_spoken(_named(PARTS, a))} ({_named(KINDS, b)})",
     "fault": lambda a, b: f"fault while {_named(states.STATES, a)}: {_named(CAUSES, b)}",
 }
 

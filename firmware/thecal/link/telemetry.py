@@ -34,6 +34,7 @@ STATUS_FIELDS = (
     "first_cause",
     "frames_dropped",
     "bad_lines",
+    "failed",  # a bit for each part that failed (watch/parts.py)
 )
 
 

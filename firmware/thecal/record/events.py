@@ -43,22 +43,24 @@ EVENTS = (
     Event(17, "bridge", "volume of old drug left in the line, nL, rounded down", "1 opened, 0 cleared"),
     Event(18, "soft_limits", "soft limits that were confirmed by name", "version of the drug library"),
     Event(19, "library", "version of the drug library now", "version before"),
-    Event(20, "post_failed", "number of the check (watch/selftest.py)", ""),
+    Event(20, "post_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
     Event(21, "occlusion", "volume stored in the line, nL", "1 by threshold, 2 by trend"),
     Event(22, "stall_recovered", "time that the rotor stood still, s", ""),
     Event(23, "draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done"),
     Event(24, "audio_pause", "1 begun, 0 refused", ""),
     Event(25, "word", "number of the critical word (words.py)", ""),
     Event(26, "journal", "status (record/layout.py)", "places that are neither blank nor a valid record"),
+    Event(27, "part_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
 PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
-POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE, WORD, JOURNAL = range(20, len(EVENTS))
+POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE = range(20, 25)
+WORD, JOURNAL, PART_FAILED = range(25, len(EVENTS))
 
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).
-FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED, JOURNAL)
+FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED, JOURNAL, PART_FAILED)
 CODE_AT = 10  # byte of a record
 
 

@@ -11,7 +11,8 @@ microsteps (the reference: 32, 1 uL).
   steps were ordered that never came back and can have turned it so far, the wire that counts them is broken,
   SENSOR_FAULT.
 - Pulses against index marks: marks that are not a revolution of pulses apart, give or take one and what came
-  in the ticks of the marks, are a SENSOR_FAULT; so is a revolution without a mark.
+  in the ticks of the marks, are a SENSOR_FAULT; so is a revolution without a mark. It is the encoder's where
+  the encoder does not agree with the steps either, else that of the mark.
 - Executed and encoder against owed (SAFE-10): beyond the tolerance, in one direction, for longer than five
   minutes, or one while a bolus flows: OVER_INFUSION or UNDER_INFUSION. At exactly the tolerance never.
 - Revolutions ever made and days of service (RES-04): SERVICE_DUE.
@@ -21,6 +22,7 @@ The tolerances are own choices: one pitch of steps made, and what the encoder ca
 """
 
 from . import alarms
+from .parts import ENCODER, EXTRA, FAILED, INDEX, MISSING, STEP_SENSE
 
 AGREE_PITCHES = 2
 BASAL_TICKS = 3_000
@@ -41,6 +43,8 @@ class Motion:
         self.pulses = 0  # ever made, over resets
         self.days = 0
         self.stall_tick = -1  # when the rotor stopped to follow; -1 while it follows
+        self.failed_part = ENCODER  # at the last SENSOR_FAULT: which, and how
+        self.failed_kind = FAILED
         self.begin_board()
 
     def begin_board(self):
@@ -68,7 +72,7 @@ class Motion:
         if new > 0:
             self.pulses += new
         self.seen_encoder = encoder_count
-        row = self._look_at_index(index_count, new)
+        row = self._look_at_index(index_count, new, executed_steps)
         turned = self._look_at_single_pulses(executed_steps, new, moving, ordered_steps)
         if turned >= 0:
             row = turned
@@ -117,22 +121,34 @@ class Motion:
         if pulses < 2 or made > self.pitch_steps // 2:
             return -1
         if moving and ordered_steps - executed_steps >= (pulses - 1) * self.pitch_steps:
-            return alarms.SENSOR_FAULT
+            return self._failed(STEP_SENSE, MISSING)
         return alarms.FREE_FLOW
 
-    def _look_at_index(self, index_count, new):
+    def _failed(self, part, kind):
+        self.failed_part = part
+        self.failed_kind = kind
+        return alarms.SENSOR_FAULT
+
+    def _marks_off(self, executed_steps, missing):
+        """Too few marks for the pulses, or too many: one of the two is wrong."""
+        behind_steps = self._behind_steps(executed_steps)
+        if -AGREE_PITCHES * self.pitch_steps <= behind_steps <= AGREE_PITCHES * self.pitch_steps:
+            return self._failed(INDEX, MISSING if missing else EXTRA)
+        return self._failed(ENCODER, EXTRA if missing else MISSING)
+
+    def _look_at_index(self, index_count, new, executed_steps):
         """Before the first mark since the motor started, a part of a revolution may lie."""
         marks = index_count - self.seen_index
         self.seen_index = index_count
         if marks < 0 or (new == 0 and marks == 0):  # backward a mark begins where it ends forward
             return -1
         off = self.seen_encoder - self.index_encoder - (marks or 1) * self.pulses_per_rev
-        row = alarms.SENSOR_FAULT if off > 1 + new else -1
+        row = self._marks_off(executed_steps, True) if off > 1 + new else -1
         if marks:
             if not self.index_known:
                 off += self.pulses_per_rev
             if off < -1 - self.index_new:
-                row = alarms.SENSOR_FAULT
+                row = self._marks_off(executed_steps, False)
             self.index_known = True
             self.index_encoder = self.seen_encoder
             self.index_new = new

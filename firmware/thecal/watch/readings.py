@@ -31,9 +31,9 @@ Errors: none are raised; raw codes are integers, everything stays below 2^30 for
 """
 
 from ..smallint import LARGEST
+from .parts import NOISE, OPEN, RANGE, SHORT, STALE, STUCK
 
-NONE, OPEN, SHORT, STUCK, STALE, RANGE, NOISE = range(7)
-FAULTS = ("none", "open", "short", "stuck", "stale", "range", "noise")
+NONE = 0  # where nothing is wrong; the others are numbers of `parts.KINDS`
 
 NO_SAMPLE = -1
 MOST_CODE = 4095
@@ -66,6 +66,7 @@ class Reading:
         self.noise_sum = noise_codes * _NOISE_WINDOW
         self.fresh = False
         self.fault = NONE
+        self.wrong = NONE  # with the last sample, a fault or not yet
         self.known = False  # there was a good value ever
         self.value = 0
         self.taken_tick = 0
@@ -97,7 +98,7 @@ class Reading:
 
     def update(self, raw, tick):
         """A tick's code, or NO_SAMPLE. Returns `fresh`."""
-        kind = self._wrong(raw)
+        kind = self.wrong = self._wrong(raw)
         self.fresh = kind == NONE
         if kind == NONE:
             self.value = (raw - self.zero_code) * self.unit_per_code

@@ -13,10 +13,18 @@ What is looked at in which state:
 
 Calibration of the bench's sensors, as in the board's schematic: pressure 50 Pa a code, ambient at 400; supply
 5 mV a code behind a divider. Thresholds of the supply are own choices for a 12 V bench supply: LOW below 10.8
-V, back above 11.1 V; CRITICAL below 9.6 V, where the motor still holds its torque.
+V, back when it has been above 11.1 V for five seconds, so that ripple around either level is told once;
+CRITICAL below 9.6 V, where the motor still holds its torque.
+
+A sensor is noisy against what it measures. The supply stands beside a driver that chops: at 2 A the least
+capacitor that such boards ask for, 100 uF, gives and takes 0.66 V in a period of 33 us, and 0.4 V more stand
+at 0.2 ohm of its own and of the leads: a ripple of 1 V peak to peak. A sample every 100 ms finds it anywhere;
+at worst each at the other end of it, which is a second difference of 2 V. Above that it is the sensor that is
+noisy, and a divider whose wire has no contact is: the bench's 400 codes rms are 3.9 V of mean second
+difference. A pressure has no such excuse: its bound is that of `readings`.
 """
 
-from . import alarms
+from . import alarms, parts
 from .motion import Motion
 from .occlusion import NONE, Occlusion, UpstreamOcclusion
 from .readings import Reading
@@ -30,7 +38,10 @@ MOST_SUPPLY_MV = 20_000
 SUPPLY_LOW_MV = 10_800
 SUPPLY_BACK_MV = 11_100
 SUPPLY_CRITICAL_MV = 9_600
+SUPPLY_RIPPLE_MV = 1_000  # peak to peak, of a sound one
+SUPPLY_NOISE_CODES = 2 * SUPPLY_RIPPLE_MV // SUPPLY_MV_PER_CODE
 CONFIRM_TICKS = 3  # a level of the supply or of AIR counts when it has lasted so long
+BACK_TICKS = 50  # and the supply is back after so long
 
 
 class Senses:
@@ -39,11 +50,20 @@ class Senses:
     def __init__(self, nl_per_rev, steps_per_rev, encoder_pulses_per_rev):
         self.pressure_down = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
         self.pressure_up = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
-        self.supply = Reading(0, SUPPLY_MV_PER_CODE, 0, MOST_SUPPLY_MV, stuck_samples=0)
+        self.supply = Reading(
+            0, SUPPLY_MV_PER_CODE, 0, MOST_SUPPLY_MV, stuck_samples=0, noise_codes=SUPPLY_NOISE_CODES
+        )
         self.down = Occlusion(nl_per_rev, steps_per_rev)
         self.up = UpstreamOcclusion()
         self.motion = Motion(steps_per_rev, encoder_pulses_per_rev)
+        self.failed = parts.Failed()
+        self.readings = (
+            (parts.PRESSURE_DOWN, self.pressure_down),
+            (parts.PRESSURE_UP, self.pressure_up),
+            (parts.SUPPLY, self.supply),
+        )
         self.supply_low = False
+        self._back_ticks = 0
         self._low_ticks = 0
         self._critical_ticks = 0
         self._air_ticks = 0
@@ -54,13 +74,23 @@ class Senses:
         self.pressure_up.update(inputs.pressure_up_raw, tick)
         self.supply.update(inputs.supply_raw, tick)
 
-    def believable(self):
-        """Whether every sensor has given a value and none is faulty."""
-        return self.pressure_down.good and self.pressure_up.good and self.supply.good
+    def unbelievable(self):
+        """Which sensors have given no value or are faulty, as bits of parts; kept in `failed`."""
+        bits = 0
+        for part, reading in self.readings:
+            if not reading.good:
+                bits |= 1 << part
+                self.failed.found(part, reading.fault or reading.wrong)
+        return bits
 
     def doubtful(self):
-        """Whether any sensor is known to be faulty."""
-        return bool(self.pressure_down.fault or self.pressure_up.fault or self.supply.fault)
+        """Whether any sensor is known to be faulty; which, is kept in `failed`."""
+        doubtful = False
+        for part, reading in self.readings:
+            if reading.fault:
+                doubtful = True
+                self.failed.found(part, reading.fault)
+        return doubtful
 
     def begin(self, executed_steps):
         """The motor starts from rest."""
@@ -73,6 +103,8 @@ class Senses:
         row = self.motion.look(
             tick, executed_steps, inputs.encoder_count, inputs.index_count, moving, ordered_steps
         )
+        if row == alarms.SENSOR_FAULT:
+            self.failed.found(self.motion.failed_part, self.motion.failed_kind)
         if moving or self.down.alarm:
             fresh = self.pressure_down.fresh
             if self.down.update(ticks, executed_steps, self.pressure_down.value, fresh) and moving:
@@ -84,6 +116,7 @@ class Senses:
             row = _first(row, alarms.AIR)
         if inputs.driver_fault:  # a level that the driver holds; a rotor that stands would tell next
             row = _first(row, alarms.DRIVER_FAULT)
+            self.failed.found(parts.DRIVER, parts.FAILED)
         if self.doubtful():
             row = _first(row, alarms.SENSOR_FAULT)
         if self._supply_critical():
@@ -97,9 +130,10 @@ class Senses:
         supply_mv = self.supply.value
         self._critical_ticks = self._critical_ticks + 1 if supply_mv < SUPPLY_CRITICAL_MV else 0
         self._low_ticks = self._low_ticks + 1 if supply_mv < SUPPLY_LOW_MV else 0
+        self._back_ticks = min(self._back_ticks + 1, BACK_TICKS) if supply_mv >= SUPPLY_BACK_MV else 0
         if self._low_ticks >= CONFIRM_TICKS:
             self.supply_low = True
-        elif supply_mv >= SUPPLY_BACK_MV:
+        elif self._back_ticks == BACK_TICKS:
             self.supply_low = False
         return self._critical_ticks >= CONFIRM_TICKS
 

@@ -71,7 +71,7 @@ def status(
 @app.command(rich_help_panel=ANY_PUMP)
 def alarms(ctx: typer.Context, port: PortOption = None) -> None:
     """Show which alarms stand, the most urgent first, and which was the first to stop the pump."""
-    from thecal_host.text import alarm_rows
+    from thecal_host.text import alarm_rows, failed_text
 
     with connected(ctx, port) as pump:
         said = pump.ask("alarms")
@@ -81,6 +81,8 @@ def alarms(ctx: typer.Context, port: PortOption = None) -> None:
             say("No alarm stands.")
         if said["first_cause"]:
             say(f"First cause: {said['first_cause']}.")
+        if said["failed"]:
+            say(f"Failed: {failed_text(said['failed'])}.")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
