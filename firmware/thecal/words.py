@@ -113,6 +113,9 @@ NAMES = (
         "bridge.new",
         "prescription.patient_bolus.lockout_ticks",
         "prescription.patient_bolus.max_per_day",
+        "delivery.remainder.steps",
+        "delivery.remainder.grains",
+        "delivery.remainder.settled",
     ),
     ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
     ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
@@ -176,6 +179,7 @@ def _same_set(pump, kept):
     mechanism = pump.mechanism
     bridge = pump.bridge
     bolus = pump.prescription.patient_bolus if pump.prescription else None
+    remainder = pump.delivery.remainder
     return (
         kept[15] == ~pump.state
         and kept[16] == ~pump.base_steps
@@ -209,6 +213,9 @@ def _same_set(pump, kept):
         and kept[44] == (~bridge.new if bridge else 0)
         and kept[45] == (~bolus.lockout_ticks if bolus else 0)
         and kept[46] == (~bolus.max_per_day if bolus else 0)
+        and kept[47] == ~remainder.steps
+        and kept[48] == ~remainder.grains
+        and kept[49] == (not remainder.settled)
     )
 
 
@@ -222,6 +229,7 @@ def _keep_set(pump, kept):
     mechanism = pump.mechanism
     bridge = pump.bridge
     bolus = pump.prescription.patient_bolus if pump.prescription else None
+    remainder = pump.delivery.remainder
     kept[15] = ~pump.state
     kept[16] = ~pump.base_steps
     kept[17] = ~pump.drawn_from_steps
@@ -254,6 +262,9 @@ def _keep_set(pump, kept):
     kept[44] = ~bridge.new if bridge else 0
     kept[45] = ~bolus.lockout_ticks if bolus else 0
     kept[46] = ~bolus.max_per_day if bolus else 0
+    kept[47] = ~remainder.steps
+    kept[48] = ~remainder.grains
+    kept[49] = not remainder.settled
 
 
 def _same_running(course, kept):

@@ -193,8 +193,6 @@ def test_a_denial_is_stamped_when_the_bolus_was_asked_for(desk):
         (60_000_001, 1_000, "volume_nl: 60000001"),
         (1_000, 0, "duration_ms: 0"),
         (1_000, 86_400_001, "duration_ms: 86400001"),
-        (1_000, 3_600_000, "1000/1 nL/h, must be 2000"),
-        (1_000_000, 59_999, "must be 2000 to 60000000"),
     ],
 )
 def test_a_bolus_out_of_range_is_refused(desk, volume_nl, duration_ms, said):
@@ -205,7 +203,7 @@ def test_a_bolus_out_of_range_is_refused(desk, volume_nl, duration_ms, said):
 
 
 @pytest.mark.req("DOSE-15", "DOSE-01")
-def test_stop_cancels_the_bolus_and_nothing_of_it_comes_after_a_new_start(desk):
+def test_stop_cancels_the_bolus_and_what_the_motor_ran_on_by_is_owed_less(desk):
     desk.run()
     desk.ask("bolus", volume_nl=1_000_000, duration_ms=60_000)
     desk.tick(executed_steps=5)
@@ -216,7 +214,9 @@ def test_stop_cancels_the_bolus_and_nothing_of_it_comes_after_a_new_start(desk):
     assert ("bolus_end", 1_656, 0) in desk.events
     desk.tick(executed_steps=67)
     desk.ask("start")
-    assert desk.targets == [67, 77, 88, 99, 109], "a fresh basal from where the motor stands"
+    # Owed at the stop: 2 ticks of basal and that of the bolus, 64.0 steps; 3 too many were made until it was
+    # heard.
+    assert desk.targets == [64, 74, 85, 96, 106], "a fresh basal from where all was owed"
 
 
 @pytest.mark.req("MOT-01")

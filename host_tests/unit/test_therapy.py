@@ -98,11 +98,20 @@ def test_a_patient_bolus_suspends_the_clinicians_which_then_loses_nothing(desk):
 
 
 @pytest.mark.req("DOSE-08")
-def test_a_clinician_bolus_is_no_shorter_than_the_lockout_and_no_longer_than_six_hours(desk):
+def test_a_clinician_bolus_lasts_as_long_as_it_is_asked_to_and_knows_no_lockout(desk):
+    """From what Fmax leaves, 54 mL/h, up to 24 h: far below the 2 uL/h of a basal."""
     desk.start(patient_bolus=BOLUS, limit=LIMIT)
-    assert "60000 (the lockout)" in desk.ask("bolus", volume_nl=9_000, duration_ms=59_999)["message"]
-    assert "21600000" in desk.ask("bolus", volume_nl=90_000, duration_ms=21_600_001)["message"]
-    assert desk.ask("bolus", volume_nl=9_000, duration_ms=60_000)["granted"]
+    for volume_nl, duration_ms, num, den in (
+        (9_000, 1, 114_000_000, 1),
+        (9_000, 3_600_000, 9_000, 1),
+        (9_000, 21_600_001, 629_999, 420),
+        (1, 86_400_000, 17, 420),
+    ):
+        reply = desk.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
+        assert reply["granted"], reply
+        assert Fraction(reply["rate_num"], reply["rate_den"]) == Fraction(num, den)
+        assert desk.ask("stop")["ok"] and desk.ask("start")["ok"]
+    assert "86400001" in desk.ask("bolus", volume_nl=9_000, duration_ms=86_400_001)["message"]
 
 
 @pytest.mark.req("LIM-01")

@@ -14,17 +14,22 @@ itself (a step of the day, the end of a bolus) comes at its own time and is plan
 A position is what is owed rounded to the step after adding a quarter: with pulses a quarter of a period after
 the period's start (drivers/segment.py) the edges made and the volume owed then never differ by more than one
 step, at a tick or between.
+
+A stop gives up what is owed and not made, but for the part of a microstep (`remainder`), with which the next
+start of a dose begins. Fillings of the line and draw-backs are no dose: they leave it alone.
 """
 
 # A schedule that changes at some tick is there.
 # pyright: reportOptionalMemberAccess=false
 
-from ..signals import SEGMENT_TICKS
+from ..signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .rate import Flow
+from .remainder import Remainder
 from .schedule import TICKS_PER_WEEK
 
 PATIENT, CLINICIAN = range(2)  # who a bolus is for; the patient's goes first
 KINDS = 2
+AHEAD_TICKS = (QUEUE_SEGMENTS + 1) * SEGMENT_TICKS  # MOT-04: no further than this is ever ordered
 
 
 class Course:
@@ -184,23 +189,59 @@ class Delivery:
         self.owed = Course(mechanism.grains_per_step)
         self.planned = Course(mechanism.grains_per_step)
         self.ahead = 0  # ticks by which `owed` is ahead of the current tick, 0 or 1
+        self.now_steps = 0  # what was owed at the current tick, while `owed` is ahead of it
+        self.now_grains = 0
+        self.doses = False  # what flows is the dose, not what fills or relieves the line
+        self.remainder = Remainder(mechanism.grains_per_step, mechanism.steps_per_tick_max * AHEAD_TICKS)
 
-    def begin(self, executed_steps):
-        """Owe from the end of this tick on; the motor rests. The course is to be followed next."""
-        self.forfeit(executed_steps)
+    def begin(self, executed_steps, doses=True):
+        """Owe from the end of this tick on; the motor rests. The course is to be followed next. `doses`: with
+        the part of a step that was owed at the last stop.
+        """
+        remainder = self.remainder
+        remainder.settle(executed_steps)
+        self.doses = doses
+        self.owed.clear()
+        if doses:
+            self.owed.basal.steps = remainder.steps
+            self.owed.basal.grains = remainder.grains
+        self.origin_steps = executed_steps
+        self.plan_from_now()
+        self._see_now()
         self.ahead = 1
+
+    def _see_now(self):
+        """Note what is owed by all flows, before `owed` goes ahead of the tick."""
+        owed = self.owed
+        steps = owed.basal.steps
+        grains = owed.basal.grains
+        for kind in range(KINDS):
+            if owed.active[kind]:
+                steps += owed.boluses[kind].steps
+                grains += owed.boluses[kind].grains
+                if grains >= owed.basal.grains_per_step:
+                    grains -= owed.basal.grains_per_step
+                    steps += 1
+        self.now_steps = steps
+        self.now_grains = grains
 
     def to_boundary(self):
         """Owe up to the end of this tick, where a change that follows takes effect. Returns as `advance`."""
         if self.ahead:
             return -1
+        self._see_now()
         self.ahead = 1
         return self.owed.advance_tick()
 
     def forfeit(self, executed_steps):
-        """Owe nothing more: what was owed and not executed, a fraction of a step included, is given up. Ends
+        """Owe nothing more: what was owed and not executed is given up, but for the part of a step. Ends
         boluses.
         """
+        if self.doses:
+            if not self.ahead:
+                self._see_now()
+            self.remainder.stop_at(self.origin_steps + self.now_steps, self.now_grains)
+        self.doses = False
         self.owed.clear()
         self.ahead = 0
         self.origin_steps = executed_steps
@@ -213,13 +254,6 @@ class Delivery:
         owed.boluses[kind].end_at(*self.mechanism.grains_of_volume(*volume))
         owed.wanted_steps[kind], owed.wanted_grains[kind] = self.mechanism.grains_per_tick(*rate)
         owed.active[kind] = True
-        owed.set_rates()
-
-    def end_bolus(self, kind):
-        """Cut a bolus short: nothing of it is owed beyond now."""
-        owed = self.owed
-        owed.active[kind] = False
-        owed.basal.absorb(owed.boluses[kind])
         owed.set_rates()
 
     def advance(self, ticks):

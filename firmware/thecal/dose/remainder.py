@@ -1,0 +1,49 @@
+"""The part of a microstep that was owed when the flow stopped (DOSE-01).
+
+A motor makes whole microsteps, and a flow that is stopped and started again and again would lose a part of
+one each time: at 2 uL/h, stopped every 15 s, all of it. So the part stays owed over the stop. Whole
+microsteps that were owed and not made do not: nothing is caught up. What was made and not owed yet, since the
+motor runs on for some milliseconds until it hears of a stop, counts against what comes next.
+
+It is dropped when the line holds something else (a change of drug or of rig, a new line), and by a loss of
+power.
+"""
+
+
+class Remainder:
+    """Microsteps and grains, `grains_per_step` of them a microstep, that are owed beyond those that were
+    made. No motor is ever ordered further ahead than `most_ahead_steps`.
+    """
+
+    def __init__(self, grains_per_step, most_ahead_steps):
+        self.grains_per_step = grains_per_step
+        self.most_ahead_steps = most_ahead_steps
+        # Once `settled` between -most_ahead_steps and 0, else the position up to which all was owed at the
+        # stop: where the motor comes to rest is not known at once.
+        self.steps = 0
+        self.grains = 0
+        self.settled = True
+
+    def stop_at(self, steps, grains):
+        """Owed up to that position, and no further."""
+        self.steps = steps
+        self.grains = grains
+        self.settled = False
+
+    def settle(self, executed_steps):
+        """The motor rests there, or goes on from there."""
+        if self.settled:
+            return
+        self.settled = True
+        steps = self.steps - executed_steps
+        if steps > 0:
+            steps = 0  # owed and not made: given up
+        elif steps < -self.most_ahead_steps:
+            steps = -1  # never ordered: a fault with its own alarm, which no next dose makes up for
+        self.steps = steps
+
+    def drop(self):
+        """What is in the line now is something else, and nothing is owed of it."""
+        self.steps = 0
+        self.grains = 0
+        self.settled = True
