@@ -15,3 +15,7 @@
 #define MICROPY_HW_STDIN_BUFFER_LEN (2048 + 1) // one place of the ring stays empty
 #define CFG_TUD_CDC_RX_BUFSIZE (512)
 #define CFG_TUD_CDC_TX_BUFSIZE (2048)
+
+// The loop is mostly attribute lookups. The port's cache of 128 places is overrun several times in a tick of the pump;
+// 2048 places of a byte each hold it. A power of two: the place is taken by a mask.
+#define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (2048)
