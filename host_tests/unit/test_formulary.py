@@ -525,7 +525,7 @@ def test_tables_show_every_limit_and_every_unit():
         "above needs confirmation",
         "secondary sources (unverified)",
     ) in rows
-    assert ("bolus of a drug", "pg|ng|ug|mcg|mg|g", "pg") in pharmacy.unit_rows()
+    assert ("bolus of a drug", "pg|ng|mcg|ug|mg|g", "pg") in pharmacy.unit_rows()
 
 
 # --- on MicroPython

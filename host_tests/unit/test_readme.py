@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from thecal.link import commands
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
-from thecal_bench import scenario
+from thecal_bench import quantities, scenario
 from thecal_bench.chip.nets import load_nets
 from thecal_host import cli
 from typer.main import get_command
@@ -179,6 +179,18 @@ def test_every_frame_in_the_text_has_its_crc():
 
 
 # --- the keys of a scenario
+
+
+@pytest.mark.req("DOSE-13")
+def test_the_units_are_those_of_the_parser():
+    kinds = {"mass of drug": "mass", "ratio": ""}
+    told = {kinds.get(row[0], row[0]): row[1] for row in rows(section(SCENARIOS, "Quantities and times"))}
+    listed = {
+        base: [re.findall(r"[^ ,()]+", unit) for unit in re.findall(r"[^,(]+(?:\([^)]*\))?", text)]
+        for base, text in told.items()
+    }
+    assert listed == {base: quantities.spellings(base) for base in (*quantities.BASE, "")}
+
 
 NESTED = {
     "[[therapy.step]]": scenario.STEP,

@@ -39,20 +39,15 @@ _MS_PER_HOUR = 3_600_000
 _MS_PER_DAY = 86_400_000
 
 _TABLE: dict[str, dict[str, Fraction | int]] = {
-    "volume": {"nL": 1, "uL": 10**3, "mL": 10**6, "L": 10**9, "nl": 1, "ul": 10**3, "ml": 10**6, "l": 10**9},
-    "mass": {"pg": 1, "ng": 10**3, "ug": 10**6, "mcg": 10**6, "mg": 10**9, "g": 10**12},
+    "volume": {"nL nl": 1, "uL ul": 10**3, "mL ml": 10**6, "L l": 10**9},
+    "mass": {"pg": 1, "ng": 10**3, "mcg ug": 10**6, "mg": 10**9, "g": 10**12},
     "time": {
         "ms": 1,
-        "s": 1000,
-        "min": 60_000,
-        "h": _MS_PER_HOUR,
-        "hour": _MS_PER_HOUR,
-        "hours": _MS_PER_HOUR,
-        "d": _MS_PER_DAY,
-        "day": _MS_PER_DAY,
-        "days": _MS_PER_DAY,
-        "week": 7 * _MS_PER_DAY,
-        "weeks": 7 * _MS_PER_DAY,
+        "s sec second seconds": 1000,
+        "min minute minutes": 60_000,
+        "h hr hour hours": _MS_PER_HOUR,
+        "d day days": _MS_PER_DAY,
+        "week weeks": 7 * _MS_PER_DAY,
     },
     "pressure": {
         "Pa": 1,
@@ -69,13 +64,23 @@ _TABLE: dict[str, dict[str, Fraction | int]] = {
     "voltage": {"V": 1, "mV": Fraction(1, 1000)},
     "": {"%": Fraction(1, 100)},
 }
+"""By what they measure: the spellings of each unit, the usual one first, and its factor. The parser, the
+messages and `--help` read this table, and a test holds that of the scenarios' README to it. There is no megalitre
+and no megagram: "ML" and "MG" are mistakes."""
 
 UNITS: dict[str, tuple[Fraction, Exponents]] = {
     name: (Fraction(factor), _exponents(base))
-    for base, names in _TABLE.items()
-    for name, factor in names.items()
+    for base, units in _TABLE.items()
+    for names, factor in units.items()
+    for name in names.split()
 }
 """Every unit that can be written, with its factor to the base unit and what it measures."""
+
+
+def spellings(base: str) -> list[list[str]]:
+    """The units of one of BASE ("" for a ratio), each as the list of its spellings, the usual one first."""
+    return [names.split() for names in _TABLE[base]]
+
 
 MICRO_SIGNS = ("\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}")
 """Two characters that look alike and both stand for micro; either is read as "u"."""
@@ -115,6 +120,7 @@ def _fold(text: str) -> str:
 def _unit_expression(text: str) -> tuple[Fraction, Exponents]:
     """Factor and exponents of a unit expression; `KeyError` carries the unit that is not known."""
     factor, total = Fraction(1), NONE
+    text = _PER_24_H.sub("d", text)
     for number, part in enumerate(text.split("/")):
         names = [name for name in re.split(r"[ *\N{MIDDLE DOT}]+", part) if name]
         if not names:
@@ -160,6 +166,12 @@ DIMENSIONS = (
 )
 
 _NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)[ ]*(.*)", re.DOTALL)
+# A day as prescriptions say it: "10 mL/24 h" is 10 mL a day, whether or not there is a space.
+_PER_24_H = re.compile(r"(?<=/)[ ]*24[ ]*(?:h|hr|hours?)\b")
+# What looks like a number and must not be guessed at: is "1,000 mL" a litre or a millilitre?
+_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]")
+_NO_ZERO = re.compile(r"[+-]?\.[0-9]")
+_SPLIT_NUMBER = re.compile(r"[+-]?[0-9.]+[ ]+[0-9]")
 _CLOCK = re.compile(r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))?")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -172,6 +184,28 @@ def _known_as(exponents: Exponents) -> str | None:
     return next((d.name for d in DIMENSIONS if d.exponents == exponents), None)
 
 
+def _mistyped(text: str) -> str:
+    """What is wrong with the way the number is written; empty if it is not one of the common ways."""
+    if _COMMA.match(text):
+        return 'write a decimal point, as in "0.5", and no comma between thousands'
+    if _NO_ZERO.match(text):
+        return 'write a 0 before the decimal point, as in "0.5"'
+    if _SPLIT_NUMBER.match(text):
+        return "write the number without spaces in it"
+    return ""
+
+
+def units_text(dimension: Dimension) -> str:
+    """The units that a quantity of this kind is made of, other spellings in brackets: "ms, s (sec), min"."""
+    kinds = [base for base, exponent in zip(BASE, dimension.exponents, strict=True) if exponent] or [""]
+    return "; ".join(", ".join(map(_spelt, spellings(kind))) for kind in kinds)
+
+
+def _spelt(names: list[str]) -> str:
+    usual, *others = names
+    return f"{usual} ({', '.join(others)})" if others else usual
+
+
 def parse(text: object, dimension: Dimension) -> Fraction:
     """The exact number in `dimension.unit`, or `QuantityError`."""
     if not isinstance(text, str):
@@ -179,7 +213,11 @@ def parse(text: object, dimension: Dimension) -> Fraction:
     if len(text) > MAX_TEXT:
         raise QuantityError(f"{_expected(dimension)}, found {len(text)} characters")
     shown = f'found "{text}"'
-    match = _NUMBER.fullmatch(_fold(text).strip(" "))
+    plain = _fold(text).strip(" ")
+    mistyped = _mistyped(plain)
+    if mistyped:
+        raise QuantityError(f"{_expected(dimension)}, {shown}: {mistyped}")
+    match = _NUMBER.fullmatch(plain)
     if match is None:
         raise QuantityError(f"{_expected(dimension)}, {shown}, which does not start with a decimal number")
     number, unit_text = match.groups()
@@ -190,8 +228,8 @@ def parse(text: object, dimension: Dimension) -> Fraction:
     except KeyError as unknown:
         name = str(unknown.args[0])
         near = next((known for known in UNITS if known.lower() == name.lower()), None)
-        hint = f' (did you mean "{near}"?)' if near else ""
-        raise QuantityError(f'{_expected(dimension)}, {shown}: "{name}" is not a known unit{hint}') from None
+        hint = f'did you mean "{near}"?' if near else f"known are {units_text(dimension)}"
+        raise QuantityError(f'{_expected(dimension)}, {shown}: "{name}" is not a known unit; {hint}') from None
     if exponents != dimension.exponents:
         kind = _known_as(exponents)
         raise QuantityError(f"{_expected(dimension)}, {shown}, which is {kind or 'something else'}")
