@@ -969,10 +969,10 @@ def test_a_record_of_a_pump_is_judged_with_the_therapy_that_was_programmed(run, 
     [
         ("", "header"),
         ('{"type":"status"}\n', "header"),
-        ('{"type":"header","format":2}\nnonsense\n{"type":"x"}\n', ":2: is not JSON"),
-        ('{"type":"header","format":2}\n[1]\n', ":2: expected an object"),
-        ('{"type":"header","format":9}\n', "format 2"),
-        ('{"type":"header","format":2,"prescription":{}}\n', "is no record of a run"),
+        ('{"type":"header","format":3}\nnonsense\n{"type":"x"}\n', ":2: is not JSON"),
+        ('{"type":"header","format":3}\n[1]\n', ":2: expected an object"),
+        ('{"type":"header","format":9}\n', "format 3"),
+        ('{"type":"header","format":3,"prescription":{}}\n', "is no record of a run"),
     ],
 )
 def test_a_file_that_is_no_record_says_where(tmp_path, text, said):

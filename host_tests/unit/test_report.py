@@ -17,7 +17,7 @@ from thecal.link.commands import COMMANDS
 from thecal.states import RUNNING, STOPPED
 from thecal.watch.alarms import RESERVOIR_LOW
 from thecal_bench import scenario
-from thecal_host import record, report
+from thecal_host import record, recording, report
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample, window_fill
 
@@ -181,7 +181,7 @@ def test_the_picture_holds_the_run():
 
 
 def test_the_picture_is_a_png(tmp_path):
-    path = tmp_path / "deep" / "delivered.png"
+    path = tmp_path / "delivered.png"
     report.draw(small_run(), path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -422,7 +422,7 @@ def test_a_record_of_a_week_has_a_course(tmp_path):
         head = record.header(
             title="w", source=record.PLANT, nl_per_step=STEP_NL, tick_ms=100, scenario=experiment
         )
-        recorder = record.Recorder(file, head)
+        recorder = recording.Recorder(file, head)
         for at_ms, event in lines:
             recorder.write({"type": "event", "at_ms": at_ms, **event})
         for hour, delivered_nl in ((2, 10_000), (4, 40_000)):
@@ -439,7 +439,7 @@ def test_a_record_of_a_week_has_a_course(tmp_path):
         40_000,
     )
     path.write_text(path.read_text().replace('"delivered_nl":40000', '"delivered_nl":null'))
-    with pytest.raises(record.RecordError, match="no plant"):
+    with pytest.raises(recording.RecordError, match="no plant"):
         record.run_of(path)
 
 

@@ -65,8 +65,8 @@ _TABLE: dict[str, dict[str, Fraction | int]] = {
     "": {"%": Fraction(1, 100)},
 }
 """By what they measure: the spellings of each unit, the usual one first, and its factor. The parser, the
-messages and `--help` read this table, and a test holds that of the scenarios' README to it. There is no megalitre
-and no megagram: "ML" and "MG" are mistakes."""
+messages and `--help` read this table, and a test holds that of the scenarios' README to it. There is no
+megalitre and no megagram: "ML" and "MG" are mistakes."""
 
 UNITS: dict[str, tuple[Fraction, Exponents]] = {
     name: (Fraction(factor), _exponents(base))
@@ -229,7 +229,9 @@ def parse(text: object, dimension: Dimension) -> Fraction:
         name = str(unknown.args[0])
         near = next((known for known in UNITS if known.lower() == name.lower()), None)
         hint = f'did you mean "{near}"?' if near else f"known are {units_text(dimension)}"
-        raise QuantityError(f'{_expected(dimension)}, {shown}: "{name}" is not a known unit; {hint}') from None
+        raise QuantityError(
+            f'{_expected(dimension)}, {shown}: "{name}" is not a known unit; {hint}'
+        ) from None
     if exponents != dimension.exponents:
         kind = _known_as(exponents)
         raise QuantityError(f"{_expected(dimension)}, {shown}, which is {kind or 'something else'}")

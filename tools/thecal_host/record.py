@@ -1,9 +1,7 @@
-"""Records of runs: one JSON object per line, as things happened, and how to make a `Run` of one again.
+"""What a record says: its header, and how to make a `Run` of it again. The file itself is `recording`'s.
 
-The first line is a `header`, which says what is known beforehand; then come the frames of the pump as they
-were received (`status`, `event`, ...), in `thecal run` and `thecal simulate --json --every` with the plant's
-`sample` records among them. A record that was cut off anywhere, by Ctrl-C or a full disk, is still a record
-up to there.
+After the header come the frames of the pump as they were received (`status`, `event`, ...), in `thecal run`
+and `thecal simulate --json --every` with the plant's `sample` records among them.
 
 What was programmed is the prescriber's (`prescription_of`), in force from when the pump's events say that it
 took it. A run with boluses of the patient, a limit or steps of the day gets a `report.Course` as well.
@@ -11,70 +9,25 @@ took it. A run with boluses of the patient, a limit or steps of the day gets a `
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from thecal_bench.scenario import MS_PER_WEEK, Event, Profile, Scenario, Therapy
 
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
+from thecal_host.recording import Loaded, RecordError, load
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample
 from thecal_host.text import mark_text
-
-FORMAT = 2
 
 # Who saw the volume that a record calls delivered.
 PLANT = "plant"
 COUNTED_PULSES = "counted pulses"
 
-
-class RecordError(Exception):
-    """A file that is no record, or one that does not hold enough; the message says what is missing."""
-
-
-class Recorder:
-    """Writes a record. `lines` counts what was written, the header included."""
-
-    def __init__(self, file: IO[str], header: dict[str, Any]) -> None:
-        self._file = file
-        self.lines = 0
-        self.write({"type": "header", "format": FORMAT, **header})
-
-    def write(self, record: dict[str, Any]) -> None:
-        """Append one record and hand it to the system at once, so that a kill loses nothing."""
-        self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-        self._file.flush()
-        self.lines += 1
-
-
-def load(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The header and the other lines of a record. Raises RecordError with the file and the line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as why:
-        raise RecordError(f"{path}: is not readable as a record: {why}") from None
-    lines = text.split("\n")
-    records = []
-    for number, line in enumerate(lines, 1):
-        if not line:
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            if number == len(lines):
-                # No LF: the line that was being written when the recording ended.
-                break
-            raise RecordError(f"{path}:{number}: is not JSON; expected one object per line") from None
-        if not isinstance(record, dict) or not isinstance(record.get("type"), str):
-            raise RecordError(f"{path}:{number}: expected an object with a `type`")
-        records.append(record)
-    if not records or records[0]["type"] != "header" or records[0].get("format") != FORMAT:
-        raise RecordError(
-            f"{path}:1: expected a header of format {FORMAT}: is this a file that `thecal record` wrote?"
-        )
-    return records[0], records[1:]
+# Longer than any run; a number beyond it is damage, and would take as long to go through.
+MOST_SPAN_MS = 10 * 366 * 86_400_000
 
 
 def header(
@@ -158,7 +111,12 @@ def run_of(path: Path, therapy: tuple[Therapy, Profile] | None = None) -> Run:
 
     Raises RecordError.
     """
-    head, records = load(path)
+    return run_of_loaded(path, load(path), therapy)
+
+
+def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] | None = None) -> Run:
+    """The same of a record that was read already from `path`."""
+    head, records = loaded.header, loaded.records
     prescription = prescription_of(*therapy) if therapy is not None else head.get("prescription")
     if prescription is None:
         raise RecordError(
@@ -170,6 +128,10 @@ def run_of(path: Path, therapy: tuple[Therapy, Profile] | None = None) -> Run:
             raise RecordError(
                 f"{path}: holds {len(samples)} samples, two make a run (`thecal simulate` takes --every)"
             )
+        if samples[-1].at_ms > MOST_SPAN_MS:
+            raise RecordError(f"{path}: says that it is {samples[-1].at_ms} ms long, more than ten years")
+        if any(one.at_ms >= after.at_ms for one, after in pairwise(samples)):
+            raise RecordError(f"{path}: goes back in time: were two records joined?")
         story = _Story(prescription, events, samples[-1].at_ms, running)
         peak_nl = next((r.get("window_peak_nl") for r in records if r["type"] == "summary"), None)
         return Run(
@@ -184,7 +146,8 @@ def run_of(path: Path, therapy: tuple[Therapy, Profile] | None = None) -> Run:
         )
     except RecordError:
         raise
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as why:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as why:
+        # Whatever a line lacks or has in another form than this program writes.
         raise RecordError(f"{path}: is no record of a run ({type(why).__name__}: {why})") from None
 
 

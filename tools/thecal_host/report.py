@@ -1,8 +1,8 @@
 """A run on paper: delivered against programmed volume as a picture, and the same as a table of numbers.
 
 `Run` is all that is drawn: samples of what the plant (or, on a real board, the pulse counter) saw, the exact
-programmed volume, and marks where something happened. `draw` makes the PNG, `summary_rows` the numbers under
-it. Errors are exact fractions until they are drawn.
+programmed volume, and marks where something happened. `draw` makes the picture, `summary_rows` the numbers
+under it. Errors are exact fractions until they are drawn.
 
 A run with a `Course` (boluses of the patient, a limit, steps of the day) gets another picture, of three
 panels over one time: the basal rate and what was asked for, delivered against programmed volume in periods,
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from thecal_bench.quantities import DAYS
 
+from thecal_host.files import FileError, check_new, why_not
 from thecal_host.programmed import CLINICIAN, Programmed
 from thecal_host.text import MS_PER, NL_PER, short_volume, time_unit, volume_text, volume_unit
 
@@ -35,6 +36,9 @@ DELIVERED_COLOUR = "#0072B2"
 ERROR_COLOUR = "#333333"
 MARK_COLOUR = "#888888"
 DENIED_COLOUR = "#D55E00"
+
+PICTURE_ENDINGS = (".png", ".pdf", ".svg")
+"""The kinds of picture that `draw` makes."""
 
 MOST_PERIODS = 14
 PERIODS_MS = {
@@ -245,11 +249,21 @@ def periods_of(run: Run) -> tuple[str, list[Period]]:
     return name, periods
 
 
+def check_picture(path: Path) -> None:
+    """FileError when a picture can not be written to `path`: its ending, its folder."""
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        raise FileError(f"{path}: expected a picture ending in {', '.join(PICTURE_ENDINGS)}")
+    check_new(path, force=True)
+
+
 def draw(run: Run, path: Path) -> None:
-    """Write the picture of a run as PNG. Raises ValueError when there is nothing to draw."""
+    """Draw a run to `path`, in the format that its ending names. FileError."""
     figure = figure_of(run)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    check_picture(path)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as why:
+        raise why_not(path, why) from None
 
 
 def figure_of(run: Run) -> Figure:

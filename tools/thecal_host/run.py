@@ -18,9 +18,11 @@ from thecal_bench.runner import RunResult, make_plant, run_scenario
 from thecal_bench.scenario import Scenario
 
 from thecal_host.experiment import BOARDS, line_of, open_bench
+from thecal_host.files import why_not, writing
 from thecal_host.link import LinkClient
 from thecal_host.live import LiveView, Reading
-from thecal_host.record import PLANT, Recorder, header, prescription_of, programmed_by_events
+from thecal_host.record import PLANT, header, prescription_of, programmed_by_events
+from thecal_host.recording import Recorder
 from thecal_host.text import short_volume
 
 DEMO = Path(__file__).with_name("demo.toml")
@@ -71,9 +73,12 @@ class RecordedRun:
         """Run to the end. Raises what `open_bench` and the runner raise."""
         scenario = self._scenario
         title = f"{scenario.title} ({BOARDS[self._board]})"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as why:
+            raise why_not(self._path.parent, why) from None
         with (
-            self._path.open("w", encoding="utf-8") as file,
+            writing(self._path) as file,
             LiveView(title, self._console, scenario.duration_ms) as view,
         ):
             view.note(f"starting: {BOARDS[self._board]}")

@@ -23,6 +23,10 @@ from .raw_repl import RawRepl
 
 __all__ = ("DEFAULT_IMAGE", "ChipBench")
 
+# A UF2 is blocks of this length, which begin with these eight bytes (github.com/microsoft/uf2).
+UF2_BLOCK_BYTES = 512
+UF2_MAGIC = bytes.fromhex("5546320a57515d9e")
+
 DEFAULT_IMAGE = Path(__file__).resolve().parents[3] / "build" / "image" / "thecal-pico.uf2"
 
 # A tick is taken to be over this long before the next one: the loop needs a few milliseconds of its hundred.
@@ -34,6 +38,20 @@ START_LIMIT_MS = 5_000
 # to 0.78 s from there to its first tick, by what a young journal holds: with this that is always BOOT_TICKS
 # and half a tick later.
 HOLD_NS = 500 * MS_NS
+
+
+def check_image(image: Path) -> None:
+    """BenchError where `image` is no UF2: anything else would be booted in vain, for minutes."""
+    try:
+        data = image.read_bytes()
+    except OSError as why:
+        raise BenchError(
+            f"there is no image to read at {image} ({why.strerror}): build it with `make image`"
+        ) from None
+    blocks = range(0, len(data), UF2_BLOCK_BYTES)
+    whole = data and len(data) % UF2_BLOCK_BYTES == 0
+    if not whole or any(data[at : at + len(UF2_MAGIC)] != UF2_MAGIC for at in blocks):
+        raise BenchError(f"{image} is no UF2 image: build one with `make image`")
 
 
 class ChipBench(Bench):
@@ -49,8 +67,7 @@ class ChipBench(Bench):
     ) -> None:
         self._plant = plant or Plant()
         super().__init__(self._plant)
-        if not image.is_file():
-            raise BenchError(f"there is no image at {image}: build it with `make image`")
+        check_image(image)
         self.board = EmulatedBoard(image)
         self.board.set_pin("MAINTENANCE", 1 if program is None else 0)  # no jumper: the pump runs
         self._connected = True

@@ -6,6 +6,8 @@ done; 1 the pump, the port or an expectation said no; 2 a file or an argument ma
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Annotated, Any
@@ -17,6 +19,7 @@ from rich.table import Table
 from thecal_bench import quantities
 
 from thecal_host import ports
+from thecal_host.files import FileError, why_not
 from thecal_host.link import LinkError
 from thecal_host.ports import PortError
 from thecal_host.pump import Proposal, Pump, PumpError
@@ -35,11 +38,13 @@ def _status_of(why: Exception) -> int | None:
 
     from thecal_host.experiment import NoSuchBoard
     from thecal_host.log import LogError
-    from thecal_host.record import RecordError
+    from thecal_host.recording import RecordError
 
     if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError):
         return SAID_NO
-    if isinstance(why, ScenarioError | RecordError | LogError | NoSuchBoard | quantities.QuantityError):
+    if isinstance(
+        why, ScenarioError | RecordError | LogError | FileError | NoSuchBoard | quantities.QuantityError
+    ):
         return NOT_UNDERSTOOD
     return None
 
@@ -49,13 +54,31 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; typer ends quietly with 1.
+            raise
+        except OSError as why:
+            complain(str(_why_not_written(why)))
+            raise typer.Exit(NOT_UNDERSTOOD) from None
         except Exception as why:
             status = _status_of(why)
             if status is None:
                 raise
             complain(str(why))
             raise typer.Exit(status) from None
+
+
+def _why_not_written(why: OSError) -> FileError:
+    """For the last OSError that nobody took: one of a file has its name, one of the output has none."""
+    if why.filename is None:
+        # What is still in the buffer must not fail once more, at the end of the process.
+        with open(os.devnull, "w") as nowhere, suppress(OSError):
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return why_not(why.filename or "the output", why)
 
 
 def complain(text: str) -> None:
@@ -80,7 +103,7 @@ EXPERIMENTS = "Experiments"
 PortOption = Annotated[
     str | None,
     typer.Option("--port", "-p", envvar="THECAL_PORT", metavar="PORT",
-                 help="Serial device, pty or socket://HOST:PORT of the pump [default: the only one]"),
+                 help="Serial device, pty or socket://HOST:PORT of the pump", show_default="the only one"),
 ]  # fmt: skip
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")]
@@ -124,10 +147,12 @@ def print_rows(rows: Sequence[tuple[str, ...]], title: str = "") -> None:
     out.print(table)
 
 
-def whole_nl(option: str, text: str) -> int:
+def whole_nl(option: str, text: str, most_nl: int) -> int:
+    """The volume of an option: whole nanolitres, 1 nL to `most_nl`. QuantityError."""
     volume_nl = quantities.parse(text, quantities.VOLUME)
-    if volume_nl.denominator != 1 or volume_nl < 1:
-        raise quantities.QuantityError(f'{option}: expected whole nanolitres, 1 nL at least, found "{text}"')
+    if volume_nl.denominator != 1 or not 1 <= volume_nl <= most_nl:
+        most = quantities.show(most_nl, quantities.VOLUME, "mL")
+        raise quantities.QuantityError(f'{option}: expected whole nanolitres, 1 nL to {most}, found "{text}"')
     return int(volume_nl)
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from thecal_bench import quantities
 
-from thecal_host.cli.base import EXPERIMENTS, SAID_NO, app, err, out, print_rows, say
+from thecal_host.cli.base import EXPERIMENTS, SAID_NO, app, complain, err, out, print_rows, say
+from thecal_host.files import FileError
+
+if TYPE_CHECKING:
+    from thecal_bench.scenario import Profile, Therapy
+
+    from thecal_host.recording import Loaded
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
@@ -31,7 +38,8 @@ def simulate(
 
     from thecal_host.experiment import BOARDS, line_of, open_bench, progress_bar, summary_rows
     from thecal_host.link import LinkClient
-    from thecal_host.record import PLANT, Recorder, header
+    from thecal_host.record import PLANT, header
+    from thecal_host.recording import Recorder
 
     scenario = load(file)
     every_ms = None if every is None else quantities.parse_time_ms(every)
@@ -61,7 +69,7 @@ def simulate(
 @app.command("run", rich_help_panel=EXPERIMENTS)
 def run_demo(
     file: Annotated[
-        Path | None, typer.Argument(help="Scenario (TOML) [default: a basal rate and a bolus]")
+        Path | None, typer.Argument(help="Scenario (TOML)", show_default="a basal rate and a bolus")
     ] = None,
     on: Annotated[str, typer.Option(metavar="BOARD", help="chip, host or micropython")] = "chip",
     folder: Annotated[Path, typer.Option("--into", help="Where the record and the picture go")] = Path(
@@ -72,6 +80,7 @@ def run_demo(
     from thecal_bench.scenario import load
 
     from thecal_host.experiment import BOARDS, NoSuchBoard, line_of, microsteps_text
+    from thecal_host.recording import load as load_record
     from thecal_host.run import DEMO, RecordedRun
 
     if on not in BOARDS:
@@ -86,7 +95,7 @@ def run_demo(
         say(line_of(record) or "")
     assert result.summary is not None
     counted = ("microsteps", f"{microsteps_text(result.summary)}, {run.plant.steps_seen} by the plant")
-    _report(record_path, folder / "delivered.png", None, [counted])
+    _report(record_path, folder / "delivered.png", load_record(record_path), None, [counted])
     if result.expect_failed:
         raise typer.Exit(SAID_NO)
 
@@ -98,27 +107,48 @@ def report(
     ],
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", "-o", help="Where the picture goes [default: beside the record]"),
+        typer.Option("--picture", "-o", help="Where the picture goes", show_default="beside the record"),
     ] = None,
     therapy: Annotated[
         Path | None, typer.Option(help="The file that was programmed, for a record that does not know")
     ] = None,
 ) -> None:
-    """Draw delivered against programmed volume from a record, with boluses and the window of the limit."""
-    _report(file, picture or file.with_suffix(".png"), therapy)
+    """Draw delivered against programmed volume from a record, with boluses and the window of the limit.
+
+    Exit status 1 when a part of the record is missing, which it says with file and line.
+    """
+    from thecal_bench.scenario import load_therapy
+
+    from thecal_host.recording import load
+    from thecal_host.report import check_picture
+
+    if picture is not None:
+        check_picture(picture)
+        if picture.resolve() == file.resolve():
+            raise FileError(f"{picture} is the record itself: name another file for the picture")
+    loaded = load(file)
+    programmed = load_therapy(therapy) if therapy else None
+    beside = file.with_suffix(".png")
+    _report(file, picture or (beside if beside != file else Path(f"{file}.png")), loaded, programmed)
+    for problem in loaded.problems:
+        complain(problem)
+    if loaded.problems:
+        raise typer.Exit(SAID_NO)
 
 
 def _report(
-    record_path: Path, picture: Path, therapy_path: Path | None, more: Sequence[tuple[str, str]] = ()
+    record_path: Path,
+    picture: Path,
+    loaded: Loaded,
+    therapy: tuple[Therapy, Profile] | None,
+    more: Sequence[tuple[str, str]] = (),
 ) -> None:
-    from thecal_bench.scenario import load_therapy
-
-    from thecal_host.record import run_of
+    from thecal_host.record import run_of_loaded
 
     with err.status("drawing") if err.is_terminal else nullcontext():
         from thecal_host.report import draw, summary_rows
 
-        run = run_of(record_path, load_therapy(therapy_path) if therapy_path else None)
+        run = run_of_loaded(record_path, loaded, therapy)
         draw(run, picture)
     print_rows(
         [*summary_rows(run), *more, ("record", str(record_path)), ("picture", str(picture))], run.title
@@ -133,7 +163,9 @@ def serve_bench(
     speed: Annotated[
         float, typer.Option(min=0, help="Simulated seconds per second; 0: as fast as it goes")
     ] = 1.0,
-    image: Annotated[Path | None, typer.Option(help="UF2 to boot [default: what `make image` built]")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="UF2 to boot", show_default="what `make image` built")
+    ] = None,
     maintenance: Annotated[
         bool, typer.Option("--maintenance", help="Fit the jumper: a prompt, no pump")
     ] = False,
@@ -141,4 +173,6 @@ def serve_bench(
     """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C."""
     from thecal_host import emulated
 
+    if not math.isfinite(speed):
+        raise typer.BadParameter(f"{speed} is no number of seconds", param_hint="--speed")
     emulated.serve_bench(image, tcp, speed or None, maintenance, out)

@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import Annotated
 
 import typer
+from thecal.dose import prescription
+from thecal.orders import MOST_CLINICIAN_BOLUS_MS
 from thecal_bench import quantities
 
 from thecal_host.cli.base import ANY_PUMP, SAID_NO, PortOption, app, complain, connected, say, whole_nl
@@ -19,7 +21,7 @@ def prime(
     port: PortOption = None,
 ) -> None:
     """Fill the line; the pump must be stopped."""
-    volume_nl = whole_nl("--volume", volume)
+    volume_nl = whole_nl("--volume", volume, prescription.MOST_LINE_NL)
     with connected(ctx, port) as pump:
         reply = pump.ask("prime", volume_nl=volume_nl)
         say(f"The pump is {reply.get('state', 'PRIMING')}.")
@@ -87,10 +89,13 @@ def bolus(
     """Give a clinician bolus on top of the basal rate."""
     from thecal_host.text import rate_text, volume_text
 
-    volume_nl = whole_nl("--volume", volume)
+    volume_nl = whole_nl("--volume", volume, prescription.MOST_BOLUS_NL)
     duration_ms = quantities.parse_time_ms(duration)
-    if duration_ms < 1:
-        raise quantities.QuantityError(f'--duration: expected 1 ms at least, found "{duration}"')
+    if not 1 <= duration_ms <= MOST_CLINICIAN_BOLUS_MS:
+        most = quantities.show(MOST_CLINICIAN_BOLUS_MS, quantities.TIME, "h")
+        raise quantities.QuantityError(
+            f'--duration: expected 1 ms at least, {most} at most, found "{duration}"'
+        )
     with connected(ctx, port) as pump:
         reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
         if reply.get("granted") is not True:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from thecal.dose import prescription
 
 from thecal_host.cli.base import (
     ANY_PUMP,
@@ -84,7 +85,7 @@ def refill(
     """Tell the pump that its reservoir was filled."""
     from thecal_host.text import volume_text
 
-    volume_nl = whole_nl("--volume", volume)
+    volume_nl = whole_nl("--volume", volume, prescription.MOST_RESERVOIR_NL)
     with connected(ctx, port) as pump:
         proposal = pump.propose_refill(volume_nl)
         question = f"Does the reservoir hold {volume_text(volume_nl)} now?"

@@ -17,7 +17,6 @@ from thecal_bench import quantities
 from thecal_host import ports
 from thecal_host.cli.base import (
     ANY_PUMP,
-    NOT_UNDERSTOOD,
     SAID_NO,
     PortOption,
     app,
@@ -121,18 +120,19 @@ def record(
     ),
     port: PortOption = None,
     for_time: Annotated[
-        str | None, typer.Option("--for", help='How long, as in "10 min" [default: until Ctrl-C]')
+        str | None,
+        typer.Option("--for", help='How long, as in "10 min"', show_default="until Ctrl-C"),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
 ) -> None:
     """Write everything the pump tells to a file, until Ctrl-C or for a time."""
-    from thecal_host.record import COUNTED_PULSES, Recorder, header
+    from thecal_host.files import check_new, writing
+    from thecal_host.record import COUNTED_PULSES, header
+    from thecal_host.recording import Recorder
 
     span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
-    if file.exists() and not force:
-        complain(f"{file} is there already: name another file, or write over it with --force")
-        raise typer.Exit(NOT_UNDERSTOOD)
-    with connected(ctx, port) as pump, file.open("w", encoding="utf-8") as target:
+    check_new(file, force)
+    with connected(ctx, port) as pump, writing(file) as target:
         begun_s = pump.clock_s()
         title = f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}"
         head = header(
@@ -149,6 +149,7 @@ def record(
                     recorder.write(frame)
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
+        recorder.end()
         say(f"{recorder.lines} lines in {file}. {losses(pump)}".rstrip())
 
 
@@ -179,6 +180,7 @@ def log(
 ) -> None:
     """Show what the pump has logged, or export it so that an edit or a gap shows."""
     from thecal_host import log as pump_log
+    from thecal_host.files import check_new, writing
 
     if check is not None:
         _check_log(check)
@@ -189,15 +191,15 @@ def log(
     if export is not None:
         if any(chosen):
             raise pump_log.LogError("--export writes the whole log: leave out what chooses from it")
-        if export.exists() and not force:
-            raise pump_log.LogError(f"{export} is there already: name another file, or use --force")
+        check_new(export, force)
     with connected(ctx, port) as pump:
         if last is not None and not any(chosen[:3]):
             found = pump_log.read_last(pump, stream, last)
         else:
             found = pump_log.read(pump, stream)
     if export is not None:
-        export.write_text(pump_log.export(found), encoding="ascii")
+        with writing(export, encoding="ascii") as file:
+            file.write(pump_log.export(found))
         say(f"{len(found.entries)} {stream} of {found.made} events ever made, in {export}.")
     else:
         _print_events(
