@@ -94,7 +94,7 @@ class App:
         self.pace.started()
         self.stepper.read(inputs)
         self.sensors.read(inputs)
-        self.usb.read(inputs)
+        self.usb.read(inputs, outputs.rx_most)
         if not self.image.look():
             inputs.post_failures |= 1 << parts.IMAGE
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:

@@ -28,7 +28,7 @@ from .orders import MOST_DRAW_BACK_NL, Orders
 from .prospect import Prospect
 from .record import events
 from .record.therapies import Therapies
-from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
+from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
 from .watch import alarms, parts, selftest
 from .watch.guard import Guard
@@ -184,6 +184,7 @@ class Pump:
 
     def _link_part(self, inputs, outputs):
         self._obey_host(inputs, outputs)
+        outputs.rx_most = min(self.session.reader.room(), RX_BYTES)
         if self.keeper:
             self._expect()
         self._obey_buttons(inputs)
@@ -615,9 +616,9 @@ class Pump:
 
     def _obey_host(self, inputs, outputs):
         session = self.session
-        session.begin_tick()
+        session.begin_tick(inputs, outputs)
         while True:
-            request = session.next(inputs, self.tick)
+            request = session.next(outputs, self.tick)
             if session.refusal is not None:
                 self.writer.send_object(outputs, session.refusal)
             elif request is None:

@@ -23,7 +23,7 @@ class Inputs:
         self.queue_free = QUEUE_SEGMENTS  # motion segments that the queue can take now
         self.starved = False  # the queue ran dry since the last tick, while motion was ordered
         self.rx = bytearray(RX_BYTES)  # bytes from the host ...
-        self.rx_len = 0  # ... so many
+        self.rx_len = 0  # ... so many, and not more than `Outputs.rx_most`
         self.encoder_count = 0  # rotor encoder pulses since boot
         self.index_count = 0  # index marks of the rotor since boot
         self.pressure_down_raw = 0  # ADC, 12 bit
@@ -63,6 +63,7 @@ class Outputs:
         self.alarm_priority = -1  # what is annunciated: 0 HIGH to 2 LOW, -1 for nothing
         self.alarm_sound = False  # and whether it is heard
         self.checked_in = 0  # bits of the parts that did their work in this tick (watch/selftest.py)
+        self.rx_most = RX_BYTES  # bytes of the host that the next tick has room for
         self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
         self.tx_start = 0  # moved on by the driver as USB takes bytes; both return to 0 when all is sent
         self.tx_end = 0

@@ -15,6 +15,7 @@ from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
+from thecal.link.parser import Parser  # noqa: E402
 from thecal.record import events, journal, layout, pages  # noqa: E402
 from thecal.record.ledger import Ledger  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
@@ -166,9 +167,42 @@ def link(draw):
         crc_into(data, 0, length, digits)
         print("crc", bytes(digits))
     reader = LineReader()
-    for line in (b"stop\n", b'{"cmd":"start","x":1.5} 12345678\n', b"\xff\xfe\xfd\n", b"x" * 2_000 + b"\n"):
-        at = reader.read(line, 0, len(line))
-        print("line", at, reader.take(), reader.error)
+    for line in (
+        b"stop\n",
+        b'{"cmd":"start","x":1.5} 12345678\n',
+        b"\xff\xfe\xfd\n",
+        b"x" * 1_000,
+        b"x" * 1_000,
+        b"x" * 1_000,
+        b"x" * 1_000,
+        b"x" * 1_000 + b"\nhello\n",
+    ):
+        reader.take_in(line, len(line))
+        while True:
+            request = reader.next()
+            if request is None and not reader.error:
+                break
+            print("line", request, reader.error, reader.message, reader.room())
+    parse(draw)
+
+
+# The backslashes are those of JSON.
+PIECES = b'{ } [ ] , : "a" "b" "cmd" "id" 0 -1 12 1.5 01 true null nan "\\u0041\\n" "\\x" \xc3'.split(b" ")
+PIECES += [b" ", b"9" * 19, b"9" * 20]
+
+
+def parse(draw):
+    """Sentences of the pieces of JSON, most of them wrong: the same is made of each, in whatever bites."""
+    parser = Parser()
+    for _ in range(1_500):
+        text = b"{" + b"".join([PIECES[draw.below(len(PIECES))] for _ in range(draw.below(12))])
+        if draw.below(2):
+            text = b'{"a":[' + text + b'}],"id":5,"b":{"a":' + PIECES[draw.below(len(PIECES))] + b"}}"
+        parser.begin(bytearray(text), 0, len(text))
+        while not parser.work(1 + draw.below(3)):
+            pass
+        request = parser.request
+        print("parse", parser.error, parser.message, parser.number, request and sorted(request), parser.count)
 
 
 def memory(draw):

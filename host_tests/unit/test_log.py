@@ -202,9 +202,9 @@ def test_a_pump_whose_flash_is_dead_still_tells_what_happened():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"stream": "events", "from": -1}, "from: must be a whole number"),
-        ({"stream": "events", "from": True}, "from: must be a whole number"),
-        ({"stream": "events", "from": "0"}, "from: must be a whole number"),
+        ({"stream": "events", "from": -1}, "from: must be a whole number from 0 to 1073741823"),
+        ({"stream": "events", "from": True}, "from: must be a whole number from 0 to 1073741823"),
+        ({"stream": "events", "from": "0"}, "from: must be a whole number from 0 to 1073741823"),
         ({"stream": "events"}, "from: missing"),
         ({"from": 0}, "stream: missing"),
         ({"stream": 1, "from": 0}, "stream: must be a text"),

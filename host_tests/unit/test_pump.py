@@ -323,10 +323,40 @@ def test_a_bad_line_changes_nothing_says_why_and_the_next_is_understood(desk, li
 
 @pytest.mark.req("LNK-02")
 def test_an_overlong_line_is_refused_whole_and_the_next_is_understood(desk):
+    """Twice, as the end of the first must not be taken for a part of the second."""
+    desk.run()
+
+    def tick(data):
+        executed_steps = desk.pump.delivery.position()
+        return desk.tick(data, executed_steps=executed_steps, queue_free=desk.at_tick % 2)
+
+    for _ in range(2):
+        for part in (b"x" * 1_000, b'y" {"cmd":"hello"} ' * 50, b"z" * 1_000, b"stop " * 204, b"z" * 1_000):
+            assert desk.outputs.rx_most >= len(part)
+            assert all(sent["type"] != "reply" for sent in tick(part))
+        answers = [sent for sent in tick(b"stop\n") if sent["type"] == "reply"]
+        assert [(sent["error"], sent["message"]) for sent in answers] == [
+            ("too_large", "a line has at most 4096 bytes")
+        ]
+    assert desk.pump.state == states.RUNNING
+    assert tick(request("hello", id=3))[0]["id"] == 3
+    tick(b"stop\n")
+    assert desk.pump.state == states.STOPPED
+
+
+@pytest.mark.req("LNK-01", "LNK-02")
+@pytest.mark.parametrize(("spare", "error"), [(0, "bad_frame"), (-1, "too_large")])
+def test_a_line_of_4096_bytes_is_read_and_one_more_is_too_much(desk, spare, error):
     desk.tick()
-    for part in (b"x" * 1_000, b'y" {"cmd":"hello"}' * 5, b"stop\n"):
-        desk.tick(part)
-    assert desk.frames[-1]["error"] == "bad_frame"
+    text = b'{"cmd":"hello","a":[%s' % (b"0, " * 400)
+    line = frame(text + b"x" * (4_096 - 9 - spare - len(text)))
+    assert len(line) == 4_097 - spare
+    for start in range(0, len(line), 1_000):
+        desk.tick(line[start : start + 1_000])
+    answers = [sent for sent in desk.frames if sent["type"] == "reply"]
+    for _ in range(10):
+        answers += [sent for sent in desk.tick() if sent["type"] == "reply"]
+    assert [sent["error"] for sent in answers] == [error]
     assert desk.ask("hello")["ok"]
 
 

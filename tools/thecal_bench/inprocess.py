@@ -31,7 +31,7 @@ from thecal.drivers import pace, segment
 from thecal.pump import Pump
 from thecal.record import events
 from thecal.record.journal import Journal
-from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, Inputs, Outputs
+from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
 
 from thecal_bench import flash_model
 from thecal_bench.bench import BOOT_TICKS, TICK_MS, Bench, BenchError, NotPossible
@@ -358,7 +358,7 @@ class HostBench(Bench):
     # --- the link
 
     def _receive(self) -> None:
-        length = min(len(self._rx), RX_BYTES)
+        length = min(len(self._rx), self.outputs.rx_most)
         self.inputs.rx[:length] = self._rx[:length]
         self.inputs.rx_len = length
         del self._rx[:length]

@@ -25,8 +25,9 @@ from thecal_bench.plant import Plant
 REQUEST = struct.Struct("<IHiiBBHHHiiH")
 """tick_s, tick_ms, executed, reverse, queue_free, flags, pressures, supply, encoder, index, link bytes."""
 
-REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BH")
-"""flags, number of targets, the targets, the length of each in ticks, bytes of the link."""
+REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BHH")
+"""flags, number of targets, the targets, the length of each in ticks, bytes that the link has room for, bytes
+of the link."""
 
 READY = b"READY"
 SERVER = Path(__file__).with_name("unixport_server.py")
@@ -107,7 +108,7 @@ class RemotePump:
             self._to.flush()
         except BrokenPipeError:
             raise self._why_gone() from None
-        flags, outputs.target_count, *targets, length = REPLY.unpack(self._read(REPLY.size))
+        flags, outputs.target_count, *targets, outputs.rx_most, length = REPLY.unpack(self._read(REPLY.size))
         outputs.targets, outputs.target_ticks = targets[: QUEUE_SEGMENTS + 1], targets[QUEUE_SEGMENTS + 1 :]
         outputs.halt = bool(flags & 1)
         outputs.motion_flush = bool(flags & 2)

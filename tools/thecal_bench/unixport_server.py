@@ -137,8 +137,8 @@ def serve(source, sink, request_format, reply_format):
         )
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end
-        orders = outputs.targets + outputs.target_ticks
-        sink.write(struct.pack(reply_format, flags, outputs.target_count, *(orders + [len(data)])))
+        rest = outputs.targets + outputs.target_ticks + [outputs.rx_most, len(data)]
+        sink.write(struct.pack(reply_format, flags, outputs.target_count, *rest))
         if data:
             sink.write(data)
 

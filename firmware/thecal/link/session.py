@@ -7,9 +7,14 @@ desk.
 """
 
 from . import commands
-from .frame import LineReader
+from .frame import LINE_BYTES, STATUS_BYTES, LineReader
 
 MOST_HELD = 8
+# Room for an answer, which is a line of 4 096 bytes at most, and for a status behind it. Where there is less,
+# requests wait for a host that reads; one that has taken nothing for so long loses answers instead, as a stop
+# must never wait for it.
+ANSWER_ROOM = LINE_BYTES + STATUS_BYTES
+PATIENCE_TICKS = 10
 
 
 class Session:
@@ -17,22 +22,28 @@ class Session:
 
     def __init__(self, crc):
         self.reader = LineReader(crc)
-        self.at = 0
         self.held = []  # requests in the order in which they came
         self.put_back_count = 0  # of them, at the head, that were put back in this tick
         self.refusal = None  # a reply to send, for a request that was not accepted
         self.request = None
+        self.sent = 0  # `Outputs.tx_start` in the last tick
+        self.unread_ticks = 0  # since the host has taken something
 
-    def begin_tick(self):
-        """Look at the bytes of this tick from their beginning."""
-        self.at = 0
+    def begin_tick(self, inputs, outputs):
+        """Take in the bytes of this tick."""
+        self.reader.take_in(inputs.rx, inputs.rx_len)
         self.put_back_count = 0
+        if outputs.tx_start == outputs.tx_end or outputs.tx_start != self.sent:
+            self.unread_ticks = 0
+        else:
+            self.unread_ticks += 1
+        self.sent = outputs.tx_start
 
     def role_of(self, request):
         """The role in which a request comes."""
         return commands.SERVICE
 
-    def next(self, inputs, tick):
+    def next(self, outputs, tick):
         """The next request to carry out in this tick, or None. After each call `refusal` may hold a reply to
         be sent.
         """
@@ -40,18 +51,16 @@ class Session:
         due = self._due(tick)
         if due is not None:
             return due
-        while self.at < inputs.rx_len:
-            self.at = self.reader.read(inputs.rx, self.at, inputs.rx_len)
-            if self.at < 0:
-                self.at = inputs.rx_len
-                return None
-            request = self.reader.take()
-            if request is None:
-                if not self.reader.error:
-                    continue
-                self.refusal = refusal(None, self.reader.error, "the line was not understood")
-                return None
+        is_full = outputs.tx_start < outputs.tx_end and len(outputs.tx) - outputs.tx_end < ANSWER_ROOM
+        if is_full and self.unread_ticks < PATIENCE_TICKS:
+            return None
+        reader = self.reader
+        request = reader.next()
+        if request is not None:
             return self._accept(request, tick)
+        if reader.error:
+            reader.spend(commands.ANSWER_WORK)
+            self.refusal = refusal({"id": reader.number}, reader.error, reader.message)
         return None
 
     def put_back(self, request, tick):
@@ -62,6 +71,7 @@ class Session:
 
     def _accept(self, request, tick):
         command = commands.find(request["cmd"])
+        self.reader.spend(command.work if command else commands.ANSWER_WORK)
         if command is None:
             self.refusal = refusal(request, "unknown_command", "%s: unknown command" % request["cmd"][:32])
             return None

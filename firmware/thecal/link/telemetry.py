@@ -6,7 +6,7 @@ The status frame is formatted from a row of fields in the order of `STATUS_FIELD
 """
 
 from ..signals import TICK_MS
-from .frame import Text
+from .frame import STATUS_BYTES, Text
 
 TICKS_PER_S = 1_000 // TICK_MS
 STATUS_PERIOD_TICKS = TICKS_PER_S
@@ -79,8 +79,8 @@ class Telemetry:
         return writer.end(outputs)
 
     def event(self, outputs, record):
-        """One event frame from a record of the log; False if there is no room yet."""
-        if not self.writer.room(outputs, EVENT_BYTES):
+        """One event frame from a record of the log; False if there is no room yet for it and a status."""
+        if not self.writer.room(outputs, EVENT_BYTES + STATUS_BYTES):
             return False
         seq, tick_s, tick_ms, code, a, b, executed_steps = record
         writer = self.writer
