@@ -20,6 +20,7 @@ import json
 from .dose import prescription
 from .dose.bridge import Bridge
 from .dose.delivery import KINDS
+from .dose.units import ratio
 from .record.layout import (
     INDEX,
     LIBRARY,
@@ -201,10 +202,9 @@ class Keeper:
         if old is not None:
             before = prescription.parse(old[2], pump.mechanism)
             pump.bridge = Bridge(
-                before.schedule(pump.mechanism),
+                before.basal,
                 max(left_steps, 0),
-                before.concentration_pg_nl,
-                pump.prescription.concentration_pg_nl,
+                *ratio(before.concentration, pump.prescription.concentration),
                 pump.executed_steps,
             )
 

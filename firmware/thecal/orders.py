@@ -22,6 +22,7 @@ from .dose import formulary, prescription
 from .dose.bridge import Bridge
 from .dose.delivery import CLINICIAN, PATIENT
 from .dose.schedule import TICKS_PER_WEEK
+from .dose.units import ratio
 from .link import commands
 from .link.session import refusal
 from .link.telemetry import TICKS_PER_S
@@ -29,7 +30,7 @@ from .record import events
 from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
 from .signals import TICK_MS
-from .smallint import small
+from .smallint import LARGEST, small
 from .watch import alarms, parts
 
 # OCC-05: 69 kPa in a line of 0.75 uL/kPa; more can not be stored before the threshold is reached.
@@ -117,7 +118,7 @@ class Orders:
         therapy = prescription.parse(request["therapy"], pump.mechanism)
         pump.prospect.check_steady_limit(therapy)
         soft = self._judge(therapy)
-        readback = therapy.readback(pump.mechanism)
+        readback = therapy.readback()
         if soft:
             readback["soft"] = [name for name, _ in soft]
         if pump.reservoir.known and therapy.basal:
@@ -134,10 +135,10 @@ class Orders:
     def _judge(self, therapy):
         """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
         pump = self.pump
-        if not therapy.concentration_pg_nl:
+        if not therapy.concentration:
             return []
         problems, soft = formulary.judge(
-            pump.library, therapy.drug, therapy.concentration_pg_nl, **self._doses(therapy)
+            pump.library, therapy.drug, therapy.concentration, **self._doses(therapy)
         )
         if problems:
             raise prescription.PrescriptionError(problems)
@@ -146,18 +147,21 @@ class Orders:
     def _doses(self, therapy):
         """The doses of a therapy in pg, as fractions, for the drug library."""
         pump = self.pump
-        concentration = therapy.concentration_pg_nl
+        num, den = therapy.concentration
         doses = {"daily": self._daily_pg(therapy)}
         bolus = therapy.patient_bolus
         if bolus:
-            each = (bolus.volume[0] * concentration, bolus.volume[1])
-            num, den = doses["daily"]
+            each = (bolus.volume[0] * num, bolus.volume[1] * den)
+            daily = doses["daily"]
             doses["bolus"] = each
-            doses["most_daily"] = (num * each[1] + bolus.max_per_day * each[0] * den, den * each[1])
+            doses["most_daily"] = (
+                daily[0] * each[1] + bolus.max_per_day * each[0] * daily[1],
+                daily[1] * each[1],
+            )
         if therapy.limit:
-            doses["limit"] = (therapy.limit[0] * concentration, therapy.limit[1])
+            doses["limit"] = (therapy.limit[0] * num, therapy.limit[1] * den)
         old = pump.prescription
-        if old and old.drug == therapy.drug and old.concentration_pg_nl and old.basal:
+        if old and old.drug == therapy.drug and old.concentration and old.basal:
             doses["previous"] = self._daily_pg(old)
         return doses
 
@@ -167,10 +171,10 @@ class Orders:
         if not therapy.basal:
             return (0, 1)
         one = pump.mechanism.grains_per_step
-        peak = therapy.schedule(pump.mechanism).peak_grains(TICKS_PER_WEEK // 7, one)
+        peak = therapy.basal.peak_grains(TICKS_PER_WEEK // 7, one)
         return (
-            peak * pump.mechanism.nl_per_rev * therapy.concentration_pg_nl,
-            pump.mechanism.steps_per_rev * one,
+            peak * pump.mechanism.nl_per_rev * therapy.concentration[0],
+            pump.mechanism.steps_per_rev * one * therapy.concentration[1],
         )
 
     def _do_library(self, request):
@@ -260,9 +264,9 @@ class Orders:
         """The bridge to open for `therapy`, or the one that is open: a change of concentration opens one."""
         pump = self.pump
         old = pump.prescription
-        if not old or not old.concentration_pg_nl or not therapy.concentration_pg_nl:
+        if not old or not old.concentration or not therapy.concentration:
             return pump.bridge
-        if old.concentration_pg_nl == therapy.concentration_pg_nl:
+        if old.concentration == therapy.concentration:
             return pump.bridge
         if pump.bridge:
             raise prescription.PrescriptionError(
@@ -280,9 +284,12 @@ class Orders:
             # What is executed up to the end of this tick comes out before it.
             ahead = pump.delivery.position() - pump.executed_steps if pump.state in states.MOVING else 0
             left_steps = pump.mechanism.grains_of_volume(line_nl)[0] + 1 + max(ahead, 0)
-        schedule = old.schedule(pump.mechanism) if left_steps else None
-        old_pg_nl, new_pg_nl = old.concentration_pg_nl, therapy.concentration_pg_nl
-        return Bridge(schedule, left_steps, old_pg_nl, new_pg_nl, pump.executed_steps)
+        relation = ratio(old.concentration, therapy.concentration)
+        if max(relation) > LARGEST:  # what was given could not be converted in small numbers
+            raise prescription.PrescriptionError(
+                ["concentration_pg_nl: %d/%d of the last is too fine a ratio to convert" % relation]
+            )
+        return Bridge(old.basal if left_steps else None, left_steps, *relation, pump.executed_steps)
 
     def _refilled(self, volume_nl):
         pump = self.pump

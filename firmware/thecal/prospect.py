@@ -46,7 +46,7 @@ class Prospect:
         mechanism = self.pump.mechanism
         one = mechanism.grains_per_step
         window_ticks = therapy.window_ticks + bucket_ticks_of(therapy.window_ticks) + TICKS_PER_S
-        peak = therapy.schedule(mechanism).peak_grains(window_ticks, one)
+        peak = therapy.basal.peak_grains(window_ticks, one)
         if peak > mechanism.grains_of_volume(*therapy.limit)[0] * one:
             raise PrescriptionError(
                 [
@@ -112,7 +112,7 @@ class Prospect:
             horizon = 2 * window_ticks + bucket_ticks
             bolus_profile = [(horizon, flow)]
             full_ticks = window_ticks + bucket_ticks + TICKS_PER_S
-            peak = therapy.schedule(pump.mechanism).peak_grains(full_ticks, one) + flow * full_ticks
+            peak = therapy.basal.peak_grains(full_ticks, one) + flow * full_ticks
             if peak > pump.guard.limit_steps * one:
                 return False
         # What is committed counts at once, which errs on the safe side.
@@ -126,7 +126,7 @@ class Prospect:
     def _basal(self, therapy, week_tick, ticks, bridge):
         """What the basal gives in the next `ticks`: a list of (ticks, grains per tick)."""
         if not bridge:
-            return self._scheduled(therapy.schedule(self.pump.mechanism), week_tick, ticks)
+            return self._scheduled(therapy.basal, week_tick, ticks)
         profile = []
         left = bridge.left_steps * self.pump.mechanism.grains_per_step
         done = 0
@@ -138,7 +138,7 @@ class Prospect:
             if left <= 0:
                 break
         if done < ticks:
-            schedule = therapy.schedule(self.pump.mechanism)
+            schedule = therapy.basal
             week_tick = (week_tick + done) % TICKS_PER_WEEK
             for piece_ticks, grains in self._scheduled(schedule, week_tick, ticks - done):
                 profile.append((piece_ticks, -(-grains * bridge.new // bridge.old)))
@@ -146,11 +146,10 @@ class Prospect:
 
     def _scheduled(self, schedule, week_tick, ticks):
         one = self.pump.mechanism.grains_per_step
-        if self.pump.clock_known or len(schedule.entries) == 1:
+        if self.pump.clock_known or len(schedule) == 1:
             return schedule.profile(week_tick, ticks, one)
         # With the time unknown the lowest entry flows, but the clock may be set at any moment.
-        entry = schedule.entries[schedule.highest()]
-        return [(ticks, entry[1] * one + entry[2])]
+        return [(ticks, schedule.grains(schedule.highest(), one))]
 
     def _grains_of(self, volume):
         steps, grains = self.pump.mechanism.grains_of_volume(*volume)

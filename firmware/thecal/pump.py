@@ -419,7 +419,7 @@ class Pump:
         owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
         owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*therapy.kvo)
         owed.kvo = therapy.on_low_kvo and self.alarms.standing[alarms.RESERVOIR_LOW]
-        schedule = self.bridge.schedule if self.bridge else therapy.schedule(self.mechanism)
+        schedule = self.bridge.schedule if self.bridge else therapy.basal
         owed.follow(schedule, self.week_tick(self.delivery.ahead), self.clock_known)
         self.replan = True
         if therapy.mode == "flex" and not self.clock_known:

@@ -153,7 +153,7 @@ def programming(draw, head):
                 "dose_pg_day": 1 + draw.below(2_000_000_000),
             }
         try:
-            said = prescription.parse(therapy, head).readback(head)
+            said = prescription.parse(therapy, head).readback()
             print("readback", prescription.digest(said), [said[key] for key in sorted(said)])
         except prescription.PrescriptionError as error:
             print("refused", error.problems)

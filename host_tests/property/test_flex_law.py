@@ -39,7 +39,7 @@ def rate_at(entries: dict[int, int], week_tick: int) -> int:
 
 
 def scheduled(entries: dict[int, int]) -> Schedule:
-    return Schedule([(start, *MECHANISM.grains_per_tick(rate, 1), rate) for start, rate in entries.items()])
+    return Schedule([(start, *MECHANISM.grains_per_tick(rate, 1)) for start, rate in entries.items()])
 
 
 def steps_per_tick(rate_nl_h: int) -> Fraction:
@@ -54,7 +54,8 @@ def steps_per_tick(rate_nl_h: int) -> Fraction:
 def test_the_entry_in_force_is_the_one_that_started_last(entries, week_tick):
     schedule = scheduled(entries)
     index = schedule.index_at(week_tick)
-    assert schedule.entries[index][3] == rate_at(entries, week_tick)
+    rate = rate_at(entries, week_tick)
+    assert (schedule.rate_steps[index], schedule.rate_grains[index]) == MECHANISM.grains_per_tick(rate, 1)
     following = schedule.next_start(index)
     if len(entries) == 1:
         assert following == -1
@@ -131,11 +132,11 @@ def test_thirteen_steps_on_every_day_are_one_week_exact():
         for number in range(13)
     ]
     therapy = prescription.parse({"mode": "flex", "steps": steps}, MECHANISM)
-    entries = dict((start, rate[0]) for start, rate in therapy.basal)
+    entries = {start: therapy.rate_nl_h(index)[0] for index, start in enumerate(therapy.basal.starts)}
     assert len(entries) == 7 * 13
     delivery = Delivery(MECHANISM)
     delivery.begin(0)
-    delivery.owed.follow(therapy.schedule(MECHANISM), 0, True)
+    delivery.owed.follow(therapy.basal, 0, True)
     delivery.advance(1)
     owed = Fraction(0)
     starts = [*sorted(entries), WEEK]

@@ -68,6 +68,15 @@ def expected(entry, concentration, daily, most, bolus, limit, previous):
     return refuse, ask
 
 
+def value_of(number):
+    return Fraction(*number) if isinstance(number, tuple) else Fraction(number)
+
+
+def in_one_form(text):
+    num, _, den = text.partition("/")
+    return (int(num), int(den)) if den else int(num)
+
+
 def as_pair(value):
     return None if value is None else (value.numerator, value.denominator)
 
@@ -89,7 +98,8 @@ def therapies(draw):
         return Fraction(mass_pg()) if draw(st.booleans()) else None
 
     concentrations = [*entry[1], *(bound[3] for bound in entry[4] if bound[0] == "concentration")]
-    concentration = draw(st.sampled_from(concentrations)) + draw(st.integers(-1, 1))
+    off = Fraction(draw(st.integers(-3, 3)), draw(st.integers(1, 5)))
+    concentration = draw(st.sampled_from(concentrations)) + off
     daily, most, bolus, limit = Fraction(mass_pg()), mass_or_none(), mass_or_none(), mass_or_none()
     previous = None
     if draw(st.booleans()):
@@ -105,7 +115,7 @@ def test_limits_decide_as_fractions_do(therapy):
     problems, soft = formulary.judge(
         LIBRARY,
         entry[0],
-        concentration,
+        as_pair(concentration),
         as_pair(daily),
         as_pair(most),
         as_pair(bolus),
@@ -141,12 +151,17 @@ def test_a_dose_in_any_spelling_gives_its_rate_and_its_decision(
     assert daily_pg == dose[0] * MASS_PG[mass] * TIMES_A_DAY[time]
     assert concentration_pg_nl == strength[0] * MASS_PG[strength_mass] / VOLUME_NL[volume]
     # what is no whole number of the pump's units is refused where it is read
-    assume(daily_pg.denominator == 1 and concentration_pg_nl.denominator == 1)
-    num, den = units.rate_of_dose(daily_pg.numerator, concentration_pg_nl.numerator)
+    assume(daily_pg.denominator == 1)
+    concentration = units.concentration_of([concentration_pg_nl.numerator, concentration_pg_nl.denominator])
+    allowed = Fraction(1, 100) <= concentration_pg_nl <= 10**9 and concentration_pg_nl.denominator <= 10_000
+    assert (concentration is not None) == allowed
+    if concentration is None:
+        return
+    num, den = units.rate_of_dose(daily_pg.numerator, concentration)
     assert Fraction(num, den) == daily_pg / concentration_pg_nl / 24
-    assert units.dose_of_rate(num, den, concentration_pg_nl.numerator) == daily_pg
+    assert units.dose_of_rate(num, den, concentration) == daily_pg
     problems, soft = formulary.judge(
-        LIBRARY, drug, concentration_pg_nl.numerator, (num * 24 * concentration_pg_nl.numerator, den)
+        LIBRARY, drug, concentration, (num * 24 * concentration[0], den * concentration[1])
     )
     refuse, ask = expected(
         formulary.find(LIBRARY, drug), concentration_pg_nl, daily_pg, daily_pg, None, None, None
@@ -220,19 +235,28 @@ TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, 
 USES = st.from_regex(r"[a-z][a-z0-9_-]{0,11}", fullmatch=True)
 
 
+# In their one form: whole, or a fraction in lowest terms.
+CONCENTRATIONS = st.one_of(
+    st.integers(1, 10**9),
+    st.builds(Fraction, st.integers(100, 10**9), st.integers(1, 10_000)).map(
+        lambda value: value.numerator if value.denominator == 1 else (value.numerator, value.denominator)
+    ),
+)
+
+
 @st.composite
 def drugs(draw):
     bounds = []
     for quantity in draw(st.lists(st.sampled_from(formulary.QUANTITIES), max_size=2, unique=True)):
         kinds = draw(st.lists(st.sampled_from(formulary.KINDS), unique=True, max_size=4))
-        most = 10**9 if quantity == "concentration" else 10**15
-        values = sorted(draw(st.lists(st.integers(1, most), min_size=4, max_size=4)))
+        one = CONCENTRATIONS if quantity == "concentration" else st.integers(1, 10**15)
+        values = sorted(draw(st.lists(one, min_size=4, max_size=4)), key=value_of)
         use = draw(st.just("") | USES)
         for kind in kinds:
             value = values[formulary.KINDS.index(kind)]
             bounds.append((quantity, kind, use, value, draw(TEXTS), draw(st.booleans())))
     name = draw(st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True))
-    strengths = draw(st.lists(st.integers(1, 10**9), unique=True, max_size=6))
+    strengths = draw(st.lists(CONCENTRATIONS, unique=True, max_size=6))
     return (name, tuple(strengths), draw(TEXTS), draw(st.booleans()), tuple(bounds))
 
 
@@ -265,11 +289,11 @@ def test_the_canonical_form_can_be_read_back_so_no_two_libraries_share_one(libra
         fields = line.split("\t")
         if fields[0] == "drug":
             name, strengths, source, verified = fields[1:]
-            whole = tuple(int(strength) for strength in strengths.split(",") if strength)
+            whole = tuple(in_one_form(strength) for strength in strengths.split(",") if strength)
             found.append((name, whole, source, verified == "1", ()))
         else:
             quantity, kind, use, value, source, verified = fields
-            bound = (quantity, kind, use, int(value), source, verified == "1")
+            bound = (quantity, kind, use, in_one_form(value), source, verified == "1")
             found[-1] = (*found[-1][:4], (*found[-1][4], bound))
     assert (int(head.split("\t")[1]), tuple(found)) == library[:2]
 

@@ -19,7 +19,7 @@ NL_PER_STEP = Fraction(REFERENCE.nl_per_rev, REFERENCE.steps_per_rev)
 
 rates_nl_h = st.one_of(
     st.sampled_from([2_000, 2_001, 5_000, 59_999_999, 60_000_000]),
-    st.integers(prescription.LEAST_COMPONENT_NL_H, prescription.MOST_COMPONENT_NL_H),
+    st.integers(prescription.LEAST_BASAL_NL_H, prescription.MOST_RATE_NL_H),
 ).map(Fraction)
 parts_of_nl_h = st.builds(Fraction, st.integers(2_000 * 420, 60_000_000 * 420), st.just(420))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import thecal
 import thecal_host
-from thecal.dose import formulary, formulary_data
+from thecal.dose import formulary, formulary_data, units
 from thecal.link.frame import LINE_BYTES
 from thecal_bench.unixport import micropython_command
 from thecal_host import link, pharmacy
@@ -308,7 +308,7 @@ def test_the_longest_drug_and_the_longest_answers_fit_in_a_line():
     part = {
         **{"version": formulary.MOST_VERSION, "index": 99, "count": 99, "name": "n" * formulary.MOST_NAME},
         **{"source": text, "verified": False, "bounds": [bound] * formulary.MOST_BOUNDS},
-        "strengths": [formulary.MOST_PG_NL] * formulary.MOST_STRENGTHS,
+        "strengths": [[units.MOST_PG_NL - 1, units.MOST_PG_NL_DEN - 1]] * formulary.MOST_STRENGTHS,
     }
     assert len(link.encode({"cmd": "library", "id": 1 << 31, "part": part})) <= LINE_BYTES
     for drug in STRENGTHS:
@@ -368,7 +368,8 @@ def test_all_that_is_wrong_with_a_library_is_said_at_once():
         "extra: unknown key",
         "version: 0, must be a whole number from 1 to 1073741823",
         "drugs[0].name: Ziconotide, must be 1 to 32 of a-z, 0-9, - and _, a letter first",
-        "drugs[0].strengths[0]: 0, must be a whole number from 1 to 1000000000",
+        "drugs[0].strengths[0]: 0, must be 1/100 to 1000000000 pg/nL, whole or [num, den] with den up to "
+        "10000",
         "drugs[0].strengths[2]: 25 stands twice",
         "drugs[0].source: must be a text of 1 to 48 ASCII characters",
         "drugs[0].verified: 1, must be true or false",
@@ -444,7 +445,8 @@ def test_a_file_gives_whole_numbers_in_the_units_of_the_pump():
         ('"25 mcg/mL"', '"25 mcg"', 4, "which is a mass of drug"),
         ('"25 mcg/mL"', "25", 4, "found 25 without a unit"),
         ('"25 mcg/mL"', '"100 pg/nL"', 4, "expected each strength once"),
-        ('"25 mcg/mL"', '"0.5 pg/nL"', 4, "in whole pg/nL from 1 to"),
+        ('"25 mcg/mL"', '"0.009 pg/nL"', 4, "a concentration of 1/100 to 1000000000 pg/nL"),
+        ('"25 mcg/mL"', '"1/10001 mg/mL"', 4, "with den up to 10000"),
         ('["25 mcg/mL", "0.1 mg/mL"]', '"25 mcg/mL"', 4, "strengths: expected a list"),
         ('"0.8 mcg/h"', '"0.8 mcg"', 10, "drug[0].bound[0].value: expected a mass of drug per time"),
         ('"0.8 mcg/h"', '"0.8 mL/h"', 10, "which is a volume per time"),

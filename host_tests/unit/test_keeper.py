@@ -145,7 +145,7 @@ def test_a_therapy_confirmed_when_the_flash_is_dead_is_no_fault_of_the_loop():
         desk.client.request("confirm", digest=proposal["digest"])
         desk.run(60)
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
-    assert desk.pump.prescription is not None and desk.pump.prescription.basal[0][1] == (3_000_000, 1)
+    assert desk.pump.prescription is not None and desk.pump.prescription.fastest() == (3_000_000, 1)
 
 
 @pytest.mark.req("SAFE-07", "REC-01")

@@ -91,9 +91,9 @@ def test_a_dose_reads_back_as_the_rate_it_means(desk):
         ({**SIX_ML_H, "speed": 3}, ["speed: unknown key"]),
         (
             {"mode": "continuous", "rate_num": 1_999, "rate_den": 1},
-            ["rate: 1999/1 nL/h, must be 2000 to 60000000"],
+            ["rate: 1999/1 nL/h, must be 2000 to 120000000"],
         ),
-        ({"mode": "continuous", "rate_num": 60_000_001, "rate_den": 1}, ["must be 2000 to 60000000"]),
+        ({"mode": "continuous", "rate_num": 120_000_001, "rate_den": 1}, ["must be 2000 to 120000000"]),
         ({**SIX_ML_H, "max_rate_nl_h": 5_000_000}, ["rate: 6000000/1 nL/h, must be 2000 to 5000000"]),
         ({**SIX_ML_H, "max_rate_nl_h": 120_000_001}, ["max_rate_nl_h: 120000001"]),
         # 30000/11 nL/h has no whole number of grains; 2727 + 115/420 is the nearest that has

@@ -65,7 +65,7 @@ def sent_and_read_back(name):
     scenario = parse(HEAD + THERAPIES[name])
     sent = scenario.therapy.message(scenario.profile)
     reference = mechanism.reference(segment.MAX_STEPS // 2)
-    return sent, prescription.parse(sent, reference).readback(reference)
+    return sent, prescription.parse(sent, reference).readback()
 
 
 @pytest.mark.req("LIM-10")

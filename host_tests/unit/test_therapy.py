@@ -200,10 +200,10 @@ def test_the_concentration_is_not_changed_under_a_bolus(desk, line_nl):
     confirmation = {"digest": proposal["digest"], "accept": proposal["readback"]["soft"]}
     refused = desk.ask("confirm", **confirmation)
     assert not refused["ok"] and "a bolus is under way" in refused["message"]
-    assert desk.pump.therapies.count == before and desk.pump.prescription.concentration_pg_nl == 1_000
+    assert desk.pump.therapies.count == before and desk.pump.prescription.concentration == (1_000, 1)
     desk.run(610)
     assert desk.ask("confirm", **confirmation)["ok"]
-    assert desk.pump.prescription.concentration_pg_nl == 4_000
+    assert desk.pump.prescription.concentration == (4_000, 1)
 
 
 @pytest.mark.req("LIM-06")
@@ -276,7 +276,7 @@ def test_a_bolus_that_would_reach_empty_is_denied(desk):
 @pytest.mark.req("DOSE-11")
 def test_minimum_mode_runs_at_the_slowest_rate_and_a_stopped_therapy_does_not_start(desk):
     reply = desk.ask("program", therapy={"mode": "minimum"})
-    assert reply["readback"]["rate_num"] == prescription.LEAST_COMPONENT_NL_H
+    assert reply["readback"]["rate_num"] == prescription.LEAST_BASAL_NL_H
     reply = desk.ask("program", therapy={"mode": "stopped"})
     assert desk.ask("confirm", digest=reply["digest"])["ok"]
     assert "no therapy with a flow" in desk.ask("start")["message"]
@@ -315,8 +315,8 @@ def test_a_lost_clock_runs_the_lowest_step_until_it_is_set(desk):
         ({"steps": [{"at_ms": 86_400_000, "rate_num": 5_000, "rate_den": 1}]}, "steps[0].at_ms: 86400000"),
         ({"steps": FLEX["steps"] * 2}, "steps[2].at_ms: 21600000 stands twice"),
         (
-            {"steps": [{"at_ms": n * 60_000, "rate_num": 5_000, "rate_den": 1} for n in range(14)]},
-            "steps: 14 on one day, at most 13",
+            {"steps": [{"at_ms": n * 60_000, "rate_num": 5_000, "rate_den": 1} for n in range(49)]},
+            "steps: 49 on one day, at most 48",
         ),
         ({"steps": [{"at_ms": 0, "days": 128, "rate_num": 5_000, "rate_den": 1}]}, "steps[0].days: 128"),
     ],

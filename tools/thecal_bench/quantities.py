@@ -6,7 +6,8 @@ so on); `parse(text, RATE)` gives a `Fraction` in that unit, or a `QuantityError
 was expected, and an example. Because the check is made on exponents, before any number is computed, a dose
 can never be taken for a rate (DOSE-13).
 
-Unit expressions read from left to right: "/" divides by the next unit only, a space or "*" multiplies, so
+A number is a decimal or, where that does not end, a fraction: "25/3 mcg/mL". Unit expressions read from left
+to right: "/" divides by the next unit only, a space or "*" multiplies, so
 "kPa h/mL" is (kPa times h) per mL.
 """
 
@@ -165,7 +166,9 @@ DIMENSIONS = (
     VOLTAGE,
 )
 
-_NUMBER = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)[ ]*(.*)", re.DOTALL)
+_NUMBER = re.compile(
+    r"([+-]?[0-9]+(?:/[0-9]*[1-9][0-9]*|(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?))[ ]*(.*)", re.DOTALL
+)
 # A day as prescriptions say it: "10 mL/24 h" is 10 mL a day, whether or not there is a space.
 _PER_24_H = re.compile(r"(?<=/)[ ]*24[ ]*(?:h|hr|hours?)\b")
 # What looks like a number and must not be guessed at: is "1,000 mL" a litre or a millilitre?
@@ -239,6 +242,16 @@ def parse(text: object, dimension: Dimension) -> Fraction:
     if value < 0 and not dimension.signed:
         raise QuantityError(f"{_expected(dimension)}, {shown}, which is negative")
     return value
+
+
+def as_message(value: Fraction) -> int | list[int]:
+    """A number as the link carries a concentration: whole, or [num, den] where it is none."""
+    return value.numerator if value.denominator == 1 else [value.numerator, value.denominator]
+
+
+def of_message(value: int | list[int]) -> Fraction:
+    """The number of `as_message`."""
+    return Fraction(*value) if isinstance(value, list) else Fraction(value)
 
 
 def parse_time_ms(text: object) -> int:

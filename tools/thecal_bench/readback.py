@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from thecal_bench.bench import TICK_MS
+from thecal_bench.quantities import of_message
 from thecal_bench.scenario import (
     DAYS_PER_WEEK,
     EVERY_DAY,
@@ -45,7 +46,7 @@ def _differences(therapy: Message, readback: Message) -> Iterator[str]:
         yield f"the basal should be {_basal_text(wanted)}, read back as {_basal_text(understood)}"
     if "kvo_num" in therapy:
         yield from _same("the kvo rate", _fraction(therapy, "kvo"), _fraction(readback, "kvo"), "nL/h")
-    concentration_pg_nl = therapy.get("concentration_pg_nl", 0)
+    concentration_pg_nl = of_message(therapy.get("concentration_pg_nl", 0))
     if "patient_bolus" in therapy:
         yield from _bolus_differences(therapy["patient_bolus"], concentration_pg_nl, readback)
     elif "bolus_volume_num" in readback:
@@ -59,7 +60,7 @@ def _differences(therapy: Message, readback: Message) -> Iterator[str]:
         yield "no limit was sent, one was read back"
 
 
-def _bolus_differences(bolus: Message, concentration_pg_nl: int, readback: Message) -> Iterator[str]:
+def _bolus_differences(bolus: Message, concentration_pg_nl: Fraction, readback: Message) -> Iterator[str]:
     volume_nl = _volume_nl(bolus, concentration_pg_nl)
     yield from _same("the patient bolus", volume_nl, _fraction(readback, "bolus_volume"), "nL")
     rate_nl_h = _fraction(readback, "bolus_rate")
@@ -85,15 +86,15 @@ def _fraction(values: Message, name: str) -> Fraction:
     return Fraction(values[f"{name}_num"], values[f"{name}_den"])
 
 
-def _volume_nl(values: Message, concentration_pg_nl: int) -> Fraction:
+def _volume_nl(values: Message, concentration_pg_nl: Fraction) -> Fraction:
     if "dose_pg" in values:
         return Fraction(values["dose_pg"], concentration_pg_nl)
     return Fraction(values["volume_nl"])
 
 
 def _basal(therapy: Message) -> list[tuple[int, Fraction]]:
-    """The basal as sent: (second of the week, rate) of each start; one rate that always holds starts at 0."""
-    concentration_pg_nl = therapy.get("concentration_pg_nl", 0)
+    """The basal as sent: (ms of the week, rate) of each start; one rate that always holds starts at 0."""
+    concentration_pg_nl = of_message(therapy.get("concentration_pg_nl", 0))
 
     def rate_nl_h(values: Message) -> Fraction:
         if "dose_pg_day" in values:
@@ -108,7 +109,7 @@ def _basal(therapy: Message) -> list[tuple[int, Fraction]]:
     if mode == "continuous":
         return [(0, rate_nl_h(therapy))]
     starts = [
-        ((day * MS_PER_DAY + step["at_ms"]) // 1000, rate_nl_h(step))
+        (day * MS_PER_DAY + step["at_ms"], rate_nl_h(step))
         for step in therapy["steps"]
         for day in range(DAYS_PER_WEEK)
         if step.get("days", EVERY_DAY) >> day & 1
@@ -118,7 +119,7 @@ def _basal(therapy: Message) -> list[tuple[int, Fraction]]:
 
 def _basal_read_back(readback: Message) -> list[tuple[int, Fraction]]:
     if "steps" in readback:
-        return [(start_s, Fraction(num, den)) for start_s, num, den in readback["steps"]]
+        return [(start_ms, Fraction(num, den)) for start_ms, num, den in readback["steps"]]
     return [(0, _fraction(readback, "rate"))] if "rate_num" in readback else []
 
 
@@ -127,4 +128,4 @@ def _basal_text(basal: list[tuple[int, Fraction]]) -> str:
         return "none"
     if len(basal) == 1:
         return f"{basal[0][1]} nL/h"
-    return ", ".join(f"{rate} nL/h from second {start_s} of the week" for start_s, rate in basal)
+    return ", ".join(f"{rate} nL/h from {start_ms} ms of the week on" for start_ms, rate in basal)

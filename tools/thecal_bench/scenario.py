@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from thecal.dose import units
 from thecal.watch.alarms import ALARMS
 
 from thecal_bench import quantities as q
@@ -169,11 +170,11 @@ class PatientBolus:
             said["duration_ms"] = self.duration_ms
         return {**said, "lockout_ms": self.lockout_ms, "max_per_day": self.max_per_day}
 
-    def volume_in_nl(self, concentration_pg_nl: int) -> Fraction:
+    def volume_in_nl(self, concentration_pg_nl: Fraction) -> Fraction:
         """The volume, whichever way it was written."""
         return Fraction(self.dose_pg, concentration_pg_nl) if self.dose_pg else Fraction(self.volume_nl)
 
-    def flow_nl_h(self, concentration_pg_nl: int) -> Fraction:
+    def flow_nl_h(self, concentration_pg_nl: Fraction) -> Fraction:
         """The rate, whichever way it was written."""
         if self.rate_nl_h is not None:
             return self.rate_nl_h
@@ -205,7 +206,7 @@ class Therapy:
     rate_nl_h: Fraction = Fraction(0)
     kvo_nl_h: Fraction | None = None
     drug: str = ""
-    concentration_pg_nl: int = 0
+    concentration_pg_nl: Fraction = Fraction(0)
     dose_pg_day: int = 0
     steps: tuple[Step, ...] = ()
     patient_bolus: PatientBolus | None = None
@@ -216,7 +217,7 @@ class Therapy:
         said: dict[str, Any] = {"mode": self.mode}
         if self.drug:
             said["drug"] = self.drug
-            said["concentration_pg_nl"] = self.concentration_pg_nl
+            said["concentration_pg_nl"] = q.as_message(self.concentration_pg_nl)
         if self.mode == "flex":
             said["steps"] = [step.message() for step in self.steps]
         elif self.mode == "continuous":
@@ -250,7 +251,7 @@ class Therapy:
             found.append("limit.volume")
         return found
 
-    def at_concentration(self, concentration_pg_nl: int) -> Therapy:
+    def at_concentration(self, concentration_pg_nl: Fraction) -> Therapy:
         """The same doses from another concentration. ValueError where something is not given by drug mass."""
         if self.by_volume():
             raise ValueError(f"not given by drug mass: {', '.join(self.by_volume())}")
@@ -434,6 +435,17 @@ def _whole_in_unit(dimension: q.Dimension, unit: str, value: Any) -> int:
     return number.numerator
 
 
+def _concentration(value: Any) -> Fraction:
+    number = _above_zero(q.CONCENTRATION, value)
+    if units.concentration_of([number.numerator, number.denominator]) is None:
+        least = q.show(Fraction(*units.LEAST_PG_NL), q.CONCENTRATION, "mcg/mL")
+        raise Expected(
+            f"expected a concentration from {least} to 1 kg/mL in parts of mcg/mL of "
+            f'1/{units.MOST_PG_NL_DEN} or coarser, found "{value}"'
+        )
+    return number
+
+
 def _whole_volume_or_none(value: Any) -> int:
     return 0 if q.parse(value, q.VOLUME) == 0 else _whole_volume(value)
 
@@ -518,7 +530,7 @@ THERAPY = {
     "mode": Key(partial(_one_of, tuple(MODES)), required=True),
     "rate": Key(_positive(q.RATE)),
     "drug": Key(_name_of_drug),
-    "concentration": Key(partial(_whole_in_unit, q.CONCENTRATION, "mcg/mL")),
+    "concentration": Key(_concentration),
     "dose": Key(partial(_whole_in_unit, q.MASS_RATE, "pg/day")),
     "kvo": Key(_quantity(q.RATE)),
 }
@@ -624,7 +636,7 @@ EVENTS: dict[str, Kind] = {
         }
     ),
     "prime": Kind({"volume": Key(_whole_volume, required=True)}),
-    "bridge": Kind({"concentration": Key(partial(_whole_in_unit, q.CONCENTRATION, "mcg/mL"), required=True)}),
+    "bridge": Kind({"concentration": Key(_concentration, required=True)}),
     "program": Kind(),  # its `therapy` table is read like the file's own
     "refill": Kind({"volume": Key(_whole_volume, required=True)}),
     "acknowledge": Kind(),
@@ -890,7 +902,7 @@ class _Reader:
         mode = values.get("mode")
         if mode is not None:
             self._keys_of_mode(mode, table, path)
-        concentration_pg_nl = values.get("concentration", 0)
+        concentration_pg_nl = values.get("concentration", Fraction(0))
         steps = self._steps(table, path, concentration_pg_nl)
         bolus = self._patient_bolus(table, path, concentration_pg_nl)
         limit = self._limit(table, path, concentration_pg_nl)
@@ -928,7 +940,9 @@ class _Reader:
         elif mode in ("flex", "minimum") and len(drug) == 1:
             self._problem((*path, drug[0]), "expected drug and concentration, or neither")
 
-    def _steps(self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: int) -> list[Step]:
+    def _steps(
+        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: Fraction
+    ) -> list[Step]:
         steps: list[Step] = []
         if "step" not in table:
             return steps
@@ -955,7 +969,7 @@ class _Reader:
         return steps
 
     def _patient_bolus(
-        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: int
+        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: Fraction
     ) -> PatientBolus | None:
         if "patient_bolus" not in table:
             return None
@@ -978,7 +992,7 @@ class _Reader:
         )
 
     def _limit(
-        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: int
+        self, table: Mapping[str, Any], path: toml_lines.Path, concentration_pg_nl: Fraction
     ) -> Limit | None:
         if "limit" not in table:
             return None
@@ -1003,7 +1017,7 @@ class _Reader:
         self._problem(where, f"expected one of {first} and {second}")
         return None
 
-    def _dose_is_known(self, path: toml_lines.Path, concentration_pg_nl: int, instead: str) -> bool:
+    def _dose_is_known(self, path: toml_lines.Path, concentration_pg_nl: Fraction, instead: str) -> bool:
         if not concentration_pg_nl:
             self._problem((*path, "dose"), f"expected {instead}: no drug and concentration are set")
         return bool(concentration_pg_nl)
@@ -1122,7 +1136,7 @@ class _Reader:
         return therapy.at_concentration(values["concentration"])
 
     def _bolus(
-        self, path: toml_lines.Path, values: dict[str, Any], concentration_pg_nl: int | None
+        self, path: toml_lines.Path, values: dict[str, Any], concentration_pg_nl: Fraction | None
     ) -> BolusRequest | None:
         """`concentration_pg_nl` is that of the therapy in force: 0 without a drug, None if unknown."""
         table = self._document["event"][path[1]]
@@ -1235,7 +1249,7 @@ class _Reader:
         return "at" in values or path[0] == "expect"
 
 
-def _rate_of_dose(dose_pg_day: int, concentration_pg_nl: int) -> Fraction:
+def _rate_of_dose(dose_pg_day: int, concentration_pg_nl: Fraction) -> Fraction:
     return Fraction(dose_pg_day, concentration_pg_nl * HOURS_PER_DAY)
 
 

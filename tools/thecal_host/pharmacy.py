@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from thecal.dose import formulary
+from thecal.dose import formulary, units
 from thecal_bench import quantities as q
 from thecal_bench import toml_lines
 from thecal_bench.scenario import Problem, ScenarioError
@@ -69,10 +69,14 @@ class Library:
 
 
 def _drug_text(drug: Mapping[str, Any]) -> str:
-    strengths = ",".join(map(str, drug["strengths"]))
+    strengths = ",".join(map(_written, drug["strengths"]))
     rows = [("drug", drug["name"], strengths, drug["source"], int(drug["verified"]))]
-    rows += [(*bound[:5], int(bound[5])) for bound in drug["bounds"]]
+    rows += [(*bound[:3], _written(bound[3]), bound[4], int(bound[5])) for bound in drug["bounds"]]
     return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+def _written(value: int | list[int]) -> str:
+    return f"{value[0]}/{value[1]}" if isinstance(value, list) else str(value)
 
 
 def _crc(text: str) -> str:
@@ -154,7 +158,7 @@ class _Reader:
             "bounds": bounds,
         }
 
-    def _strengths(self, table: Mapping[str, Any], path: toml_lines.Path) -> list[int]:
+    def _strengths(self, table: Mapping[str, Any], path: toml_lines.Path) -> list[int | list[int]]:
         values = table.get("strengths")
         where = (*path, "strengths")
         if not isinstance(values, list) or len(values) > formulary.MOST_STRENGTHS:
@@ -165,7 +169,7 @@ class _Reader:
         read = []
         for index, value in enumerate(values):
             try:
-                strength = _mass(q.CONCENTRATION)(value)
+                strength = _concentration(value)
                 if strength in read:
                     raise _Expected(f'expected each strength once, found "{value}" again')
                 read.append(strength)
@@ -180,7 +184,7 @@ class _Reader:
         kind = self._read(row, "kind", path, _one_of(formulary.KINDS))
         use = self._read(row, "use", path, _name(formulary.MOST_USE)) if "use" in row else ""
         # Without knowing what it bounds, its unit can not be judged.
-        value = self._read(row, "value", path, _mass(DIMENSIONS[quantity])) if quantity else None
+        value = self._read(row, "value", path, _amount(quantity)) if quantity else None
         source = self._read(row, "source", path, _source)
         verified = self._read(row, "verified", path, _flag)
         if len(self.problems) > before:
@@ -192,9 +196,9 @@ class _Reader:
             if other[1] == kind:
                 self._problem((*path, "kind"), f"expected another kind, {quantity}.{kind} stands twice")
                 return
-            elif _allows(other[1]) < _allows(kind) and other[3] > value:
+            elif _allows(other[1]) < _allows(kind) and q.of_message(other[3]) > q.of_message(value):
                 self._contradicts(path, "at least", other)
-            elif _allows(other[1]) > _allows(kind) and other[3] < value:
+            elif _allows(other[1]) > _allows(kind) and q.of_message(other[3]) < q.of_message(value):
                 self._contradicts(path, "at most", other)
         bounds.append([quantity, kind, use, value, source, verified])
 
@@ -291,9 +295,25 @@ def _flag(value: Any) -> bool:
     raise _Expected(f"expected true or false, found {value!r}")
 
 
+def _concentration(value: Any) -> int | list[int]:
+    """A concentration as the pump takes it."""
+    number = q.parse(value, q.CONCENTRATION)
+    if units.concentration_of([number.numerator, number.denominator]) is None:
+        raise _Expected(
+            f"expected a concentration of {units.CONCENTRATION_TEXT}, "
+            f'found "{value}", which is {q.show(number, q.CONCENTRATION)}'
+        )
+    return q.as_message(number)
+
+
+def _amount(quantity: str) -> Callable[[Any], Any]:
+    """How the value of a bound on `quantity` is read."""
+    return _concentration if quantity == formulary.CONCENTRATION else _mass(DIMENSIONS[quantity])
+
+
 def _mass(dimension: q.Dimension) -> Callable[[Any], int]:
     """A quantity that is a whole number, above 0, of the pump's unit."""
-    most = formulary.MOST_PG_NL if dimension is q.CONCENTRATION else formulary.MOST_PG
+    most = formulary.MOST_PG
 
     def read(value: Any) -> int:
         number = q.parse(value, dimension)

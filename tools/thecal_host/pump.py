@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from thecal_bench.quantities import CONCENTRATION, show
+from thecal_bench.quantities import CONCENTRATION, of_message, show
 from thecal_bench.readback import differences
 
 from thecal_host.link import PROTOCOL_VERSION, LinkClient
@@ -82,12 +82,13 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
     said = proposal.readback
     rows = [("mode", str(said["mode"]))]
     if "drug" in said:
-        rows.append(("drug", f"{said['drug']}, {show(said['concentration_pg_nl'], CONCENTRATION, 'mg/mL')}"))
+        strength = show(of_message(said["concentration_pg_nl"]), CONCENTRATION, "mg/mL")
+        rows.append(("drug", f"{said['drug']}, {strength}"))
         rows.append(("dose", f"{mass_text(said['daily_pg'])} a day"))
     if "rate_num" in said:
         rows.append(("rate", rate_text(Fraction(said["rate_num"], said["rate_den"]))))
-    for start_s, num, den in said.get("steps", []):
-        rows.append((f"from {week_time(start_s)}", rate_text(Fraction(num, den))))
+    for start_ms, num, den in said.get("steps", []):
+        rows.append((f"from {week_time(start_ms // 1000)}", rate_text(Fraction(num, den))))
     rows.append(("volume", f"{volume_text(said['daily_nl'])} a day"))
     if said.get("kvo_num"):
         rows.append(("keep vein open", rate_text(Fraction(said["kvo_num"], said["kvo_den"]))))

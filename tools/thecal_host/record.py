@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from thecal_bench.quantities import as_message, of_message
 from thecal_bench.scenario import MS_PER_WEEK, Event, Profile, Scenario, Therapy
 
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
@@ -85,7 +86,7 @@ def _therapy_of(at_ms: int, therapy: Therapy) -> dict[str, Any]:
         "at_ms": at_ms,
         "steps": [[start_ms, *_pair(therapy.basal_nl_h(start_ms))] for start_ms in sorted(starts_ms)],
         "kvo_nl_h": _pair(therapy.kvo_nl_h or Fraction(0)),
-        "concentration_pg_nl": concentration_pg_nl,
+        "concentration_pg_nl": as_message(concentration_pg_nl),
         "patient_bolus": None
         if bolus is None
         else {
@@ -98,7 +99,7 @@ def _therapy_of(at_ms: int, therapy: Therapy) -> dict[str, Any]:
     }
 
 
-def _amount_nl(volume_nl: int, dose_pg: int, concentration_pg_nl: int) -> Fraction:
+def _amount_nl(volume_nl: int, dose_pg: int, concentration_pg_nl: Fraction) -> Fraction:
     return Fraction(dose_pg, concentration_pg_nl) if dose_pg else Fraction(volume_nl)
 
 
@@ -304,7 +305,9 @@ class _Story:
         limit = self._flowing["limit"]
         limit_nl = None if limit is None else Fraction(*limit["volume_nl"])
         window_ms = 0 if limit is None else limit["window_ms"]
-        in_force = LimitInForce(at_ms, window_ms, limit_nl, self._flowing["concentration_pg_nl"] or 1)
+        in_force = LimitInForce(
+            at_ms, window_ms, limit_nl, of_message(self._flowing["concentration_pg_nl"] or 1)
+        )
         if self._limits and self._limits[-1].at_ms == at_ms:
             self._limits.pop()
         self._limits.append(in_force)

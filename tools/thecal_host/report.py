@@ -82,7 +82,7 @@ class LimitInForce:
     at_ms: int
     window_ms: int
     limit_nl: Fraction | None
-    concentration_pg_nl: int = 1
+    concentration_pg_nl: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ everything is reckoned in the new one's.
 
 
 class Bridge:
-    """`left_steps` of the drug that flowed by `schedule` are still in the line; `old` and `new` are the
-    concentrations, pg/nL. The motor is at `at_steps`.
+    """`left_steps` of the drug that flowed by `schedule` are still in the line; `old` and `new` relate as
+    the concentrations do. The motor is at `at_steps`.
     """
 
     def __init__(self, schedule, left_steps, old, new, at_steps):

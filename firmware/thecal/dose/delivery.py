@@ -103,8 +103,8 @@ class Course:
         self.turned = True
         basal = self.basal
         if self.schedule is not None:
-            entry = self.schedule.entries[self.index]
-            basal.set_rate(entry[1], entry[2])
+            schedule = self.schedule
+            basal.set_rate(schedule.rate_steps[self.index], schedule.rate_grains[self.index])
             if self.kvo and _above(basal, self.kvo_steps, self.kvo_grains):
                 basal.set_rate(self.kvo_steps, self.kvo_grains)
         flowing = self.flowing()
@@ -131,7 +131,7 @@ class Course:
     def advance_tick(self):
         """Let one tick pass. Returns the kind of bolus that is through at its end, or -1."""
         if self.week_tick == self.next_start:
-            self.index = self.index + 1 if self.index + 1 < len(self.schedule.entries) else 0
+            self.index = self.index + 1 if self.index + 1 < len(self.schedule.starts) else 0
             self.next_start = self.schedule.next_start(self.index)
             self.set_rates()
         self.week_tick += 1

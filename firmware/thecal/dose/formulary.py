@@ -1,8 +1,8 @@
 """The drug library: what is known of each drug, what a therapy with it may be, and whether to believe it.
 
 A library is a tuple (version, drugs, crc), frozen as it stands in `formulary_data` or read from a pharmacy's
-file by `from_wire` or, part by part, by `Draft`. Whole numbers throughout: concentrations in pg/nL, masses in
-pg, doses in pg/day.
+file by `from_wire` or, part by part, by `Draft`. Masses are whole pg, doses whole pg/day; a concentration is
+a whole number of pg/nL, or (num, den) in lowest terms where it is none.
 
     drug    (name, strengths, source, verified, bounds): `strengths` are the concentrations on the market,
             with their source; none if they are not known, and then any concentration will do
@@ -27,12 +27,15 @@ The CRC is over `canonical`, a text of every field, one line for each drug and b
 or a line feed, so two libraries with one text are the same. `check` computes it anew each time (LIM-09).
 
 Wire form, `{"version": n, "drugs": [drug, ...]}` with each drug a table of `name`, `strengths`, `source`,
-`verified` and `bounds`, these as lists in the order above. It is longer than a line of the link, so it comes
-one drug at a time: a part is a drug's table with `version`, `index` (0, 1, ...) and `count` added. Index 0
-begins anew, the last one completes the library; nothing of it is used until it is confirmed.
+`verified` and `bounds`, these as lists in the order above, as is a concentration that is a fraction. It is
+longer than a line of the link, so it comes one drug at a time: a part is a drug's table with `version`,
+`index` (0, 1, ...) and `count` added. Index 0 begins anew, the last one completes the library; nothing of it
+is used until it is confirmed.
 """
 
 import binascii
+
+from .units import CONCENTRATION_TEXT, concentration_of
 
 QUANTITIES = ("concentration", "dose_per_day", "start_dose", "dose_change", "bolus")
 CONCENTRATION, DOSE_PER_DAY, START_DOSE, DOSE_CHANGE, BOLUS = QUANTITIES
@@ -46,13 +49,13 @@ UPPER = (HIGH, MAXIMUM)
 HARD = (MINIMUM, MAXIMUM)
 
 MOST_VERSION = 0x3FFFFFFF
-MOST_DRUGS = 12
+MOST_DRUGS = 32
+MOST_BYTES = 4 * 4_096 - 32  # of the wire form: what a slot of the journal holds (record/layout.py)
 MOST_STRENGTHS = 6
 MOST_BOUNDS = 10
 MOST_NAME = 32
 MOST_USE = 12
 MOST_SOURCE = 48
-MOST_PG_NL = 10**9  # 1 kg/mL: a bound against nonsense only
 MOST_PG = 10**15
 MOST_ANSWER = 800  # characters of problems that fit in a frame with all around them
 
@@ -73,10 +76,16 @@ def canonical(library):
 
 def _drug_lines(drug):
     name, strengths, source, verified, bounds = drug
-    marketed = ",".join([str(strength) for strength in strengths])
+    marketed = ",".join([_written(strength) for strength in strengths])
     yield ("drug\t%s\t%s\t%s\t%d\n" % (name, marketed, source, verified)).encode()
     for quantity, kind, use, value, source, verified in bounds:
-        yield ("%s\t%s\t%s\t%d\t%s\t%d\n" % (quantity, kind, use, value, source, verified)).encode()
+        row = (quantity, kind, use, _written(value), source, verified)
+        yield ("%s\t%s\t%s\t%s\t%s\t%d\n" % row).encode()
+
+
+def _written(value):
+    num, den = fraction(value)
+    return str(num) if den == 1 else "%d/%d" % (num, den)
 
 
 def _crc(lines):
@@ -129,7 +138,7 @@ def readback(library):
 def judge(
     library,
     drug,
-    concentration_pg_nl,
+    concentration,
     daily=None,
     most_daily=None,
     bolus=None,
@@ -139,10 +148,10 @@ def judge(
     """What is wrong with a therapy: (problems, soft).
 
     `problems` are texts, each reason enough to refuse it; `soft` are (name, text), each to be confirmed by
-    its name. Masses are pg, as whole numbers or fractions (num, den); None where the therapy has no such
-    thing. `daily` is the most that the basal gives in any 24 h, `most_daily` that with all boluses the
-    patient may ask for, `bolus` a single one, `limit` what a window may hold, `previous` the `daily` of the
-    therapy with the same drug that this one follows; None makes it a start.
+    its name. The concentration is pg/nL, masses are pg, as whole numbers or fractions (num, den); None where
+    the therapy has no such thing. `daily` is the most that the basal gives in any 24 h, `most_daily` that
+    with all boluses the patient may ask for, `bolus` a single one, `limit` what a window may hold, `previous`
+    the `daily` of the therapy with the same drug that this one follows; None makes it a start.
     """
     if not check(library):
         return ["library: absent or damaged (bad CRC), no drug may be given"], []
@@ -153,16 +162,15 @@ def judge(
     problems = []
     soft = []
     strengths = entry[1]
-    if strengths and concentration_pg_nl not in strengths:
+    concentration = fraction(concentration)
+    if strengths and concentration not in [fraction(strength) for strength in strengths]:
         text = "%s is not marketed (%s)%s" % (
-            quantity_text(CONCENTRATION, concentration_pg_nl),
+            quantity_text(CONCENTRATION, concentration),
             ", ".join([quantity_text(CONCENTRATION, strength) for strength in strengths]),
             "" if entry[3] else " (unverified)",
         )
         soft.append(("%s.%s.strength" % (drug, CONCENTRATION), text))
-    for called, quantity, kinds, value in _asked(
-        concentration_pg_nl, daily, most_daily, bolus, limit, previous
-    ):
+    for called, quantity, kinds, value in _asked(concentration, daily, most_daily, bolus, limit, previous):
         for bound in entry[4]:
             if bound[0] == quantity and bound[1] in kinds and _outside(value, bound[1], bound[3]):
                 name = _name(drug, called, bound)
@@ -198,50 +206,65 @@ def _name(drug, called, bound):
     return name + "." + bound[2] if bound[2] else name
 
 
-def _asked(concentration_pg_nl, daily, most_daily, bolus, limit, previous):
+def _asked(concentration, daily, most_daily, bolus, limit, previous):
     """What is held against what: (name, quantity whose bounds hold, their kinds, value as a fraction)."""
     asked = []
-    asked.append((CONCENTRATION, CONCENTRATION, KINDS, (concentration_pg_nl, 1)))
+    asked.append((CONCENTRATION, CONCENTRATION, KINDS, concentration))
     if daily is not None:
-        daily = _fraction(daily)
+        daily = fraction(daily)
         asked.append((DOSE_PER_DAY, DOSE_PER_DAY, LOWER, daily))
-        most = daily if most_daily is None else _fraction(most_daily)
+        most = daily if most_daily is None else fraction(most_daily)
         asked.append((DOSE_PER_DAY, DOSE_PER_DAY, UPPER, most))
         if previous is None:
             asked.append((START_DOSE, START_DOSE, KINDS, daily))
         else:
-            before = _fraction(previous)
+            before = fraction(previous)
             change = (abs(daily[0] * before[1] - before[0] * daily[1]), daily[1] * before[1])
             asked.append((DOSE_CHANGE, DOSE_CHANGE, KINDS, change))
     if bolus is not None:
-        asked.append((BOLUS, BOLUS, KINDS, _fraction(bolus)))
+        asked.append((BOLUS, BOLUS, KINDS, fraction(bolus)))
     if limit is not None:
-        asked.append((LIMIT, DOSE_PER_DAY, UPPER, _fraction(limit)))
+        asked.append((LIMIT, DOSE_PER_DAY, UPPER, fraction(limit)))
     return asked
 
 
-def _fraction(value):
-    return value if isinstance(value, tuple) else (value, 1)
+def fraction(value):
+    """A whole number or a fraction as a fraction (num, den)."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value, 1)
+
+
+def _below(value, other):
+    """Whether one whole number or fraction is below another."""
+    value, other = fraction(value), fraction(other)
+    return value[0] * other[1] < other[0] * value[1]
 
 
 def _outside(value, kind, bound):
-    return value[0] < bound * value[1] if kind in LOWER else value[0] > bound * value[1]
+    return _below(value, bound) if kind in LOWER else _below(bound, value)
 
 
 def _outside_text(called, value, bound):
-    # Rounded away from the bound, so that the text never shows a number that would be allowed.
-    if bound[1] in LOWER:
-        shown, side = value[0] // value[1], "below"
+    side = "below" if bound[1] in LOWER else "above"
+    if called == CONCENTRATION:
+        shown = value
+    elif bound[1] in LOWER:
+        # Rounded away from the bound, so that the text never shows a number that would be allowed.
+        shown = value[0] // value[1]
     else:
-        shown, side = -(-value[0] // value[1]), "above"
+        shown = -(-value[0] // value[1])
     text = "%s is %s %s" % (quantity_text(called, shown), side, quantity_text(called, bound[3]))
     return text if bound[5] else text + " (unverified)"
 
 
 def quantity_text(quantity, value):
-    """A whole number of pg or pg/nL with the unit in which it reads best, exact."""
+    """A whole number of pg, or a concentration in pg/nL, with the unit in which it reads best, exact."""
     if quantity == CONCENTRATION:
-        return _scaled(value, 3, "mg/mL") if value >= 1_000 else "%d mcg/mL" % value
+        num, den = fraction(value)
+        if 1_000_000 % den:
+            return "%d/%d mcg/mL" % (num, den)
+        # Six decimals of mcg are enough for it.
+        millionths = num * (1_000_000 // den)
+        return _scaled(millionths, 9, "mg/mL") if num >= 1_000 * den else _scaled(millionths, 6, "mcg/mL")
     per = "" if quantity in (BOLUS, LIMIT) else "/day"
     for places, unit in ((9, "mg"), (6, "mcg"), (3, "ng")):
         if value >= 10**places:
@@ -251,6 +274,7 @@ def quantity_text(quantity, value):
 
 def _scaled(value, places, unit):
     text = str(value)
+    text = "0" * (places + 1 - len(text)) + text
     decimals = text[-places:].rstrip("0")
     return "%s%s %s" % (text[:-places], "." + decimals if decimals else "", unit)
 
@@ -330,14 +354,19 @@ def to_wire(library):
         "drugs": [
             {
                 "name": drug[0],
-                "strengths": list(drug[1]),
+                "strengths": [_listed(strength) for strength in drug[1]],
                 "source": drug[2],
                 "verified": drug[3],
-                "bounds": [list(bound) for bound in drug[4]],
+                "bounds": [[_listed(value) for value in bound] for bound in drug[4]],
             }
             for drug in library[1]
         ],
     }
+
+
+def _listed(value):
+    """A tuple as the list that JSON makes of it."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _in_a_frame(problems):
@@ -365,11 +394,13 @@ def _drug(table, known, prefix, problems):
         )
         name = None
     strengths = _list(table, "strengths", 0, MOST_STRENGTHS, prefix, problems)
+    marketed = []
     for index in range(len(strengths)):
         where = "%sstrengths[%d]" % (prefix, index)
-        _check_whole(strengths[index], 1, MOST_PG_NL, where, problems)
-        if strengths[index] in strengths[:index]:
+        strength = _concentration(strengths[index], where, problems)
+        if strength is not None and strength in marketed:
             problems.append("%s: %s stands twice" % (where, _shown(strengths[index])))
+        marketed.append(strength)
     source = table.get("source")
     _check_text(source, 1, MOST_SOURCE, prefix + "source", problems)
     verified = table.get("verified")
@@ -378,7 +409,7 @@ def _drug(table, known, prefix, problems):
     rows = _list(table, "bounds", 0, MOST_BOUNDS, prefix, problems)
     for index in range(len(rows)):
         _bound(rows[index], bounds, "%sbounds[%d]" % (prefix, index), problems)
-    return (name, tuple(strengths), source, verified, tuple(bounds))
+    return (name, tuple(marketed), source, verified, tuple(bounds))
 
 
 def _bound(row, bounds, prefix, problems):
@@ -398,8 +429,10 @@ def _bound(row, bounds, prefix, problems):
         problems.append(
             '%s.use: %s, must be "" or 1 to %d of a-z, 0-9, - and _' % (prefix, _shown(use), MOST_USE)
         )
-    most = MOST_PG_NL if quantity == CONCENTRATION else MOST_PG
-    _check_whole(value, 1, most, prefix + ".value", problems)
+    if quantity == CONCENTRATION:
+        value = _concentration(value, prefix + ".value", problems)
+    else:
+        _check_whole(value, 1, MOST_PG, prefix + ".value", problems)
     _check_text(source, 1, MOST_SOURCE, prefix + ".source", problems)
     _check_flag(verified, prefix + ".verified", problems)
     if len(problems) > before:
@@ -410,10 +443,10 @@ def _bound(row, bounds, prefix, problems):
         if other[1] == kind:
             problems.append("%s: %s.%s stands twice" % (prefix, quantity, kind))
             return
-        elif (other[3] < value) != (KINDS.index(other[1]) < KINDS.index(kind)) and other[3] != value:
+        elif _below(other[3], value) != (KINDS.index(other[1]) < KINDS.index(kind)) and other[3] != value:
             problems.append(
-                "%s.value: %s.%s is %d, must not contradict %s, which is %d"
-                % (prefix, quantity, kind, value, other[1], other[3])
+                "%s.value: %s.%s is %s, must not contradict %s, which is %s"
+                % (prefix, quantity, kind, _written(value), other[1], _written(other[3]))
             )
     bounds.append((quantity, kind, use, value, source, verified))
 
@@ -440,6 +473,15 @@ def _check_whole(value, least, most, where, problems):
         return True
     problems.append("%s: %s, must be a whole number from %d to %d" % (where, _shown(value), least, most))
     return False
+
+
+def _concentration(value, where, problems):
+    """A concentration in its one form, a whole number or (num, den), or None after saying what is wrong."""
+    found = concentration_of(value)
+    if found is None:
+        problems.append("%s: %s, must be %s" % (where, _shown(value), CONCENTRATION_TEXT))
+        return None
+    return found[0] if found[1] == 1 else found
 
 
 def _check_text(value, least, most, where, problems):

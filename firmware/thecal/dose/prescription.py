@@ -6,7 +6,8 @@
     mode                continuous | flex | minimum | stopped
     rate_num, rate_den  continuous: basal rate, nL/h as a fraction
     drug, concentration_pg_nl
-                        with them doses may stand for rates and volumes: dose_pg_day, dose_pg
+                        with them doses may stand for rates and volumes: dose_pg_day, dose_pg. A concentration
+                        is a whole number of pg/nL (mcg/mL), or [num, den] where it is none
     steps               flex: list of {at_ms: time of day, days: bits, 1 is monday, 64 sunday;
                         rate_num, rate_den}
     kvo_num, kvo_den    keep-vein-open rate, nL/h; 0 where absent
@@ -22,16 +23,22 @@ import binascii
 import hashlib
 
 from .schedule import MOST_STEPS_A_DAY, TICKS_PER_DAY, Schedule
-from .units import dose_of_rate, rate_of_dose, reduced
+from .units import (
+    CONCENTRATION_TEXT,
+    concentration_of,
+    dose_of_rate,
+    rate_of_dose,
+    reduced,
+    volume_of_dose,
+)
 
 TICK_MS = 100
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
-# DOSE-04: 0.048 mL/day, the slowest rate of implantable pumps, to 60 mL/h, for each component; 120 mL/h in
-# total.
-LEAST_COMPONENT_NL_H = 2_000
-MOST_COMPONENT_NL_H = 60_000_000
+# DOSE-04: a basal of at least 0.048 mL/day, the slowest rate of implantable pumps; at most 120 mL/h in total,
+# whatever its components are.
+LEAST_BASAL_NL_H = 2_000
 MOST_RATE_NL_H = 120_000_000
 MOST_BOLUS_NL = 60_000_000  # 60 mL, more than the largest reservoir; keeps the bolus' steps far below 2^30
 MOST_BOLUS_MS = DAY_MS
@@ -92,17 +99,19 @@ class Prescription:
     """A therapy as the device understood it. Rates are reduced fractions of nL/h that the mechanism reaches
     exactly.
 
-    `basal` is a list of (start tick of the week, rate); empty for a therapy that is stopped. `limit` is a
-    volume as a fraction of nL, or None, and `window_ticks` its window.
+    `basal` is a Schedule in grains of `mechanism`, without entries for a therapy that is stopped.
+    `concentration` is a fraction of pg/nL, None without a drug. `limit` is a volume as a fraction of nL, or
+    None, and `window_ticks` its window.
     """
 
-    def __init__(self, mode, basal, kvo, max_rate_nl_h):
+    def __init__(self, mode, basal, mechanism, max_rate_nl_h):
         self.mode = mode
-        self.basal = basal
-        self.kvo = kvo  # type: tuple[int, int]
+        self.basal = basal  # type: Schedule
+        self.mechanism = mechanism
+        self.kvo = (0, 1)
         self.max_rate_nl_h = max_rate_nl_h
         self.drug = ""
-        self.concentration_pg_nl = 0
+        self.concentration = None  # type: tuple[int, int] | None
         self.patient_bolus = None  # type: PatientBolus | None
         self.limit = None  # type: tuple[int, int] | None
         self.window_ticks = 0
@@ -111,22 +120,18 @@ class Prescription:
         self.on_low_kvo = False
         self.line_nl = 0  # type: int | None
 
-    def schedule(self, mechanism):
-        """The basal as a Schedule in grains."""
-        return Schedule(
-            [
-                (start,) + mechanism.grains_per_tick(*rate) + (rate[0] // rate[1],)
-                for start, rate in self.basal
-            ]
-        )
+    def rate_nl_h(self, index):
+        """The rate of an entry of the basal, a reduced fraction of nL/h."""
+        one = self.mechanism.grains_per_step
+        return self.mechanism.rate_nl_h(self.basal.grains(index, one), one)
 
     def fastest(self):
         """The fastest basal rate, a fraction of nL/h."""
-        fastest = (0, 1)
-        for _, rate in self.basal:
-            if rate[0] * fastest[1] > fastest[0] * rate[1]:
-                fastest = rate
-        return fastest
+        return self.rate_nl_h(self.basal.highest()) if self.basal else (0, 1)
+
+    def slowest(self):
+        """The slowest basal rate, a fraction of nL/h."""
+        return self.rate_nl_h(self.basal.lowest()) if self.basal else (0, 1)
 
     def most_daily_nl(self):
         """The most that a day can take, every permitted patient bolus included: nL, rounded up (RES-03)."""
@@ -143,7 +148,7 @@ class Prescription:
             most = min(most, -(-windows * self.limit[0] // self.limit[1]))
         return most
 
-    def readback(self, mechanism):
+    def readback(self):
         """What the device will do, for the human to read and confirm: a dict of integers, short texts and
         lists.
         """
@@ -160,11 +165,14 @@ class Prescription:
             "line_nl": self.line_nl,
         }
         if len(self.basal) == 1:
-            said["rate_num"], said["rate_den"] = self.basal[0][1]
-            steps = mechanism.steps_per_tick(*self.basal[0][1])
+            said["rate_num"], said["rate_den"] = rate = self.rate_nl_h(0)
+            steps = self.mechanism.steps_per_tick(*rate)
             said["steps_per_tick_num"], said["steps_per_tick_den"] = steps
         elif self.basal:
-            said["steps"] = [[start * TICK_MS // 1_000, rate[0], rate[1]] for start, rate in self.basal]
+            starts = self.basal.starts
+            said["steps"] = [
+                [starts[index] * TICK_MS] + list(self.rate_nl_h(index)) for index in range(len(starts))
+            ]
         if self.patient_bolus:
             said["bolus_volume_num"], said["bolus_volume_den"] = self.patient_bolus.volume
             said["bolus_rate_num"], said["bolus_rate_den"] = self.patient_bolus.rate
@@ -173,24 +181,18 @@ class Prescription:
         if self.limit:
             said["limit_num"], said["limit_den"] = self.limit
             said["window_ms"] = self.window_ticks * TICK_MS
-        if self.concentration_pg_nl:
+        if self.concentration:
             said["drug"] = self.drug
-            said["concentration_pg_nl"] = self.concentration_pg_nl
-            said["daily_pg"] = dose_of_rate(weekly_num, weekly_den * 7 * 24, self.concentration_pg_nl)
+            num, den = self.concentration
+            said["concentration_pg_nl"] = num if den == 1 else [num, den]
+            said["daily_pg"] = dose_of_rate(weekly_num, weekly_den * 7 * 24, self.concentration)
         return said
 
     def _weekly_nl(self):
-        num, den = 0, 1
-        for index in range(len(self.basal)):
-            start, rate = self.basal[index]
-            following = (
-                self.basal[index + 1][0]
-                if index + 1 < len(self.basal)
-                else self.basal[0][0] + 7 * TICKS_PER_DAY
-            )
-            ticks = following - start
-            num, den = reduced(num * rate[1] * 36_000 + rate[0] * ticks * den, den * rate[1] * 36_000)
-        return num, den
+        mechanism = self.mechanism
+        one = mechanism.grains_per_step
+        grains = self.basal.week_grains(one)
+        return reduced(grains * mechanism.nl_per_rev, one * mechanism.steps_per_rev)
 
 
 class _Reader:
@@ -199,7 +201,8 @@ class _Reader:
     def __init__(self, therapy, mechanism):
         self.mechanism = mechanism
         self.problems = []
-        self.concentration_pg_nl = 0
+        self.concentration = None
+        self.basal = Schedule()
         self.therapy = therapy
 
     def say(self, text):
@@ -228,20 +231,18 @@ class _Reader:
             if "rate_num" in values or "rate_den" in values:
                 self.say(prefix + "rate_num: give a dose or a rate, not both")
             dose_pg_day = self.whole(values, "dose_pg_day", 1, 10**15, prefix=prefix)
-            if not self.concentration_pg_nl:
+            if not self.concentration:
                 self.say(prefix + "dose_pg_day: a dose needs a drug and its concentration")
             elif dose_pg_day is not None:
-                return self.reachable(
-                    prefix + "rate", rate_of_dose(dose_pg_day, self.concentration_pg_nl), most
-                )
+                return self.reachable(prefix + "rate", rate_of_dose(dose_pg_day, self.concentration), most)
             return None
         rate = self.fraction(values, "rate", prefix)
         return rate and self.reachable(prefix + "rate", rate, most)
 
-    def reachable(self, name, rate, most):
+    def reachable(self, name, rate, most, least=LEAST_BASAL_NL_H):
         num, den = rate
-        if num < LEAST_COMPONENT_NL_H * den or num > most * den:
-            self.say("%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, LEAST_COMPONENT_NL_H, most))
+        if num < least * den or num > most * den:
+            self.say("%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, least, most))
         elif not self.mechanism.reaches(num, den):
             self.say(
                 "%s: %d/%d nL/h can not be delivered exactly, the nearest that can is %d/%d nL/h"
@@ -259,56 +260,67 @@ class _Reader:
         if "volume_nl" in values:
             self.say(prefix + "volume_nl: give a dose or a volume, not both")
         dose_pg = self.whole(values, "dose_pg", 1, 10**15, prefix=prefix)
-        if not self.concentration_pg_nl:
+        if not self.concentration:
             self.say(prefix + "dose_pg: a dose needs a drug and its concentration")
         elif dose_pg is not None:
-            volume = reduced(dose_pg, self.concentration_pg_nl)
+            volume = volume_of_dose(dose_pg, self.concentration)
             if volume[0] <= MOST_BOLUS_NL * volume[1]:
                 return volume
             self.say("%sdose_pg: %d/%d nL, must be at most %d nL" % ((prefix,) + volume + (MOST_BOLUS_NL,)))
         return None
 
-    def basal(self, mode, most):
+    def concentrated(self):
+        """The concentration as a fraction of pg/nL, None where it is none."""
+        value = self.therapy.get("concentration_pg_nl")
+        found = concentration_of(value)
+        if found is None:
+            self.say("concentration_pg_nl: %s, must be %s" % (value, CONCENTRATION_TEXT))
+        return found
+
+    def schedule(self, mode, most):
+        """Fill `basal`."""
         if mode == "minimum":
-            return [(0, (LEAST_COMPONENT_NL_H, 1))]
-        if mode == "continuous":
+            self.put(0, (LEAST_BASAL_NL_H, 1))
+        elif mode == "continuous":
             rate = self.rate(self.therapy, most)
-            return [(0, rate)] if rate else []
-        if mode == "flex":
-            return self.flex(most)
-        return []
+            if rate:
+                self.put(0, rate)
+        elif mode == "flex":
+            self.flex(most)
+
+    def put(self, start, rate):
+        steps, grains = self.mechanism.grains_per_tick(*rate)
+        return self.basal.put(start, steps, grains)
 
     def flex(self, most):
         steps = self.therapy.get("steps")
         if not isinstance(steps, list) or not steps:
             self.say("steps: flex needs a list of them")
-            return []
-        entries = {}
-        per_day = [0] * 7
+            return
         for number in range(len(steps)):
-            prefix = "steps[%d]." % number
-            step = steps[number]
-            if not isinstance(step, dict):
-                self.say("steps[%d]: must be an object" % number)
-                continue
-            self.keys(step, STEP_KEYS, prefix)
-            at_ms = self.whole(step, "at_ms", 0, DAY_MS - 1, prefix=prefix)
-            days = self.whole(step, "days", 1, 127, 127, prefix)
-            rate = self.rate(step, most, prefix)
-            if at_ms is None or days is None or rate is None:
-                continue
-            if at_ms % TICK_MS:
-                self.say("%sat_ms: %d, must be a multiple of %d" % (prefix, at_ms, TICK_MS))
-            for day in range(7):
-                if days >> day & 1:
-                    start = day * TICKS_PER_DAY + at_ms // TICK_MS
-                    if start in entries:
-                        self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
-                    entries[start] = rate
-                    per_day[day] += 1
+            self.step(steps[number], "steps[%d]" % number, most)
+        per_day = [0] * 7
+        for start in self.basal.starts:
+            per_day[start // TICKS_PER_DAY] += 1
         if max(per_day) > MOST_STEPS_A_DAY:
             self.say("steps: %d on one day, at most %d" % (max(per_day), MOST_STEPS_A_DAY))
-        return [(start, entries[start]) for start in sorted(entries)]
+
+    def step(self, step, name, most):
+        if not isinstance(step, dict):
+            self.say("%s: must be an object" % name)
+            return
+        prefix = name + "."
+        self.keys(step, STEP_KEYS, prefix)
+        at_ms = self.whole(step, "at_ms", 0, DAY_MS - 1, prefix=prefix)
+        days = self.whole(step, "days", 1, 127, 127, prefix)
+        rate = self.rate(step, most, prefix)
+        if at_ms is None or days is None or rate is None:
+            return
+        if at_ms % TICK_MS:
+            self.say("%sat_ms: %d, must be a multiple of %d" % (prefix, at_ms, TICK_MS))
+        for day in range(7):
+            if days >> day & 1 and not self.put(day * TICKS_PER_DAY + at_ms // TICK_MS, rate):
+                self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
 
     def patient_bolus(self, most):
         values = self.table("patient_bolus", BOLUS_KEYS)
@@ -326,7 +338,7 @@ class _Reader:
             rate = rate and self.mechanism.reachable_below(*rate)
         else:
             rate = self.fraction(values, "rate", prefix)
-        rate = rate and self.reachable(prefix + "rate", rate, most)
+        rate = rate and self.reachable(prefix + "rate", rate, most, 0)
         if not volume or not rate or lockout_ms is None or max_per_day is None:
             return None
         return PatientBolus(volume, rate, -(-lockout_ms // TICK_MS), max_per_day)
@@ -363,24 +375,23 @@ def parse(therapy, mechanism):
     if mode not in MODES:
         read.say("mode: %s, must be one of %s" % (mode, ", ".join(MODES)))
     largest = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())
-    max_rate_nl_h = read.whole(therapy, "max_rate_nl_h", LEAST_COMPONENT_NL_H, largest, largest)
-    most = min(MOST_COMPONENT_NL_H, max_rate_nl_h or largest)
+    max_rate_nl_h = read.whole(therapy, "max_rate_nl_h", LEAST_BASAL_NL_H, largest, largest)
+    most = max_rate_nl_h or largest
     if "drug" in therapy or "concentration_pg_nl" in therapy:
         if not isinstance(therapy.get("drug"), str) or not 0 < len(therapy["drug"]) <= 32:
             read.say("drug: %s, must be a name of 1 to 32 characters" % therapy.get("drug"))
-        # 1 kg/mL: a bound against nonsense only
-        read.concentration_pg_nl = read.whole(therapy, "concentration_pg_nl", 1, 10**9) or 0
-    found = Prescription(mode, read.basal(mode, most), (0, 1), max_rate_nl_h)
+        read.concentration = read.concentrated()
+    read.schedule(mode, most)
+    found = Prescription(mode, read.basal, mechanism, max_rate_nl_h)
     if "kvo_num" in therapy or "kvo_den" in therapy:
         found.kvo = read.fraction(therapy, "kvo") or (0, 1)
         if found.kvo[0]:
             read.reachable("kvo", found.kvo, most)
-        for _, rate in found.basal:
-            if found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
-                read.say("kvo: %d/%d nL/h, must not be above the basal rate %d/%d nL/h" % (found.kvo + rate))
-                break
+        rate = found.slowest()
+        if found.basal and found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
+            read.say("kvo: %d/%d nL/h, must not be above the basal rate %d/%d nL/h" % (found.kvo + rate))
     found.drug = therapy.get("drug", "")
-    found.concentration_pg_nl = read.concentration_pg_nl
+    found.concentration = read.concentration
     found.patient_bolus = read.patient_bolus(most)
     if found.patient_bolus and max_rate_nl_h:
         fastest, bolus = found.fastest(), found.patient_bolus.rate
@@ -427,8 +438,8 @@ def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
     room = reduced(prescription.max_rate_nl_h * basal_den - basal_num, basal_den)
     if room[0] * rate[1] < rate[0] * room[1]:
         rate = room
-    # Of the slowest of all, 1 nL in 24 h, the reference mechanism still makes 17 grains in a tick.
     rate = mechanism.reachable_below(*rate)
-    if not rate[0]:
-        raise PrescriptionError(["bolus: the basal leaves nothing below max_rate"])
+    if rate[0] == 0:
+        problem = "the basal takes all of max_rate" if room[0] == 0 else "slower than the pump can flow"
+        raise PrescriptionError(["bolus: " + problem])
     return rate
