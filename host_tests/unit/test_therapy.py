@@ -322,7 +322,9 @@ def test_a_lost_clock_runs_the_lowest_step_until_it_is_set(desk):
     ],
 )
 def test_what_is_wrong_with_a_flex_day_is_named(desk, change, said):
-    assert said in desk.ask("program", therapy={**FLEX, **change})["message"]
+    number = desk.client.request("program", therapy={**FLEX, **change})
+    desk.run(6)  # a kilobyte a tick
+    assert said in desk.client.reply(number)["message"]
 
 
 @pytest.mark.req("DOSE-04", "DOSE-12")
