@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from thecal.dose import prescription
-from thecal.orders import MOST_CLINICIAN_BOLUS_MS
 from thecal_bench import quantities
 
 from thecal_host.cli.base import ANY_PUMP, SAID_NO, PortOption, app, complain, connected, say, whole_nl
@@ -91,8 +90,8 @@ def bolus(
 
     volume_nl = whole_nl("--volume", volume, prescription.MOST_BOLUS_NL)
     duration_ms = quantities.parse_time_ms(duration)
-    if not 1 <= duration_ms <= MOST_CLINICIAN_BOLUS_MS:
-        most = quantities.show(MOST_CLINICIAN_BOLUS_MS, quantities.TIME, "h")
+    if not 1 <= duration_ms <= prescription.MOST_BOLUS_MS:
+        most = quantities.show(prescription.MOST_BOLUS_MS, quantities.TIME, "h")
         raise quantities.QuantityError(
             f'--duration: expected 1 ms at least, {most} at most, found "{duration}"'
         )
