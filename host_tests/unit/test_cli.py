@@ -634,9 +634,9 @@ def test_a_pty_is_a_port_and_one_at_a_time_has_it():
 
     ours, theirs = pty.openpty()
     name = os.ttyname(theirs)
-    with ports.open_port(name) as port:
+    with ports.SerialPort(name) as port:
         with pytest.raises(PortError, match="busy"):
-            ports.open_port(name)
+            ports.SerialPort(name)
         port.write(b"hello\n")
         assert os.read(ours, 100) == b"hello\n"
         os.write(ours, b"there\n")

@@ -321,7 +321,8 @@ def test_help_shows_every_word_of_every_option_and_every_default(name):
         told = getattr(parameter, "help", None)
         if told:
             assert " ".join(told.split()) in text, told
-        default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+        show = getattr(parameter, "show_default", None)
+        default = show if isinstance(show, str) else parameter.default
         if default and not getattr(parameter, "is_flag", False) and parameter.name != "help":
-            told = f"({default})" if isinstance(parameter.show_default, str) else str(default)
+            told = f"({default})" if isinstance(show, str) else str(default)
             assert f"[default: {told}]" in text, parameter.name

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import warnings
 from abc import ABC, abstractmethod
@@ -30,6 +31,10 @@ BAUD = 115_200
 CONNECT_TIMEOUT_S = 5.0
 
 READ_BYTES = 4096
+
+
+# What a bench says to a TCP client while it serves another one, before it hangs up.
+IN_USE = b"in use: another program is connected to this pump\n"
 
 
 class PortError(Exception):
@@ -82,7 +87,7 @@ class SerialPort(Port):
                 name, BAUD, timeout=0, write_timeout=CONNECT_TIMEOUT_S, exclusive=True
             )
         except (serial.SerialException, OSError, ValueError) as why:
-            raise PortError(_why_not_open(name, why)) from None
+            raise _why_not_open(name, why) from None
 
     def read(self, timeout_s: float) -> bytes:
         import serial
@@ -121,25 +126,31 @@ class TcpPort(Port):
             )
         try:
             self._socket = socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S)
+            self._is_first = True
         except OSError as why:
             raise PortError(
                 f"nothing answers at {name} ({why}): start a bench there with `thecal bench --tcp {port}`"
             ) from None
 
     def read(self, timeout_s: float) -> bytes:
-        self._socket.settimeout(max(timeout_s, 1e-3))
         try:
+            # Not by the socket's timeout, which is that of writing, maybe from another thread.
+            if not select.select([self._socket], [], [], max(timeout_s, 0))[0]:
+                return b""
             data = self._socket.recv(READ_BYTES)
-        except TimeoutError:
-            return b""
-        except OSError as why:
+        except (OSError, ValueError) as why:
             raise PortError(f"{self.name} is gone ({why}): has the bench ended?") from None
+        if self._is_first and data.startswith(IN_USE):
+            raise PortError(
+                f"{self.name} is in use: another program (a monitor, a terminal) is connected to this pump; "
+                "close that first"
+            )
+        self._is_first = False
         if not data:
             raise PortError(f"{self.name} was closed by the other end: has the bench ended?")
         return data
 
     def write(self, data: bytes) -> None:
-        self._socket.settimeout(CONNECT_TIMEOUT_S)
         try:
             self._socket.sendall(data)
         except OSError as why:
@@ -149,29 +160,49 @@ class TcpPort(Port):
         self._socket.close()
 
 
+class PortBusy(PortError):
+    """Another program has the port open."""
+
+
 def open_port(name: str) -> Port:
-    """Open a device path, a pty or `socket://HOST:PORT`. Raises PortError with what to do."""
-    if name.startswith("socket://"):
-        return TcpPort(name)
-    return SerialPort(name)
+    """Open a device path, a pty or `socket://HOST:PORT`, for this command and, through it, for others.
+
+    Where another `thecal` of this user has it open, the port is that one's. Raises PortError with what to do.
+    """
+    from thecal_host import sharing
+
+    shared = sharing.join(name)
+    if shared is not None:
+        return shared
+    try:
+        return sharing.Hub(TcpPort(name) if name.startswith("socket://") else SerialPort(name))
+    except PortBusy:
+        # Two commands that begin at the same time: the other one has opened it by now.
+        shared = sharing.join(name)
+        if shared is None:
+            raise
+        return shared
 
 
-def _why_not_open(name: str, why: Exception) -> str:
+def _why_not_open(name: str, why: Exception) -> PortError:
     text = str(why).lower()
     if "lock" in text or "busy" in text or "access is denied" in text:
-        return (
-            f"{name} is busy: another program (a monitor, mpremote, a terminal) has it open; close that first"
+        return PortBusy(
+            f"{name} is busy: another program (mpremote, a terminal) has it open; close that first"
         )
     if "permission" in text:
-        return (
+        return PortError(
             f"you may not open {name}: add yourself to the group that owns it (often `dialout`), log in again"
         )
     if "no such file" in text or "filenotfound" in text or "could not find" in text:
-        return f"there is no port {name}: `thecal ports` lists those there are"
-    return f"{name} does not open: {why}"
+        return PortError(f"there is no port {name}: `thecal ports` lists those there are")
+    if "ioctl" in text or "is a directory" in text:
+        return PortError(f"{name} is no serial port: `thecal ports` lists those there are")
+    return PortError(f"{name} does not open: {why}")
 
 
-def _bench_folder() -> Path:
+def runtime_folder() -> Path:
+    """The folder of this user for what lasts as long as a process: where benches and shared ports are."""
     from platformdirs import user_runtime_path
 
     with warnings.catch_warnings():
@@ -200,7 +231,7 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
     `is_pump` is whether a pump answers there, and not a prompt.
     """
     try:
-        folder = _bench_folder()
+        folder = runtime_folder()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except PermissionError as why:
         raise PortError(
@@ -219,7 +250,7 @@ def find_benches() -> list[FoundPort]:
     """The emulated benches that run on this machine; files of those that have died are removed."""
     found = []
     try:
-        paths = sorted(_bench_folder().glob("bench-*.json"))
+        paths = sorted(runtime_folder().glob("bench-*.json"))
     except PermissionError:
         # A runtime folder that is not ours: no bench of ours is in it.
         return []

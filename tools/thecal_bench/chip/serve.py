@@ -17,6 +17,8 @@ import socket
 import time
 from collections.abc import Callable
 
+from thecal_host.ports import IN_USE
+
 from .board import MS_NS, EmulatedBoard
 
 __all__ = ("Server", "serve")
@@ -69,7 +71,7 @@ class _Pty:
 
 
 class _Tcp:
-    """A listening socket that serves one user at a time; the next one waits."""
+    """A listening socket that serves one user at a time; whoever else comes is told so and hung up on."""
 
     def __init__(self, port: int, host: str) -> None:
         self._listener = socket.create_server((host, port))
@@ -80,11 +82,15 @@ class _Tcp:
     @property
     def in_use(self) -> bool:
         """Whether somebody is connected."""
-        if self._user is None:
-            with contextlib.suppress(BlockingIOError):
-                self._user, _ = self._listener.accept()
-                self._user.setblocking(False)
-                self._user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(BlockingIOError):
+            user, _ = self._listener.accept()
+            user.setblocking(False)
+            if self._user is None:
+                user.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._user = user
+            else:
+                with user, contextlib.suppress(OSError):
+                    user.send(IN_USE)
         return self._user is not None
 
     def fileno(self) -> int:

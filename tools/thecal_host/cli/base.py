@@ -23,6 +23,7 @@ from thecal_host.files import FileError, why_not
 from thecal_host.link import LinkError
 from thecal_host.ports import PortError
 from thecal_host.pump import Proposal, Pump, PumpError
+from thecal_host.sharing import Hub
 
 DONE, SAID_NO, NOT_UNDERSTOOD = 0, 1, 2
 
@@ -119,6 +120,8 @@ def connected(ctx: typer.Context, port: str | None) -> Iterator[Pump]:
     """The pump that the command is about, after its hello."""
     name = ports.choose_port(port or ctx.obj)
     with ports.open_port(name) as opened:
+        if isinstance(opened, Hub) and opened.note:
+            complain(opened.note)
         pump = Pump(opened)
         with err.status(f"connecting to {name}") if err.is_terminal else nullcontext():
             pump.connect()
