@@ -21,11 +21,12 @@ CAUSES = (
     "max_dose",
     "reservoir",
     "prescription",
+    "cancelled",
+    "stop_held",
 )
 POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE, RESUME = range(6)
-NOT_RUNNING, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PRESCRIPTION = range(
-    6, len(CAUSES)
-)
+NOT_RUNNING, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, MAX_DOSE, RESERVOIR, PRESCRIPTION = range(6, 14)
+CANCELLED, STOP_HELD = range(14, len(CAUSES))
 GRANTED = -1
 
 # Power came, or RUN was pulled; a loop that hung; a reset from the prompt or the boot loader; a loop that

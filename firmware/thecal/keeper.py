@@ -101,6 +101,16 @@ class Keeper:
         """Whether the journal can be written and what it says believed."""
         return self.journal.status in (VIRGIN, SOUND)
 
+    def writes(self):
+        """Whether what is to be written down will be, some day."""
+        return self.sound() and not self.journal.failed and self.pump.words.trusted
+
+    def rests(self):
+        """Whether a reset, now, would find the pump at rest and leave it so: all is written and read back."""
+        journal = self.journal
+        saved = journal.started and journal.saved_ticket == journal.save_ticket
+        return saved and self.written[STATE] not in MOVING
+
     def begin_anew(self):
         """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds;
         a clinician wants it. The self-test finds it sound after the next reset.

@@ -17,6 +17,7 @@ from .causes import (
     MAX_PER_DAY,
     NOT_RUNNING,
     PRESCRIPTION,
+    STOP_HELD,
 )
 from .dose import formulary, prescription
 from .dose.bridge import Bridge
@@ -24,7 +25,7 @@ from .dose.delivery import CLINICIAN, PATIENT
 from .dose.schedule import TICKS_PER_WEEK
 from .dose.units import ratio
 from .link import commands
-from .link.session import refusal
+from .link.session import refusal, reply_to
 from .link.telemetry import TICKS_PER_S
 from .record import events
 from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
@@ -38,6 +39,8 @@ MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
 BEGIN_ANEW = "begin_anew"
+
+WHYS = {"refused": PRESCRIPTION, "stop_held": STOP_HELD}  # what the log says of a refusal
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
@@ -87,13 +90,17 @@ class Orders:
             answer = refusal(request, "refused", "; ".join(error.problems))
         if not answer.get("ok", True):
             if commands.changes_of(request) != commands.READS:
-                why = PRESCRIPTION if answer["error"] == "refused" else NOT_RUNNING
-                self.pump.event(events.DENIED, _row(name), why)
+                why = WHYS.get(answer["error"], NOT_RUNNING)
+                self.pump.event(events.DENIED, commands.row_of(name), why)
         else:
+            answer.update(reply_to(request))
             answer["ok"] = True
-            answer["type"] = "reply"
-            answer["id"] = request.get("id", 0)
         return answer
+
+    def forget_proposals(self):
+        """What was proposed and not confirmed is over, and so is what comes in parts."""
+        self.proposed = self.proposed_therapy = None
+        self.library_draft = formulary.Draft()
 
     def _do_hello(self, request):
         pump = self.pump
@@ -444,6 +451,8 @@ class Orders:
     def _do_acknowledge(self, request):
         pump = self.pump
         stored_nl = pump.senses.stored_nl() if pump.state == states.HALTED else 0
+        if stored_nl > 0 and pump.stop_button.held:  # it would draw back
+            return refusal(request, "stop_held", "acknowledge: the STOP button is held down")
         for row in range(len(alarms.ALARMS)):
             if alarms.ALARMS[row].latching:
                 pump.clear_alarm(row)
@@ -527,7 +536,7 @@ class Orders:
 
     def _deny(self, name, reason):
         pump = self.pump
-        pump.event(events.DENIED, _row(name), reason)
+        pump.event(events.DENIED, commands.row_of(name), reason)
         if name == "patient_bolus":
             pump.lockout.deny(pump.tick + 1)
         if reason == MAX_DOSE:
@@ -553,9 +562,3 @@ def _answer(reason):
 def _unfit(name, pump):
     return "%s: self-test failed: %s" % (name, ", ".join(parts.names(pump.post_failures)))
 
-
-def _row(name):
-    for index in range(len(commands.COMMANDS)):
-        if commands.COMMANDS[index].name == name:
-            return index
-    return -1

@@ -19,10 +19,9 @@ from .dose import formulary, prescription
 from .dose.delivery import KINDS, PATIENT, Delivery
 from .dose.formulary_data import LIBRARY
 from .dose.schedule import TICKS_PER_WEEK
+from .host import Host
 from .keeper import Keeper
-from .link import commands
 from .link.frame import FrameWriter, crc_into
-from .link.session import Session
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .orders import MOST_DRAW_BACK_NL, Orders
 from .prospect import Prospect
@@ -31,6 +30,7 @@ from .record.therapies import Therapies
 from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
 from .watch import alarms, parts, selftest
+from .watch.button import StopButton
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
@@ -38,7 +38,6 @@ from .watch.reservoir import Reservoir
 from .watch.resets import Resets
 from .watch.senses import Senses
 
-EXPECT_TICKS = 6  # a command that is due so soon has its motion booked
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
 TELL_TICKS = 600  # from one event of cut orders to the next
 LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
@@ -102,12 +101,12 @@ class Pump:
         self.resets = Resets()
         self.was_reset = False
         self.post_failures = 0  # parts whose self-test failed, as bits; kept until a reset
-        self.stop_was_pressed = False
+        self.stop_button = StopButton()
         self.planned_steps = 0  # position at the end of the last segment ordered
         self.log = log or events.EventLog()
         self.writer = FrameWriter(crc)
         self.telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
-        self.session = Session(crc)
+        self.host = Host(self, crc, journal)
         self.orders = Orders(self)
         self.prospect = Prospect(self)
         self.resumed_from = states.BOOT  # the state in which a reset found the pump
@@ -157,6 +156,7 @@ class Pump:
         """
         if self.keeper and self.words.trusted:
             self.keeper.end(self.state in states.MOVING)
+            self.host.kept()
 
     # --- its parts, each between the comparing of the critical words and the keeping (SAFE-07)
 
@@ -168,6 +168,7 @@ class Pump:
             self.board_s = inputs.tick_s  # whatever it was: no jump of time
             self.board_ms = inputs.tick_ms
         ticks = self._let_time_pass(inputs)
+        self.stop_button.look(inputs.button_stop, self.passed_ticks)
         if self.state == states.BOOT:
             self._wake_up(inputs)
         if self.state == states.POST:
@@ -183,11 +184,9 @@ class Pump:
             self._keep(words.DOSE)
 
     def _link_part(self, inputs, outputs):
-        self._obey_host(inputs, outputs)
-        outputs.rx_most = min(self.session.reader.room(), RX_BYTES)
-        if self.keeper:
-            self._expect()
-        self._obey_buttons(inputs)
+        self._obey_buttons(inputs, outputs)
+        self.host.obey(inputs, outputs)
+        outputs.rx_most = min(self.host.session.reader.room(), RX_BYTES)
         self._settle()
 
     def _watch_part(self, inputs, ticks):
@@ -217,7 +216,7 @@ class Pump:
             self.unsettled = False
             self.words.keep_all()
 
-    def _before_change(self):
+    def before_change(self):
         """What follows may use and change any word."""
         self._settle()
         for group in words.GROUPS:
@@ -273,7 +272,7 @@ class Pump:
             self.enter(states.HALTED, ALARM)
             return
         self.enter(states.STOPPED, SELF_TEST)
-        if self.resumed_from == states.RUNNING:
+        if self.resumed_from == states.RUNNING and not self.stop_button.held:
             self.raise_alarm(alarms.AUTO_RESUMED)
             self.enter(states.RUNNING, RESUME)
 
@@ -455,7 +454,7 @@ class Pump:
         executed_steps = self.executed_steps
         failed = inputs.post_failures & ~self.post_failures
         if failed:  # SAFE-08: found while running
-            self._before_change()
+            self.before_change()
             self.post_failures |= failed
             self._failed(failed)
         self._feel(inputs, ticks)
@@ -471,7 +470,7 @@ class Pump:
             return
         newly_low = self.reservoir.low(executed_steps) and self.raise_alarm(alarms.RESERVOIR_LOW)
         if newly_low and self.state == states.RUNNING and self.prescription.on_low_kvo:
-            self._before_change()
+            self.before_change()
             self.to_boundary()
             self.follow_schedule()
         if self.reservoir.empty(executed_steps):
@@ -500,6 +499,7 @@ class Pump:
         if self.keeper and self.keeper.journal.failed:
             self.raise_alarm(alarms.JOURNAL_FAULT)
         self._follow(alarms.SUPPLY_LOW, senses.supply_low)
+        self._follow(alarms.STOP_HELD, self.stop_button.stuck())
         self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.tick))
 
     def _follow(self, row, stands):
@@ -519,7 +519,7 @@ class Pump:
             self.raise_alarm(alarms.LONG_STOP)
 
     def _bridge_cleared(self, bridge):
-        self._before_change()
+        self.before_change()
         self.bridge = None
         self.rescale(bridge)
         self._set_limit()
@@ -551,7 +551,7 @@ class Pump:
 
     def _order_motion(self, inputs, outputs):
         if self.replan and self.state in states.MOVING:
-            self._before_change()
+            self.before_change()
         outputs.enable = self.state in states.MOVING
         if self.state not in states.MOVING:
             outputs.halt = True
@@ -614,70 +614,27 @@ class Pump:
 
     # --- link
 
-    def _obey_host(self, inputs, outputs):
-        session = self.session
-        session.begin_tick(inputs, outputs)
-        while True:
-            request = session.next(outputs, self.tick)
-            if session.refusal is not None:
-                self.writer.send_object(outputs, session.refusal)
-            elif request is None:
-                return
-            if request is None:
-                continue
-            if self._must_wait(request):
-                session.put_back(request, self.tick)
-            else:
-                self._carry_out(request, inputs, outputs)
-
-    def _must_wait(self, request):
-        """Whether what `request` needs has to be written down first, or one before it waits for that."""
-        if not self.keeper or commands.changes_of(request) == commands.READS:
-            return False
-        if self.session.put_back_count:
-            return True
-        return commands.changes_of(request) == commands.FLOW and not self.orders.ready(request)
-
-    def _expect(self):
-        """Have the motion of what is held back for one of the next ticks booked in time."""
-        for request in self.session.held:
-            soon = request["at_tick"] - self.tick <= EXPECT_TICKS
-            if soon and commands.changes_of(request) == commands.FLOW:
-                self.orders.ready(request)
-
-    def _obey_buttons(self, inputs):
+    def _obey_buttons(self, inputs, outputs):
+        if self.stop_button.pressed:
+            self.before_change()
+            self.host.cancel_all(outputs)
+            self.stop_ordered()
         pressed = inputs.button_patient
         if pressed and not self.button_was_pressed:
-            self._before_change()
+            self.before_change()
             self.to_boundary()
             self.early = True
             self.orders.patient_bolus()
             self.early = False
         self.button_was_pressed = pressed
-        pressed = inputs.button_stop
-        if pressed and not self.stop_was_pressed:
-            self.stop_ordered()
-        self.stop_was_pressed = pressed
 
     def stop_ordered(self):
-        """Somebody wants flow and sound to end, whatever the state."""
+        """Somebody wants flow and sound to end, whatever the state: nothing resumes after the self-test."""
         self.alarms.stop()
         if self.state in states.MOVING:
             self.enter(states.STOPPED, COMMAND)
-
-    def _carry_out(self, request, inputs, outputs):
-        name = request["cmd"]
-        self._before_change()
-        self.early = commands.changes_of(request) == commands.FLOW
-        if self.early:
-            self.to_boundary()
-        if name == "status":
-            self.status(inputs, outputs)
-            if "id" not in request:
-                return
-        answer = self.orders.carry_out(request)
-        self.early = False
-        self.writer.send_object(outputs, answer)
+        elif self.state in (states.BOOT, states.POST) and self.resumed_from == states.RUNNING:
+            self.resumed_from = states.STOPPED
 
     def set_therapy(self, therapy):
         """Put a prescription in force; the flow follows it when it is asked for next."""
@@ -746,7 +703,7 @@ class Pump:
         values[16] = self.alarms.annunciated()
         values[17] = self.alarms.first_cause
         values[18] = self.writer.dropped
-        values[19] = self.session.reader.bad_lines
+        values[19] = self.host.session.reader.bad_lines
         values[20] = self.post_failures | self.senses.failed.bits
         self.telemetry.status(outputs, self.state, flowing + 1)
 

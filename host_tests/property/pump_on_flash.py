@@ -31,10 +31,11 @@ ML_H = 1_000 * UL_H
 GRAINS = 420 * 3_600 * 10  # any number will do; this one makes rates of whole steps per hour exact
 
 SECTOR_BYTES = 1024
-RINGS = (4, 10, 5, 4)
+RINGS = (4, 10, 5, 4, 3)
 SLOTS = ((3, 1), (2, 2), (2, 1))
 SECTORS = sum(RINGS) + sum(count * sectors for count, sectors in SLOTS)
 LOG_CAPACITY = 32
+BOLUS_ON = INDEX["spare_0"]  # a field that the firmware leaves free
 
 BOOT, STATE, THERAPY, BOLUS, DENIED, REFILL, FAULT, TICKING = range(8)
 FAULTS = (BOOT, FAULT)
@@ -194,12 +195,12 @@ class Device:
             self.confirming.append((arguments[0], arguments[1]))
         elif name == "bolus":
             self.world.grants.append(self.tick_now)
-            words[INDEX["bolus_active"]] = 1
+            words[BOLUS_ON] = 1
             words[INDEX["bolus_nl_0"]] = arguments[0]
             self.journal.grant(self.tick_now)
             self.event(BOLUS, arguments[0])
         elif name == "bolus_end":
-            words[INDEX["bolus_active"]] = 0
+            words[BOLUS_ON] = 0
             words[INDEX["lockout_end_tick"]] = self.tick_now
             self.journal.save()
         elif name == "denied":

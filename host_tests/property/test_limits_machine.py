@@ -25,6 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from limits_oracle import DAY, UNITS_PER_NL_H, Oracle
+from pump_on_desk import request
 from skipping_bench import SkippingBench
 from thecal import states
 from thecal.causes import CAUSES
@@ -32,7 +33,6 @@ from thecal.pump import Pump
 from thecal.watch import alarms
 from thecal.watch.limits import WindowLedger
 from thecal.watch.lockout import Lockout
-from thecal_host.link import encode
 
 HOUR_MS = 3_600_000
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -116,7 +116,7 @@ class LimitsMachine(RuleBasedStateMachine):
 
     def ask(self, cmd: str, **arguments: Any) -> dict[str, Any]:
         """One request, in a tick of its own. The oracle then stands at the end of that tick."""
-        self.bench.send(encode({"cmd": cmd, "id": 1, **arguments}))
+        self.bench.send(request(cmd, **arguments))
         self.bench.advance_to_tick(self.bench.tick + 1)
         (reply,) = self.replies
         self.replies.clear()
@@ -647,8 +647,8 @@ def lived(therapy: dict[str, Any], stretches: list[tuple[str, int]], skip: bool)
     replies: list[bytes] = []
     bench.on_data = lambda data: replies.extend(line for line in data.splitlines() if b'"reply"' in line)
 
-    def ask(request: dict[str, Any]) -> dict[str, Any]:
-        bench.send(encode({"id": 1, **request}))
+    def ask(asked: dict[str, Any]) -> dict[str, Any]:
+        bench.send(request(**asked))
         bench.advance_to_tick(bench.tick + 1)
         return json.loads(replies.pop()[:-9])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import zlib
 
@@ -9,8 +10,13 @@ from thecal.dose import mechanism
 from thecal.drivers import segment
 from thecal.pump import Pump
 from thecal.signals import Inputs, Outputs
+from thecal_host.link import needs_id
 
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
+
+
+NUMBERS = itertools.count(1_000_000)
+RUN = "0badcafe"
 
 
 def frame(text: bytes) -> bytes:
@@ -18,6 +24,9 @@ def frame(text: bytes) -> bytes:
 
 
 def request(cmd: str, **arguments) -> bytes:
+    """A frame of this client: what changes something has an ID of its own."""
+    if needs_id(cmd) and "run" not in arguments:
+        arguments = {"id": next(NUMBERS), "run": RUN, **arguments}
     return frame(json.dumps({"cmd": cmd, **arguments}, separators=(",", ":")).encode())
 
 
@@ -61,8 +70,10 @@ class PumpOnDesk:
 
     def ask(self, cmd: str, **arguments) -> dict:
         """One request, one tick, its reply."""
-        replies = [sent for sent in self.tick(request(cmd, id=7, **arguments)) if sent["type"] == "reply"]
-        assert len(replies) == 1 and replies[0]["id"] == 7
+        number = next(NUMBERS)
+        sent = self.tick(request(cmd, id=number, **arguments))
+        replies = [frame for frame in sent if frame["type"] == "reply"]
+        assert len(replies) == 1 and replies[0]["id"] == number
         return replies[0]
 
     def program(self, therapy: dict | None = None) -> dict:

@@ -15,6 +15,7 @@ from functools import partial
 
 import pytest
 from memory_bench import MemoryBench
+from pump_on_desk import request
 from thecal.dose import formulary, formulary_data
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
@@ -412,7 +413,7 @@ def test_monitor_names_the_states_of_an_event(run, therapy_file):
     run(port, "program", therapy_file, "--yes")
     # The program command has read what the pump said until then; the start comes while monitor listens.
     port.bench.schedule(port.bench.tick + 12, lambda: port.bench.send(b'{"cmd":"stop"}\n'))
-    port.bench.schedule(port.bench.tick + 8, lambda: port.bench.send(encode({"id": 1, "cmd": "start"})))
+    port.bench.schedule(port.bench.tick + 8, lambda: port.bench.send(request("start")))
     result = run(port, "monitor")
     assert "state: STOPPED to RUNNING" in result.output and "state: RUNNING to STOPPED" in result.output
 
@@ -949,7 +950,7 @@ def test_a_record_of_a_pump_is_judged_with_the_therapy_that_was_programmed(run, 
     run(port, "start")
     port.bench.schedule(
         port.bench.tick + 100,
-        lambda: port.bench.send(encode({"id": 1, "cmd": "bolus", "volume_nl": 5000, "duration_ms": 60_000})),
+        lambda: port.bench.send(request("bolus", volume_nl=5000, duration_ms=60_000)),
     )
     path = tmp_path / "r.ndjson"
     assert run(port, "record", path, "--for", "120 s").exit_code == 0

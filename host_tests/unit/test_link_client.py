@@ -74,12 +74,14 @@ def test_only_integers_strings_and_truth_values_are_sent():
 @pytest.mark.req("LNK-01")
 def test_requests_are_numbered_and_replies_come_back_by_number():
     sent = []
-    client = LinkClient(sent.append)
+    client = LinkClient(sent.append, run="0123abcd")
     first = client.request("hello")
     second = client.request("bolus", volume_nl=5000, duration_ms=300000)
     assert sent == [
         encode({"id": first, "cmd": "hello"}),
-        encode({"id": second, "cmd": "bolus", "volume_nl": 5000, "duration_ms": 300000}),
+        encode(
+            {"id": second, "run": "0123abcd", "cmd": "bolus", "volume_nl": 5000, "duration_ms": 300000}
+        ),
     ]
     assert client.reply(first) is None
     late = {"type": "reply", "id": second, "ok": True}
@@ -119,10 +121,24 @@ def test_a_float_is_refused_before_anything_is_sent_and_costs_no_number():
     assert sent == [] and client.request("hello") == 5
 
 
-@pytest.mark.req("LNK-01")
-def test_request_numbers_start_over_below_two_to_the_thirty():
+@pytest.mark.req("LNK-01", "REC-03")
+def test_request_numbers_start_over_below_two_to_the_thirty_in_another_run():
     client = LinkClient(lambda _: None, first_id=(1 << 30) - 1)
+    first = client.run
     assert [client.request("status"), client.request("status")] == [(1 << 30) - 1, 1]
+    assert client.run != first, "an ID would be used twice"
+
+
+@pytest.mark.req("REC-03")
+def test_each_client_has_a_run_of_31_random_bits_and_takes_no_reply_of_another():
+    clients = [LinkClient(lambda _: None) for _ in range(50)]
+    assert len({client.run for client in clients}) == 50
+    assert all(len(client.run) == 8 and int(client.run, 16) < 1 << 31 for client in clients)
+    asked = clients[0].request("start")
+    clients[0].feed(encode({"type": "reply", "id": asked, "run": clients[1].run, "ok": True}))
+    assert clients[0].reply(asked) is None and clients[0].stray_replies == 1
+    clients[0].feed(encode({"type": "reply", "id": asked, "run": clients[0].run, "ok": True}))
+    assert clients[0].reply(asked) is not None
 
 
 @pytest.mark.req("LNK-04")

@@ -50,9 +50,9 @@ class KeptPort(Port):
 
     def flood(self, count: int) -> None:
         """Refusals, each an event and no fault."""
-        for number in range(count // 8):
+        for _ in range(count // 8):
             for _ in range(8):
-                self.bench.send(encode({"id": number + 1, "cmd": "start"}))
+                self.bench.pump.event(events.DENIED, commands.row_of("start"), causes.NOT_RUNNING)
             self.bench.advance_to_tick(self.bench.tick + 2)
 
 

@@ -374,10 +374,11 @@ def test_a_command_with_a_tick_waits_for_it(desk):
     desk.program()
     at_tick = desk.at_tick + 5
     assert desk.ask("start", at_tick=at_tick)["held"]
-    assert desk.ask("stop", at_tick=at_tick - 2)["held"]
+    assert desk.ask("audio_pause", at_tick=at_tick - 2)["held"]
     while desk.at_tick < at_tick - 2:
         assert desk.pump.state == states.STOPPED
         desk.tick()
+    assert desk.events == [("audio_pause", 0, 0)]
     desk.tick()
     assert desk.pump.state == states.RUNNING and desk.targets[0] == 0
     assert desk.events == [("state", states.STOPPED, states.RUNNING)]
@@ -387,14 +388,17 @@ def test_a_command_with_a_tick_waits_for_it(desk):
 @pytest.mark.req("LNK-01")
 def test_commands_for_one_tick_keep_their_order_even_if_the_second_could_be_early(desk):
     desk.run()
+    desk.tick(driver_fault=True)
+    desk.tick(driver_fault=False)
+    assert desk.pump.state == states.HALTED
     at_tick = desk.at_tick + 4
-    desk.ask("stop", at_tick=at_tick)
+    desk.ask("acknowledge", at_tick=at_tick)
     desk.ask("start", at_tick=at_tick)
     while desk.at_tick < at_tick:
-        assert desk.pump.state == states.RUNNING
+        assert desk.pump.state == states.HALTED
         desk.tick()
-    assert desk.events == [
-        ("state", states.RUNNING, states.STOPPED),
+    assert [event for event in desk.events if event[0] == "state"] == [
+        ("state", states.HALTED, states.STOPPED),
         ("state", states.STOPPED, states.RUNNING),
     ]
 
@@ -411,10 +415,12 @@ def test_only_so_many_commands_are_held_back(desk):
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda row: row.name)
 def test_a_role_below_the_one_in_the_table_is_refused(desk, command, monkeypatch):
     desk.tick()
-    monkeypatch.setattr(type(desk.pump.session), "role_of", lambda self, request: command.role - 1)
+    monkeypatch.setattr(type(desk.pump.host.session), "role_of", lambda self, request: command.role - 1)
     arguments = {
         name: {} if name in command.objects else "x" if name in command.texts else 1 for name in command.needs
     }
+    if "of_run" in arguments:
+        arguments["of_run"] = "00000000"
     reply = desk.ask(command.name, **arguments)
     if command.role == 0:
         assert reply["error"] == "role"

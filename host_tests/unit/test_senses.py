@@ -6,10 +6,11 @@ patterns themselves are measured at the pins by `host_tests/chip/test_annunciato
 
 import pytest
 from pump_on_bench import PumpOnBench
-from pump_on_desk import PumpOnDesk, request
+from pump_on_desk import PumpOnDesk
 from thecal import states
 from thecal.watch import alarms, motion, parts
 from thecal.watch.alarms import HIGH, LOW, MEDIUM
+from thecal.watch.button import STUCK_TICKS
 
 TICK_NS = 100_000_000
 MINUTE = 600  # ticks
@@ -263,15 +264,32 @@ def test_a_stop_ends_the_flow_and_the_sound_of_what_is_low(bench, by):
 
 
 @pytest.mark.req("ALM-05")
-def test_a_stop_button_that_is_held_stops_once():
+def test_while_the_stop_button_is_held_down_nothing_starts():
     desk = PumpOnDesk()
     desk.run()
     desk.tick(button_stop=True)
     assert desk.pump.state == states.STOPPED
-    desk.tick(request("start", id=1))
-    assert desk.pump.state == states.RUNNING
+    assert desk.ask("start")["error"] == "stop_held"
+    assert desk.ask("start", at_tick=desk.at_tick + 20)["error"] == "stop_held"
+    desk.tick(button_stop=False)
+    for _ in range(30):
+        desk.tick()
+    assert desk.pump.state == states.STOPPED
+    assert desk.ask("start")["ok"] and desk.pump.state == states.RUNNING
+
+
+@pytest.mark.req("ALM-01", "ALM-05")
+def test_a_stop_button_held_for_a_minute_is_an_alarm_until_it_is_released():
+    desk = PumpOnDesk()
     desk.tick()
-    assert desk.pump.state == states.RUNNING
+    desk.tick(button_stop=True)
+    for _ in range(STUCK_TICKS - 1):
+        desk.tick()
+    assert not desk.pump.alarms.standing[alarms.STOP_HELD]
+    desk.tick()
+    assert desk.pump.alarms.standing[alarms.STOP_HELD]
+    desk.tick(button_stop=False)
+    assert not desk.pump.alarms.standing[alarms.STOP_HELD]
 
 
 @pytest.mark.req("ALM-02", "ALM-07")

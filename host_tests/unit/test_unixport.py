@@ -12,7 +12,7 @@ from thecal_host.link import LinkClient
 def session(bench):
     """A start, a bolus, a stop, a mistake and a float, with everything the pump says."""
     said = []
-    link = LinkClient(bench.send)
+    link = LinkClient(bench.send, run="00000001")
     bench.on_data = lambda data: said.extend(link.feed(data))
     with bench:
         bench.advance_to_tick(3)

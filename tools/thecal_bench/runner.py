@@ -197,6 +197,7 @@ class _Command:
     event: Event
     tick: int  # at which it acts, the device's
     bolus: Bolus | None = None
+    earliest_tick: int = 0  # before which it must not be sent
     proposal_id: int | None = None
     request_id: int | None = None
 
@@ -235,6 +236,7 @@ class _Run:
         self._filling_nl = 0  # what still comes of it is no dose
         self._commands: deque[_Command] = deque()
         self._open: list[_Command] = []
+        self._stops: list[tuple[int, int]] = []  # at which tick, and from which on a start is taken again
         self._dark: list[tuple[int, int]] = []  # there is no power from a tick on, until another
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
         self._step_nl = Fraction(0)
@@ -465,9 +467,11 @@ class _Run:
             if event.do == "power_cut":
                 self._dark.append((tick, tick + _ticks(event.for_ms)))
             if event.do in ON_THE_LINK:
-                self._commands.append(_Command(event, tick, bolus))
+                self._commands.append(_Command(event, tick, bolus, self._after_stops(tick)))
             else:
                 bench.schedule(tick, self._action(event, bolus))
+            if event.do == "stop" or event.button == "stop":
+                self._stops.append((tick, tick + (_ticks(event.for_ms) if event.button else 0)))
             if event.do == "refill" and event.volume_nl is not None and bench.plant is not None:
                 bench.schedule(tick, partial(bench.plant.refill, event.volume_nl))
         for tick in sorted({*checks.truth_ticks, self._end}):
@@ -479,6 +483,15 @@ class _Run:
         if self._every_ticks is not None:
             bench.schedule(begin + self._every_ticks, self._sample)
         bench.schedule(begin + self._end, self._at_end)
+
+    def _after_stops(self, tick: int) -> int:
+        """When a command for `tick` may be sent: a stop, or the STOP button, cancels what waits when its time
+        comes, and while the button is held down nothing that starts is taken.
+        """
+        earliest_tick = 0
+        for stop, free in self._stops:
+            earliest_tick = max(earliest_tick, stop - 1, min(free - 1, tick - LATEST_TICKS))
+        return earliest_tick
 
     def _bolus_of(self, event: Event, tick: int, therapy: Therapy) -> Bolus:
         """The bolus that `event` asks for while `therapy` is in force."""
@@ -597,6 +610,8 @@ class _Run:
                 self._not_heard(command)
                 self._commands.popleft()
                 continue
+            if command.earliest_tick > now:
+                break
             held = sum(other.tick > now for other in self._open)
             if held >= MOST_HELD - 1 and command.tick - LATEST_TICKS > now:
                 break  # a later look will do

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from thecal.link import commands
+from thecal.smallint import LARGEST
 
 PROTOCOL_VERSION = 1
 
@@ -29,7 +33,10 @@ _CRC_TAIL_BYTES = 9
 _CRC_TAIL = re.compile(rb" [0-9a-f]{8}\Z")
 
 # The device compares ids as small ints: stay below 2^30 and start over.
-REQUEST_ID_END = 1 << 30
+REQUEST_ID_END = LARGEST + 1
+
+# What a client draws when it starts; with the number of a request it is the ID of a command.
+RUN_BITS = 31
 
 # What the other end said that was no frame, kept for error messages: a few lines tell what it is.
 _NOISE_LINES = 8
@@ -102,6 +109,17 @@ def decode_line(line: bytes) -> dict[str, Any] | FrameError:
     return frame
 
 
+def new_run() -> str:
+    """The run of a client: 31 random bits as eight hex digits."""
+    return f"{secrets.randbits(RUN_BITS):08x}"
+
+
+def needs_id(cmd: str) -> bool:
+    """Whether the pump wants an ID with this command: what changes something is carried out once."""
+    command = commands.find(cmd)
+    return command is None or command.changes != commands.READS
+
+
 class Decoder:
     """Cuts a stream of bytes into frames and errors; whatever came before, the next good line is understood.
 
@@ -149,14 +167,16 @@ class LinkClient:
     """The host's end of one connection: send by a function, receive by `feed`.
 
     `on_event` and `on_status` are called with each frame as it is fed; every event is also kept in `events`.
+    What changes something carries `run` beside `id`, so that the pump carries it out once (REC-03).
     Counters: `gaps` telemetry frames that never came (from the sequence numbers, each type counts alone),
     `crc_errors`, `bad_frames` (not a frame, oversize ones too), `restarts` (a sequence began anew: the device
     booted), `stray_replies` (an id that this client never asked). `noise` holds the last lines that were no
     frame, for error messages.
     """
 
-    def __init__(self, send: Callable[[bytes], object], first_id: int = 1) -> None:
+    def __init__(self, send: Callable[[bytes], object], first_id: int = 1, run: str | None = None) -> None:
         self._send = send
+        self.run = new_run() if run is None else run
         self._decoder = Decoder()
         self._next_id = first_id
         self._asked: set[int] = set()
@@ -177,8 +197,11 @@ class LinkClient:
     def request(self, cmd: str, **args: Any) -> int:
         """Send one request and return its id; `reply(id)` has the answer once it was fed."""
         request_id = self._next_id
-        frame = encode({"id": request_id, "cmd": cmd, **args})
-        self._next_id = request_id + 1 if request_id + 1 < REQUEST_ID_END else 1
+        run = {"run": self.run} if needs_id(cmd) else {}
+        frame = encode({"id": request_id, **run, "cmd": cmd, **args})
+        self._next_id = request_id + 1
+        if self._next_id == REQUEST_ID_END:  # an ID is not used twice
+            self._next_id, self.run = 1, new_run()
         self._asked.add(request_id)
         self._replies.pop(request_id, None)
         self._send(frame)
@@ -222,7 +245,8 @@ class LinkClient:
         kind = frame.get("type")
         if kind == "reply":
             request_id = frame.get("id")
-            if isinstance(request_id, int) and request_id in self._asked:
+            ours = frame.get("run", self.run) == self.run
+            if isinstance(request_id, int) and request_id in self._asked and ours:
                 if frame.get("held") is not True:
                     self._asked.discard(request_id)
                 self._replies[request_id] = frame

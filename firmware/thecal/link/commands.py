@@ -1,8 +1,11 @@
 """The one table of commands: name, role that may give it, what it changes and when, and its arguments.
 
 Code, tests and documentation read this table. Arguments are whole numbers below 2^30, objects or texts;
-`session` checks them before the command is seen by anyone. Every command may carry `id` (a whole number,
-echoed in the reply); one that changes something may carry `at_tick`, the tick at which it is to take effect.
+`session` checks them before the command is seen by anyone. Every command may carry `id` (a whole number) and
+`run` (a text of eight hex digits, 31 bits that a client draws when it starts); both are echoed in the reply.
+Together they are the ID of a command: one that changes something must have one, and is carried out once
+(REC-03); a stop needs none and always acts. One that changes something may carry `at_tick`, the tick at which
+it is to take effect.
 """
 
 from ..smallint import LARGEST
@@ -23,13 +26,33 @@ ANSWER_WORK = 8
 LONG_WORK = WORK_A_TICK
 
 
+STOP = "stop"
+CANCEL = "cancel"
+PASSES = (STOP, CANCEL)  # never wait for others: they only take away
+
+RUN_DIGITS = 8
+
+
 class Command:
     """One row: `needs` and `may` name the arguments; `objects`, `texts` and `lists` (of texts) are those of
-    them that are not numbers. `work`: ANSWER_WORK or LONG_WORK.
+    them that are not numbers. `work`: ANSWER_WORK or LONG_WORK. One that `moves` may start the motor: it is
+    refused while the STOP button is held down. One that only `proposes` need not be written down before it
+    acts: a confirmation is still to come.
     """
 
     def __init__(
-        self, name, role, changes, needs=(), may=(), objects=(), texts=(), lists=(), work=ANSWER_WORK
+        self,
+        name,
+        role,
+        changes,
+        needs=(),
+        may=(),
+        objects=(),
+        texts=(),
+        lists=(),
+        work=ANSWER_WORK,
+        moves=False,
+        proposes=False,
     ):
         self.name = name
         self.work = work
@@ -40,13 +63,25 @@ class Command:
         self.objects = objects
         self.texts = texts
         self.lists = lists
+        self.moves = moves
+        self.proposes = proposes
 
 
 COMMANDS = (
     Command("hello", OBSERVER, READS),
     Command("status", OBSERVER, READS),
-    Command("program", CLINICIAN, AT_ONCE, needs=("therapy",), objects=("therapy",), work=LONG_WORK),
-    Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK),
+    Command(
+        "program",
+        CLINICIAN,
+        AT_ONCE,
+        needs=("therapy",),
+        objects=("therapy",),
+        work=LONG_WORK,
+        proposes=True,
+    ),
+    Command(
+        "library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK, proposes=True
+    ),
     Command(
         "confirm",
         CLINICIAN,
@@ -57,20 +92,23 @@ COMMANDS = (
         lists=("accept",),
         work=LONG_WORK,
     ),
-    Command("start", CLINICIAN, FLOW),
-    Command("stop", PATIENT, AT_ONCE),
+    Command("start", CLINICIAN, FLOW, moves=True),
+    Command(STOP, PATIENT, AT_ONCE),
     Command("acknowledge", CLINICIAN, AT_ONCE),
     Command("audio_pause", PATIENT, AT_ONCE),
     Command("alarms", OBSERVER, READS),
-    Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms")),
-    Command("patient_bolus", PATIENT, FLOW),
-    Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",)),
-    Command("begin_anew", CLINICIAN, AT_ONCE),
-    Command("prime", CLINICIAN, FLOW, needs=("volume_nl",)),
+    Command("bolus", CLINICIAN, FLOW, needs=("volume_nl", "duration_ms"), moves=True),
+    Command("patient_bolus", PATIENT, FLOW, moves=True),
+    Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",), proposes=True),
+    Command("begin_anew", CLINICIAN, AT_ONCE, proposes=True),
+    Command("prime", CLINICIAN, FLOW, needs=("volume_nl",), moves=True),
     Command("attempts", CLINICIAN, READS),
     Command("therapy", OBSERVER, READS, may=("number",), work=LONG_WORK),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
     Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",), work=LONG_WORK),
+    Command("outcome", OBSERVER, READS, needs=("of_run", "of"), texts=("of_run",)),
+    Command("held", OBSERVER, READS),
+    Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
 )
 
 
@@ -90,7 +128,9 @@ def changes_of(request):
 
 def problem_with(command, request):
     """What is wrong with the arguments of `request`, as a text; empty if nothing."""
-    allowed = ("cmd", "id", "at_tick") if command.changes != READS else ("cmd", "id")
+    allowed = ("cmd", "id", "run")
+    if command.changes != READS and command.name != CANCEL:
+        allowed = ("cmd", "id", "run", "at_tick")
     for key in request:
         if key not in allowed and key not in command.needs + command.may:
             return "%s: unknown argument" % key[:24]
@@ -100,6 +140,10 @@ def problem_with(command, request):
     for key in request:
         value = request[key]
         if key == "cmd":
+            continue
+        if key in ("run", "of_run"):
+            if not is_run(value):
+                return "%s: must be a text of 8 hex digits, 00000000 to 7fffffff" % key
             continue
         if key in command.objects:
             if not isinstance(value, dict):
@@ -113,3 +157,21 @@ def problem_with(command, request):
         elif type(value) is not int or not 0 <= value <= LARGEST:
             return "%s: must be a whole number from 0 to %d" % (key, LARGEST)
     return ""
+
+
+def is_run(value):
+    """Whether `value` is 31 bits as eight hex digits."""
+    return (
+        isinstance(value, str)
+        and len(value) == RUN_DIGITS
+        and value[0] in "01234567"
+        and all(digit in "0123456789abcdef" for digit in value)
+    )
+
+
+def row_of(name):
+    """The number of a command's row, -1 where there is none: what the log and the outcomes say."""
+    for index in range(len(COMMANDS)):
+        if COMMANDS[index].name == name:
+            return index
+    return -1

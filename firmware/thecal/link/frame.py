@@ -302,10 +302,14 @@ class FrameWriter:
         """A whole frame from a dict; allocates, for replies only. One that would be longer than a line may be
         is replaced by TOO_LARGE with the same `id`.
         """
-        text = Text(json.dumps(value, separators=(",", ":")))
+        return self.send_text(outputs, json.dumps(value, separators=(",", ":")), value["id"])
+
+    def send_text(self, outputs, json_text, number):
+        """The same from its JSON; `number` is its `id`."""
+        text = Text(json_text)
         if text.length + 10 > LINE_BYTES:
             message = "the answer has %d bytes, a line has at most %d" % (text.length + 10, LINE_BYTES)
-            value = {"type": "reply", "id": value["id"], "ok": False, "error": TOO_LARGE, "message": message}
+            value = {"type": "reply", "id": number, "ok": False, "error": TOO_LARGE, "message": message}
             text = Text(json.dumps(value, separators=(",", ":")))
         self.begin(outputs)
         self.text(text)

@@ -1,15 +1,17 @@
-"""From bytes to commands that may be carried out now, in order.
+"""From bytes to commands whose form is right, in order.
 
-`Session.next` is called until it returns None. It checks frame, command, role and arguments, answers what is
-wrong itself, and holds back commands that carry an `at_tick` until their tick has come. Authentication will
-decide `role_of` a request; until then the cable is the authority, as it is for every bench instrument on a
-desk.
+`Session.next` is called while there is `more`. It checks frame, command, role, arguments and that a command
+that changes something has an ID, and answers what is wrong itself. What then becomes of a command (whether it
+was given before, waits, acts) is not decided here: `thecal/host.py` does, with the queue beside this.
+Authentication will decide `role_of` a request; until then the cable is the authority, as it is for every
+bench instrument on a desk.
 """
+
+from binascii import unhexlify
 
 from . import commands
 from .frame import LINE_BYTES, STATUS_BYTES, LineReader
 
-MOST_HELD = 8
 # Room for an answer, which is a line of 4 096 bytes at most, and for a status behind it. Where there is less,
 # requests wait for a host that reads; one that has taken nothing for so long loses answers instead, as a stop
 # must never wait for it.
@@ -22,17 +24,15 @@ class Session:
 
     def __init__(self, crc):
         self.reader = LineReader(crc)
-        self.held = []  # requests in the order in which they came
-        self.put_back_count = 0  # of them, at the head, that were put back in this tick
+        self.more = False  # there may be another request in this tick
         self.refusal = None  # a reply to send, for a request that was not accepted
-        self.request = None
         self.sent = 0  # `Outputs.tx_start` in the last tick
         self.unread_ticks = 0  # since the host has taken something
 
     def begin_tick(self, inputs, outputs):
         """Take in the bytes of this tick."""
         self.reader.take_in(inputs.rx, inputs.rx_len)
-        self.put_back_count = 0
+        self.more = True
         if outputs.tx_start == outputs.tx_end or outputs.tx_start != self.sent:
             self.unread_ticks = 0
         else:
@@ -43,33 +43,31 @@ class Session:
         """The role in which a request comes."""
         return commands.SERVICE
 
-    def next(self, outputs, tick):
-        """The next request to carry out in this tick, or None. After each call `refusal` may hold a reply to
-        be sent.
+    def next(self, outputs):
+        """The next request of this tick whose form is right, or None. After each call `refusal` may hold a
+        reply to be sent.
         """
         self.refusal = None
-        due = self._due(tick)
-        if due is not None:
-            return due
         is_full = outputs.tx_start < outputs.tx_end and len(outputs.tx) - outputs.tx_end < ANSWER_ROOM
         if is_full and self.unread_ticks < PATIENCE_TICKS:
+            self.more = False
             return None
         reader = self.reader
         request = reader.next()
         if request is not None:
-            return self._accept(request, tick)
+            return self._checked(request)
         if reader.error:
             reader.spend(commands.ANSWER_WORK)
             self.refusal = refusal({"id": reader.number}, reader.error, reader.message)
+        else:
+            self.more = False
         return None
 
-    def put_back(self, request, tick):
-        """`request` can not be carried out yet: it comes again in the next tick, before what came after."""
-        request["at_tick"] = tick + 1 + commands.changes_of(request)
-        self.held.insert(self.put_back_count, request)
-        self.put_back_count += 1
+    def frame(self):
+        """The CRC of the frame that the last request came in, 4 bytes: what tells two of them apart."""
+        return unhexlify(self.reader.digits)
 
-    def _accept(self, request, tick):
+    def _checked(self, request):
         command = commands.find(request["cmd"])
         self.reader.spend(command.work if command else commands.ANSWER_WORK)
         if command is None:
@@ -84,35 +82,32 @@ class Session:
                 request, "role", "%s needs the role %s" % (command.name, commands.ROLES[command.role])
             )
             return None
-        if "at_tick" in request and _not_before(request, command) > tick:
-            if len(self.held) == MOST_HELD:
-                self.refusal = refusal(request, "busy", "%d commands are held back already" % MOST_HELD)
-            else:
-                self.held.append(request)
-                self.refusal = {"type": "reply", "id": request.get("id", 0), "ok": True, "held": True}
+        if command.changes != commands.READS and command.name != commands.STOP and not has_id(request):
+            self.refusal = refusal(
+                request, "id_missing", "%s: changes something and needs id and run" % command.name
+            )
             return None
         return request
 
-    def _due(self, tick):
-        # The earliest first, and in the order in which they came on ties; so one that acts at once at its
-        # tick is not overtaken by one that is carried out a tick early.
-        first = 0
-        held = self.held
-        for index in range(1, len(held)):
-            if held[index]["at_tick"] < held[first]["at_tick"]:
-                first = index
-        if held and _not_before(held[first], commands.find(held[first]["cmd"])) <= tick:
-            return held.pop(first)
-        return None
+
+def has_id(request):
+    """Whether a request, whose form is right, says who asks and for the how manieth time."""
+    return "id" in request and "run" in request
 
 
-def _not_before(request, command):
-    return request["at_tick"] - command.changes
+def reply_to(request):
+    """The beginning of a reply to `request` (None: to a line that was not understood)."""
+    number = request.get("id") if request else 0
+    reply = {"type": "reply", "id": number if type(number) is int else 0}
+    if request and commands.is_run(request.get("run")):
+        reply["run"] = request["run"]
+    return reply
 
 
 def refusal(request, error, message):
     """The reply to a request that is refused."""
-    number = request.get("id") if request else 0
-    if type(number) is not int:
-        number = 0
-    return {"type": "reply", "id": number, "ok": False, "error": error, "message": message}
+    reply = reply_to(request)
+    reply["ok"] = False
+    reply["error"] = error
+    reply["message"] = message
+    return reply

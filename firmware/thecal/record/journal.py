@@ -10,7 +10,7 @@ The flash: erasing a sector sets all its bits, which stalls the board for 45 to 
 out (10^5 times); programming clears bits, within a page of 256 bytes. A cut can leave any of the bits of a
 command undone, or so weakly done that they read differently the next time.
 
-Layout: four rings of sectors, then slots for what is long.
+Layout: five rings of sectors, then slots for what is long.
 
     state    snapshots of all small state (`FIELDS`), and between them ledger records, the first four of the
              fields. Every sector begins with a snapshot, so all older sectors can be recycled. The last valid
@@ -19,6 +19,7 @@ Layout: four rings of sectors, then slots for what is long.
     history  the dose of each minute, the times of patient boluses, changes of unit; holds more than a day
     events   the log, 28 bytes each and a CRC over them that starts from the CRC of the one before
     faults   those of the events that are faults, in the same form, so that no flood of events drives them out
+    outcomes what became of the last commands, by their IDs
     slots    therapies, drug libraries, calibrations: written whole, in force once a snapshot carries the
              serial
 
@@ -65,6 +66,8 @@ from .layout import (
     MOST_GRANTS,
     MOST_SEQUENCE,
     NOTHING,
+    OUTCOME,
+    OUTCOMES,
     PAGE,
     PAYLOAD,
     PROGRAM,
@@ -81,6 +84,7 @@ from .layout import (
     START,
     STATE,
     STATUSES,
+    STREAMS,
     THERAPY,
     UNIT,
     USELESS,
@@ -88,6 +92,7 @@ from .layout import (
     VIRGIN,
     JournalError,
 )
+from .outcomes import NOWHERE
 from .recovery import Reader
 
 _LOW = array("H", [0] * 16)
@@ -200,6 +205,7 @@ class Journal(Reader):
         self._ledger = 0
         self._reserved = 0
         self._number = 0
+        self._ordered_outcome = False  # in the last turn that was not the state's
 
     def booked(self):
         """The position up to which motion may be ordered: whatever a cut leaves, the state says at least
@@ -378,6 +384,8 @@ class Journal(Reader):
         elif kind == GRANT:
             if self.words[GRANTS] == self._number:
                 self.grant_ticket = 0
+        elif kind == OUTCOME:
+            self.outcomes.wrote(self._number, self._ticket)
         elif kind == RESCALE:
             self.rescale_ticket = 0
             self.ref_dose_steps = self.words[RESCALES + 3]
@@ -418,6 +426,12 @@ class Journal(Reader):
             return
         if not self.started:
             return
+        # A command waits for its outcome's announcement, but no flood of commands keeps the rest from being
+        # written: every other turn is theirs.
+        turn_of_outcome = not self._ordered_outcome
+        self._ordered_outcome = False
+        if turn_of_outcome and self._order_outcome(self.rings[OUTCOMES], erase_allowed):
+            return
         if self.erase_due() and self._order_erase(state, erase_allowed):
             return
         if self._order_history(self.rings[HISTORY], erase_allowed):
@@ -427,6 +441,8 @@ class Journal(Reader):
         if self._order_stream(self.rings[FAULTS], erase_allowed):
             return
         if self._order_stream(self.rings[EVENTS], erase_allowed):
+            return
+        if not turn_of_outcome and self._order_outcome(self.rings[OUTCOMES], erase_allowed):
             return
         for ring in self.rings:
             # Before it is needed: while half a sector of state is left, a quarter of the others.
@@ -446,7 +462,7 @@ class Journal(Reader):
         self._ring = ring
         sector = self._next(ring)
         self._erase(self._sector_start(ring, sector))
-        if ring.number >= EVENTS:
+        if ring.number in STREAMS:
             ring.firsts[sector] = -1
         return True
 
@@ -514,6 +530,22 @@ class Journal(Reader):
         else:
             self._number = words[GRANTS]
             struct.pack_into("<ii", data, at, words[GRANTS], words[GRANT_TICK])
+        self._seal()
+        return True
+
+    def _order_outcome(self, ring, erase_allowed):
+        place = self.outcomes.unwritten()
+        if place == NOWHERE:
+            return False
+        if self._order_close(ring):
+            return True
+        offset = self._place(ring, UNIT)
+        if offset < 0:
+            return self._order_erase(ring, erase_allowed)
+        self._ordered_outcome = True
+        self._begin(ring, offset, OUTCOME, ring.sequence)
+        self._number = place
+        self._ticket = self.outcomes.pack(place, self.order_data, offset % PAGE + PAYLOAD)
         self._seal()
         return True
 

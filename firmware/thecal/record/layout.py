@@ -13,8 +13,11 @@ SECTOR = 4096
 # Rings and their sectors. State: at 60 mL/h a reservation every 0.7 s is 970 erases a day, over 192 sectors
 # of 10^5 cycles 54 years. History: a day of minutes and 96 boluses are 1 536 records, and 16 full sectors
 # hold 2 048. Events and faults: 1 000 are wanted, ten full sectors hold 1 270.
-STATE, HISTORY, EVENTS, FAULTS = range(4)
-RING_SECTORS = (192, 18, 12, 12)
+# Outcomes: two records of each of the last 64 commands; after a boot the rest of a page is left out. At worst
+# that is a boot and 8 units for each command, four full sectors beside the head and the one that is erased.
+STATE, HISTORY, EVENTS, FAULTS, OUTCOMES = range(5)
+STREAMS = (EVENTS, FAULTS)  # rings of the log: no kinds of records, a chain
+RING_SECTORS = (192, 18, 12, 12, 6)
 # Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
 THERAPY, LIBRARY, CALIBRATION = range(3)
 SLOTS = ((12, 2), (3, 4), (4, 1))
@@ -88,7 +91,7 @@ BRIDGE_SERIAL = INDEX["bridge_serial"]
 SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
 
 # Kinds of records: number, units, payload.
-CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB = range(8)
+CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB, OUTCOME = range(9)
 KINDS = (
     (0, "zeros: nothing is to be written here any more"),
     (7, "53 fields"),
@@ -98,10 +101,11 @@ KINDS = (
     (1, "number, num, den, dose_steps, open_steps"),
     (1, "CRC of the event before the next, whose number it has. First in a sector, and after a boot"),
     (1, "kind of slot, length, CRC-32 of the bytes that follow the record"),
+    (1, "ID of a command, CRC-32 of its frame, tick, row, result, why (`outcomes.ENTRY`)"),
 )
 HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
 PAYLOAD = 8
-SLOT_RING = 4  # what stands for the ring in a slot's record
+SLOT_RING = 15  # what stands for the ring in a slot's record
 
 EVENT_BYTES = UNIT - 4  # `events.RECORD`, then zeros
 

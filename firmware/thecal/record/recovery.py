@@ -14,9 +14,7 @@ from .layout import (
     DENIALS,
     DOSE,
     EVENT_BYTES,
-    EVENTS,
     EXECUTED,
-    FAULTS,
     FIELDS,
     FOREIGN,
     GRANT,
@@ -36,6 +34,7 @@ from .layout import (
     MOST_SEQUENCE,
     NEWER,
     OLDER,
+    OUTCOMES,
     PAGE,
     PAYLOAD,
     RESCALE,
@@ -48,6 +47,7 @@ from .layout import (
     SOUND,
     START,
     STATE,
+    STREAMS,
     TICK,
     UNIT,
     VERSION,
@@ -55,6 +55,7 @@ from .layout import (
     ZEROS,
     JournalError,
 )
+from .outcomes import ENTRY_BYTES, KEPT, KEY_BYTES, Outcomes
 
 # An event goes on from a START or an event of the page before its own, but for pages between that the flash
 # did not take.
@@ -81,7 +82,7 @@ class Ring:
         self.closed = False
         self.used = 0  # end of what is not blank in the head sector
         self.begun = False
-        self.firsts = array("i", [-1] * (sectors if number >= EVENTS else 0))
+        self.firsts = array("i", [-1] * (sectors if number in STREAMS else 0))
         self.cursor = 0  # the next event of the log to be looked at
 
 
@@ -105,6 +106,7 @@ class Reader:
             start += count * sectors * sector_bytes
         self.slot_serials = [[0] * count for count, _ in slots]
         self.region_bytes = start
+        self.outcomes = Outcomes()
         self.image = b""
         self.words = array("i", [0] * len(FIELDS))
         self._blank_state()
@@ -131,6 +133,7 @@ class Reader:
             raise JournalError("the region has %d bytes, %d are needed" % (len(image), self.region_bytes))
         self.image = image
         self.torn = 0
+        self.outcomes = Outcomes()
         self._newer = self._older = False
         self._blank_sector = b"\xff" * self.sector_bytes
         self._blank_state()
@@ -138,8 +141,9 @@ class Reader:
         self.rings[STATE].at = self.sector_bytes
         minutes = self._find_head(self.rings[HISTORY])
         others = len(minutes) > 0
-        for number in (EVENTS, FAULTS):
+        for number in STREAMS:
             others = self._recover_stream(self.rings[number]) or others
+        others = self._recover_outcomes(self.rings[OUTCOMES]) or others
         others = self._find_slots() or others
         if self._newer:
             self.status = NEWER
@@ -277,6 +281,27 @@ class Reader:
             return 0
         kind = image[at]
         return units if 0 < kind < len(KINDS) and KINDS[kind][0] == units else 0
+
+    # --- outcomes
+
+    def _recover_outcomes(self, ring):
+        """Into `outcomes` the last record of each of the last commands. Whether there are any."""
+        found = {}
+        newest_first = []
+        for sector in reversed(self._find_head(ring)):
+            records = [
+                bytes(self.image[at + PAYLOAD : at + PAYLOAD + ENTRY_BYTES])
+                for at in self._records(ring, sector, False)
+            ]
+            for entry in reversed(records):
+                if entry[:KEY_BYTES] not in found:
+                    found[entry[:KEY_BYTES]] = True
+                    newest_first.append(entry)
+            if len(newest_first) >= KEPT:
+                break
+        for entry in reversed(newest_first[:KEPT]):
+            self.outcomes.load(entry)
+        return len(found) > 0
 
     # --- events
 

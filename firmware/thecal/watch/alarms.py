@@ -80,6 +80,15 @@ ALARMS = (
     Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "refill", "the reservoir is empty"),
     # What flows is too little: stopping would make it worse.
     Alarm("UNDER_INFUSION", MEDIUM, True, CONTINUE, ACK, "less was delivered than was owed"),
+    # What ought to flow can not be started.
+    Alarm(
+        "STOP_HELD",
+        MEDIUM,
+        False,
+        CONTINUE,
+        "STOP released",
+        "the STOP button has been held down for a minute, nothing can start",
+    ),
     # To be known, and looked after.
     Alarm("SUPPLY_LOW", LOW, False, CONTINUE, "supply back", "the supply is low"),
     Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "refill", "the reservoir is low"),
@@ -119,6 +128,7 @@ ALARMS = (
     LIBRARY_FAULT,
     RESERVOIR_EMPTY,
     UNDER_INFUSION,
+    STOP_HELD,
     SUPPLY_LOW,
     RESERVOIR_LOW,
     LONG_STOP,

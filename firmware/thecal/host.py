@@ -1,0 +1,313 @@
+"""What becomes of the host's commands: known or new, held, written down, carried out or cancelled, answered.
+
+How to read it: `Host.obey` is one tick. A held stop whose time has come acts first. Then what waits and can
+act does, in order of acceptance, and after it each request of this tick: one that only reads is answered, a
+stop acts at once, anything else goes into the one queue (`link/queue.py`) and is carried out when it is its
+turn, its ID is written down (`record/outcomes.py`) and what its flow needs is booked.
+
+The law (ALM-05, REC-04): a stop, by a command, a held one when its time has come, or by the button, ends flow
+and cancels all that was accepted before it, whatever it waits for. Nothing of it ever acts. The motor stops
+in the tick of the stop; the answer comes when the record of it has been read back.
+"""
+
+import json
+
+from . import states
+from .causes import CANCELLED as WAS_CANCELLED
+from .causes import CAUSES
+from .link import commands
+from .link.answers import LastAnswers, StopAnswers, not_kept
+from .link.queue import MOST_WAITING, NO_PLACE, Queue
+from .link.session import Session, has_id, refusal, reply_to
+from .record import events
+from .record.outcomes import (
+    CANCELLED,
+    DENIED,
+    DONE,
+    NOWHERE,
+    REFUSED,
+    RESULTS,
+    WAITING,
+    Outcomes,
+    key,
+)
+
+EXPECT_TICKS = 6  # a command that is due so soon has its ID written down and its motion booked
+
+BY_STOP = "cancelled: stop"
+BY_CANCEL = "cancelled: cancel"
+
+
+class Host:
+    """The host's commands to `pump`. Without a journal an ID is known until the next boot."""
+
+    def __init__(self, pump, crc, journal):
+        self.pump = pump
+        self.session = Session(crc)
+        self.queue = Queue()
+        self.stops = StopAnswers()
+        self.last = LastAnswers()
+        self.outcomes = journal.outcomes if journal is not None else Outcomes()
+
+    # --- once a tick
+
+    def obey(self, inputs, outputs):
+        """Carry out what this tick's requests, and those that waited, ask for."""
+        session = self.session
+        self._answer_stops(outputs)
+        entry = self.queue.stop_due(self.pump.tick)
+        while entry is not None:
+            self._stop(entry.request, entry.place, outputs)
+            entry = self.queue.stop_due(self.pump.tick)
+        self._carry_out_due(inputs, outputs)
+        session.begin_tick(inputs, outputs)
+        while session.more:
+            request = session.next(outputs)
+            if session.refusal is not None:
+                self._send(outputs, session.refusal)
+            if request is not None:
+                self._take(request, inputs, outputs)
+                self._carry_out_due(inputs, outputs)
+        if self.pump.keeper:
+            self._expect()
+
+    def kept(self):
+        """After the keeper has chosen what is written of this tick: stops in it are in that record."""
+        if self.stops.waiting and self.pump.keeper:
+            self.stops.stamp(self.pump.keeper.journal.save_ticket)
+
+    def cancel_all(self, outputs):
+        """A stop: all that waits is over, and so is a proposal in the making."""
+        self.pump.orders.forget_proposals()
+        for entry in self.queue.take_all():
+            self._cancelled(entry, BY_STOP, outputs)
+
+    # --- what a request is
+
+    def _take(self, request, inputs, outputs):
+        """A request whose form is right."""
+        command = commands.find(request["cmd"])
+        if command.changes == commands.READS:
+            self._read(request, inputs, outputs)
+            return
+        held = "at_tick" in request and request["at_tick"] - command.changes > self.pump.tick
+        if command.name == commands.STOP and not held:
+            self._stop(request, self._opened(request, command), outputs)
+            return
+        place = self.outcomes.find(id_of(request)) if has_id(request) else NOWHERE
+        if place != NOWHERE and command.name != commands.STOP:
+            self._again(request, place, outputs)
+        elif command.name == commands.CANCEL:
+            place = self._opened(request, command)
+            self._finish(request, place, self._cancel(request, outputs), outputs)
+        elif self.pump.stop_button.held and (command.moves or held) and command.name != commands.STOP:
+            text = "%s: the STOP button is held down" % command.name
+            self._send(outputs, refusal(request, "stop_held", text))
+        elif self.queue.full():
+            text = "%s: %d commands wait, and no more can (see `held`, `cancel`)"
+            self._send(outputs, refusal(request, "busy", text % (command.name, MOST_WAITING)))
+        else:
+            place = self._opened(request, command)
+            self.queue.accept(request, command, self.pump.tick, place)
+            if held:
+                answer = reply_to(request)
+                answer["ok"] = answer["held"] = True
+                self._send(outputs, answer)
+
+    def _opened(self, request, command):
+        """The place of its outcome from now on, or NO_PLACE for a stop without an ID."""
+        if not has_id(request):
+            return NO_PLACE
+        wanted = id_of(request)
+        row = commands.row_of(command.name)
+        place = self.outcomes.find(wanted)
+        if place != NOWHERE:  # a stop, which always acts, whosever ID it has
+            return place if self.outcomes.told(place)[1] == row else NO_PLACE
+        return self.outcomes.open(wanted, self.session.frame(), self.pump.tick, row)
+
+    def _again(self, request, place, outputs):
+        """An ID that is known: the first answer, and nothing is done."""
+        if not self.outcomes.same(place, self.session.frame()):
+            text = "%s: the ID was given to another command" % request["cmd"]
+            self._send(outputs, refusal(request, "id_reused", text))
+            return
+        text = self.last.find(id_of(request))
+        if text:
+            self.pump.writer.send_text(outputs, text, request["id"])
+            return
+        answer = self._told(place)
+        result = self.outcomes.result(place)
+        answer.update(reply_to(request))
+        answer["ok"] = result in (DONE, DENIED, WAITING)
+        if result == WAITING:
+            answer["held"] = True
+        elif result == DENIED:
+            answer["granted"] = False
+        elif not answer["ok"]:
+            answer["error"] = RESULTS[result]
+            answer["message"] = "%s: %s; it is not carried out again" % (request["cmd"], RESULTS[result])
+        self._send(outputs, answer)
+
+    def _told(self, place):
+        """What is known of a command, for an answer."""
+        tick, row, result, why = self.outcomes.told(place)
+        told = {"command": commands.COMMANDS[row].name, "outcome": RESULTS[result], "tick": tick}
+        if why:
+            told["reason"] = CAUSES[why]
+        return told
+
+    def _read(self, request, inputs, outputs):
+        name = request["cmd"]
+        pump = self.pump
+        if name == "outcome":
+            answer = self._outcome(request)
+        elif name == "held":
+            answer = self._held(request)
+        else:
+            pump.before_change()
+            if name == "status":
+                pump.status(inputs, outputs)
+                if "id" not in request:
+                    return
+            answer = pump.orders.carry_out(request)
+        self._send(outputs, answer)
+
+    def _outcome(self, request):
+        """What became of the command with an ID."""
+        place = self.outcomes.find(key(int(request["of_run"], 16), request["of"]))
+        answer = self._told(place) if place != NOWHERE else {"outcome": "unknown"}
+        answer.update(reply_to(request))
+        answer["ok"] = True
+        return answer
+
+    def _held(self, request):
+        """What waits, in order of acceptance."""
+        answer = reply_to(request)
+        answer["ok"] = True
+        answer["most"] = MOST_WAITING
+        answer["held"] = []
+        for entry in self.queue.waiting:
+            told = {"number": entry.number, "cmd": entry.command.name}
+            for name in ("id", "run", "at_tick"):
+                if name in entry.request:
+                    told[name] = entry.request[name]
+            answer["held"].append(told)
+        return answer
+
+    def _cancel(self, request, outputs):
+        """Cancel one that waits, by the number that `held` tells, or by its ID."""
+        wanted = None
+        if "of" in request and "of_run" in request:
+            wanted = key(int(request["of_run"], 16), request["of"])
+        elif "number" not in request:
+            return refusal(request, "bad_argument", "cancel: needs number, or of and of_run")
+        entry = self.queue.find(request.get("number", 0), id_or_none, wanted)
+        if entry is None:
+            return refusal(request, "refused", "cancel: no such command waits")
+        self.queue.take(entry)
+        self._cancelled(entry, BY_CANCEL, outputs)
+        answer = reply_to(request)
+        answer["ok"] = True
+        return answer
+
+    # --- carrying out
+
+    def _carry_out_due(self, inputs, outputs):
+        """What is due and can act, in order; the first one that has to wait holds up the rest."""
+        while True:
+            entry = self.queue.first(self.pump.tick)
+            if entry is None or not self._may_act(entry):
+                return
+            self.queue.take(entry)
+            self._carry_out(entry, outputs)
+
+    def _may_act(self, entry):
+        """Whether its ID and what its flow needs are written down, or never will be."""
+        pump = self.pump
+        keeper = pump.keeper
+        if not keeper or not keeper.writes():
+            return True
+        announced = entry.command.proposes or entry.place == NO_PLACE or self._announced(entry.place)
+        flow = entry.command.changes == commands.FLOW
+        return (not flow or pump.orders.ready(entry.request)) and announced
+
+    def _announced(self, place):
+        self.outcomes.announce(place)
+        return self.outcomes.announced(place)
+
+    def _expect(self):
+        """Have written down in time what those need that are held for one of the next ticks."""
+        for entry in self.queue.waiting:
+            if entry.turn_tick - self.pump.tick < EXPECT_TICKS and entry.command.name != commands.STOP:
+                self._may_act(entry)
+
+    def _carry_out(self, entry, outputs):
+        pump = self.pump
+        pump.before_change()
+        flow = entry.command.changes == commands.FLOW
+        if flow:
+            pump.early = True
+            pump.to_boundary()
+        answer = pump.orders.carry_out(entry.request)
+        pump.early = False
+        self._finish(entry.request, entry.place, answer, outputs)
+
+    def _finish(self, request, place, answer, outputs):
+        """Answer, and keep what became of it."""
+        result, why = DONE, 0
+        if not answer["ok"]:
+            result = CANCELLED if answer["error"] == "cancelled" else REFUSED
+        elif answer.get("granted") is False:
+            result, why = DENIED, CAUSES.index(answer["reason"])
+        text = json.dumps(answer, separators=(",", ":"))
+        if place != NO_PLACE:
+            self.outcomes.close(place, result, why, self.pump.tick)
+            self.last.keep(id_of(request), text)
+        self.pump.writer.send_text(outputs, text, answer["id"])
+
+    def _cancelled(self, entry, message, outputs):
+        self.pump.event(events.DENIED, commands.row_of(entry.command.name), WAS_CANCELLED)
+        self._finish(entry.request, entry.place, refusal(entry.request, "cancelled", message), outputs)
+
+    # --- stops
+
+    def _stop(self, request, place, outputs):
+        """The motor first; the answer when the record of it is read back."""
+        pump = self.pump
+        pump.before_change()
+        self.cancel_all(outputs)
+        pump.stop_ordered()
+        answer = pump.orders.carry_out(request)
+        if place != NO_PLACE:
+            self.outcomes.close(place, DONE, 0, pump.tick)
+        keeper = pump.keeper
+        if not keeper or keeper.rests():
+            self._send(outputs, answer)
+        elif not keeper.writes():
+            self._send(outputs, not_kept(answer))
+        elif self.stops.full():
+            text = "stop: the pump is %s; this answer waits for no record" % states.STATES[pump.state]
+            self._send(outputs, refusal(request, "busy", text))
+        else:
+            self.stops.add(answer, pump.tick)
+
+    def _answer_stops(self, outputs):
+        keeper = self.pump.keeper
+        while self.stops.waiting:
+            answer = self.stops.next(keeper.journal.saved_ticket, not keeper.writes(), self.pump.tick)
+            if answer is None:
+                return
+            self._send(outputs, answer)
+
+    def _send(self, outputs, answer):
+        self.pump.writer.send_object(outputs, answer)
+
+
+def id_of(request):
+    """The ID of a request that has one, as it is kept."""
+    return key(int(request["run"], 16), request["id"])
+
+
+def id_or_none(request):
+    """The same, or None."""
+    return id_of(request) if has_id(request) else None

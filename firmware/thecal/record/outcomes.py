@@ -1,0 +1,157 @@
+"""What became of the last commands, by the ID that the host gave each: for a host whose reply was lost, and
+so that no command is carried out twice (REC-03).
+
+How to read it: a command's way is `open` (accepted, known in memory only), `announce` (its ID is to be
+written down; it may act once `announced`), `close` (its outcome is to be written down). The journal asks for
+what is `unwritten`, packs it and says when it is written. After a boot what was announced and not closed is
+CUT: it may have acted or not, and will never act again.
+
+The ID is written, and read back, before the command acts: a cut between the two loses a command that nobody
+has a reply to, which can be given again under a new ID; the other way round it would act twice. 64 are kept;
+what waits is not driven out. `entries` holds them as they stand in the flash, `ENTRY` packed, so a look-up
+makes no big integers (an ID's `run` has 31 bits).
+"""
+
+import struct
+
+KEPT = 64  # REC-03
+
+# What became of it. An announcement in flash is WAITING; what is found so at a boot is CUT.
+WAITING, CUT, DONE, REFUSED, DENIED, CANCELLED = range(6)
+RESULTS = ("waiting", "cut", "done", "refused", "denied", "cancelled")
+
+# key (run and number), CRC-32 of the frame, tick, row of the command, result, why (a row of CAUSES).
+KEY_BYTES = 8
+ENTRY = "<8s4siBBH"
+ENTRY_BYTES = struct.calcsize(ENTRY)
+FRAME_AT = KEY_BYTES
+TICK_AT = FRAME_AT + 4
+COMMAND_AT = TICK_AT + 4
+RESULT_AT = COMMAND_AT + 1
+WHY_AT = RESULT_AT + 1
+
+NOWHERE = -1
+
+
+def key(run, number):
+    """The ID of a command as it is kept: `run` of 31 bits, `number` below 2^30."""
+    return struct.pack("<II", run, number)
+
+
+class Outcomes:
+    """The last KEPT. A `place` is the index of an entry, good until that entry is driven out."""
+
+    def __init__(self):
+        self.entries = bytearray(KEPT * ENTRY_BYTES)
+        self.ages = [0] * KEPT  # a running number, 0: nothing there
+        self.age = 0
+        # Of each place: what is to be written, what of it is, and whether anything since it was opened.
+        self.wanted = bytearray(KEPT)
+        self.written = bytearray(KEPT)
+        self.safe = bytearray(KEPT)
+        self.waits = bytearray(KEPT)  # not closed, and accepted since the boot
+        self.all_written = True
+
+    def find(self, wanted):
+        """The place of the command with this key, or NOWHERE."""
+        entries = self.entries
+        for place in range(KEPT):
+            at = place * ENTRY_BYTES
+            if self.ages[place] and entries[at : at + KEY_BYTES] == wanted:
+                return place
+        return NOWHERE
+
+    def open(self, wanted, frame, tick, command):
+        """A command is accepted: `frame` is the CRC of its bytes, `command` its row. Gives its place. At most
+        KEPT may wait; the link holds less.
+        """
+        place = self._oldest()
+        struct.pack_into(ENTRY, self.entries, place * ENTRY_BYTES, wanted, frame, tick, command, WAITING, 0)
+        self.waits[place] = 1
+        self.safe[place] = 0
+        self.written[place] = self.wanted[place]
+        self._grow_old(place)
+        return place
+
+    def announce(self, place):
+        """Have the ID written down, once."""
+        if not self.safe[place] and self.written[place] == self.wanted[place]:
+            self._want(place)
+
+    def announced(self, place):
+        """Whether a cut would find the ID."""
+        return self.safe[place] == 1
+
+    def close(self, place, result, why, tick):
+        """It is over: `result` of RESULTS, `why` a row of CAUSES or 0."""
+        at = place * ENTRY_BYTES
+        struct.pack_into(
+            "<iBBH", self.entries, at + TICK_AT, tick, self.entries[at + COMMAND_AT], result, why
+        )
+        self.waits[place] = 0
+        self._want(place)
+
+    def result(self, place):
+        """What became of it, of RESULTS."""
+        return self.entries[place * ENTRY_BYTES + RESULT_AT]
+
+    def same(self, place, frame):
+        """Whether the command there came in a frame with this CRC."""
+        at = place * ENTRY_BYTES + FRAME_AT
+        return self.entries[at : at + 4] == frame
+
+    def told(self, place):
+        """(tick, row of the command, result, why), for an answer."""
+        return struct.unpack_from("<iBBH", self.entries, place * ENTRY_BYTES + TICK_AT)
+
+    # --- for the journal
+
+    def unwritten(self):
+        """The place that is to be written next, the oldest first, or NOWHERE."""
+        if self.all_written:
+            return NOWHERE
+        best = NOWHERE
+        for place in range(KEPT):
+            if self.written[place] != self.wanted[place] and (best < 0 or self.ages[place] < self.ages[best]):
+                best = place
+        self.all_written = best < 0
+        return best
+
+    def pack(self, place, data, at):
+        """Its entry into data[at:]. Gives what `wrote` is to be told."""
+        start = place * ENTRY_BYTES
+        data[at : at + ENTRY_BYTES] = self.entries[start : start + ENTRY_BYTES]
+        return self.wanted[place]
+
+    def wrote(self, place, packed):
+        """It is in the flash as it was packed then."""
+        if self.wanted[place] == packed:
+            self.written[place] = packed
+            self.safe[place] = 1
+
+    def load(self, entry):
+        """One from the flash, the oldest first; the caller gives each key once."""
+        place = self._oldest()
+        at = place * ENTRY_BYTES
+        self.entries[at : at + ENTRY_BYTES] = entry
+        if self.entries[at + RESULT_AT] == WAITING:
+            self.entries[at + RESULT_AT] = CUT
+        self.safe[place] = 1
+        self._grow_old(place)
+
+    # --- within
+
+    def _want(self, place):
+        self.wanted[place] = self.wanted[place] + 1 & 255
+        self.all_written = False
+
+    def _grow_old(self, place):
+        self.age += 1
+        self.ages[place] = self.age
+
+    def _oldest(self):
+        best = NOWHERE
+        for place in range(KEPT):
+            if not self.waits[place] and (best < 0 or self.ages[place] < self.ages[best]):
+                best = place
+        return best
