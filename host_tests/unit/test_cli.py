@@ -548,14 +548,14 @@ def test_another_device_is_told_from_silence(run):
 
 
 def test_another_protocol_is_refused(run):
-    result = run(TalkingPort(ok=True, protocol=2), "start")
+    result = run(TalkingPort(ok=True, protocol=3), "start")
     assert result.exit_code == 1
-    assert "speaks protocol 2, this program 1" in result.stderr and "make flash" in result.stderr
+    assert "speaks protocol 3, this program 2" in result.stderr and "make flash" in result.stderr
 
 
 @pytest.mark.req("REC-03")
 def test_an_order_whose_reply_is_lost_is_sent_once(monkeypatch):
-    port = TalkingPort(ok=True, protocol=1)
+    port = TalkingPort(ok=True, protocol=2)
     session = Pump(port, port.clock_s)
     session.connect()
     sent = []

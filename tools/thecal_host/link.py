@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from thecal.link import commands
 from thecal.smallint import LARGEST
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 # The device refuses longer lines and never sends one; the line end counts.
 FRAME_MAX_BYTES = 4096
