@@ -129,7 +129,7 @@ class TalkingPort(SilentPort):
 @pytest.fixture
 def run(monkeypatch):
     """`thecal ARGS` on a port, in this process."""
-    monkeypatch.setattr(cli.base, "Pump", lambda port: Pump(port, port.clock_s))
+    monkeypatch.setattr("thecal_host.cli.base.Pump", lambda port: Pump(port, port.clock_s))
     monkeypatch.delenv("THECAL_PORT", raising=False)
 
     def run_command(port, *args, answer=None):

@@ -83,7 +83,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("THECAL_PORT", raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(cli.base, "Pump", lambda port: Pump(port, port.clock_s))
+    monkeypatch.setattr("thecal_host.cli.base.Pump", lambda port: Pump(port, port.clock_s))
 
     def run_command(*args, port=None):
         if port is not None:
@@ -315,7 +315,7 @@ def shown(*args):
 def test_help_shows_every_word_of_every_option_and_every_default(name):
     command = PROGRAM if name is None else COMMANDS[name]
     text = shown(*([name] if name else []))
-    for word in " ".join(command.help.split()).split():
+    for word in (command.help or "").split():
         assert word in text, word
     for parameter in command.params:
         told = getattr(parameter, "help", None)

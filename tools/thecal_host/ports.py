@@ -141,10 +141,7 @@ class TcpPort(Port):
         except (OSError, ValueError) as why:
             raise PortError(f"{self.name} is gone ({why}): has the bench ended?") from None
         if self._is_first and data.startswith(IN_USE):
-            raise PortError(
-                f"{self.name} is in use: another program (a monitor, a terminal) is connected to this pump; "
-                "close that first"
-            )
+            raise self._in_use()
         self._is_first = False
         if not data:
             raise PortError(f"{self.name} was closed by the other end: has the bench ended?")
@@ -154,7 +151,17 @@ class TcpPort(Port):
         try:
             self._socket.sendall(data)
         except OSError as why:
+            # It may have said why it hung up.
+            with contextlib.suppress(OSError):
+                if self._is_first and self._socket.recv(READ_BYTES).startswith(IN_USE):
+                    raise self._in_use() from None
             raise PortError(f"{self.name} is gone ({why}): has the bench ended?") from None
+
+    def _in_use(self) -> PortError:
+        return PortError(
+            f"{self.name} is in use: another program (a monitor, a terminal) is connected to this pump; "
+            "close that first"
+        )
 
     def close(self) -> None:
         self._socket.close()
