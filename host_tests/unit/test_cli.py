@@ -335,7 +335,7 @@ def test_a_session_delivers_what_was_ordered(run, therapy_file):
     port.bench.advance_to_tick(port.bench.tick + 1200)
     result = run(port, "status")
     assert result.exit_code == 0 and "5 uL/h" in result.output
-    assert "made" in result.output and "pressure_down_raw" in result.output
+    assert "made" in result.output and "kPa down" in result.output and "motor supply" in result.output
     frame = json.loads(run(port, "status", "--json").output)
     assert frame["state"] == "RUNNING" and frame["bolus"] == "none"
     # The bolus is 160 microsteps, the basal 160 an hour: about 5.4 of them in the two minutes.

@@ -17,8 +17,10 @@ from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+from thecal.dose.prescription import EMPTY_NL
 
-from thecal_host.text import clock_text, short_rate, short_volume
+from thecal_host import vitals
+from thecal_host.text import alarm_name, clock_text, parts_text, short_rate, short_volume
 
 # As many as fit under the numbers on a small terminal.
 EVENT_LINES = 8
@@ -38,9 +40,14 @@ class Reading:
     error_steps: Fraction
     pressure: str
     bolus: str = ""
+    supply: str = ""
+    reservoir: str = ""
+    alarm: str = ""
 
 
-def from_status(status: dict[str, Any], nl_per_step: Fraction, tick_ms: int) -> Reading:
+def from_status(
+    status: dict[str, Any], nl_per_step: Fraction, tick_ms: int, empty_nl: int = EMPTY_NL
+) -> Reading:
     """The pump's own view: what it owes against the pulses it counted back."""
     owed_steps, executed_steps = status["owed_steps"], status["executed_steps"]
     bolus = ""
@@ -53,16 +60,31 @@ def from_status(status: dict[str, Any], nl_per_step: Fraction, tick_ms: int) -> 
         delivered_nl=executed_steps * nl_per_step,
         programmed_nl=owed_steps * nl_per_step,
         error_steps=Fraction(executed_steps - owed_steps),
-        pressure=f"ADC {status['pressure_down_raw']}",
+        pressure=vitals.pressures_text(status),
         bolus=bolus,
+        supply=vitals.supply_text(status["supply_raw"]),
+        reservoir=vitals.reservoir_text(status, empty_nl),
+        alarm=_alarm_text(status),
     )
 
 
-class LiveView:
-    """Shows readings and events. On a terminal one screen, else one line each. Use as a context."""
+def _alarm_text(status: dict[str, Any]) -> str:
+    """The alarm that is shown, and what failed; empty if nothing is wrong."""
+    said = [] if status["alarm"] < 0 else [alarm_name(status["alarm"])]
+    if status["failed"]:
+        said.append(f"(failed: {parts_text(status['failed'])})")
+    return " ".join(said)
 
-    def __init__(self, title: str, console: Console, total_ms: int | None = None) -> None:
+
+class LiveView:
+    """Shows readings and events. On a terminal one screen, else one line each. Use as a context.
+
+    `keys` says which keys do what, on the last line of the screen.
+    """
+
+    def __init__(self, title: str, console: Console, total_ms: int | None = None, keys: str = "") -> None:
         self._title = title
+        self._keys = keys
         self._console = console
         self._total_ms = total_ms
         self._reading: Reading | None = None
@@ -88,10 +110,16 @@ class LiveView:
         last, self._reading = self._reading, reading
         if self._live is None and (last is None or reading.at_ms // 1000 != last.at_ms // 1000):
             bolus = f"  bolus {reading.bolus}" if reading.bolus else ""
+            more = "".join(
+                f"  {name} {text}"
+                for name, text in (("supply", reading.supply), ("alarm", reading.alarm))
+                if text
+            )
             self._line(
                 f"{clock_text(reading.at_ms):>9}  {reading.state:8} {short_rate(reading.rate_nl_h):>16}  "
                 f"delivered {short_volume(reading.delivered_nl)} of {short_volume(reading.programmed_nl)}  "
-                f"error {float(reading.error_steps):+.2f} microsteps  pressure {reading.pressure}{bolus}"
+                f"error {float(reading.error_steps):+.2f} microsteps  "
+                f"pressure {reading.pressure}{more}{bolus}"
             )
 
     def event(self, line: str) -> None:
@@ -112,7 +140,8 @@ class LiveView:
 
     def _screen(self) -> Panel:
         if self._reading is None:
-            return Panel(Text(self._note or "waiting for the first status", style="dim"), title=self._title)
+            text = Text(self._note or "waiting for the first status", style="dim")
+            return Panel(Text("\n").join([text, Text(self._keys, style="bold")]), title=self._title)
         reading = self._reading
         numbers = Table.grid(padding=(0, 2))
         numbers.add_column(justify="right", style="dim")
@@ -133,6 +162,10 @@ class LiveView:
         numbers.add_row("bolus", reading.bolus or "none", "error", error)
         at = clock_text(reading.at_ms) + (f" of {clock_text(self._total_ms)}" if self._total_ms else "")
         numbers.add_row("time", at, "pressure", reading.pressure)
+        if reading.supply or reading.reservoir:
+            numbers.add_row("supply", reading.supply, "reservoir", reading.reservoir)
+        if reading.alarm:
+            numbers.add_row("alarm", Text(reading.alarm, style="bold red"))
         parts: list[Any] = [numbers]
         if self._total_ms:
             parts.append(ProgressBar(total=self._total_ms, completed=min(reading.at_ms, self._total_ms)))
@@ -140,4 +173,6 @@ class LiveView:
             parts.append(Text("\n" + "\n".join(self._events), style="dim"))
         if self._note:
             parts.append(Text(self._note, style="italic"))
+        if self._keys:
+            parts.append(Text(self._keys, style="bold"))
         return Panel(Group(*parts), title=self._title, expand=False)

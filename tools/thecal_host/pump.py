@@ -15,13 +15,16 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
+from thecal.dose import mechanism, prescription
+from thecal.drivers import segment
+from thecal.signals import SEGMENT_TICKS
 from thecal_bench.quantities import CONCENTRATION, of_message, show
 from thecal_bench.readback import differences
 
 from thecal_host.link import PROTOCOL_VERSION, LinkClient
 from thecal_host.pharmacy import Library
 from thecal_host.ports import Port
-from thecal_host.text import alarm_name, clock_text, mass_text, parts_text, rate_text, volume_text
+from thecal_host.text import mass_text, rate_text, volume_text
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0
@@ -116,27 +119,14 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
     return rows
 
 
-def status_rows(hello: dict[str, Any], status: dict[str, Any]) -> list[tuple[str, str]]:
-    """A status frame for a person: what matters first, then every other field by its own name."""
-    told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
-    shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed"}
-    nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
-    bolus = status["bolus"]
-    if bolus != "none":
-        bolus += f", {volume_text(status['bolus_left_nl'])} left"
-    return [
-        ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
-        ("state", status["state"]),
-        ("alarm", alarm_name(status["alarm"])),
-        ("first cause", alarm_name(status["first_cause"])),
-        ("failed parts", parts_text(status["failed"])),
-        ("rate", rate_text(status["rate_nl_h"])),
-        ("bolus", bolus),
-        ("delivered", volume_text(status["executed_steps"] * nl_per_step)),
-        ("microsteps", f"{status['executed_steps']} made, {status['owed_steps']} owed"),
-        ("up for", clock_text(status["tick"] * hello["tick_ms"])),
-        *((name, str(value)) for name, value in status.items() if name not in shown),
-    ]
+def kept_rows(kept: dict[str, Any]) -> list[tuple[str, str]]:
+    """A therapy that a pump keeps, for a person, by the firmware's own reader. Raises PumpError."""
+    head = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
+    try:
+        readback = prescription.parse(kept["therapy"], head).readback()
+    except prescription.PrescriptionError as why:
+        raise PumpError(f"therapy {kept['number']} is none that this program understands: {why}") from None
+    return readback_rows(Proposal(kept["digest"], readback))
 
 
 class Pump:
@@ -227,6 +217,25 @@ class Pump:
         """Apply what was read back."""
         accept = {"accept": proposal.soft} if proposal.soft else {}
         self.ask("confirm", digest=proposal.digest, **accept)
+
+    def therapy(self, number: int | None = None) -> dict[str, Any] | None:
+        """The therapy of a number, or the one in force, as the pump keeps it; None where it keeps none.
+
+        A dict with `number`, `tick_s` (when it was confirmed), `digest` and `therapy`, as in `program`.
+        """
+        try:
+            return self.ask("therapy", **({} if number is None else {"number": number}))
+        except Refused as why:
+            if why.code != "refused":
+                raise
+            return None
+
+    def empty_nl(self) -> int:
+        """The level at which the reservoir counts as empty, of the therapy in force."""
+        kept = self.therapy()
+        return (
+            prescription.EMPTY_NL if kept is None else kept["therapy"].get("empty_nl", prescription.EMPTY_NL)
+        )
 
     def status(self) -> dict[str, Any]:
         """A status frame of now. The pump answers the request with the frame that it also sends by itself."""

@@ -164,10 +164,3 @@ def until_interrupted() -> Iterator[None]:
     """Ctrl-C is how these commands are meant to end."""
     with suppress(KeyboardInterrupt):
         yield
-
-
-def losses(pump: Pump) -> str:
-    """What was lost on the way, if anything."""
-    client = pump.client
-    counts = ((client.gaps, "frames lost"), (client.crc_errors, "CRC errors"), (client.restarts, "restarts"))
-    return ", ".join(f"{count} {what}" for count, what in counts if count)

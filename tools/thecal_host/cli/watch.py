@@ -23,7 +23,6 @@ from thecal_host.cli.base import (
     complain,
     connected,
     err,
-    losses,
     out,
     print_rows,
     say,
@@ -57,14 +56,14 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The frame as it came")] = False,
 ) -> None:
     """Show what the pump says of itself."""
-    from thecal_host.pump import status_rows
+    from thecal_host.vitals import status_rows
 
     with connected(ctx, port) as pump:
         frame = pump.status()
         if as_json:
             print(json.dumps(frame))
         else:
-            print_rows(status_rows(pump.hello, frame))
+            print_rows(status_rows(pump.hello, frame, pump.empty_nl()))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -96,20 +95,40 @@ def attempts(ctx: typer.Context, port: PortOption = None) -> None:
 
 @app.command(rich_help_panel=ANY_PUMP)
 def monitor(ctx: typer.Context, port: PortOption = None) -> None:
-    """Watch the pump until Ctrl-C: state, rate, delivered against programmed, pressure, events."""
-    from thecal_host.live import LiveView, from_status
-    from thecal_host.text import clock_text, event_text
+    """Watch the pump until q or Ctrl-C: state, rate, delivered against programmed, pressure, events.
 
-    with connected(ctx, port) as pump, LiveView(pump.port.name, out) as view:
-        tick_ms = pump.tick_ms
-        with until_interrupted():
-            for frames in pump.listen():
-                for frame in frames:
-                    if frame["type"] == "status":
-                        view.show(from_status(frame, pump.nl_per_step, tick_ms))
-                    elif frame["type"] == "event":
-                        view.event(f"{clock_text(frame['tick'] * tick_ms):>9}  {event_text(frame)}")
-                view.note(losses(pump))
+    On a terminal s stops the pump, a acknowledges its alarms, q ends the watching; the pump goes on.
+    """
+    from thecal_host.watching import watch
+
+    with connected(ctx, port) as pump, until_interrupted():
+        watch(pump, out)
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def therapy(
+    ctx: typer.Context,
+    number: Annotated[
+        int | None,
+        typer.Argument(min=1, help="Which one, counted from the first ever", show_default="the one in force"),
+    ] = None,
+    port: PortOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The reply as it came")] = False,
+) -> None:
+    """Show the therapy in force, or an older one, as the pump keeps it."""
+    from thecal_host.pump import PumpError, kept_rows
+    from thecal_host.text import clock_text
+
+    with connected(ctx, port) as pump:
+        kept = pump.therapy(number)
+        if kept is None:
+            which = "no therapy was ever confirmed" if number is None else f"therapy {number} is not kept"
+            raise PumpError(f"{which}; `thecal program` gives the pump one")
+        if as_json:
+            print(json.dumps(kept))
+            return
+        since = clock_text(kept["tick_s"] * 1000)
+        print_rows(kept_rows(kept), f"Therapy {kept['number']}, {since} after the first boot:")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -129,6 +148,7 @@ def record(
     from thecal_host.files import check_new, writing
     from thecal_host.record import COUNTED_PULSES, header
     from thecal_host.recording import Recorder
+    from thecal_host.watching import losses_text
 
     span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
     check_new(file, force)
@@ -150,7 +170,7 @@ def record(
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         recorder.end()
-        say(f"{recorder.lines} lines in {file}. {losses(pump)}".rstrip())
+        say(f"{recorder.lines} lines in {file}. {losses_text(pump)}".rstrip())
 
 
 @app.command(rich_help_panel=ANY_PUMP)

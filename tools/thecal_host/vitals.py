@@ -1,0 +1,120 @@
+"""What a status frame says, in the units of people: kPa, V, mL, hours, the names of parts.
+
+The scales of the pump's sensors are the firmware's own (`thecal.watch.senses`), the names of its parts too.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from thecal.dose.prescription import EMPTY_NL
+from thecal.watch import parts
+from thecal.watch.alarms import ALARMS
+from thecal.watch.readings import NO_SAMPLE
+from thecal.watch.senses import PRESSURE_PA_PER_CODE, PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
+
+from thecal_host.text import alarm_name, clock_text, parts_text, rate_text, short_volume, volume_text
+
+_RESERVOIR_EMPTY = next(row for row, alarm in enumerate(ALARMS) if alarm.code == "RESERVOIR_EMPTY")
+
+NL_PER_UL = 1000
+
+
+def pressure_text(raw: int) -> str:
+    """The pressure above that of the room, from a converter's code."""
+    if raw == NO_SAMPLE:
+        return "no reading"
+    return f"{(raw - PRESSURE_ZERO_CODE) * PRESSURE_PA_PER_CODE / 1000:.2f} kPa"
+
+
+def supply_text(raw: int) -> str:
+    """The motor's supply, from a converter's code."""
+    return "no reading" if raw == NO_SAMPLE else f"{raw * SUPPLY_MV_PER_CODE / 1000:.2f} V"
+
+
+def failed_names(status: dict[str, Any]) -> list[str]:
+    """The parts that the pump found wrong, none where nothing is."""
+    return parts.names(status.get("failed", 0))
+
+
+def pressures_text(status: dict[str, Any]) -> str:
+    """Both pressures, a sensor that failed said so."""
+    failed = failed_names(status)
+    said = []
+    for where, name in (("down", "pressure_down"), ("up", "pressure_up")):
+        wrong = " (sensor failed)" if name in failed else ""
+        said.append(f"{pressure_text(status[f'{name}_raw'])} {where}{wrong}")
+    return ", ".join(said)
+
+
+def reservoir_is_known(status: dict[str, Any]) -> bool:
+    """Whether the pump was told of a refill; the frame says 0 where it was not."""
+    return status["reservoir_ul"] > 0 or _RESERVOIR_EMPTY in (status["alarm"], status["first_cause"])
+
+
+def hours_to_empty(status: dict[str, Any], empty_nl: int = EMPTY_NL) -> Fraction | None:
+    """How long until the pump stops for want of drug, at the rate of now; None where nobody can say.
+
+    `empty_nl` is the level at which it stops, of the therapy in force.
+    """
+    if not reservoir_is_known(status) or not status["rate_nl_h"]:
+        return None
+    left_nl = max(status["reservoir_ul"] * NL_PER_UL - empty_nl, 0)
+    return Fraction(left_nl, status["rate_nl_h"])
+
+
+def span_text(hours: Fraction) -> str:
+    """A time left, no finer than matters: "17 days", "30 h", "45 min"."""
+    if hours >= 48:
+        return f"{int(hours / 24)} days"
+    return f"{int(hours)} h" if hours >= 2 else f"{int(hours * 60)} min"
+
+
+def reservoir_text(status: dict[str, Any], empty_nl: int = EMPTY_NL) -> str:
+    """What is left, and for how long."""
+    if not reservoir_is_known(status):
+        return "not known (`thecal refill` tells the pump)"
+    left = volume_text(status["reservoir_ul"] * NL_PER_UL)
+    hours = hours_to_empty(status, empty_nl)
+    return left if hours is None else f"{left}, empty in {span_text(hours)} at this rate"
+
+
+def status_rows(
+    hello: dict[str, Any], status: dict[str, Any], empty_nl: int = EMPTY_NL
+) -> list[tuple[str, str]]:
+    """A status frame for a person: what matters first, then every other field by its own name.
+
+    `empty_nl` is the level at which the reservoir counts as empty.
+    """
+    told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
+    shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed", "reservoir_ul"}
+    shown |= {"pressure_down_raw", "pressure_up_raw", "supply_raw", "window_steps", "limit_steps"}
+    nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
+    bolus = status["bolus"]
+    if bolus != "none":
+        bolus += f", {volume_text(status['bolus_left_nl'])} left"
+    return [
+        ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
+        ("state", status["state"]),
+        ("alarm", alarm_name(status["alarm"])),
+        ("first cause", alarm_name(status["first_cause"])),
+        ("failed parts", parts_text(status["failed"])),
+        ("rate", rate_text(status["rate_nl_h"])),
+        ("bolus", bolus),
+        ("delivered", volume_text(status["executed_steps"] * nl_per_step)),
+        ("reservoir", reservoir_text(status, empty_nl)),
+        ("window of the limit", _window_text(status, nl_per_step)),
+        ("pressure", pressures_text(status)),
+        ("motor supply", supply_text(status["supply_raw"])),
+        ("microsteps", f"{status['executed_steps']} made, {status['owed_steps']} owed"),
+        ("up for", clock_text(status["tick"] * hello["tick_ms"])),
+        *((name, str(value)) for name, value in status.items() if name not in shown),
+    ]
+
+
+def _window_text(status: dict[str, Any], nl_per_step: Fraction) -> str:
+    if not status["limit_steps"]:
+        return "no limit is programmed"
+    held, most = (short_volume(status[key] * nl_per_step) for key in ("window_steps", "limit_steps"))
+    return f"holds {held} of {most}"

@@ -1,0 +1,123 @@
+"""`thecal monitor`: a pump's frames on a screen, and keys that reach it meanwhile.
+
+`Keyboard` reads single keys from a terminal without waiting; from a pipe it reads none. `watch` shows what
+comes and sends what a key stands for at once, without waiting for the reply: that is shown when it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+
+from thecal_host.live import LiveView, from_status
+from thecal_host.pump import REPLY_TIMEOUT_S, Pump
+from thecal_host.text import clock_text, event_text
+
+QUIT = "q"
+COMMANDS = {"s": "stop", "a": "acknowledge"}
+"""What a key sends."""
+
+KEYS = "   ".join([*(f"{key} {command}" for key, command in COMMANDS.items()), f"{QUIT} quit"])
+"""As it is shown on the screen."""
+
+
+class Keyboard:
+    """The keys of the terminal at `stdin`, as a context: in it a key needs no Enter and is not echoed."""
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+        self._before: list[Any] | None = None
+
+    def __enter__(self) -> Keyboard:
+        try:
+            import termios
+            import tty
+        except ImportError:
+            # No POSIX terminal: there are no keys, Ctrl-C ends it.
+            return self
+        if sys.stdin is not None and sys.stdin.isatty():
+            file = self._file = sys.stdin.fileno()
+            self._before = termios.tcgetattr(file)
+            tty.setcbreak(file)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._file is not None and self._before is not None:
+            import termios
+
+            termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a terminal to read keys from."""
+        return self._file is not None
+
+    def pressed(self) -> str:
+        """The keys that were pressed since the last look."""
+        if self._file is None or not select.select([self._file], [], [], 0)[0]:
+            return ""
+        return os.read(self._file, 64).decode("ascii", "ignore")
+
+
+class _Sent:
+    """What keys have sent, until it is answered."""
+
+    def __init__(self, pump: Pump) -> None:
+        self._pump = pump
+        self._waiting: dict[int, tuple[str, float]] = {}
+
+    def send(self, command: str) -> str:
+        self._waiting[self._pump.client.request(command)] = command, self._pump.clock_s() + REPLY_TIMEOUT_S
+        return f"{command}: sent"
+
+    def answers(self) -> str:
+        """What came of the last one that was answered, or was not in time; empty if nothing new."""
+        said = ""
+        for request_id, (command, until_s) in list(self._waiting.items()):
+            reply = self._pump.client.reply(request_id)
+            if reply is not None:
+                del self._waiting[request_id]
+                done = f"the pump is {reply['state']}" if "state" in reply else "done"
+                said = f"{command}: {done if reply.get('ok') is True else reply.get('message') or 'refused'}"
+            elif self._pump.clock_s() >= until_s:
+                del self._waiting[request_id]
+                said = f"{command}: NO ANSWER, switch the motor supply off if the pump must stop"
+        return said
+
+
+def watch(pump: Pump, console: Console) -> None:
+    """Show what the pump tells until `q`, Ctrl-C (KeyboardInterrupt) or an error of the port."""
+    empty_nl = pump.empty_nl()
+    sent = _Sent(pump)
+    with (
+        Keyboard() as keyboard,
+        LiveView(pump.port.name, console, keys=KEYS if keyboard.there else "") as view,
+    ):
+        for frames in pump.listen():
+            for frame in frames:
+                if frame["type"] == "status":
+                    view.show(from_status(frame, pump.nl_per_step, pump.tick_ms, empty_nl))
+                elif frame["type"] == "event":
+                    view.event(f"{clock_text(frame['tick'] * pump.tick_ms):>9}  {event_text(frame)}")
+            for key in keyboard.pressed():
+                if key == QUIT:
+                    return
+                if key in COMMANDS:
+                    view.note(sent.send(COMMANDS[key]))
+            said = sent.answers() or losses_text(pump)
+            if said:
+                view.note(said)
+
+
+def losses_text(pump: Pump) -> str:
+    """What was lost on the way, if anything."""
+    client = pump.client
+    counts = ((client.gaps, "frames lost"), (client.crc_errors, "CRC errors"), (client.restarts, "restarts"))
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
