@@ -55,7 +55,6 @@ class Orders:
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
         self.library_draft = formulary.Draft()
-        self.paged_tick = -1  # in which the last page of the log was told
 
     def ready(self, request):
         """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
@@ -396,9 +395,6 @@ class Orders:
             )
         if not pump.keeper:
             return refusal(request, "refused", "log: this pump has no flash to keep one in")
-        if pump.tick == self.paged_tick:
-            return refusal(request, "busy", "log: one page in a tick")
-        self.paged_tick = pump.tick
         return page(pump.keeper.journal, STREAMS.index(stream), request["from"])
 
     def _draw_back(self, volume_nl):

@@ -237,12 +237,11 @@ def test_a_tick_tells_one_page_at_most():
     desk = Kept()
     asked = [desk.client.request("log", stream="events", **{"from": 0}) for _ in range(3)]
     count = desk.pump.log.count
-    desk.run(1)
-    said = [desk.client.reply(number) for number in asked]
-    assert [reply["ok"] for reply in said if reply] == [True, False, False]
-    assert said[2] and said[2]["error"] == "busy"
+    for told in range(1, 4):
+        desk.run(1)
+        said = [desk.client.reply(number) for number in asked]
+        assert [reply["ok"] for reply in said if reply] == [True] * told
     assert desk.pump.log.count == count
-    assert desk.ask("log", stream="events", **{"from": 0})["ok"]
 
 
 def test_a_page_fits_into_a_line_of_the_link():
