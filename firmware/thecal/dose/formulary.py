@@ -35,6 +35,7 @@ is used until it is confirmed.
 
 import binascii
 
+from ..telling import Problems, shown
 from .units import CONCENTRATION_TEXT, concentration_of
 
 QUANTITIES = ("concentration", "dose_per_day", "start_dose", "dose_change", "bolus")
@@ -57,7 +58,6 @@ MOST_NAME = 32
 MOST_USE = 12
 MOST_SOURCE = 48
 MOST_PG = 10**15
-MOST_ANSWER = 800  # characters of problems that fit in a frame with all around them
 
 DRUG_KEYS = ("name", "strengths", "source", "verified", "bounds")
 PART_KEYS = ("version", "index", "count")
@@ -297,7 +297,7 @@ class Draft:
         """Read one part. Returns (library, problems): the library when it is complete, else None; after a
         problem it has to begin again with index 0.
         """
-        problems = []
+        problems = Problems()
         if not isinstance(part, dict):
             self._forget()
             return None, ["part: must be an object"]
@@ -318,7 +318,7 @@ class Draft:
         _new_name(drug, self.drugs, problems)
         if problems:
             self._forget()
-            return None, _in_a_frame(problems)
+            return None, problems.told()
         self.drugs.append(drug)
         if len(self.drugs) < self.count:
             return None, []
@@ -369,28 +369,13 @@ def _listed(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def _in_a_frame(problems):
-    """As many of the problems as the answer to a part has room for, and how many more there are."""
-    room = MOST_ANSWER
-    for index in range(len(problems)):
-        room -= len(problems[index]) + 2
-        if room < 0:
-            return problems[:index] + ["and %d more" % (len(problems) - index)]
-    return problems
-
-
-def _shown(value):
-    """What was sent instead of something better, cut to a length that fits."""
-    return str(value)[:24]
-
-
 def _drug(table, known, prefix, problems):
     _keys(table, known, prefix, problems)
     name = table.get("name")
     if not is_name(name):
         problems.append(
             "%sname: %s, must be 1 to %d of a-z, 0-9, - and _, a letter first"
-            % (prefix, _shown(name), MOST_NAME)
+            % (prefix, shown(name), MOST_NAME)
         )
         name = None
     strengths = _list(table, "strengths", 0, MOST_STRENGTHS, prefix, problems)
@@ -399,7 +384,7 @@ def _drug(table, known, prefix, problems):
         where = "%sstrengths[%d]" % (prefix, index)
         strength = _concentration(strengths[index], where, problems)
         if strength is not None and strength in marketed:
-            problems.append("%s: %s stands twice" % (where, _shown(strengths[index])))
+            problems.append("%s: %s stands twice" % (where, shown(strengths[index])))
         marketed.append(strength)
     source = table.get("source")
     _check_text(source, 1, MOST_SOURCE, prefix + "source", problems)
@@ -421,13 +406,13 @@ def _bound(row, bounds, prefix, problems):
     quantity, kind, use, value, source, verified = row
     if quantity not in QUANTITIES:
         problems.append(
-            "%s.quantity: %s, must be one of %s" % (prefix, _shown(quantity), ", ".join(QUANTITIES))
+            "%s.quantity: %s, must be one of %s" % (prefix, shown(quantity), ", ".join(QUANTITIES))
         )
     if kind not in KINDS:
-        problems.append("%s.kind: %s, must be one of %s" % (prefix, _shown(kind), ", ".join(KINDS)))
+        problems.append("%s.kind: %s, must be one of %s" % (prefix, shown(kind), ", ".join(KINDS)))
     if use != "" and not is_name(use, MOST_USE):
         problems.append(
-            '%s.use: %s, must be "" or 1 to %d of a-z, 0-9, - and _' % (prefix, _shown(use), MOST_USE)
+            '%s.use: %s, must be "" or 1 to %d of a-z, 0-9, - and _' % (prefix, shown(use), MOST_USE)
         )
     if quantity == CONCENTRATION:
         value = _concentration(value, prefix + ".value", problems)
@@ -460,7 +445,7 @@ def _new_name(drug, drugs, problems):
 def _keys(table, known, prefix, problems):
     for key in sorted(table):
         if key not in known:
-            problems.append("%s%s: unknown key" % (prefix, _shown(key)))
+            problems.append("%s%s: unknown key" % (prefix, shown(key)))
 
 
 def _whole(table, key, least, most, problems):
@@ -471,7 +456,7 @@ def _whole(table, key, least, most, problems):
 def _check_whole(value, least, most, where, problems):
     if type(value) is int and least <= value <= most:
         return True
-    problems.append("%s: %s, must be a whole number from %d to %d" % (where, _shown(value), least, most))
+    problems.append("%s: %s, must be a whole number from %d to %d" % (where, shown(value), least, most))
     return False
 
 
@@ -479,7 +464,7 @@ def _concentration(value, where, problems):
     """A concentration in its one form, a whole number or (num, den), or None after saying what is wrong."""
     found = concentration_of(value)
     if found is None:
-        problems.append("%s: %s, must be %s" % (where, _shown(value), CONCENTRATION_TEXT))
+        problems.append("%s: %s, must be %s" % (where, shown(value), CONCENTRATION_TEXT))
         return None
     return found[0] if found[1] == 1 else found
 
@@ -496,7 +481,7 @@ def _check_text(value, least, most, where, problems):
 
 def _check_flag(value, where, problems):
     if type(value) is not bool:
-        problems.append("%s: %s, must be true or false" % (where, _shown(value)))
+        problems.append("%s: %s, must be true or false" % (where, shown(value)))
 
 
 def _list(table, key, least, most, prefix, problems):

@@ -22,6 +22,7 @@
 import binascii
 import hashlib
 
+from ..telling import Problems, shown
 from .schedule import MOST_STEPS_A_DAY, TICKS_PER_DAY, Schedule
 from .units import (
     CONCENTRATION_TEXT,
@@ -200,7 +201,7 @@ class _Reader:
 
     def __init__(self, therapy, mechanism):
         self.mechanism = mechanism
-        self.problems = []
+        self.problems = Problems()
         self.concentration = None
         self.basal = Schedule()
         self.therapy = therapy
@@ -211,12 +212,13 @@ class _Reader:
     def keys(self, values, known, prefix=""):
         for key in sorted(values):
             if key not in known:
-                self.say("%s%s: unknown key" % (prefix, key))
+                self.say("%s%s: unknown key" % (prefix, shown(key)))
 
     def whole(self, values, key, least, most, default=None, prefix=""):
         value = values.get(key, default)
         if type(value) is not int or not least <= value <= most:
-            self.say("%s%s: %s, must be a whole number from %d to %d" % (prefix, key, value, least, most))
+            sent = shown(value)
+            self.say("%s%s: %s, must be a whole number from %d to %d" % (prefix, key, sent, least, most))
             return None
         return value
 
@@ -274,7 +276,7 @@ class _Reader:
         value = self.therapy.get("concentration_pg_nl")
         found = concentration_of(value)
         if found is None:
-            self.say("concentration_pg_nl: %s, must be %s" % (value, CONCENTRATION_TEXT))
+            self.say("concentration_pg_nl: %s, must be %s" % (shown(value), CONCENTRATION_TEXT))
         return found
 
     def schedule(self, mode, most):
@@ -373,13 +375,13 @@ def parse(therapy, mechanism):
     read.keys(therapy, KEYS)
     mode = therapy.get("mode")
     if mode not in MODES:
-        read.say("mode: %s, must be one of %s" % (mode, ", ".join(MODES)))
+        read.say("mode: %s, must be one of %s" % (shown(mode), ", ".join(MODES)))
     largest = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())
     max_rate_nl_h = read.whole(therapy, "max_rate_nl_h", LEAST_BASAL_NL_H, largest, largest)
     most = max_rate_nl_h or largest
     if "drug" in therapy or "concentration_pg_nl" in therapy:
         if not isinstance(therapy.get("drug"), str) or not 0 < len(therapy["drug"]) <= 32:
-            read.say("drug: %s, must be a name of 1 to 32 characters" % therapy.get("drug"))
+            read.say("drug: %s, must be a name of 1 to 32 characters" % shown(therapy.get("drug")))
         read.concentration = read.concentrated()
     read.schedule(mode, most)
     found = Prescription(mode, read.basal, mechanism, max_rate_nl_h)
@@ -408,10 +410,10 @@ def parse(therapy, mechanism):
     found.line_nl = read.whole(therapy, "line_nl", 0, MOST_LINE_NL, 0)
     on_low = therapy.get("on_low", ON_LOW[0])
     if on_low not in ON_LOW:
-        read.say("on_low: %s, must be one of %s" % (on_low, ", ".join(ON_LOW)))
+        read.say("on_low: %s, must be one of %s" % (shown(on_low), ", ".join(ON_LOW)))
     found.on_low_kvo = on_low == "kvo"
     if read.problems:
-        raise PrescriptionError(read.problems)
+        raise PrescriptionError(read.problems.told())
     return found
 
 
