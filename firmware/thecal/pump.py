@@ -26,6 +26,7 @@ from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
 from .orders import MOST_DRAW_BACK_NL, Orders
 from .prospect import Prospect
 from .record import events
+from .record.repeats import Repeats, kind_of
 from .record.therapies import Therapies
 from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
@@ -104,6 +105,8 @@ class Pump:
         self.stop_button = StopButton()
         self.planned_steps = 0  # position at the end of the last segment ordered
         self.log = log or events.EventLog()
+        self.repeats = Repeats()
+        self.lost_told = 0  # events of the log that were lost, of those told
         self.writer = FrameWriter(crc)
         self.telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.host = Host(self, crc, journal)
@@ -191,6 +194,7 @@ class Pump:
 
     def _watch_part(self, inputs, ticks):
         self._watch(inputs, ticks)
+        self._tell_repeats()
         self._settle()
 
     def _motion_part(self, inputs, outputs):
@@ -659,6 +663,8 @@ class Pump:
     # --- record
 
     def event(self, code, a, b):
+        if code in events.REPEATABLE and not self.repeats.is_single(self.tick, kind_of(code, a, b)):
+            return
         # What changes the flow, or is refused to, does so at the end of the tick.
         if not self.early and not self.delivery.ahead:
             self.log.add(self.tick_s, self.tick_ms, code, a, b, self.executed_steps)
@@ -666,6 +672,20 @@ class Pump:
             self.log.add(self.tick_s, self.tick_ms + TICK_MS, code, a, b, self._steps_ahead())
         else:
             self.log.add(self.tick_s + 1, 0, code, a, b, self._steps_ahead())
+
+    def _tell_repeats(self):
+        """What came again and again, and what the log lost because of it."""
+        repeats = self.repeats
+        index = repeats.due(self.tick)
+        while index >= 0:
+            self.event(events.REPEATED, repeats.kinds[index], repeats.more[index])
+            repeats.told(index, self.tick)
+            index = repeats.due(self.tick)
+        if self.keeper:
+            lost = self.keeper.journal.lost_events
+            if lost > self.lost_told and not self.keeper.journal.is_behind():
+                self.event(events.LOG_LOST, lost - self.lost_told, 0)
+                self.lost_told = lost
 
     def _steps_ahead(self):
         return self.delivery.position() if self.delivery.ahead else self.executed_steps

@@ -14,6 +14,7 @@ from thecal import states
 from thecal.causes import CAUSES, RESET_CAUSES
 from thecal.link.commands import COMMANDS
 from thecal.record.events import EVENTS
+from thecal.record.repeats import code_and_numbers
 from thecal.watch.alarms import ALARMS
 from thecal.watch.parts import KINDS, PARTS, names
 from thecal_bench.quantities import MASS, RATE, VOLUME, show
@@ -124,8 +125,15 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "alarm": lambda a, b: f"alarm {alarm_name(a)} {'raised' if b else 'cleared'}",
     "part_failed": lambda a, b: f"part failed: {_spoken(_named(PARTS, a))} ({_named(KINDS, b)})",
     "post_failed": lambda a, b: f"self-test failed: {_spoken(_named(PARTS, a))} ({_named(KINDS, b)})",
+    "repeated": lambda a, b: _repeated_text(a, b),
     "fault": lambda a, b: f"fault while {_named(states.STATES, a)}: {_named(CAUSES, b)}",
 }
+
+
+def _repeated_text(kind: int, count: int) -> str:
+    code, a, b = code_and_numbers(kind)
+    again = event_text({"code": _named([row.name for row in EVENTS], code), "a": a, "b": b})
+    return f"{count} times more: {again}"
 
 
 def mark_text(event: dict[str, Any]) -> str:

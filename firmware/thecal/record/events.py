@@ -51,17 +51,22 @@ EVENTS = (
     Event(25, "word", "number of the critical word (words.py)", ""),
     Event(26, "journal", "status (record/layout.py)", "places that are neither blank nor a valid record"),
     Event(27, "part_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
+    Event(28, "repeated", "kind of the event that came again (repeats.py)", "how often, told once a minute"),
+    Event(29, "log_lost", "events that were overwritten before they were written down", ""),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
 PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
 POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE = range(20, 25)
-WORD, JOURNAL, PART_FAILED = range(25, len(EVENTS))
+WORD, JOURNAL, PART_FAILED, REPEATED, LOG_LOST = range(25, len(EVENTS))
 
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).
 FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED, JOURNAL, PART_FAILED)
 CODE_AT = 10  # byte of a record
+
+# Those that somebody can cause as often as he likes: the first of a kind are logged, then they are counted.
+REPEATABLE = (DENIED, AUDIO_PAUSE, MERGED)
 
 
 def is_fault(ring, offset):

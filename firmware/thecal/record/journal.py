@@ -162,6 +162,7 @@ class Journal(Reader):
         self.log_capacity = log_capacity
         self.is_fault = is_fault
         self.log_count = 0  # events ever, set by `recover`, then by the caller before each `order`
+        self.lost_events = 0  # of them, never written
         self.failed = False  # the flash refuses everything: nothing will be booked any more
         self.failures = 0  # commands whose read-back differed, since one was programmed as ordered
         # What is to be written, what is on its way, and what is booked. A ticket is a running number.
@@ -438,6 +439,7 @@ class Journal(Reader):
             return
         if self.blob_kind >= 0 and self._order_slot(erase_allowed):
             return
+        self._catch_up()
         if self._order_stream(self.rings[FAULTS], erase_allowed):
             return
         if self._order_stream(self.rings[EVENTS], erase_allowed):
@@ -450,6 +452,21 @@ class Journal(Reader):
             early = self.sector_bytes >> (1 if ring.number == STATE else 2)
             if left < early and self._order_erase(ring, erase_allowed):
                 return
+
+    def _catch_up(self):
+        """Events that were overwritten before they could be written are a visible gap, and counted."""
+        oldest = self.log_count - self.log_capacity
+        events = self.rings[EVENTS]
+        if events.cursor < oldest:
+            self.lost_events += oldest - events.cursor
+            events.cursor = oldest
+        faults = self.rings[FAULTS]
+        if faults.cursor < oldest:
+            faults.cursor = oldest
+
+    def is_behind(self):
+        """Whether more events are to be written than a page takes."""
+        return self.log_count - self.rings[EVENTS].cursor > PAGE // UNIT
 
     def erase_due(self):
         """Whether the state's ring wants its next sector erased, and motion booked to last through it."""
@@ -583,8 +600,6 @@ class Journal(Reader):
 
     def _order_stream(self, ring, erase_allowed):
         count = self.log_count
-        if ring.cursor < count - self.log_capacity:
-            ring.cursor = count - self.log_capacity  # overwritten before they could be written: a visible gap
         cursor = ring.cursor
         if ring.number == FAULTS:
             count = self.rings[EVENTS].cursor  # not before the log has them
