@@ -101,11 +101,10 @@ class Host:
             place = self._opened(request, command)
             self._finish(request, place, self._cancel(request, outputs), outputs)
         elif self.pump.stop_button.held and (command.moves or held) and command.name != commands.STOP:
-            text = "%s: the STOP button is held down" % command.name
-            self._send(outputs, refusal(request, "stop_held", text))
+            self._send(outputs, refusal(request, "stop_held", "the STOP button is held down"))
         elif self.queue.full():
-            text = "%s: %d commands wait, and no more can (see `held`, `cancel`)"
-            self._send(outputs, refusal(request, "busy", text % (command.name, MOST_WAITING)))
+            text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING
+            self._send(outputs, refusal(request, "busy", text))
         else:
             place = self._opened(request, command)
             self.queue.accept(request, command, self.pump.tick, place)
@@ -128,8 +127,7 @@ class Host:
     def _again(self, request, place, outputs):
         """An ID that is known: the first answer, and nothing is done."""
         if not self.outcomes.same(place, self.session.frame()):
-            text = "%s: the ID was given to another command" % request["cmd"]
-            self._send(outputs, refusal(request, "id_reused", text))
+            self._send(outputs, refusal(request, "id_reused", "the ID was given to another command"))
             return
         text = self.last.find(id_of(request))
         if text:
@@ -145,7 +143,7 @@ class Host:
             answer["granted"] = False
         elif not answer["ok"]:
             answer["error"] = RESULTS[result]
-            answer["message"] = "%s: %s; it is not carried out again" % (request["cmd"], RESULTS[result])
+            answer["message"] = "it was %s, and is not carried out again" % RESULTS[result]
         self._send(outputs, answer)
 
     def _told(self, place):
@@ -200,10 +198,10 @@ class Host:
         if "of" in request and "of_run" in request:
             wanted = key(int(request["of_run"], 16), request["of"])
         elif "number" not in request:
-            return refusal(request, "bad_argument", "cancel: needs number, or of and of_run")
+            return refusal(request, "bad_argument", "needs number, or of and of_run")
         entry = self.queue.find(request.get("number", 0), id_or_none, wanted)
         if entry is None:
-            return refusal(request, "refused", "cancel: no such command waits")
+            return refusal(request, "refused", "no such command waits")
         self.queue.take(entry)
         self._cancelled(entry, BY_CANCEL, outputs)
         answer = reply_to(request)
@@ -257,6 +255,7 @@ class Host:
         result, why = DONE, 0
         if not answer["ok"]:
             result = CANCELLED if answer["error"] == "cancelled" else REFUSED
+            why = CAUSES.index(answer["reason"]) if "reason" in answer else 0
         elif answer.get("granted") is False:
             result, why = DENIED, CAUSES.index(answer["reason"])
         text = json.dumps(answer, separators=(",", ":"))
@@ -286,7 +285,7 @@ class Host:
         elif not keeper.writes():
             self._send(outputs, not_kept(answer))
         elif self.stops.full():
-            text = "stop: the pump is %s; this answer waits for no record" % states.STATES[pump.state]
+            text = "the pump is %s; this answer waits for no record" % states.STATES[pump.state]
             self._send(outputs, refusal(request, "busy", text))
         else:
             self.stops.add(answer, pump.tick)

@@ -5,19 +5,24 @@ and returns the answer. Commands that change the flow are carried out with what 
 the tick, where they take effect. Whatever is refused changes nothing.
 """
 
-from . import states, version
+from . import denials, plain, states, version
 from .causes import (
-    BOLUS_ACTIVE,
-    BRIDGE,
     CAUSES,
     COMMAND,
     GRANTED,
-    LOCKOUT,
+    JOURNAL_IN_USE,
+    LIBRARY_DAMAGED,
+    LINE_PRIMED,
     MAX_DOSE,
-    MAX_PER_DAY,
-    NOT_RUNNING,
+    NO_THERAPY,
+    NOT_ACCEPTED,
+    NOT_KEPT,
+    NOT_PROPOSED,
+    NOT_STOPPED,
     PRESCRIPTION,
     STOP_HELD,
+    THREE_STRIKES,
+    Refused,
 )
 from .dose import formulary, prescription
 from .dose.bridge import Bridge
@@ -39,8 +44,6 @@ MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
 BEGIN_ANEW = "begin_anew"
-
-WHYS = {"refused": PRESCRIPTION, "stop_held": STOP_HELD}  # what the log says of a refusal
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
@@ -82,16 +85,13 @@ class Orders:
 
     def carry_out(self, request):
         """The answer to `request`; refusals are logged, but not those of a question."""
-        name = request["cmd"]
         try:
-            answer = getattr(self, "_do_" + name)(request)
+            answer = getattr(self, "_do_" + request["cmd"])(request)
         except prescription.PrescriptionError as error:
-            answer = refusal(request, "refused", "; ".join(error.problems))
-        if not answer.get("ok", True):
-            if commands.changes_of(request) != commands.READS:
-                why = WHYS.get(answer["error"], NOT_RUNNING)
-                self.pump.event(events.DENIED, commands.row_of(name), why)
-        else:
+            return self._refuse(request, PRESCRIPTION, "; ".join(error.problems))
+        except Refused as refused:
+            return self._refuse(request, refused.cause, refused.text)
+        if answer.get("ok", True):
             answer.update(reply_to(request))
             answer["ok"] = True
         return answer
@@ -100,6 +100,13 @@ class Orders:
         """What was proposed and not confirmed is over, and so is what comes in parts."""
         self.proposed = self.proposed_therapy = None
         self.library_draft = formulary.Draft()
+
+    def _refuse(self, request, cause, text):
+        if commands.changes_of(request) != commands.READS:
+            self._deny(request["cmd"], cause)
+        answer = refusal(request, "refused", text)
+        answer["reason"] = CAUSES[cause]
+        return answer
 
     def _do_hello(self, request):
         pump = self.pump
@@ -197,7 +204,10 @@ class Orders:
         volume_nl = request["volume_nl"]
         if not 0 < volume_nl <= prescription.MOST_RESERVOIR_NL:
             raise prescription.PrescriptionError(
-                ["volume_nl: %d, must be 1 to %d" % (volume_nl, prescription.MOST_RESERVOIR_NL)]
+                [
+                    "volume_nl: %s, must be 1 nL to %s"
+                    % (plain.volume(volume_nl), plain.volume(prescription.MOST_RESERVOIR_NL))
+                ]
             )
         return self._propose(volume_nl, {"refill_nl": volume_nl})
 
@@ -206,7 +216,7 @@ class Orders:
         keeper = self.pump.keeper
         status = keeper.journal.status if keeper else SOUND
         if status not in USELESS:
-            return refusal(request, "refused", "begin_anew: the journal is %s" % STATUSES[status])
+            raise Refused(JOURNAL_IN_USE, "the journal is %s: it is gone on with" % STATUSES[status])
         return self._propose(BEGIN_ANEW, {BEGIN_ANEW: STATUSES[status]})
 
     def _propose(self, proposed, readback):
@@ -218,12 +228,12 @@ class Orders:
     def _do_confirm(self, request):
         pump = self.pump
         if self.proposed is None or request["digest"] != self.proposed_digest:
-            return refusal(
-                request, "refused", "digest: %s is not that of the last proposal" % request["digest"][:16]
+            raise Refused(
+                NOT_PROPOSED, "digest: %s is not that of the last proposal" % request["digest"][:16]
             )
         missing = [name for name in self.proposed_soft if name not in request.get("accept", ())]
         if missing:
-            return refusal(request, "refused", "accept: not confirmed: %s" % ", ".join(missing))
+            raise Refused(NOT_ACCEPTED, "accept: not confirmed: %s" % ", ".join(missing))
         proposed = self.proposed
         if isinstance(proposed, int):
             self._refilled(proposed)
@@ -245,7 +255,7 @@ class Orders:
         bridge = self._bridge_to(therapy)
         if pump.state == states.RUNNING:
             if not therapy.basal:
-                raise prescription.PrescriptionError(["mode: stopped, stop the pump first"])
+                raise Refused(NOT_STOPPED, "mode: stopped, and the pump is RUNNING: stop it first")
             pump.prospect.check_history(therapy, pump.week_tick(1), bridge)
         opens_bridge = bridge is not pump.bridge and bridge.left_steps > 0
         if opens_bridge:
@@ -313,23 +323,18 @@ class Orders:
 
     def _do_start(self, request):
         pump = self.pump
-        if pump.state != states.STOPPED:
-            return refusal(
-                request, "refused", "start: the pump is %s, not STOPPED" % states.STATES[pump.state]
-            )
+        denials.check_stopped(pump, starts=True)
         if pump.prescription is None or not pump.prescription.basal:
-            return refusal(request, "refused", "start: no therapy with a flow is programmed")
-        if pump.reservoir.empty(pump.executed_steps):
-            return refusal(request, "refused", "start: the reservoir is empty")
-        if pump.post_failures:
-            return refusal(request, "refused", _unfit("start", pump))
+            raise Refused(NO_THERAPY, "no therapy with a flow is programmed")
+        denials.check_not_empty(pump)
+        denials.check_fit(pump)
         if not formulary.check(pump.library):
             pump.raise_alarm(alarms.LIBRARY_FAULT)
-            return refusal(request, "refused", "start: the drug library is damaged")
+            raise Refused(LIBRARY_DAMAGED, "the drug library is damaged: send it again")
         pump.prospect.check_history(pump.prescription, pump.week_tick(1), pump.bridge)
         if pump.alarms.third_start():
             pump.raise_alarm(alarms.THREE_STRIKES)
-            return refusal(request, "refused", "start: the third after the same alarm, look for its cause")
+            raise Refused(THREE_STRIKES, "this is the third start after the same alarm: look for its cause")
         pump.enter(states.RUNNING, COMMAND)
         return {"state": states.STATES[pump.state]}
 
@@ -337,20 +342,16 @@ class Orders:
         pump = self.pump
         volume_nl = request["volume_nl"]
         most_nl = pump.prescription.line_nl if pump.prescription else 0
-        if pump.state != states.STOPPED:
-            problem = "prime: the pump is %s, not STOPPED" % states.STATES[pump.state]
-        elif pump.post_failures:
-            problem = _unfit("prime", pump)
-        elif not 0 < volume_nl <= most_nl:
-            problem = "volume_nl: %d, must be 1 to %d (line_nl)" % (volume_nl, most_nl)
-        elif pump.line_primed:
-            problem = "prime: the line was primed since the last refill"
-        elif pump.reservoir.empty(pump.executed_steps):
-            problem = "prime: the reservoir is empty"
-        else:
-            self._prime(volume_nl)
-            return {"state": states.STATES[pump.state]}
-        return refusal(request, "refused", problem)
+        denials.check_stopped(pump)
+        denials.check_fit(pump)
+        if not 0 < volume_nl <= most_nl:
+            said = plain.volume(volume_nl), plain.volume(most_nl)
+            raise prescription.PrescriptionError(["volume_nl: %s, must be 1 nL to %s (line_nl)" % said])
+        if pump.line_primed:
+            raise Refused(LINE_PRIMED, "the line was primed since the last refill")
+        denials.check_not_empty(pump)
+        self._prime(volume_nl)
+        return {"state": states.STATES[pump.state]}
 
     def _prime(self, volume_nl):
         pump = self.pump
@@ -381,9 +382,7 @@ class Orders:
         number = request.get("number", pump.therapies.count)
         found = pump.therapies.get(number)
         if found is None:
-            return refusal(
-                request, "refused", "number: %d is not kept, the last is %d" % (number, pump.therapies.count)
-            )
+            raise Refused(NOT_KEPT, "number: %d is not kept, the last is %d" % (number, pump.therapies.count))
         return {"number": number, "tick_s": found[0], "digest": found[1], "therapy": found[2]}
 
     def _do_log(self, request):
@@ -394,7 +393,7 @@ class Orders:
                 request, "bad_argument", "stream: %s, must be %s" % (stream[:16], " or ".join(STREAMS))
             )
         if not pump.keeper:
-            return refusal(request, "refused", "log: this pump has no flash to keep one in")
+            raise Refused(NOT_KEPT, "this pump has no flash to keep a log in")
         return page(pump.keeper.journal, STREAMS.index(stream), request["from"])
 
     def _draw_back(self, volume_nl):
@@ -448,7 +447,7 @@ class Orders:
         pump = self.pump
         stored_nl = pump.senses.stored_nl() if pump.state == states.HALTED else 0
         if stored_nl > 0 and pump.stop_button.held:  # it would draw back
-            return refusal(request, "stop_held", "acknowledge: the STOP button is held down")
+            raise Refused(STOP_HELD, "the STOP button is held down")
         for row in range(len(alarms.ALARMS)):
             if alarms.ALARMS[row].latching:
                 pump.clear_alarm(row)
@@ -467,7 +466,7 @@ class Orders:
         week_s = request["week_s"]
         if not 0 <= week_s < TICKS_PER_WEEK // TICKS_PER_S:
             raise prescription.PrescriptionError(
-                ["week_s: %d, must be 0 to %d" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
+                ["week_s: %d, must be 0 to %d seconds" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
             )
         if pump.state == states.RUNNING and len(pump.prescription.basal) > 1:
             # Set back again and again, a clock could hold the fastest step of the day for ever.
@@ -483,44 +482,32 @@ class Orders:
         return {"week_s": week_s}
 
     def _do_patient_bolus(self, request):
-        return _answer(self.patient_bolus())
-
-    def _why_no_patient_bolus(self):
-        pump = self.pump
-        bolus = pump.prescription and pump.prescription.patient_bolus
-        if pump.state != states.RUNNING or not bolus:
-            return NOT_RUNNING
-        if pump.bridge:
-            return BRIDGE
-        if pump.delivery.owed.active[PATIENT]:
-            return BOLUS_ACTIVE
-        tick = pump.tick + 1
-        if pump.lockout.locked(tick, bolus.lockout_ticks):
-            return LOCKOUT
-        if pump.lockout.in_last_day(tick) >= bolus.max_per_day:
-            return MAX_PER_DAY
-        return pump.prospect.why_no_room(bolus.volume, bolus.rate)
+        reason = self.patient_bolus()
+        bolus = self.pump.prescription and self.pump.prescription.patient_bolus
+        return self._answer(PATIENT, reason, bolus.volume if bolus else (0, 1))
 
     def _do_bolus(self, request):
         pump = self.pump
-        if pump.state != states.RUNNING:
-            reason = NOT_RUNNING
-        elif pump.bridge:
-            reason = BRIDGE
-        elif pump.delivery.owed.active[CLINICIAN]:
-            reason = BOLUS_ACTIVE
+        volume = (request["volume_nl"], 1)
+        reason = denials.why_no_clinician_bolus(pump)
+        if reason == GRANTED:
+            rate = prescription.bolus_rate(
+                pump.prescription, pump.mechanism, volume[0], request["duration_ms"]
+            )
+            reason = pump.prospect.why_no_room(volume, rate)
+        answer = self._answer(CLINICIAN, reason, volume)
+        if reason == GRANTED:
+            self._begin_bolus(CLINICIAN, volume, rate)
+            answer["rate_num"], answer["rate_den"] = rate
         else:
-            volume_nl = request["volume_nl"]
-            duration_ms = request["duration_ms"]
-            rate = prescription.bolus_rate(pump.prescription, pump.mechanism, volume_nl, duration_ms)
-            reason = pump.prospect.why_no_room((volume_nl, 1), rate)
-            if reason == GRANTED:
-                self._begin_bolus(CLINICIAN, (volume_nl, 1), rate)
-                answer = _answer(reason)
-                answer["rate_num"], answer["rate_den"] = rate
-                return answer
-        self._deny("bolus", reason)
-        return _answer(reason)
+            self._deny("bolus", reason)
+        return answer
+
+    def _answer(self, kind, reason, volume):
+        if reason == GRANTED:
+            return {"granted": True, "reason": ""}
+        said = denials.sentence(self.pump, kind, reason, volume)
+        return {"granted": False, "reason": CAUSES[reason], "message": said}
 
     def _begin_bolus(self, kind, volume, rate):
         pump = self.pump
@@ -541,7 +528,7 @@ class Orders:
     def patient_bolus(self):
         """What comes of a patient's request; the tick is at its boundary. Logs it."""
         pump = self.pump
-        reason = self._why_no_patient_bolus()
+        reason = denials.why_no_patient_bolus(pump)
         if reason == GRANTED:
             bolus = pump.prescription.patient_bolus
             pump.lockout.grant(pump.tick + 1)
@@ -550,11 +537,4 @@ class Orders:
             self._deny("patient_bolus", reason)
         return reason
 
-
-def _answer(reason):
-    return {"granted": reason == GRANTED, "reason": "" if reason == GRANTED else CAUSES[reason]}
-
-
-def _unfit(name, pump):
-    return "%s: self-test failed: %s" % (name, ", ".join(parts.names(pump.post_failures)))
 

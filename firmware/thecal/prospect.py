@@ -5,7 +5,7 @@ and never in the steady loop. All is reckoned in grains of a microstep; while a 
 of the old drug.
 """
 
-from .causes import GRANTED, MAX_DOSE, RESERVOIR
+from .causes import GRANTED, HISTORY, MAX_DOSE, RESERVOIR, Refused
 from .dose.prescription import PrescriptionError
 from .dose.schedule import TICKS_PER_WEEK
 from .signals import TICK_MS
@@ -80,8 +80,10 @@ class Prospect:
                 late = middle
             else:
                 early = middle
-        raise PrescriptionError(
-            ["limit: with what was given already the therapy could start in %d s" % -(-late // TICKS_PER_S)]
+        # In whole seconds, up: a start before that would be refused again.
+        raise Refused(
+            HISTORY,
+            "limit: with what was given already the therapy could start in %d s" % -(-late // TICKS_PER_S),
         )
 
     def _peak_after(self, therapy, week_tick, delay_ticks, horizon, bridge):

@@ -348,7 +348,8 @@ def test_a_session_delivers_what_was_ordered(run, therapy_file):
 def test_a_bolus_on_a_stopped_pump_says_why_not(run):
     result = run(PumpPort(), "bolus", "--volume", "5 uL", "--duration", "1 min")
     assert result.exit_code == 1
-    assert result.stderr == "thecal: the bolus is not granted: not_running\n"
+    said = "the bolus is denied: the pump is STOPPED: start it first (not_running)"
+    assert result.stderr == f"thecal: {said}\n"
 
 
 def test_start_without_a_therapy_repeats_what_the_pump_said(run):

@@ -195,7 +195,7 @@ def test_a_sound_journal_is_not_begun_anew():
     desk.start()
     desk.power_cycle()
     reply = desk.ask("begin_anew")
-    assert not reply["ok"] and reply["message"] == "begin_anew: the journal is sound"
+    assert not reply["ok"] and reply["message"] == "the journal is sound: it is gone on with"
     assert desk.pump.state == states.RUNNING
 
 

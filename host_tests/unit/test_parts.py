@@ -127,7 +127,8 @@ def test_a_self_test_names_the_sensor_and_how_it_fails(field, code, part, kind):
         desk.tick()
     desk.ask("acknowledge")
     desk.program()
-    assert desk.ask("start")["message"] == "start: self-test failed: " + parts.PARTS[part]
+    said = f"the self-test has failed ({parts.PARTS[part]}): see to it, then reset the pump"
+    assert desk.ask("start")["message"] == said
     assert desk.ask("alarms")["failed"][0][0] == parts.PARTS[part], "until a reset has found it sound"
 
 

@@ -91,19 +91,19 @@ def test_a_dose_reads_back_as_the_rate_it_means(desk):
         ({**SIX_ML_H, "speed": 3}, ["speed: unknown key"]),
         (
             {"mode": "continuous", "rate_num": 1_999, "rate_den": 1},
-            ["rate: 1999/1 nL/h, must be 2000 to 120000000"],
+            ["rate: 1.999 uL/h, must be 2 uL/h to 120 mL/h"],
         ),
-        ({"mode": "continuous", "rate_num": 120_000_001, "rate_den": 1}, ["must be 2000 to 120000000"]),
-        ({**SIX_ML_H, "max_rate_nl_h": 5_000_000}, ["rate: 6000000/1 nL/h, must be 2000 to 5000000"]),
-        ({**SIX_ML_H, "max_rate_nl_h": 120_000_001}, ["max_rate_nl_h: 120000001"]),
+        ({"mode": "continuous", "rate_num": 120_000_001, "rate_den": 1}, ["rate: 120.000001 mL/h, must be"]),
+        ({**SIX_ML_H, "max_rate_nl_h": 5_000_000}, ["rate: 6 mL/h, must be 2 uL/h to 5 mL/h"]),
+        ({**SIX_ML_H, "max_rate_nl_h": 120_000_001}, ["max_rate_nl_h: 120.000001 mL/h, must"]),
         # 30000/11 nL/h has no whole number of grains; 2727 + 115/420 is the nearest that has
         (
             {"mode": "continuous", "rate_num": 30_000, "rate_den": 11},
-            ["rate: 30000/11 nL/h can not be delivered exactly, the nearest that can is 229091/84 nL/h"],
+            ["rate: 2.727 uL/h can not be delivered exactly, the nearest that can is 2.727274 uL/h"],
         ),
         (
             {**SIX_ML_H, "kvo_num": 7_000_000, "kvo_den": 1},
-            ["kvo: 7000000/1 nL/h, must not be above the basal"],
+            ["kvo: 7 mL/h, must not be above the basal rate 6 mL/h"],
         ),
         ({"mode": "continuous", "dose_pg_day": 5}, ["dose_pg_day: a dose needs a drug"]),
         ({"mode": "continuous", "concentration_pg_nl": 0}, ["drug: None", "concentration_pg_nl: 0"]),
@@ -189,10 +189,10 @@ def test_a_denial_is_stamped_when_the_bolus_was_asked_for(desk):
 @pytest.mark.parametrize(
     ("volume_nl", "duration_ms", "said"),
     [
-        (0, 1_000, "volume_nl: 0"),
-        (60_000_001, 1_000, "volume_nl: 60000001"),
-        (1_000, 0, "duration_ms: 0"),
-        (1_000, 86_400_001, "duration_ms: 86400001"),
+        (0, 1_000, "volume_nl: 0 nL, must be 1 nL to 60 mL"),
+        (60_000_001, 1_000, "volume_nl: 60.000001 mL"),
+        (1_000, 0, "duration_ms: 0 s"),
+        (1_000, 86_400_001, "duration_ms: 24.000000278 h, must be 1 ms to 24 h"),
     ],
 )
 def test_a_bolus_out_of_range_is_refused(desk, volume_nl, duration_ms, said):

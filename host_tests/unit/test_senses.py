@@ -151,7 +151,7 @@ def test_a_self_test_that_failed_keeps_the_motor_off():
     assert not desk.outputs.enable and desk.outputs.alarm_priority == HIGH
     assert desk.ask("acknowledge")["state"] == "STOPPED"
     desk.program()
-    assert desk.ask("start")["message"] == "start: self-test failed: buzzer"
+    assert desk.ask("start")["message"] == "the self-test has failed (buzzer): see to it, then reset the pump"
     assert not desk.outputs.enable
 
 

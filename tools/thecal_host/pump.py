@@ -44,11 +44,7 @@ class Refused(PumpError):
     """The pump said no; `code` is its code."""
 
     def __init__(self, cmd: str, code: str, message: str) -> None:
-        super().__init__(
-            f"the pump refuses `{cmd}`: {message} ({code})"
-            if message
-            else f"the pump refuses `{cmd}`: {code}"
-        )
+        super().__init__(f"the pump refuses `{cmd}`: {message or code}")
         self.code = code
 
 

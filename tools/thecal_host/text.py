@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from thecal import states
-from thecal.causes import CAUSES, RESET_CAUSES
+from thecal.causes import CAUSES, RESET_CAUSES, TABLE
 from thecal.link.commands import COMMANDS
 from thecal.record.events import EVENTS
 from thecal.record.repeats import code_and_numbers
@@ -114,12 +114,19 @@ def failed_text(failed: Sequence[Sequence[str]]) -> str:
     return ", ".join(f"{_spoken(part)} ({kind})" for part, kind in failed)
 
 
+def cause_text(number: int) -> str:
+    """A reason to say no, by its number in the log: its name and what it means."""
+    name = _named(CAUSES, number)
+    meaning = TABLE[number][1] if 0 <= number < len(TABLE) else ""
+    return f"{name} ({meaning})" if meaning else name
+
+
 _COMMAND_NAMES = [command.name for command in COMMANDS]
 _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "boot": lambda a, b: f"boot: was {_named(states.STATES, a)}, reset by {_named(RESET_CAUSES, b)}",
     "state": lambda a, b: f"state: {_named(states.STATES, a)} to {_named(states.STATES, b)}",
     "therapy": lambda a, b: f"therapy: {rate_text(a)}, at most {rate_text(b)}",
-    "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {_named(CAUSES, b)}",
+    "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {cause_text(b)}",
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
     "bolus_end": lambda a, b: f"bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
     "alarm": lambda a, b: f"alarm {alarm_name(a)} {'raised' if b else 'cleared'}",

@@ -22,6 +22,7 @@
 import binascii
 import hashlib
 
+from .. import plain
 from ..telling import Problems, shown
 from .schedule import MOST_STEPS_A_DAY, TICKS_PER_DAY, Schedule
 from .units import (
@@ -217,8 +218,13 @@ class _Reader:
     def whole(self, values, key, least, most, default=None, prefix=""):
         value = values.get(key, default)
         if type(value) is not int or not least <= value <= most:
-            sent = shown(value)
-            self.say("%s%s: %s, must be a whole number from %d to %d" % (prefix, key, sent, least, most))
+            if type(value) is int:
+                bounds = plain.by_key(key, least), plain.by_key(key, most)
+                found = plain.by_key(key, value, bounds[0] if value < least else bounds[1])
+                self.say("%s%s: %s, must be %s to %s" % (prefix, key, shown(found), bounds[0], bounds[1]))
+            else:
+                sent = shown(value)
+                self.say("%s%s: %s, must be a whole number from %d to %d" % (prefix, key, sent, least, most))
             return None
         return value
 
@@ -244,11 +250,14 @@ class _Reader:
     def reachable(self, name, rate, most, least=LEAST_BASAL_NL_H):
         num, den = rate
         if num < least * den or num > most * den:
-            self.say("%s: %d/%d nL/h, must be %d to %d nL/h" % (name, num, den, least, most))
+            bounds = plain.rate(least), plain.rate(most)
+            found = plain.rate(num, den, bounds[0] if num < least * den else bounds[1])
+            self.say("%s: %s, must be %s to %s" % ((name, found) + bounds))
         elif not self.mechanism.reaches(num, den):
+            asked = plain.rate(num, den)
+            nearest = plain.rate(*self.mechanism.nearest_reachable(num, den), unlike=asked)
             self.say(
-                "%s: %d/%d nL/h can not be delivered exactly, the nearest that can is %d/%d nL/h"
-                % ((name, num, den) + self.mechanism.nearest_reachable(num, den))
+                "%s: %s can not be delivered exactly, the nearest that can is %s" % (name, asked, nearest)
             )
         else:
             return rate
@@ -268,7 +277,8 @@ class _Reader:
             volume = volume_of_dose(dose_pg, self.concentration)
             if volume[0] <= MOST_BOLUS_NL * volume[1]:
                 return volume
-            self.say("%sdose_pg: %d/%d nL, must be at most %d nL" % ((prefix,) + volume + (MOST_BOLUS_NL,)))
+            most = plain.volume(MOST_BOLUS_NL)
+            self.say("%sdose_pg: %s, must be at most %s" % (prefix, plain.volume(*volume, unlike=most), most))
         return None
 
     def concentrated(self):
@@ -319,7 +329,7 @@ class _Reader:
         if at_ms is None or days is None or rate is None:
             return
         if at_ms % TICK_MS:
-            self.say("%sat_ms: %d, must be a multiple of %d" % (prefix, at_ms, TICK_MS))
+            self.say("%sat_ms: %d, must be a multiple of %d ms" % (prefix, at_ms, TICK_MS))
         for day in range(7):
             if days >> day & 1 and not self.put(day * TICKS_PER_DAY + at_ms // TICK_MS, rate):
                 self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
@@ -355,7 +365,7 @@ class _Reader:
         window_ms = self.whole(values, "window_ms", LEAST_WINDOW_MS, MOST_WINDOW_MS, prefix="limit.")
         if window_ms is not None:
             if window_ms % MINUTE_MS:
-                self.say("limit.window_ms: %d, must be whole minutes, %d each" % (window_ms, MINUTE_MS))
+                self.say("limit.window_ms: %s, must be whole minutes" % plain.time(window_ms))
             found.window_ticks = window_ms // TICK_MS
 
     def table(self, name, keys):
@@ -391,7 +401,8 @@ def parse(therapy, mechanism):
             read.reachable("kvo", found.kvo, most)
         rate = found.slowest()
         if found.basal and found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
-            read.say("kvo: %d/%d nL/h, must not be above the basal rate %d/%d nL/h" % (found.kvo + rate))
+            kvo = plain.rate(*found.kvo)
+            read.say("kvo: %s, must not be above the basal rate %s" % (kvo, plain.rate(*rate, unlike=kvo)))
     found.drug = therapy.get("drug", "")
     found.concentration = read.concentration
     found.patient_bolus = read.patient_bolus(most)
@@ -399,14 +410,16 @@ def parse(therapy, mechanism):
         fastest, bolus = found.fastest(), found.patient_bolus.rate
         if fastest[0] * bolus[1] + bolus[0] * fastest[1] > max_rate_nl_h * fastest[1] * bolus[1]:
             read.say(
-                "patient_bolus.rate: %d/%d nL/h on top of the basal is above max_rate_nl_h %d"
-                % (bolus + (max_rate_nl_h,))
+                "patient_bolus.rate: %s on top of the basal is above max_rate_nl_h %s"
+                % (plain.rate(*bolus), plain.rate(max_rate_nl_h))
             )
     read.limit(found)
     found.low_nl = read.whole(therapy, "low_nl", 0, MOST_RESERVOIR_NL, LOW_NL)
     found.empty_nl = read.whole(therapy, "empty_nl", 0, MOST_RESERVOIR_NL, EMPTY_NL)
     if found.low_nl is not None and found.empty_nl is not None and found.empty_nl > found.low_nl:
-        read.say("empty_nl: %d, must not be above low_nl %d" % (found.empty_nl, found.low_nl))
+        low = plain.volume(found.low_nl)
+        found_text = plain.volume(found.empty_nl, unlike=low)
+        read.say("empty_nl: %s, must not be above low_nl %s" % (found_text, low))
     found.line_nl = read.whole(therapy, "line_nl", 0, MOST_LINE_NL, 0)
     on_low = therapy.get("on_low", ON_LOW[0])
     if on_low not in ON_LOW:
@@ -430,9 +443,13 @@ def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
     """
     problems = []
     if not 0 < volume_nl <= MOST_BOLUS_NL:
-        problems.append("volume_nl: %d, must be 1 to %d" % (volume_nl, MOST_BOLUS_NL))
+        most = plain.volume(MOST_BOLUS_NL)
+        found = plain.volume(volume_nl, unlike=most)
+        problems.append("volume_nl: %s, must be 1 nL to %s" % (found, most))
     if not 0 < duration_ms <= MOST_BOLUS_MS:
-        problems.append("duration_ms: %d, must be 1 to %d" % (duration_ms, MOST_BOLUS_MS))
+        most = plain.time(MOST_BOLUS_MS)
+        found = plain.time(duration_ms, unlike=most)
+        problems.append("duration_ms: %s, must be 1 ms to %s" % (found, most))
     if problems:
         raise PrescriptionError(problems)
     rate = reduced(volume_nl * 3_600_000, duration_ms)

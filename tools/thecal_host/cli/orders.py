@@ -98,7 +98,8 @@ def bolus(
     with connected(ctx, port) as pump:
         reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
         if reply.get("granted") is not True:
-            complain(f"the bolus is not granted: {reply.get('reason') or 'no reason given'}")
+            reason = reply.get("reason") or "no reason given"
+            complain(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
             raise typer.Exit(SAID_NO)
         rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
         say(f"Granted: {volume_text(volume_nl)} at {rate_text(rate_nl_h)} on top of the basal rate.")

@@ -1,0 +1,145 @@
+"""Why an order can not be carried out now, and the sentence that says so (LIM-02, LIM-15).
+
+What is looked at stands in the order of the table of `causes`: the first that is true is the reason. A reason
+is a number, which the log keeps; a sentence has the value and the bound, in the units in which people write
+them.
+"""
+
+from . import plain, states
+from .causes import (
+    ALREADY_RUNNING,
+    BOLUS_ACTIVE,
+    BRIDGE,
+    EMPTY,
+    GRANTED,
+    LOCKOUT,
+    MAX_DOSE,
+    MAX_PER_DAY,
+    NOT_ACKNOWLEDGED,
+    NOT_PRESCRIBED,
+    NOT_RUNNING,
+    NOT_STOPPED,
+    SELF_TEST_FAILED,
+    Refused,
+)
+from .dose.delivery import CLINICIAN, PATIENT
+from .signals import TICK_MS
+from .watch import alarms
+from .watch.parts import names
+
+WHOSE = ("patient", "clinician")
+
+
+def why_no_patient_bolus(pump):
+    """The reason to deny the patient a bolus, or GRANTED; the tick is at its boundary."""
+    if pump.state != states.RUNNING:
+        return NOT_RUNNING
+    bolus = pump.prescription.patient_bolus
+    if not bolus:
+        return NOT_PRESCRIBED
+    if pump.bridge:
+        return BRIDGE
+    if pump.delivery.owed.active[PATIENT]:
+        return BOLUS_ACTIVE
+    tick = pump.tick + 1
+    if pump.lockout.locked(tick, bolus.lockout_ticks):
+        return LOCKOUT
+    if pump.lockout.in_last_day(tick) >= bolus.max_per_day:
+        return MAX_PER_DAY
+    return pump.prospect.why_no_room(bolus.volume, bolus.rate)
+
+
+def why_no_clinician_bolus(pump):
+    """The reason to deny the clinician any bolus at all, or GRANTED."""
+    if pump.state != states.RUNNING:
+        return NOT_RUNNING
+    if pump.bridge:
+        return BRIDGE
+    return BOLUS_ACTIVE if pump.delivery.owed.active[CLINICIAN] else GRANTED
+
+
+def sentence(pump, kind, reason, volume):
+    """What the pump says of a denied bolus of `volume` nL, (num, den); `kind` is whose."""
+    if reason == NOT_RUNNING:
+        return _not_running(pump)
+    if reason == NOT_PRESCRIBED:
+        return "the therapy in force provides for no patient bolus"
+    if reason == BRIDGE:
+        left = plain.volume(pump.mechanism.volume_nl(pump.bridge.left_steps))
+        return "the line still holds %s of the drug of before: no bolus until it is through" % left
+    if reason == BOLUS_ACTIVE:
+        left = plain.volume(pump.mechanism.volume_nl(pump.delivery.bolus_left_steps(kind)))
+        return "a %s bolus is flowing, with %s to come" % (WHOSE[kind], left)
+    if reason == LOCKOUT:
+        ticks = pump.prescription.patient_bolus.lockout_ticks
+        left = ticks - (pump.tick + 1 - pump.lockout.end_tick)
+        return "the lockout of %s has another %s to run" % (
+            plain.time(ticks * TICK_MS),
+            plain.time(left * TICK_MS),
+        )
+    if reason == MAX_PER_DAY:
+        given = pump.lockout.in_last_day(pump.tick + 1)
+        return "%d patient boluses in the last 24 h, at most %d a day" % (
+            given,
+            pump.prescription.patient_bolus.max_per_day,
+        )
+    if reason == MAX_DOSE:
+        return "a window of %s would hold more than its limit of %s, with this bolus of %s" % (
+            plain.time(pump.prescription.window_ticks * TICK_MS),
+            plain.volume(*pump.prescription.limit),
+            plain.volume(*volume),
+        )
+    left_nl = pump.mechanism.volume_nl(max(pump.reservoir.left_steps(pump.executed_steps), 0))
+    return "%s are left, EMPTY is at %s: that is not enough for this bolus of %s" % (
+        plain.volume(left_nl),
+        plain.volume(pump.prescription.empty_nl),
+        plain.volume(*volume),
+    )
+
+
+def _not_running(pump):
+    if pump.state == states.HALTED:
+        return _halted(pump)
+    if pump.state == states.STOPPED:
+        return "the pump is STOPPED: start it first"
+    return "the pump is %s, not RUNNING" % states.STATES[pump.state]
+
+
+def _halted(pump):
+    codes = []
+    row = pump.alarms.after(-1)
+    while row >= 0:
+        if alarms.ALARMS[row].response == alarms.STOP:
+            codes.append(alarms.ALARMS[row].code)
+        row = pump.alarms.after(row)
+    if codes:
+        return "the pump is HALTED by %s: acknowledge comes next" % ", ".join(codes)
+    return "the pump is HALTED, though no alarm holds it any more: acknowledge comes next"
+
+
+def check_stopped(pump, starts=False):
+    """Refused in any state but STOPPED; `starts`: somebody wants the pump to run."""
+    if pump.state == states.STOPPED:
+        return
+    if pump.state == states.HALTED:
+        raise Refused(NOT_ACKNOWLEDGED, _halted(pump))
+    if pump.state == states.RUNNING:
+        if starts:
+            raise Refused(ALREADY_RUNNING, "the pump is RUNNING already")
+        raise Refused(NOT_STOPPED, "the pump is RUNNING: stop it first")
+    raise Refused(NOT_STOPPED, "the pump is %s, not STOPPED yet" % states.STATES[pump.state])
+
+
+def check_fit(pump):
+    """Refused after a self-test that has failed."""
+    if pump.post_failures:
+        failed = ", ".join(names(pump.post_failures))
+        raise Refused(
+            SELF_TEST_FAILED, "the self-test has failed (%s): see to it, then reset the pump" % failed
+        )
+
+
+def check_not_empty(pump):
+    """Refused where nothing is left above EMPTY."""
+    if pump.reservoir.empty(pump.executed_steps):
+        raise Refused(EMPTY, "the reservoir is EMPTY: refill it")
