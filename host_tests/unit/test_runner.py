@@ -323,7 +323,7 @@ def test_button_and_command_in_the_same_tick_are_told_apart():
 def test_a_bolus_without_a_prescription_for_one_is_denied():
     _, result = run(HEAD + START + event("10 s", "patient_bolus") + press("20 s"))
     assert [(b["granted"], b["reason"], b["volume_nl"]) for b in result.summary["boluses"]] == [
-        (False, "not_running", 0)
+        (False, "not_prescribed", 0)
     ] * 2
 
 
@@ -513,15 +513,15 @@ def test_no_pump_is_said():
 def test_commands_the_pump_refuses_are_recorded():
     text = HEAD + START + event("30 s", "start") + event("60 s", "program")
     text += '[event.therapy]\nmode = "continuous"\nrate = "90 mL/h"\n'
-    text += event("80 s", "clinician_bolus", volume="1 nL", duration="1 h")
+    text += event("80 s", "clinician_bolus", volume="1 nL", duration="25 h")
     records, result = run(text + expect("delivered", value="1190 uL"))
     assert [(r["at_ms"], r["do"], r["error"]) for r in of_type(records, "refused")] == [
         (30_000, "start", "refused"),
         (60_000, "program", "refused"),
     ]
-    assert "90 mL/h" in of_type(records, "refused")[1]["message"]
+    assert "rate: 90 mL/h, must be 2 uL/h to 60 mL/h" in of_type(records, "refused")[1]["message"]
     (bolus,) = result.summary["boluses"]
-    assert (bolus["granted"], bolus["reason"], bolus["ended_ms"]) == (False, "refused", None)
+    assert (bolus["granted"], bolus["reason"], bolus["ended_ms"]) == (False, "prescription", None)
     assert result.expect_failed == 0
 
 

@@ -69,6 +69,7 @@ class Bolus:
     logged: bool = False
     granted: bool = False
     reason: str | None = None
+    message: str = ""
     ended_tick: int | None = None
 
     def record(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from thecal.causes import CAUSES
+from thecal.causes import CAUSES, TABLE
 from thecal.link.commands import COMMANDS
 from thecal_host.link import LinkClient, LinkError
 
@@ -312,11 +312,12 @@ class _Run:
             bolus = self._logged(PATIENT, event["tick"], granted=False)
             if bolus is not None and bolus.pressed:
                 bolus.reason = CAUSES[event["b"]]
+                bolus.message = TABLE[event["b"]][1]
         else:
             return
         if bolus is not None and bolus.pressed and code not in ENDS:
             bolus.granted = code in STARTS
-            self._fresh.append({"type": "bolus", **bolus.record()})
+            self._fresh.append(_told(bolus))
 
     def _logged(self, kind: str, tick: int, *, granted: bool) -> Bolus | None:
         """The bolus whose outcome the pump logs at that tick: what came over the link before the button."""
@@ -709,7 +710,8 @@ class _Run:
             bolus.granted = True
         else:
             bolus.reason = reply.get("reason") or reply.get("error")
-        self._fresh.append({"type": "bolus", **bolus.record()})
+            bolus.message = reply.get("message", "")
+        self._fresh.append(_told(bolus))
 
     def _refused(self, command: _Command, reply: Record) -> None:
         self._fresh.append(
@@ -721,6 +723,13 @@ class _Run:
                 "message": reply.get("message", ""),
             }
         )
+
+
+def _told(bolus: Bolus) -> Record:
+    """What came of a bolus, and if it was denied, the sentence that said so: the pump's own, or, of a button
+    that was pressed, what the reason in its log means.
+    """
+    return {"type": "bolus", **bolus.record(), **({"message": bolus.message} if bolus.message else {})}
 
 
 def _ticks(ms: int) -> int:
