@@ -38,7 +38,7 @@ TABLE = (
     ("history", "what was given before leaves no room for the basal yet"),
     ("not_proposed", "nothing of that digest was proposed"),
     ("not_accepted", "a soft limit was not accepted by its name"),
-    ("line_primed", "the line was filled already"),
+    ("no_new_line", "the line was full, and what is primed would have been a dose"),
     ("journal_in_use", "the flash holds a journal that can be gone on with"),
     ("not_kept", "the pump does not keep it"),
     ("cancelled", "it was cancelled before its turn"),
@@ -49,7 +49,7 @@ POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE, RESUME = range(6)
 NOT_RUNNING, NOT_PRESCRIBED, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, OVER_LIBRARY = range(6, 13)
 MAX_DOSE, RESERVOIR, PRESCRIPTION, ALREADY_RUNNING, NOT_STOPPED, NOT_ACKNOWLEDGED = range(13, 19)
 NO_THERAPY, EMPTY, SELF_TEST_FAILED, LIBRARY_DAMAGED, THREE_STRIKES, HISTORY = range(19, 25)
-NOT_PROPOSED, NOT_ACCEPTED, LINE_PRIMED, JOURNAL_IN_USE, NOT_KEPT = range(25, 30)
+NOT_PROPOSED, NOT_ACCEPTED, NO_NEW_LINE, JOURNAL_IN_USE, NOT_KEPT = range(25, 30)
 CANCELLED, STOP_HELD = range(30, len(TABLE))
 GRANTED = -1
 

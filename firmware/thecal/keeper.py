@@ -18,10 +18,11 @@ prime, another therapy) waits for its booking, two ticks at most, or was announc
 import json
 
 from .dose import prescription
-from .dose.bridge import Bridge
 from .dose.delivery import KINDS
-from .dose.units import ratio
+from .dose.line import Bridge
+from .dose.units import concentration_of
 from .record.layout import (
+    DRUG_SERIAL,
     INDEX,
     LIBRARY,
     SERIALS,
@@ -32,7 +33,7 @@ from .record.layout import (
 from .record.ledger import Ledger
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import small
-from .states import BOOT, MOVING, POST, STOPPED
+from .states import BOOT, DRAW_BACK, MOVING, POST, STOPPED
 from .watch import alarms
 from .watch.resets import MOST_RESETS
 
@@ -45,9 +46,15 @@ FIRST_CAUSE = INDEX["first_cause"]
 FAILED_PARTS = INDEX["failed_parts"]
 FILL = INDEX["fill_nl"]
 FILLED_AT = INDEX["filled_at_steps"]
-PRIMED = INDEX["line_primed"]
+LINE_EMPTY = INDEX["line_empty"]
+CREDIT_END = INDEX["credit_end_steps"]
 BRIDGE_END = INDEX["bridge_end_steps"]
-BRIDGE_SERIAL = INDEX["bridge_serial"]
+BRIDGE_OLD = INDEX["bridge_old"]
+BRIDGE_NEW = INDEX["bridge_new"]
+DRAWN_FROM = INDEX["drawn_from_steps"]
+DRAWN_TO = INDEX["drawn_to_steps"]
+OCCLUSION_BASE = INDEX["occlusion_base_16"]
+OCCLUSION_NL_KPA = INDEX["occlusion_nl_kpa"]
 BOLUS_NL = INDEX["bolus_nl_0"]
 BOLUS_FROM = INDEX["bolus_given_nl_0"]
 LOCKOUT_END = INDEX["lockout_end_tick"]
@@ -61,7 +68,14 @@ STRIKE_TICK = INDEX["strike_tick"]
 STRIKE_BEFORE_TICK = INDEX["strike_before_tick"]
 ALARMS_STOPPED = INDEX["alarms_stopped"]
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
-WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRIDGE_SERIAL) + (
+LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, DRAWN_TO)
+WATCHED = LINE + (
+    STATE,
+    ALARMS,
+    FIRST_CAUSE,
+    FILL,
+    FILLED_AT,
+    OCCLUSION_NL_KPA,
     BOLUS_NL,
     BOLUS_NL + 1,
     LOCKOUT_END,
@@ -72,6 +86,7 @@ WATCHED = (STATE, ALARMS, FIRST_CAUSE, FILL, FILLED_AT, PRIMED, BRIDGE_END, BRID
 )
 
 
+UNREADABLE = "?"  # for the name of a drug
 NO_LIBRARY = (0, (), 0)  # fails its check
 
 
@@ -91,8 +106,7 @@ class Keeper:
         self.own_steps = 0
         self.own_grains = 0
         self.was_reset = False
-        self.opens_bridge = False
-        self.therapy_lost = False  # the therapy in force, or the one before a bridge, can not be read
+        self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
         self.ratio = None  # a change of unit that is still to be written
         self.flow_steps = -1
         self.flow_grains = 0
@@ -150,7 +164,7 @@ class Keeper:
             lockout.denials[index] = history.denials[index]
         lockout.ended = words[INDEX["lockout_end_tick"]] >= 0
         lockout.end_tick = max(words[INDEX["lockout_end_tick"]], 0)
-        pump.line_primed = words[INDEX["line_primed"]] == 1
+        self._restore_line()
         for kind in range(KINDS):
             pump.bolus_nl[kind] = words[BOLUS_NL + kind]
             # At most: the basal beside it is in it as well.
@@ -203,20 +217,32 @@ class Keeper:
                 pump.therapies.skip()
         kept = pump.therapies.get(serial)
         if kept is None:
-            self.therapy_lost = serial > 0
+            self.therapy_lost = self.therapy_lost or serial > 0
             return
         pump.prescription = prescription.parse(kept[2], pump.mechanism)
-        old = pump.therapies.get(words[BRIDGE_SERIAL])
-        self.therapy_lost = old is None and words[BRIDGE_SERIAL] > 0
-        left_steps = words[BRIDGE_END] - pump.executed_steps
-        if old is not None:
-            before = prescription.parse(old[2], pump.mechanism)
-            pump.bridge = Bridge(
-                before.basal,
-                max(left_steps, 0),
-                *ratio(before.concentration, pump.prescription.concentration),
-                pump.executed_steps,
-            )
+
+    def _restore_line(self):
+        """What is booked counts as made: it has used up credit, and cleared a bridge."""
+        pump = self.pump
+        words = self.journal.words
+        line = pump.line
+        line.credit_steps = max(words[CREDIT_END] - pump.executed_steps, 0)
+        line.empty = words[LINE_EMPTY] == 1 and pump.state not in MOVING
+        if words[BRIDGE_OLD]:
+            left_steps = max(words[BRIDGE_END] - pump.executed_steps, 0)
+            line.bridge = Bridge(left_steps, words[BRIDGE_OLD], words[BRIDGE_NEW])
+        line.drawn_from_steps = words[DRAWN_FROM]
+        line.drawn_to_steps = words[DRAWN_TO]
+        if words[DRUG_SERIAL]:
+            text = self._stored_therapy(words[DRUG_SERIAL])
+            if text is None:  # no drug that anybody can name: only a new line lets another one come
+                self.therapy_lost = True
+                line.drug, line.concentration = UNREADABLE, (1, 1)
+            else:
+                held = json.loads(text)[1]
+                line.drug, line.concentration = held["drug"], concentration_of(held["concentration_pg_nl"])
+        if words[OCCLUSION_NL_KPA]:
+            pump.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
     def _stored_therapy(self, serial):
         text = self.journal.blob(THERAPY, serial)
@@ -239,16 +265,24 @@ class Keeper:
 
     def therapy_changed(self):
         """The fastest flow that the therapy in force takes by itself."""
-        self.own_steps, self.own_grains = self.fastest(self.pump.prescription)
+        self.own_steps, self.own_grains = self.fastest(self.pump.prescription, self.pump.line.bridge)
 
-    def fastest(self, therapy):
-        """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top."""
+    def fastest(self, therapy, bridge):
+        """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top, or what
+        flows through a `bridge` before that.
+        """
         if not therapy or not therapy.basal:
             return 0, 0
         mechanism = self.pump.mechanism
         flow = mechanism.grains_per_tick(*therapy.fastest())
         if therapy.patient_bolus:
             flow = self.sum(flow, mechanism.grains_per_tick(*therapy.patient_bolus.rate))
+        if bridge:
+            schedule = bridge.schedule(therapy)
+            index = schedule.highest()
+            bridged = schedule.rate_steps[index], schedule.rate_grains[index]
+            if _above(bridged[0], bridged[1], flow[0], flow[1]):
+                flow = bridged
         return flow
 
     def sum(self, flow, other):
@@ -296,12 +330,13 @@ class Keeper:
             self.flow_steps = steps
             self.flow_grains = grains
             self.ledger.set_flow(steps, grains, pump.mechanism.grains_per_step)
-        ahead = steps > 0 or grains > 0
+        # Nothing is booked of what goes backward: then it counts as made when it is.
+        ahead = (steps > 0 or grains > 0) and pump.state != DRAW_BACK
         ordered_steps = pump.planned_steps if moving else pump.executed_steps
         self.ledger.step(pump.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
-        self._fill()
         if self.journal.blob_done():
             self._adopt()
+        self._fill()
         if self.ratio and not self.busy() and not self.journal.rescale_ticket:
             self.journal.rescale(self.ratio[0], self.ratio[1], pump.dose_steps)
             self.ratio = None
@@ -329,11 +364,7 @@ class Keeper:
         reservoir = pump.reservoir
         words[FILL] = reservoir.fill_nl if reservoir.known else -1
         words[FILLED_AT] = reservoir.filled_at_steps
-        words[PRIMED] = 1 if pump.line_primed else 0
-        # The position at which the line is through, and whose schedule holds until then.
-        words[BRIDGE_END] = pump.bridge.end_steps if pump.bridge else 0
-        if not pump.bridge:
-            words[BRIDGE_SERIAL] = 0
+        self._fill_line()
         for kind in range(KINDS):
             words[BOLUS_NL + kind] = pump.bolus_nl[kind]
             words[BOLUS_FROM + kind] = pump.bolus_from_steps[kind] if pump.bolus_nl[kind] else 0
@@ -355,31 +386,48 @@ class Keeper:
         elif changed:
             journal.save()
 
+    def _fill_line(self):
+        pump = self.pump
+        words = self.journal.words
+        line = pump.line
+        words[LINE_EMPTY] = 1 if line.empty else 0
+        words[CREDIT_END] = pump.executed_steps + line.credit_steps if line.credit_steps else 0
+        words[DRAWN_FROM] = line.drawn_from_steps
+        words[DRAWN_TO] = line.drawn_to_steps
+        if not self.busy():  # what a therapy changed of the line is written with it
+            bridge = line.bridge
+            words[BRIDGE_END] = pump.executed_steps + bridge.left_steps if bridge else 0
+            words[BRIDGE_OLD] = bridge.old if bridge else 0
+            words[BRIDGE_NEW] = bridge.new if bridge else 0
+        down = pump.senses.down
+        words[OCCLUSION_BASE] = down.base_16 if down.alarm else 0
+        words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa() if down.alarm else 0
+
     # --- what is long
 
     def busy(self):
         """Whether the last therapy or library is still being written."""
         return self.journal.blob_kind >= 0
 
-    def applied(self, kind, value, opens_bridge=False):
+    def applied(self, kind, value):
         """A therapy or a library is in force: have it written. A cut before that is done finds the last one,
         with all that was delivered meanwhile.
         """
         if self.busy():  # and always will be: the journal has failed
             self.journal.drop_blob()
         self.journal.begin_blob(kind, json.dumps(value).encode())
-        self.opens_bridge = opens_bridge
 
     def rescale(self, num, den):
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""
         self.ratio = (num, den)
 
     def _adopt(self):
-        words = self.journal.words
-        if self.opens_bridge:
-            words[BRIDGE_SERIAL] = words[SERIALS[THERAPY]]
-        self.journal.adopt()
-        self.journal.save()
+        journal = self.journal
+        therapy = journal.blob_kind == THERAPY
+        serial = journal.adopt()
+        if therapy and self.pump.prescription.concentration:
+            journal.words[DRUG_SERIAL] = serial
+        journal.save()
 
 
 def _above(steps, grains, other_steps, other_grains):

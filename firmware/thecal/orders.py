@@ -12,8 +12,8 @@ from .causes import (
     GRANTED,
     JOURNAL_IN_USE,
     LIBRARY_DAMAGED,
-    LINE_PRIMED,
     MAX_DOSE,
+    NO_NEW_LINE,
     NO_THERAPY,
     NOT_ACCEPTED,
     NOT_KEPT,
@@ -25,10 +25,8 @@ from .causes import (
     Refused,
 )
 from .dose import formulary, prescription
-from .dose.bridge import Bridge
 from .dose.delivery import CLINICIAN, PATIENT
 from .dose.schedule import TICKS_PER_WEEK
-from .dose.units import ratio
 from .link import commands
 from .link.session import refusal, reply_to
 from .link.telemetry import TICKS_PER_S
@@ -36,7 +34,7 @@ from .record import events
 from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
 from .signals import TICK_MS
-from .smallint import LARGEST, small
+from .smallint import small
 from .watch import alarms, parts
 
 # OCC-05: 69 kPa in a line of 0.75 uL/kPa; more can not be stored before the threshold is reached.
@@ -44,6 +42,7 @@ MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
 BEGIN_ANEW = "begin_anew"
+NEW_LINE = "new_line"
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
@@ -53,7 +52,8 @@ class Orders:
 
     def __init__(self, pump):
         self.pump = pump
-        self.proposed = None  # a Prescription, a drug library, the volume of a refill, or BEGIN_ANEW
+        self.proposed = None  # a Prescription, a drug library, the volume of a refill, BEGIN_ANEW or NEW_LINE
+        self.proposed_bridge = None  # the one that would be open, of a Prescription
         self.proposed_therapy = None  # the request's object, of a Prescription
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
@@ -69,12 +69,16 @@ class Orders:
             return True
         name = request["cmd"]
         if name == "confirm":
+            if self.proposed == NEW_LINE:
+                return not keeper.busy()
             if isinstance(self.proposed, (int, str)) or request["digest"] != self.proposed_digest:
                 return True
-            flow = (0, 0) if isinstance(self.proposed, tuple) else keeper.fastest(self.proposed)
+            flow = 0, 0
+            if not isinstance(self.proposed, tuple):
+                flow = keeper.fastest(self.proposed, self.proposed_bridge)
             return keeper.covers(flow) and not keeper.busy()
-        if name == "start" and keeper.busy():
-            return False  # a cut would find the pump running, and no therapy or another
+        if name in ("start", "prime") and keeper.busy():
+            return False  # a cut would find the pump moving, and no therapy or another
         flow = keeper.own_steps, keeper.own_grains
         if name == "prime":
             flow = pump.mechanism.grains_per_tick(self._motor_nl_h(), 1)
@@ -129,6 +133,7 @@ class Orders:
     def _do_program(self, request):
         pump = self.pump
         therapy = prescription.parse(request["therapy"], pump.mechanism)
+        bridge = pump.line.bridge_under(therapy)
         pump.prospect.check_steady_limit(therapy)
         soft = self._judge(therapy)
         readback = therapy.readback()
@@ -138,8 +143,13 @@ class Orders:
             # RES-03: the earliest that LOW can come, every permitted bolus taken.
             left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.executed_steps))
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
+        if bridge and bridge.left_steps:
+            week_tick = pump.week_tick(1) if pump.clock_known else -1
+            leaving = pump.line.concentration if bridge is not pump.line.bridge else pump.line.leaving()
+            readback.update(bridge.readback(therapy, leaving, week_tick))
         answer = self._propose(therapy, readback)
         self.proposed_therapy = request["therapy"]
+        self.proposed_bridge = bridge
         self.proposed_soft = readback.get("soft", ())
         if soft:
             answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
@@ -239,6 +249,8 @@ class Orders:
             self._refilled(proposed)
         elif proposed == BEGIN_ANEW:
             pump.keeper.begin_anew()
+        elif proposed == NEW_LINE:
+            self._renew_line()
         elif isinstance(proposed, tuple):
             if pump.keeper:
                 pump.keeper.applied(LIBRARY, proposed)
@@ -252,21 +264,21 @@ class Orders:
 
     def _apply(self, therapy):
         pump = self.pump
-        bridge = self._bridge_to(therapy)
-        if pump.state == states.RUNNING:
-            if not therapy.basal:
-                raise Refused(NOT_STOPPED, "mode: stopped, and the pump is RUNNING: stop it first")
+        line = pump.line
+        bridge = self._bridge_under(therapy)
+        if pump.state == states.RUNNING and therapy.basal:
             pump.prospect.check_history(therapy, pump.week_tick(1), bridge)
-        opens_bridge = bridge is not pump.bridge and bridge.left_steps > 0
-        if opens_bridge:
-            pump.bridge = bridge
-            pump.event(events.BRIDGE, therapy.line_nl, 1)
-        elif bridge is not pump.bridge:
-            pump.rescale(bridge)
+        opens_bridge = bridge is not line.bridge
+        ratio = line.unit_change(therapy)
         if pump.keeper:
-            pump.keeper.applied(THERAPY, [self.proposed_digest, self.proposed_therapy], opens_bridge)
-        if pump.prescription and pump.prescription.drug != therapy.drug:
+            pump.keeper.applied(THERAPY, [self.proposed_digest, self.proposed_therapy])
+        if therapy.drug and therapy.drug != line.drug:
             pump.delivery.remainder.drop()
+        line.take(therapy, bridge)
+        if opens_bridge:
+            pump.event(events.BRIDGE, therapy.line_nl, 1)
+        if ratio:
+            pump.rescale(*ratio)
         pump.set_therapy(therapy)
         fastest = therapy.fastest()
         if self.proposed_soft:
@@ -274,45 +286,61 @@ class Orders:
         pump.therapies.add(pump.tick_s, self.proposed_digest, self.proposed_therapy)
         pump.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
         if pump.state == states.RUNNING:
-            pump.follow_schedule()
+            if therapy.basal:
+                pump.follow_schedule()
+            else:  # DOSE-11: that is what is prescribed now
+                pump.enter(states.STOPPED, COMMAND)
 
-    def _bridge_to(self, therapy):
-        """The bridge to open for `therapy`, or the one that is open: a change of concentration opens one."""
+    def _bridge_under(self, therapy):
+        """The bridge that is open once `therapy` is in force; raises for what the line forbids."""
         pump = self.pump
-        old = pump.prescription
-        if not old or not old.concentration or not therapy.concentration:
-            return pump.bridge
-        if old.concentration == therapy.concentration:
-            return pump.bridge
-        if pump.bridge:
-            raise prescription.PrescriptionError(
-                ["concentration_pg_nl: the last change has not left the line yet"]
-            )
-        if pump.delivery.owed.flowing() >= 0:
+        line = pump.line
+        # What is executed up to the end of this tick comes out before a new one.
+        ahead = pump.delivery.position() - pump.executed_steps if pump.state in states.MOVING else 0
+        bridge = line.bridge_under(therapy, max(ahead, 0))
+        opens = bridge is not line.bridge
+        if opens and pump.delivery.owed.flowing() >= 0:
             # Its volume was a dose of the old drug.
             raise prescription.PrescriptionError(
                 ["concentration_pg_nl: a bolus is under way; stop the pump, or wait for its end"]
             )
-        # With an old dose of 0 nothing would ever clear the line.
-        line_nl = therapy.line_nl if old.basal else 0
-        left_steps = 0
-        if line_nl:
-            # What is executed up to the end of this tick comes out before it.
-            ahead = pump.delivery.position() - pump.executed_steps if pump.state in states.MOVING else 0
-            left_steps = pump.mechanism.grains_of_volume(line_nl)[0] + 1 + max(ahead, 0)
-        relation = ratio(old.concentration, therapy.concentration)
-        if max(relation) > LARGEST:  # what was given could not be converted in small numbers
+        if opens and (self.proposed_bridge is None or self.proposed_bridge is line.bridge):
             raise prescription.PrescriptionError(
-                ["concentration_pg_nl: %d/%d of the last is too fine a ratio to convert" % relation]
+                ["concentration_pg_nl: the line has changed since the read-back, propose it again"]
             )
-        return Bridge(old.basal if left_steps else None, left_steps, *relation, pump.executed_steps)
+        return bridge
+
+    def _do_new_line(self, request):
+        """DOSE-09: the line is new or empty, and what fills it is no dose. A clinician says so."""
+        pump = self.pump
+        self._check_new_line()
+        readback = {"new_line_nl": pump.prescription.line_nl}
+        bridge = pump.line.bridge
+        if bridge:
+            readback["bridge_ends_nl"] = pump.mechanism.volume_nl(bridge.left_steps)
+        return self._propose(NEW_LINE, readback)
+
+    def _check_new_line(self):
+        denials.check_stopped(self.pump)
+        if self.pump.prescription is None:
+            raise Refused(NO_THERAPY, "no therapy says what the line holds (line_nl): program one first")
+
+    def _renew_line(self):
+        pump = self.pump
+        self._check_new_line()
+        bridge = pump.line.renew(pump.prescription)
+        pump.delivery.remainder.drop()
+        pump.event(events.NEW_LINE, pump.prescription.line_nl, 0)
+        if bridge:
+            pump.event(events.BRIDGE, pump.mechanism.volume_nl(bridge.left_steps), 0)
+            pump.rescale(bridge.old, bridge.new)
+            pump._set_limit()
 
     def _refilled(self, volume_nl):
         pump = self.pump
         left_ul = pump.mechanism.volume_ul(pump.reservoir.left_steps(pump.executed_steps))
         pump.reservoir.refill(volume_nl, pump.executed_steps)
         pump.set_reservoir_most()
-        pump.line_primed = False
         pump.event(events.REFILL, volume_nl, left_ul)
         pump.clear_alarm(alarms.RESERVOIR_EMPTY)
         pump.clear_alarm(alarms.RESERVOIR_LOW)
@@ -341,25 +369,36 @@ class Orders:
     def _do_prime(self, request):
         pump = self.pump
         volume_nl = request["volume_nl"]
-        most_nl = pump.prescription.line_nl if pump.prescription else 0
+        line_nl = pump.prescription.line_nl if pump.prescription else 0
+        credit_steps = pump.line.credit_steps
         denials.check_stopped(pump)
         denials.check_fit(pump)
-        if not 0 < volume_nl <= most_nl:
-            said = plain.volume(volume_nl), plain.volume(most_nl)
+        if not line_nl:
+            raise prescription.PrescriptionError(["no therapy says how much the line holds (line_nl)"])
+        if not 0 < volume_nl <= line_nl:
+            said = plain.volume(volume_nl), plain.volume(line_nl)
             raise prescription.PrescriptionError(["volume_nl: %s, must be 1 nL to %s (line_nl)" % said])
-        if pump.line_primed:
-            raise Refused(LINE_PRIMED, "the line was primed since the last refill")
+        if not credit_steps:
+            raise Refused(
+                NO_NEW_LINE,
+                "the line counts as full, and this would be a dose; confirm a new line first (new_line)",
+            )
+        if pump.mechanism.grains_of_volume(volume_nl)[0] > credit_steps:
+            said = plain.volume(volume_nl), plain.volume(pump.mechanism.volume_nl(credit_steps))
+            raise prescription.PrescriptionError(
+                ["volume_nl: %s, but only %s of the new line are still to be filled" % said]
+            )
         denials.check_not_empty(pump)
         self._prime(volume_nl)
         return {"state": states.STATES[pump.state]}
 
     def _prime(self, volume_nl):
         pump = self.pump
-        pump.line_primed = True
-        pump.prime_left_steps = pump.mechanism.grains_of_volume(volume_nl)[0] + 1
         pump.enter(states.PRIMING, COMMAND)
-        pump.priming = True
+        pump.line.primed()
         self._run_motor(volume_nl)
+        # Not a step that would be rounded up to beyond the credit.
+        pump.delivery.end_by(CLINICIAN, pump.line.credit_steps)
         pump.event(events.PRIME_START, volume_nl, 0)
 
     def _motor_nl_h(self):
@@ -399,10 +438,19 @@ class Orders:
     def _draw_back(self, volume_nl):
         """OCC-05: relieve the line before it is opened and delivery resumes."""
         pump = self.pump
-        pump.enter(states.PRIMING, COMMAND)
-        pump.drawn_from_steps = pump.executed_steps
+        pump.enter(states.DRAW_BACK, COMMAND)
+        pump.line.draw_back(pump.executed_steps, pump.mechanism.grains_of_volume(volume_nl)[0])
         self._run_motor(volume_nl)
         pump.event(events.DRAW_BACK, volume_nl, 1)
+
+    def _to_draw_back_nl(self):
+        """What the line holds above its rest; no more than a draw-back that was cut short has left of it."""
+        pump = self.pump
+        stored_nl = pump.senses.stored_nl()
+        left_steps = pump.line.left_to_draw_steps(pump.executed_steps)
+        if left_steps >= 0:
+            stored_nl = min(stored_nl, pump.mechanism.volume_nl(left_steps))
+        return stored_nl
 
     def _do_attempts(self, request):
         pump = self.pump
@@ -445,7 +493,7 @@ class Orders:
 
     def _do_acknowledge(self, request):
         pump = self.pump
-        stored_nl = pump.senses.stored_nl() if pump.state == states.HALTED else 0
+        stored_nl = self._to_draw_back_nl() if pump.state == states.HALTED else 0
         if stored_nl > 0 and pump.stop_button.held:  # it would draw back
             raise Refused(STOP_HELD, "the STOP button is held down")
         for row in range(len(alarms.ALARMS)):

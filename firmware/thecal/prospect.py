@@ -131,8 +131,9 @@ class Prospect:
             return self._scheduled(therapy.basal, week_tick, ticks)
         profile = []
         left = bridge.left_steps * self.pump.mechanism.grains_per_step
+        old = bridge.schedule(therapy)
         done = 0
-        for piece_ticks, grains in self._scheduled(bridge.schedule, week_tick, ticks) if left else ():
+        for piece_ticks, grains in self._scheduled(old, week_tick, ticks) if left else ():
             piece_ticks = min(piece_ticks, -(-left // grains))
             profile.append((piece_ticks, grains))
             left -= piece_ticks * grains

@@ -18,6 +18,7 @@ from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESUME, SELF_TEST
 from .dose import formulary, prescription
 from .dose.delivery import KINDS, PATIENT, Delivery
 from .dose.formulary_data import LIBRARY
+from .dose.line import Line
 from .dose.schedule import TICKS_PER_WEEK
 from .host import Host
 from .keeper import Keeper
@@ -74,11 +75,7 @@ class Pump:
         self.bolus_from_steps = [0, 0]  # where the motor was when it began ...
         self.bolus_given_nl = [0, 0]  # ... and what it had given when a reset cut it
         self.dose_steps = 0  # executed, what filled the line left out
-        self.priming = False  # the bolus that runs fills the line ...
-        self.drawn_from_steps = -1  # ... or, from this position on, draws back what a blocked line holds
-        self.line_primed = False  # since the last refill
-        self.prime_left_steps = 0  # steps still to come that fill the line and are no dose
-        self.bridge = None  # a Bridge while the line holds drug of the last concentration
+        self.line = Line()
         self.stopped_tick = 0
         self.clock_offset = 0  # tick of the week at boot
         self.clock_known = False
@@ -120,7 +117,7 @@ class Pump:
             self.was_reset = self.keeper.was_reset
             self.resumed_from = self.state
             self.state = states.BOOT
-            self.priming = self.resumed_from == states.PRIMING
+            self.line.priming = self.resumed_from == states.PRIMING
             self.base_steps = self.executed_steps
         self.unsettled = False  # a move or an order may have changed any critical word
         self.words = words.Words(self)
@@ -262,6 +259,8 @@ class Pump:
         for kind in range(KINDS):
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
+        if self.line.drawn_from_steps >= 0:
+            self._draw_back_cut_short()
         self._self_test(inputs)
         if self.keeper and self.keeper.therapy_lost:
             self.raise_alarm(alarms.JOURNAL_FAULT)
@@ -310,10 +309,10 @@ class Pump:
         self.state = state
         if state in states.MOVING:
             self.delivery.begin(self.executed_steps, state == states.RUNNING)
-            self.senses.begin(self.executed_steps)
-            self.priming = False
+            self.senses.begin(self.executed_steps, state == states.DRAW_BACK)
+            self.line.priming = False
         if state == states.RUNNING:
-            self.prime_left_steps = 0
+            self.line.started()
             self.follow_schedule()
         self.event(events.STATE, left, state)
         if left in states.MOVING:
@@ -321,9 +320,10 @@ class Pump:
             for kind in range(KINDS):
                 self._bolus_ended(kind, complete=False)
             self.delivery.forfeit(self.executed_steps)
-            self.drawn_from_steps = -1
         self.stopped_tick = self.tick
         self.clear_alarm(alarms.LONG_STOP)
+        if self.line.drawn_from_steps >= 0 and left in states.MOVING:
+            self._draw_back_cut_short()
 
     @property
     def rotor_pulses(self):
@@ -361,17 +361,9 @@ class Pump:
 
     def _enter_in_window(self, ticks):
         steps = self.executed_steps - self.ledger_steps
-        if steps > 0:
+        if steps:  # what is drawn back credits nothing, and counts once more when it goes forward
             self.ledger_steps = self.executed_steps
-            filling = min(steps, self.prime_left_steps)
-            self.prime_left_steps -= filling
-            steps -= filling
-            if self.bridge:
-                self.bridge.step(filling)
-                steps = self.bridge.step(steps)
-        elif steps < 0:  # what is drawn back credits nothing, and counts once more when it goes forward
-            self.ledger_steps = self.executed_steps
-            steps = 0
+            steps = self.line.moved(steps)
         self.dose_steps += steps
         self.ledger.advance(ticks, steps)
 
@@ -387,7 +379,7 @@ class Pump:
             self.event(events.STARVED, forfeited, 0)
             self.replan = True
         bolus = through >= 0 or self.delivery.owed.flowing() >= 0
-        if self.drawn_from_steps < 0:
+        if self.line.drawn_from_steps < 0:
             row = self.senses.motion.compare(ticks, self.delivery.position(), self.executed_steps, bolus)
             if row >= 0:
                 self.raise_alarm(row)
@@ -420,9 +412,9 @@ class Pump:
         therapy = self.prescription
         owed = self.delivery.owed
         owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
-        owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*therapy.kvo)
+        owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*self.line.volume(*therapy.kvo))
         owed.kvo = therapy.on_low_kvo and self.alarms.standing[alarms.RESERVOIR_LOW]
-        schedule = self.bridge.schedule if self.bridge else therapy.basal
+        schedule = self.line.schedule(therapy)
         owed.follow(schedule, self.week_tick(self.delivery.ahead), self.clock_known)
         self.replan = True
         if therapy.mode == "flex" and not self.clock_known:
@@ -440,12 +432,23 @@ class Pump:
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.tick + self.delivery.ahead)
-        if self.drawn_from_steps >= 0:
+        if self.line.drawn_from_steps < 0:
+            ended = events.PRIME_END if self.line.priming else ENDS[kind]
+            self.event(ended, volume_nl, 1 if complete else 0)
+        elif complete:
+            self.line.drawn(complete=True)
             self.event(events.DRAW_BACK, volume_nl, 0)
-        else:
-            self.event(events.PRIME_END if self.priming else ENDS[kind], volume_nl, 1 if complete else 0)
-        if self.state == states.PRIMING:
+        if self.state in (states.PRIMING, states.DRAW_BACK):
             self.enter(states.STOPPED, COMMAND)
+
+    def _draw_back_cut_short(self):
+        """OCC-05: by a stop, an alarm or a reset. The line still holds the rest, so the alarm stands again
+        until that is drawn back too.
+        """
+        drawn_steps = self.line.drawn_from_steps - self.executed_steps
+        self.line.drawn(complete=False)
+        self.event(events.DRAW_BACK, self.mechanism.volume_nl(max(drawn_steps, 0)), 2)
+        self.raise_alarm(alarms.OCCLUSION_DOWN)
 
     def _given_nl(self, kind):
         if self.state == states.POST:
@@ -466,9 +469,9 @@ class Pump:
             self._memory_fault()
         if self.guard.runaway_steps(executed_steps):
             self.raise_alarm(alarms.RUNAWAY)
-        self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.prime_left_steps)
-        if self.bridge and self.bridge.left_steps == 0:
-            self._bridge_cleared(self.bridge)
+        self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.line.credit_steps)
+        if self.line.bridge and self.line.bridge.left_steps == 0:
+            self._bridge_cleared(self.line.bridge)
         if self.state not in states.MOVING:
             self._watch_stop()
             return
@@ -524,19 +527,25 @@ class Pump:
 
     def _bridge_cleared(self, bridge):
         self.before_change()
-        self.bridge = None
-        self.rescale(bridge)
+        self.line.bridge = None
+        self.rescale(bridge.old, bridge.new)
         self._set_limit()
         self.event(events.BRIDGE, 0, 0)
         if self.state == states.RUNNING:
             self.to_boundary()
             self.follow_schedule()
 
-    def rescale(self, bridge):
-        """From now on all that was given counts in the new drug's steps."""
-        self.ledger.rescale(bridge.old, bridge.new)
+    def rescale(self, old, new):
+        """From now on all that was given counts in the new drug's steps; concentrations, pg/nL."""
+        self.ledger.rescale(old, new)
         if self.keeper:
-            self.keeper.rescale(bridge.old, bridge.new)
+            self.keeper.rescale(old, new)
+            self.keeper.therapy_changed()
+
+    @property
+    def bridge(self):
+        """The line's bridge, None without."""
+        return self.line.bridge
 
     def raise_alarm(self, row):
         """Raise an alarm and respond to it. True if it did not stand yet."""
@@ -586,8 +595,9 @@ class Pump:
             outputs.halt = True
 
     def _order(self, outputs, wanted, ticks):
-        if self.drawn_from_steps >= 0:
-            self._order_back(outputs, self.drawn_from_steps - (wanted - self.drawn_from_steps), ticks)
+        drawn_from_steps = self.line.drawn_from_steps
+        if drawn_from_steps >= 0:
+            self._order_back(outputs, drawn_from_steps - (wanted - drawn_from_steps), ticks)
             return
         allowed = self.guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
@@ -608,7 +618,7 @@ class Pump:
 
     def _order_back(self, outputs, wanted, ticks):
         """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
-        least_steps = self.drawn_from_steps - self.mechanism.grains_of_volume(MOST_DRAW_BACK_NL)[0]
+        least_steps = self.line.drawn_from_steps - self.mechanism.grains_of_volume(MOST_DRAW_BACK_NL)[0]
         allowed = self.guard.allow_back(self.planned_steps, wanted, least_steps, ticks)
         outputs.reverse = True
         outputs.targets[outputs.target_count] = allowed - self.base_steps
@@ -654,7 +664,7 @@ class Pump:
 
     def _set_limit(self):
         limit = self.prescription.limit or (0, 1)
-        self.guard.set_limit(*(self.bridge.volume(*limit) if self.bridge else limit))
+        self.guard.set_limit(*self.line.volume(*limit))
 
     def set_reservoir_most(self):
         """Tell the guard where the reservoir is EMPTY."""

@@ -1,13 +1,14 @@
 """The states of the pump and the moves between them: one table, one door (`Pump.enter`).
 
-BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. PRIMING: filling the line,
-or drawing back what a blocked one holds. RUNNING: delivering, forward only. HALTED: stopped by an alarm,
-until acknowledged. The motor has power in PRIMING and RUNNING only.
+BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. PRIMING: filling the line.
+RUNNING: delivering, forward only. HALTED: stopped by an alarm, until acknowledged. DRAW_BACK: relieving a
+blocked line, backward only; cut short by anything it ends HALTED. The motor has power in PRIMING, RUNNING and
+DRAW_BACK only.
 """
 
-STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED", "PRIMING")
-BOOT, POST, STOPPED, RUNNING, HALTED, PRIMING = range(len(STATES))
-MOVING = (RUNNING, PRIMING)  # the motor has power
+STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED", "PRIMING", "DRAW_BACK")
+BOOT, POST, STOPPED, RUNNING, HALTED, PRIMING, DRAW_BACK = range(len(STATES))
+MOVING = (RUNNING, PRIMING, DRAW_BACK)  # the motor has power
 
 # From each state, where to.
 MOVES = (
@@ -15,6 +16,7 @@ MOVES = (
     (STOPPED, HALTED),  # POST
     (RUNNING, PRIMING, HALTED),  # STOPPED
     (STOPPED, HALTED),  # RUNNING
-    (STOPPED, PRIMING),  # HALTED
+    (STOPPED, DRAW_BACK),  # HALTED
     (STOPPED, HALTED),  # PRIMING
+    (STOPPED, HALTED),  # DRAW_BACK
 )

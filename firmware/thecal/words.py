@@ -73,8 +73,8 @@ NAMES = (
         "board_ms",
         "executed_steps",
         "ledger_steps",
-        "prime_left_steps",
-        "bridge.left_steps",
+        "line.credit_steps",
+        "line.bridge.left_steps",
         "ledger.window.total",
         "ledger.window.index",
         "ledger.window.left_ticks",
@@ -83,7 +83,7 @@ NAMES = (
         "ledger.day.left_ticks",
         "state",
         "base_steps",
-        "drawn_from_steps",
+        "line.drawn_from_steps",
         "clock_offset",
         "clock_known",
         "post_failures",
@@ -109,8 +109,8 @@ NAMES = (
         "mechanism.steps_per_rev",
         "mechanism.grains_per_step",
         "delivery.quarter",
-        "bridge.old",
-        "bridge.new",
+        "line.bridge.old",
+        "line.bridge.new",
         "prescription.patient_bolus.lockout_ticks",
         "prescription.patient_bolus.max_per_day",
         "delivery.remainder.steps",
@@ -128,7 +128,8 @@ GROUPS = range(len(NAMES))
 def _same_clock(pump, kept):
     window = pump.ledger.window
     day = pump.ledger.day
-    bridge = pump.bridge
+    line = pump.line
+    bridge = line.bridge
     return (
         kept[0] == ~pump.tick
         and kept[1] == ~pump.tick_s
@@ -137,7 +138,7 @@ def _same_clock(pump, kept):
         and kept[4] == ~pump.board_ms
         and kept[5] == ~pump.executed_steps
         and kept[6] == ~pump.ledger_steps
-        and kept[7] == ~pump.prime_left_steps
+        and kept[7] == ~line.credit_steps
         and kept[8] == (~bridge.left_steps if bridge else 0)
         and kept[9] == ~window.total
         and kept[10] == ~window.index
@@ -151,7 +152,8 @@ def _same_clock(pump, kept):
 def _keep_clock(pump, kept):
     window = pump.ledger.window
     day = pump.ledger.day
-    bridge = pump.bridge
+    line = pump.line
+    bridge = line.bridge
     kept[0] = ~pump.tick
     kept[1] = ~pump.tick_s
     kept[2] = ~pump.tick_ms
@@ -159,7 +161,7 @@ def _keep_clock(pump, kept):
     kept[4] = ~pump.board_ms
     kept[5] = ~pump.executed_steps
     kept[6] = ~pump.ledger_steps
-    kept[7] = ~pump.prime_left_steps
+    kept[7] = ~line.credit_steps
     kept[8] = ~bridge.left_steps if bridge else 0
     kept[9] = ~window.total
     kept[10] = ~window.index
@@ -177,13 +179,14 @@ def _same_set(pump, kept):
     window = ledger.window
     day = ledger.day
     mechanism = pump.mechanism
-    bridge = pump.bridge
+    line = pump.line
+    bridge = line.bridge
     bolus = pump.prescription.patient_bolus if pump.prescription else None
     remainder = pump.delivery.remainder
     return (
         kept[15] == ~pump.state
         and kept[16] == ~pump.base_steps
-        and kept[17] == ~pump.drawn_from_steps
+        and kept[17] == ~line.drawn_from_steps
         and kept[18] == ~pump.clock_offset
         and kept[19] == (not pump.clock_known)
         and kept[20] == ~pump.post_failures
@@ -227,12 +230,13 @@ def _keep_set(pump, kept):
     window = ledger.window
     day = ledger.day
     mechanism = pump.mechanism
-    bridge = pump.bridge
+    line = pump.line
+    bridge = line.bridge
     bolus = pump.prescription.patient_bolus if pump.prescription else None
     remainder = pump.delivery.remainder
     kept[15] = ~pump.state
     kept[16] = ~pump.base_steps
-    kept[17] = ~pump.drawn_from_steps
+    kept[17] = ~line.drawn_from_steps
     kept[18] = ~pump.clock_offset
     kept[19] = not pump.clock_known
     kept[20] = ~pump.post_failures

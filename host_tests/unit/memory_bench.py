@@ -30,8 +30,7 @@ KEPT = (
     "alarms",
     "prescription",
     "library",
-    "line_primed",
-    "bridge",
+    "line",
     "therapies",
     "bolus_nl",
     "bolus_given_nl",
@@ -49,9 +48,12 @@ def started_anew(pump: Any) -> Pump:
     after = Pump(pump.mechanism, host_crc)
     for name in KEPT:
         setattr(after, name, getattr(pump, name))
+    down = pump.senses.down
+    if down.alarm:
+        after.senses.down.resume(down.base_16, down.compliance_nl_kpa())
     after.was_reset = True
     after.resumed_from = pump.resumed_from if pump.state in (BOOT, POST) else pump.state
-    after.priming = after.resumed_from == PRIMING
+    after.line.priming = after.resumed_from == PRIMING
     after.base_steps = after.executed_steps
     after.words = words.Words(after)
     after.words.keep_all()

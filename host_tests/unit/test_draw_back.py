@@ -45,7 +45,7 @@ class Blocked(PumpOnBench):
 
     def acknowledge(self):
         assert self.ask("acknowledge")["ok"]
-        while self.pump.state == states.PRIMING:
+        while self.pump.state == states.DRAW_BACK:
             self.run(1)
         assert self.pump.state == states.STOPPED
         self.run(20)

@@ -240,7 +240,7 @@ def test_the_last_therapies_are_kept_and_the_one_in_force_is_never_overwritten()
         serial = journal.adopt()
         texts[serial] = text
         if serial == 3:
-            journal.words[layout.BRIDGE_SERIAL] = serial
+            journal.words[layout.DRUG_SERIAL] = serial
         journal.save()
         desk.settle()
     again = Desk(desk.flash).journal

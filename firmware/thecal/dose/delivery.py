@@ -256,6 +256,12 @@ class Delivery:
         owed.active[kind] = True
         owed.set_rates()
 
+    def end_by(self, kind, steps):
+        """Let a bolus that has just begun end after so many microsteps at the latest."""
+        bolus = self.owed.boluses[kind]
+        if bolus.limit_steps >= steps:
+            bolus.end_at(steps, 0)
+
     def advance(self, ticks):
         """Let `ticks` ticks pass. Returns the kind of bolus that came through in them, or -1."""
         ticks -= self.ahead

@@ -109,6 +109,7 @@ COMMANDS = (
     Command("outcome", OBSERVER, READS, needs=("of_run", "of"), texts=("of_run",)),
     Command("held", OBSERVER, READS),
     Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
+    Command("new_line", CLINICIAN, AT_ONCE),
 )
 
 

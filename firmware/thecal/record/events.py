@@ -46,19 +46,20 @@ EVENTS = (
     Event(20, "post_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
     Event(21, "occlusion", "volume stored in the line, nL", "1 by threshold, 2 by trend"),
     Event(22, "stall_recovered", "time that the rotor stood still, s", ""),
-    Event(23, "draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done"),
+    Event(23, "draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done, 2 cut short"),
     Event(24, "audio_pause", "1 begun, 0 refused", ""),
     Event(25, "word", "number of the critical word (words.py)", ""),
     Event(26, "journal", "status (record/layout.py)", "places that are neither blank nor a valid record"),
     Event(27, "part_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
     Event(28, "repeated", "kind of the event that came again (repeats.py)", "how often, told once a minute"),
     Event(29, "log_lost", "events that were overwritten before they were written down", ""),
+    Event(30, "new_line", "volume that fills it, nL", ""),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
 PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
 POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE = range(20, 25)
-WORD, JOURNAL, PART_FAILED, REPEATED, LOG_LOST = range(25, len(EVENTS))
+WORD, JOURNAL, PART_FAILED, REPEATED, LOG_LOST, NEW_LINE = range(25, len(EVENTS))
 
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).

@@ -44,9 +44,9 @@ from array import array
 from .events import RECORD_BYTES
 from .layout import (
     BLOB,
-    BRIDGE_SERIAL,
     CLOSED,
     DENIALS,
+    DRUG_SERIAL,
     ERASE,
     EVENT_BYTES,
     EVENTS,
@@ -305,7 +305,7 @@ class Journal(Reader):
         if serial == 0:
             return False
         words = self.words
-        return serial == words[SERIALS[kind]] or (kind == THERAPY and serial == words[BRIDGE_SERIAL])
+        return serial == words[SERIALS[kind]] or (kind == THERAPY and serial == words[DRUG_SERIAL])
 
     def blob_done(self):
         """Whether the slot begun is written and read back."""

@@ -42,10 +42,10 @@ FIELDS = (
     "first_cause",
     "fill_nl",  # -1: never filled
     "filled_at_steps",
-    "line_primed",
-    "prime_left_steps",
+    "line_empty",  # 1: nothing has flowed since it was new
+    "credit_end_steps",  # position up to which the motor fills a new line, 0 without credit
     "bridge_end_steps",  # position at which the old drug has left the line
-    "bridge_serial",  # the therapy whose schedule is kept while the old drug leaves the line, 0 without
+    "drug_serial",  # the last therapy that named a drug: what the line holds; 0: none
     "spare_0",
     "bolus_nl_0",
     "bolus_nl_1",
@@ -63,13 +63,13 @@ FIELDS = (
     "rescale_den",
     "rescale_dose_steps",  # dose_steps when it was
     "rescale_open_steps",  # what was not yet in the history, in the new unit
-    "spare_1",
-    "spare_5",
-    "spare_6",
-    "spare_7",
-    "spare_8",
+    "occlusion_nl_kpa",  # ... and its compliance, 0 without an occlusion
+    "bridge_old",  # concentrations of the drug that is leaving the line, 0 without a bridge, ...
+    "bridge_new",  # ... and of that behind it, as they relate
+    "drawn_from_steps",  # position at which a draw-back began, -1 while there is none
+    "drawn_to_steps",  # where it is to end, kept until it has, -1 without
     "rotor_pulses",  # ever
-    "spare_9",
+    "occlusion_base_16",  # pressure that a blocked line had before, 1/16 Pa ...
     "strike_alarm",  # 1 + row of the alarm after which the pump was last started, 0: none
     "strike_before_tick",
     "strike_tick",
@@ -87,7 +87,7 @@ GRANT_TICK = INDEX["grant_tick"]
 DENIALS = INDEX["denials"]
 RESCALES = INDEX["rescales"]
 RESCALE_DOSE = INDEX["rescale_dose_steps"]
-BRIDGE_SERIAL = INDEX["bridge_serial"]
+DRUG_SERIAL = INDEX["drug_serial"]
 SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
 
 # Kinds of records: number, units, payload.

@@ -120,9 +120,18 @@ class Occlusion:
         self.rest_16 = 0  # level when the flow last hardly showed
         self.begin()
 
+    def resume(self, base_16, nl_kpa):
+        """An alarm stood before a reset, with this level at onset and compliance: go on to follow what the
+        line holds.
+        """
+        self.alarm = THRESHOLD
+        self.base_16 = base_16
+        self.shown_nl_kpa = nl_kpa
+
     def begin(self):
         """Look anew: at power-on, and when an alarm has been dealt with. What was learnt stays."""
         self.alarm = NONE
+        self.shown_nl_kpa = 0  # compliance as known from before a reset
         self.known = False  # the first sample is to come
         self.flow = 0  # smoothed as the line smooths it, 1/16384 step per tick
         self.base_16 = 0  # level at onset
@@ -315,6 +324,8 @@ class Occlusion:
 
     def compliance_nl_kpa(self):
         """The line's, as the present rise shows it; the calibration's if it is too short for that."""
+        if self.shown_nl_kpa:
+            return self.shown_nl_kpa
         rise_pa = self.rise_16 - self.slope_rise_16 >> 4
         steps = self.volume_steps - self.slope_steps
         if not self.slope_steps or rise_pa * 32 < self.change_16 or steps > 10_000:  # half of `change_pa`

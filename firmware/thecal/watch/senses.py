@@ -62,6 +62,7 @@ class Senses:
             (parts.PRESSURE_UP, self.pressure_up),
             (parts.SUPPLY, self.supply),
         )
+        self.drawing_back = False
         self.supply_low = False
         self._back_ticks = 0
         self._low_ticks = 0
@@ -92,9 +93,13 @@ class Senses:
                 self.failed.found(part, reading.fault)
         return doubtful
 
-    def begin(self, executed_steps):
-        """The motor starts from rest."""
-        self.down.begin()
+    def begin(self, executed_steps, drawing_back=False):
+        """The motor starts from rest; `drawing_back`: to relieve a blocked line, whose pressure is followed
+        on and is no news.
+        """
+        self.drawing_back = drawing_back
+        if not drawing_back:
+            self.down.begin()
         self.up.begin()
         self.motion.begin(executed_steps)
 
@@ -107,7 +112,8 @@ class Senses:
             self.failed.found(self.motion.failed_part, self.motion.failed_kind)
         if moving or self.down.alarm:
             fresh = self.pressure_down.fresh
-            if self.down.update(ticks, executed_steps, self.pressure_down.value, fresh) and moving:
+            blocked = self.down.update(ticks, executed_steps, self.pressure_down.value, fresh)
+            if blocked and moving and not self.drawing_back:
                 row = _first(row, alarms.OCCLUSION_DOWN)
             if self.up.update(self.pressure_up.value, self.pressure_up.fresh) and moving:
                 row = _first(row, alarms.OCCLUSION_UP)

@@ -1,0 +1,296 @@
+"""The line between head and patient, as far as a dose depends on it: what it holds, and what of it is still
+to be filled (DOSE-09, DOSE-10, OCC-05).
+
+`Line` is told every microstep that was executed, and says what of it is dose.
+
+Credit. A new line is empty, and what fills it reaches nobody. The confirmed act `new_line` gives as much
+credit as the dead volume in force. Every forward step in any state uses it up, the first start ends it, a
+line that is programmed longer afterwards does not raise it and a shorter one lowers it. Only steps made on
+credit are in no window, and only credit lets the line be primed. A refill gives none: the line stays full.
+
+Bridge. After a change of concentration the line still holds the old drug. What is prescribed governs at
+once, but while the old drug leaves the catheter the flow is the *dose* in force over the *old* concentration:
+the prescribed rate times new/old, slowed to the grain below. So a dose changed, set to minimum or stopped
+acts at once. `minimum` is its 2 uL/h of whatever leaves. Windows and limits are reckoned in microsteps of the
+old drug meanwhile: a volume of the new one weighs new/old as much. What is left of a bridge is a state of the
+line: it survives stops, alarms and resets, and grows by what is drawn back.
+
+What the line holds is known by its drug's name and concentration, those of the last therapy that named any. A
+line that is new, or that nothing has flowed through yet, holds nothing: then there is nothing to be bridged,
+and any drug may come. Otherwise another drug is refused, since of a dose of one nothing follows for another.
+A therapy without a drug is a volume and says nothing about what the line holds; none but `minimum` and
+`stopped` is taken while a bridge is open, because its dose is not known.
+
+Draw-back. `drawn_from_steps` is the position at which the motor began to draw a blocked line back, -1 while
+it does not; `drawn_to_steps` where it was to end, kept until it has or the pump is started.
+"""
+
+from ..signals import TICK_MS
+from ..smallint import LARGEST
+from .formulary import DOSE_PER_DAY, quantity_text
+from .prescription import PrescriptionError
+from .schedule import TICKS_PER_WEEK, Schedule
+from .units import HOURS_PER_DAY, ratio, reduced
+
+MINIMUM = "minimum"  # the mode whose rate is a volume, whatever leaves
+LEAVES = "the old drug has not left the line yet"
+TICKS_PER_S = 1_000 // TICK_MS
+NO_POSITION = -1
+
+
+class Bridge:
+    """`left_steps` of the old drug are still in the line; `old` and `new` relate as the concentrations do."""
+
+    def __init__(self, left_steps, old, new):
+        self.left_steps = left_steps
+        self.old = old
+        self.new = new
+        self._therapy = None  # whose schedule was converted last, and what came of it
+        self._schedule = None
+
+    def step(self, steps):
+        """So many microsteps were executed. Returns how many of the old drug weigh as much, rounded up."""
+        old_steps = min(steps, self.left_steps)
+        self.left_steps -= old_steps
+        return old_steps + -(-(steps - old_steps) * self.new // self.old)
+
+    def volume(self, num, den):
+        """The volume of old drug with the mass of num/den nL of the new one, as a fraction."""
+        return num * self.new, den * self.old
+
+    def schedule(self, therapy):
+        """What flows of the old drug under `therapy`: each rate of its basal slowed to the nearest that the
+        mechanism reaches, by less than a grain per tick.
+        """
+        basal = therapy.basal
+        if therapy.mode == MINIMUM:
+            return basal
+        if self._therapy is not therapy:
+            one = therapy.mechanism.grains_per_step
+            self._therapy = therapy
+            self._schedule = Schedule()
+            for index in range(len(basal)):
+                steps, grains = divmod(basal.grains(index, one) * self.new // self.old, one)
+                self._schedule.put(basal.starts[index], steps, grains)
+        return self._schedule
+
+    def check(self, therapy, old_concentration):
+        """PrescriptionError where the dose can not be given with the old drug, a fraction of pg/nL."""
+        basal = therapy.basal
+        if therapy.mode == MINIMUM or not basal:
+            return
+        one = therapy.mechanism.grains_per_step
+        if basal.grains(basal.lowest(), one) * self.new < self.old:
+            raise PrescriptionError(
+                ["bridge: so little of the old drug can not be delivered; confirm a new line (new_line)"]
+            )
+        num, den = reduced(*self.volume(*therapy.fastest()))
+        if num > therapy.max_rate_nl_h * den:
+            most_pg_day = therapy.max_rate_nl_h * HOURS_PER_DAY * old_concentration[0] // old_concentration[1]
+            raise PrescriptionError(
+                [
+                    "bridge: while the old drug leaves the line the dose takes %d/%d nL/h,"
+                    " max_rate_nl_h is %d; the highest dose that fits is %s"
+                    % (num, den, therapy.max_rate_nl_h, quantity_text(DOSE_PER_DAY, most_pg_day))
+                ]
+            )
+
+    def readback(self, therapy, old_concentration, week_tick):
+        """How long the old drug still flows under `therapy`, and at what rate, for a read-back: one rate, or
+        what each step of the week is multiplied by.
+        """
+        mechanism = therapy.mechanism
+        num, den = old_concentration
+        said = {
+            "bridge_left_nl": mechanism.volume_nl(self.left_steps),
+            "bridge_pg_nl": num if den == 1 else [num, den],
+        }
+        if not therapy.basal:
+            return said
+        schedule = self.schedule(therapy)
+        if len(schedule) == 1:
+            one = mechanism.grains_per_step
+            rate = mechanism.rate_nl_h(schedule.grains(0, one), one)
+            said["bridge_rate_num"], said["bridge_rate_den"] = rate
+        else:
+            said["bridge_times_num"], said["bridge_times_den"] = self.new, self.old
+        said["bridge_s"] = self._clears_s(schedule, mechanism.grains_per_step, week_tick)
+        return said
+
+    def _clears_s(self, schedule, one, week_tick):
+        """In how many seconds of flow the line is through, rounded up. `week_tick` is -1 where the time is
+        not known: at the lowest rate then.
+        """
+        left = self.left_steps * one
+        if week_tick < 0:
+            return -(-left // (schedule.grains(schedule.lowest(), one) * TICKS_PER_S))
+        weekly = schedule.week_grains(one)
+        weeks = max(left - 1, 0) // weekly
+        left -= weeks * weekly
+        done_ticks = weeks * TICKS_PER_WEEK
+        for ticks, grains in schedule.profile(week_tick, TICKS_PER_WEEK, one):
+            if ticks * grains >= left:
+                done_ticks += -(-left // grains)
+                break
+            left -= ticks * grains
+            done_ticks += ticks
+        return -(-done_ticks // TICKS_PER_S)
+
+
+class Line:
+    """The line of one pump. Nothing is known to be in it, and it may not be primed."""
+
+    def __init__(self):
+        self.credit_steps = 0  # forward steps still to come that fill the line and are no dose
+        self.empty = True  # nothing was to flow since it was new
+        self.drug = ""  # of the last therapy that named one ...
+        self.concentration = None  # type: tuple[int, int] | None  # ... and its, a fraction of pg/nL
+        self.bridge = None  # type: Bridge | None
+        self.priming = False  # the bolus that runs fills the line
+        self.drawn_from_steps = NO_POSITION
+        self.drawn_to_steps = NO_POSITION
+
+    # --- what flows
+
+    def moved(self, steps):
+        """So many microsteps were executed, negative ones backward. Returns how many of them are dose, in the
+        unit of the windows. Backward ones credit nothing.
+        """
+        bridge = self.bridge
+        if steps < 0:
+            if bridge:
+                bridge.left_steps -= steps
+            return 0
+        self.empty = False
+        filling = min(steps, self.credit_steps)
+        self.credit_steps -= filling
+        steps -= filling
+        if bridge:
+            bridge.step(filling)
+            steps = bridge.step(steps)
+        return steps
+
+    def started(self):
+        """The therapy runs: whatever moves from now on is dose, and what a draw-back left is gone."""
+        self.empty = False
+        self.credit_steps = 0
+        self.drawn_to_steps = NO_POSITION
+
+    def primed(self):
+        """The line is being filled."""
+        self.empty = False
+        self.priming = True
+
+    def schedule(self, therapy):
+        """What flows under `therapy` now."""
+        return self.bridge.schedule(therapy) if self.bridge else therapy.basal
+
+    def volume(self, num, den):
+        """The volume of what leaves now with the dose of num/den nL of what is prescribed, as a fraction."""
+        return self.bridge.volume(num, den) if self.bridge else (num, den)
+
+    # --- what is prescribed
+
+    def holds(self, therapy):
+        """Whether the line holds something that `therapy` must take into account."""
+        return bool(self.concentration and therapy.concentration and not self.empty)
+
+    def bridge_under(self, therapy, ahead_steps=0):
+        """The bridge that is open once `therapy` is in force, None without. A new one is as long as the
+        therapy's line, and `ahead_steps` that come out before it. Raises PrescriptionError for what the line
+        forbids.
+        """
+        bridge = self.bridge
+        old_concentration = self.leaving()
+        if bridge and therapy.basal and therapy.mode != MINIMUM and not therapy.concentration:
+            raise PrescriptionError(
+                ["drug: %s; name the drug and its concentration, or confirm a new line (new_line)" % LEAVES]
+            )
+        if self.holds(therapy):
+            if therapy.drug != self.drug:
+                raise PrescriptionError(
+                    [
+                        "drug: %s, the line holds %s; exchange the line and confirm it first (new_line)"
+                        % (therapy.drug, self.drug)
+                    ]
+                )
+            if therapy.concentration != self.concentration:
+                if bridge:
+                    raise PrescriptionError(
+                        ["concentration_pg_nl: the last change has not left the line yet"]
+                    )
+                old_concentration = self.concentration
+                bridge = Bridge(0, *convertible(self.concentration, therapy.concentration))
+                if therapy.line_nl:  # the step that is begun comes out before it as well
+                    bridge.left_steps = line_steps(therapy) + 1 + ahead_steps
+        if bridge:
+            bridge.check(therapy, old_concentration)
+        return bridge
+
+    def leaving(self):
+        """The concentration of what leaves the catheter, a fraction of pg/nL; None where it is not known."""
+        if not self.bridge or not self.concentration:
+            return self.concentration
+        num, den = self.concentration
+        return reduced(num * self.bridge.old, den * self.bridge.new)
+
+    def unit_change(self, therapy):
+        """(a, b): what was given so far has to count a/b from now on, where no bridge tells the old drug from
+        the new one: the line is empty, and the therapy has another concentration of the same drug. None where
+        nothing changes. Between two drugs there is no ratio: what was given counts by volume.
+        """
+        new = therapy.concentration
+        if not self.empty or not new or not self.concentration or therapy.drug != self.drug:
+            return None
+        return convertible(self.concentration, new) if new != self.concentration else None
+
+    def take(self, therapy, bridge):
+        """`therapy` is in force, with the `bridge_under` it."""
+        self.bridge = bridge
+        if therapy.concentration:
+            self.drug = therapy.drug
+            self.concentration = therapy.concentration
+        self.credit_steps = min(self.credit_steps, line_steps(therapy))
+
+    def renew(self, therapy):
+        """The line is new or empty: what fills it is no dose. Returns the bridge that this ends."""
+        bridge = self.bridge
+        self.bridge = None
+        self.empty = True
+        self.credit_steps = line_steps(therapy)
+        self.drawn_to_steps = NO_POSITION
+        return bridge
+
+    # --- drawing back
+
+    def draw_back(self, at_steps, steps):
+        """The motor draws `steps` back from here."""
+        self.drawn_from_steps = at_steps
+        self.drawn_to_steps = at_steps - steps
+
+    def drawn(self, complete):
+        """It has, or was cut short: what is left stays known."""
+        self.drawn_from_steps = NO_POSITION
+        if complete:
+            self.drawn_to_steps = NO_POSITION
+
+    def left_to_draw_steps(self, at_steps):
+        """What a draw-back that was cut short left, -1 if none was."""
+        if self.drawn_to_steps == NO_POSITION:
+            return -1
+        return max(at_steps - self.drawn_to_steps, 0)
+
+
+def line_steps(therapy):
+    """The whole microsteps of the dead volume that `therapy` programs, 0 without one."""
+    return therapy.mechanism.grains_of_volume(therapy.line_nl)[0] if therapy else 0
+
+
+def convertible(old, new):
+    """How two concentrations relate, as whole numbers. PrescriptionError where they are not small."""
+    relation = ratio(old, new)
+    if max(relation) > LARGEST:
+        raise PrescriptionError(
+            ["concentration_pg_nl: %d/%d of the last is too fine a ratio to convert" % relation]
+        )
+    return relation
