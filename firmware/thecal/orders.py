@@ -18,7 +18,6 @@ from .causes import (
     NOT_ACCEPTED,
     NOT_KEPT,
     NOT_PROPOSED,
-    NOT_STOPPED,
     PRESCRIPTION,
     STOP_HELD,
     THREE_STRIKES,

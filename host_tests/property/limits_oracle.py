@@ -5,9 +5,9 @@ every step that was made. From that it knows
 
 - what is owed: basal by the clock, a patient bolus, a clinician bolus that waits for it, exact, in units;
 - when each bolus ends, so from when on the lockout runs, and how many were granted in the last day;
-- which drug leaves the catheter: after a change of concentration the old one, at its old dose, until the line
-  is through;
-- what every window holds, as mass where there is a drug; what fills the line is in no window.
+- which drug leaves the catheter: after a change of concentration the old one, at the dose in force, until the
+  line is through;
+- what every window holds, as mass where there is a drug; what fills a new line is in no window.
 
 Steps are stamped with the tick by which they were made, so a step of tick k came between k - 1 and k; windows
 are counted from tick t - W to t with both ends, which covers (t - W, t] for every instant t between two ticks
@@ -58,6 +58,7 @@ class Week:
     def __init__(self, therapy: dict[str, Any]) -> None:
         entries: dict[int, int] = {}
         self.concentration = therapy.get("concentration_pg_nl", 1)
+        self.minimum = therapy["mode"] == "minimum"
         if therapy["mode"] == "continuous":
             entries[0] = rate_units(therapy["rate_num"], therapy["rate_den"])
         elif therapy["mode"] == "minimum":
@@ -78,6 +79,11 @@ class Week:
         begun = [rate for start, rate in zip(self.starts, self.rates, strict=True) if start <= week_tick]
         return begun[-1] if begun else self.rates[-1]
 
+    def rate_of(self, concentration: int, week_tick: int | None) -> int:
+        """The same dose of another concentration, slowed by less than a unit; a minimum is a volume."""
+        rate = self.rate(week_tick)
+        return rate if self.minimum else rate * self.concentration // concentration
+
     def ticks_to_change(self, week_tick: int | None) -> int:
         if week_tick is None or len(self.starts) == 1:
             return NEVER
@@ -92,9 +98,9 @@ class Bolus:
 
 @dataclass
 class Bridge:
-    """The old drug's week, and from and up to which position it is in the line, in nL since the start."""
+    """The old drug's concentration, and from which position on it is in the line, and how much."""
 
-    week: Week
+    concentration: int
     from_steps: int
     line_nl: int
 
@@ -115,6 +121,8 @@ class Oracle:
     ends: list[tuple[str, int, bool]] = field(default_factory=list)  # kind, tick, complete
     bridge: Bridge | None = None
     prime: int | None = None  # steps at which the line is full, while it is being filled
+    credit: int = 0  # steps still to come that fill a new line
+    empty: bool = True  # nothing has flowed since it was new
     fill_nl: int | None = None
     filled_at: int = 0
     executed: int = 0
@@ -133,7 +141,11 @@ class Oracle:
         if count:
             assert self.running or self.prime, "the motor moved while nothing was to flow"
             self._ticks[self.executed : self.executed + count] = ticks
-            self._masses[self.executed : self.executed + count] = self._masses_of(count)
+            masses = self._masses_of(count)
+            filling = min(count, self.credit)
+            masses[:filling] = 0
+            self.credit -= filling
+            self._masses[self.executed : self.executed + count] = masses
             self.executed += count
             assert not self.prime or self.executed <= self.prime, "more than fills the line"
             last = int(ticks[-1])
@@ -141,15 +153,13 @@ class Oracle:
 
     def _masses_of(self, count: int) -> Any:
         """Mass of the next `count` steps, 31.25 nL each, in 1/4 pg."""
-        if self.prime:
-            return 0
         assert self.week is not None
         masses = numpy.full(count, 125 * self.week.concentration, dtype=numpy.int64)
         if self.bridge:
             # Volume of old drug in each step, in 1/4 nL.
             begins = (numpy.arange(count) + self.executed - self.bridge.from_steps) * 125
             old = numpy.clip(4 * self.bridge.line_nl - begins, 0, 125)
-            masses += old * (self.bridge.week.concentration - self.week.concentration)
+            masses += old * (self.bridge.concentration - self.week.concentration)
         return masses
 
     @property
@@ -166,12 +176,11 @@ class Oracle:
 
     def basal_rate(self) -> int:
         assert self.week is not None
-        return self._basal_week().rate(self.week_tick(self.tick))
-
-    def _basal_week(self) -> Week:
-        """The schedule in force: the old drug's until the tick after the one by which the line is through."""
-        assert self.week is not None
-        return self.bridge.week if self.bridge and self.tick < self.bridge_over() else self.week
+        week_tick = self.week_tick(self.tick)
+        # The old drug's until the tick after the one by which the line is through.
+        if self.bridge and self.tick < self.bridge_over():
+            return self.week.rate_of(self.bridge.concentration, week_tick)
+        return self.week.rate(week_tick)
 
     def bridge_over(self) -> int:
         """The tick at whose beginning the new schedule takes over; NEVER while that can not be known."""
@@ -184,7 +193,7 @@ class Oracle:
         while self.running and self.tick < tick:
             assert self.week is not None and self.therapy is not None
             basal = self.basal_rate()
-            ticks = min(tick - self.tick, self._basal_week().ticks_to_change(self.week_tick(self.tick)))
+            ticks = min(tick - self.tick, self.week.ticks_to_change(self.week_tick(self.tick)))
             if self.bridge and self.tick < self.bridge_over():
                 ticks = min(ticks, self.bridge_over() - self.tick)
             kind = "patient" if self.patient else "clinician"
@@ -211,6 +220,8 @@ class Oracle:
     def start(self) -> None:
         self.running = True
         self.prime = None
+        self.empty = False
+        self.credit = 0
         self.base_steps = self.executed
         self.owed = 0
 
@@ -232,13 +243,24 @@ class Oracle:
         self.week = Week(therapy)
         if self.bridge and self.bridge_over() <= self.tick:
             self.bridge = None
-        if old and old.concentration != self.week.concentration and therapy.get("line_nl"):
+        line_nl = therapy.get("line_nl", 0)
+        self.credit = min(self.credit, steps_of(line_nl))
+        if old and old.concentration != self.week.concentration and line_nl and not self.empty:
             assert not self.bridge, "two bridges"
-            self.bridge = Bridge(old, self.executed, therapy["line_nl"])
+            self.bridge = Bridge(old.concentration, self.executed, line_nl)
+
+    def new_line(self) -> None:
+        """It is new or empty: nothing of an old drug is in it."""
+        assert self.therapy is not None
+        self.bridge = None
+        self.empty = True
+        self.credit = steps_of(self.therapy.get("line_nl", 0))
 
     def fill_line(self, volume_nl: int) -> None:
-        """The line is being filled, and a begun step is made."""
-        self.prime = self.executed + steps_of(volume_nl) + 1
+        """The line is being filled, and a begun step is made, if there is credit for it."""
+        assert steps_of(volume_nl) <= self.credit, "primed without credit"
+        self.empty = False
+        self.prime = self.executed + min(steps_of(volume_nl) + 1, self.credit)
 
     def reset(self, tick: int) -> None:
         """The board starts anew after `tick`; the pump is itself again at the end of the next tick."""

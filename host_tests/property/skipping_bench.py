@@ -101,7 +101,7 @@ class SkippingBench(MemoryBench):
             return False
         if pump.state == states.RUNNING:
             return self._skip_running(room)
-        if pump.settling or pump.state == states.PRIMING:
+        if pump.settling or pump.state in states.MOVING:
             return False
         if not pump.alarms.standing[alarms.LONG_STOP]:
             room = min(room, LONG_STOP_TICKS - (pump.tick - pump.stopped_tick) - MARGIN_TICKS)
@@ -174,8 +174,8 @@ class SkippingBench(MemoryBench):
         levels = [pump.guard.reservoir_most]
         if pump.reservoir.known and not pump.alarms.standing[alarms.RESERVOIR_LOW]:
             levels.append(pump.reservoir.low_steps)
-        if pump.bridge:
-            levels.append(pump.executed_steps + pump.bridge.left_steps)
+        if pump.line.bridge:
+            levels.append(pump.executed_steps + pump.line.bridge.left_steps)
         for level in levels:
             room = min(room, ((level - origin) * one - 1 - held) // rate - MARGIN_TICKS)
 
@@ -231,8 +231,7 @@ class SkippingBench(MemoryBench):
         motor._start_cycles += room * TICK_CYCLES
         motor._end_cycles += room * TICK_CYCLES
         self._executed_steps = end
-        if pump.bridge:
-            pump.bridge.step(end - start)
+        pump.line.moved(end - start)
         pump.executed_steps = pump.ledger_steps = end
         pump.dose_steps += end - start
         pump.planned_steps = bounds[-1]

@@ -96,7 +96,6 @@ class LimitsMachine(RuleBasedStateMachine):
         self.ends: list[tuple[str, int, bool]] = []
         self.denied = 0
         self.drug = False
-        self.primed = False
         self.halted = False
         self.denials_seen = 0
         self.unanswered: set[int] = set()  # alarms since the last start
@@ -332,8 +331,17 @@ class LimitsMachine(RuleBasedStateMachine):
         self.settle()
         assert self.ask("confirm", digest=proposal["digest"])["ok"]
         self.oracle.refill(volume_nl)
-        self.primed = False
         self.settle()
+
+    @precondition(lambda self: not self.oracle.running and self.oracle.therapy)
+    @rule()
+    def new_line(self) -> None:
+        proposal = self.ask("new_line")
+        self.settle_denied(proposal)
+        if proposal["ok"]:
+            assert self.ask("confirm", digest=proposal["digest"])["ok"]
+            self.oracle.new_line()
+            self.settle()
 
     @precondition(lambda self: not self.oracle.running)
     @rule(part=st.sampled_from([1, 2, 2, 3]), wait=st.sampled_from([1, 5, 80, 80]))
@@ -343,9 +351,10 @@ class LimitsMachine(RuleBasedStateMachine):
         volume_nl = line_nl * part // 2
         reply = self.ask("prime", volume_nl=volume_nl)
         if reply["ok"]:
-            assert 0 < volume_nl <= line_nl and not self.primed, "more than one line"
-            self.primed = True
+            assert 0 < volume_nl <= line_nl
             self.oracle.fill_line(volume_nl)
+        else:
+            assert reply["error"] != "no_new_line" or not self.oracle.credit
         self.settle_denied(reply)
         self.run_to(self.bench.tick + wait)
 

@@ -67,11 +67,11 @@ class Witness(PumpOnBench):
             self.before_steps = self.pump.executed_steps
             if outputs.reverse:
                 self.reversed_ticks += 1
-                assert self.pump.state == states.PRIMING
+                assert self.pump.state == states.DRAW_BACK
                 assert outputs.enable and outputs.target_count
             if back > 0:
                 # Steps of the tick before: the motor was drawing back then, and may have been stopped since.
-                assert state == states.PRIMING
+                assert state == states.DRAW_BACK
                 self.drawn += back
                 assert self.drawn <= MOST_BACK
             if self.pump.state == states.RUNNING:

@@ -51,6 +51,9 @@ class PumpOnBench:
     def refill(self, volume_nl: int) -> None:
         assert self.ask("confirm", digest=self.ask("refill", volume_nl=volume_nl)["digest"])["ok"]
 
+    def new_line(self) -> None:
+        assert self.ask("confirm", digest=self.ask("new_line")["digest"])["ok"]
+
     def start(self, **therapy) -> int:
         """Program and start; the tick at whose beginning the flow begins."""
         self.program(**therapy)

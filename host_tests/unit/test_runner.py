@@ -634,7 +634,8 @@ def test_what_is_due_while_the_power_is_cut_is_not_sent_and_a_bolus_has_ended_wi
 @pytest.mark.req("DOSE-09")
 def test_priming_beyond_its_volume_counts_as_dose():
     """The head gives 10 % more than its calibration: of 110 uL of line 100 are left out of the windows."""
-    text = HEAD + LIMIT + '[plant]\ncalibration_error = "10 %"\n' + event("10 s", "prime", volume="100 uL")
+    text = HEAD + LIMIT + '[plant]\ncatheter_volume = "100 uL"\ncalibration_error = "10 %"\n'
+    text += event("8 s", "new_line") + event("10 s", "prime", volume="100 uL")
     _, result = run(text + event("40 s", "start"))
     # 80 s at 11 uL/s
     assert result.summary["delivered_nl"] == pytest.approx(110_000 + 880_000, abs=40)

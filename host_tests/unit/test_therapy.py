@@ -334,12 +334,13 @@ def test_a_bolus_that_does_not_fit_under_the_largest_rate_is_refused(desk):
 
 
 @pytest.mark.req("DOSE-09", "LIM-03")
-def test_priming_fills_the_line_once_per_refill_and_is_no_dose(desk):
+def test_priming_fills_a_new_line_and_is_no_dose(desk):
     """0.2 mL at 60 mL/h take 12 s; the window's 0.3 mL stay free for the therapy, which may use 0.25 mL of
     them.
     """
     desk.refill(20_000_000)
     desk.program(rate_num=1_500_000, line_nl=200_000, limit={"volume_nl": 300_000, "window_ms": 600_000})
+    desk.new_line()
     assert "must be 1 nL to 200 uL" in desk.ask("prime", volume_nl=200_001)["message"]
     assert desk.ask("prime", volume_nl=200_000)["state"] == "PRIMING"
     began = desk.tick + 1
@@ -352,8 +353,10 @@ def test_priming_fills_the_line_once_per_refill_and_is_no_dose(desk):
     ]
     assert abs(desk.executed_nl - 200_000) <= NL_PER_STEP
     assert desk.pump.ledger.content_steps() == 0
-    assert "since the last refill" in desk.ask("prime", volume_nl=1_000)["message"]
+    assert desk.ask("prime", volume_nl=1_000)["error"] == "no_new_line"
     desk.refill(20_000_000)
+    assert desk.ask("prime", volume_nl=1_000)["error"] == "no_new_line"
+    desk.new_line()
     assert desk.ask("prime", volume_nl=1_000)["ok"]
     desk.run(10)
     desk.ask("start")
@@ -382,8 +385,7 @@ def test_a_change_of_concentration_keeps_the_old_dose_until_the_line_has_cleared
     assert desk.ask("patient_bolus")["reason"] == "bridge"
     assert desk.ask("bolus", volume_nl=1_000, duration_ms=60_000)["reason"] == "bridge"
     third = desk.ask("program", therapy={**twice, "concentration_pg_nl": 3_000})
-    refused = desk.ask("confirm", digest=third["digest"], accept=third["readback"]["soft"])
-    assert "has not left the line" in refused["message"]
+    assert not third["ok"] and "has not left the line" in third["message"]
     # a stop does not clear what is in the line
     desk.ask("stop")
     desk.run(50)

@@ -141,6 +141,7 @@ class PlantParameters:
     compliance_nl_pa: Fraction = Fraction(1, 2)
     resistance_pa_ms_nl: Fraction = Fraction(3600)
     catheter_volume_nl: Fraction = Fraction(200_000)
+    line_full: bool = True
     pressure_noise_pa: Fraction = Fraction(100)
     pressure_lsb_pa: Fraction = Fraction(50)
     pressure_drift_pa_k: Fraction = Fraction(200)
@@ -477,8 +478,11 @@ class Plant:
         return self._c * self._excess_at(at_ns)
 
     def outflow_nl(self, at_ns: int) -> float:
-        """What left the catheter since the start."""
-        return float(self.displaced_nl()) - self.stored_nl(at_ns)
+        """What left the catheter since the start. An empty line lets nothing out until it is filled."""
+        through_nl = float(self.displaced_nl()) - self.stored_nl(at_ns)
+        if self.parameters.line_full:
+            return through_nl
+        return max(through_nl - float(self.parameters.catheter_volume_nl), 0.0)
 
     def reservoir_nl(self) -> Fraction:
         """What is left in the reservoir; an empty one gives air."""

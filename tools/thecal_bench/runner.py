@@ -18,7 +18,8 @@ of a tick are, through `Bench.schedule`.
 
 Records are plain dicts of integers and texts with a `type`: `event` (as the pump logged it), `state`,
 `bolus`, `alarm`, `refused` (a command the pump did not take), `skipped` (what this board can not do),
-`sample`, `warning`, `expect`, and `summary` last. `*_ms` count from t=0.
+`sample`, `note` (what the experiment adds to its file), `warning`, `expect`, and `summary` last. `*_ms` count
+from t=0.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ from typing import Any
 
 from thecal.causes import CAUSES, TABLE
 from thecal.link.commands import COMMANDS
+from thecal.states import STATES
 from thecal_host.link import LinkClient, LinkError
 
+from thecal_bench import quantities as q
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible
 from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Truth
 from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
@@ -233,7 +236,7 @@ class _Run:
         self._therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
         self._clocks = [(0, scenario.clock_ms)]  # (tick, time of the week) set
         self._window: WindowPeak | None = None
-        self._filling_nl = 0  # what still comes of it is no dose
+        self._credit_nl = 0  # of a line that was new at t=0
         self._commands: deque[_Command] = deque()
         self._open: list[_Command] = []
         self._stops: list[tuple[int, int]] = []  # at which tick, and from which on a start is taken again
@@ -249,6 +252,10 @@ class _Run:
     def records(self) -> Iterator[Record]:
         """Everything, from power-on to the summary."""
         self._prepare()
+        if self.scenario.assumes_the_line:
+            line = q.show(self.scenario.profile.line_nl or 0, q.VOLUME, "uL")
+            said = f"no therapy.line: the pump is told that the line holds {line}, as the plant's does"
+            yield {"type": "note", "at_ms": 0, "message": said}
         checks = Checks(self.scenario, self._end)
         self._timeline(checks)
         bench, end = self.bench, self._begin + self._end
@@ -293,11 +300,11 @@ class _Run:
         for change in self.story.states[states:]:
             self._fresh.append({"type": "state", **change.record()})
         code = event["code"]
-        if code in ("prime_start", "state"):
-            # Priming begins behind its change of state and ends with the next; at t=0 it is said before.
-            self._filling_nl = event["a"] if code == "prime_start" else 0
-            if self._window is not None:
-                self._window.exempt(self._filling_nl)
+        if code == "new_line":
+            # What the pump was told of, not what it says: it judges the pump. At t=0 it is said before.
+            self._exempt(self.scenario.line_nl(self._therapies[-1][1]))
+        elif code == "state" and STATES[event["b"]] == "RUNNING":
+            self._exempt(0)
         if code in STARTS:
             bolus = self._logged(STARTS[code], event["tick"], granted=True)
             if bolus is not None:
@@ -318,6 +325,11 @@ class _Run:
         if bolus is not None and bolus.pressed and code not in ENDS:
             bolus.granted = code in STARTS
             self._fresh.append(_told(bolus))
+
+    def _exempt(self, volume_nl: int) -> None:
+        self._credit_nl = volume_nl
+        if self._window is not None:
+            self._window.exempt(volume_nl)
 
     def _logged(self, kind: str, tick: int, *, granted: bool) -> Bolus | None:
         """The bolus whose outcome the pump logs at that tick: what came over the link before the button."""
@@ -559,7 +571,7 @@ class _Run:
         limit, plant = self.scenario.therapy.limit, self.bench.plant
         if limit is not None and plant is not None:
             self._window = WindowPeak(plant, limit.window_ms * NS_PER_MS)
-            self._window.exempt(self._filling_nl)
+            self._window.exempt(self._credit_nl)
 
     def _at_end(self) -> None:
         if self._window is not None:
@@ -648,9 +660,12 @@ class _Run:
     def _send_proposal(self, command: _Command) -> bool:
         """Propose, later confirm; True when there is nothing more to be sent for it."""
         event = command.event
-        cmd, args = "refill", {"volume_nl": event.volume_nl}
+        cmd: str = event.do
+        args: Record = {}
         if event.therapy is not None:
             cmd, args = "program", {"therapy": event.therapy.message(self.scenario.profile)}
+        elif event.volume_nl is not None:
+            args = {"volume_nl": event.volume_nl}
         if command.proposal_id is None:
             at_tick = self._device_tick(command.tick - PROPOSE_TICKS)
             try:
@@ -747,6 +762,8 @@ def _check_readback(sent: Record, readback: Record) -> None:
     """RunError where the pump understood otherwise what it is to confirm."""
     if "therapy" in sent:
         differ = differences(sent["therapy"], readback)
+    elif "volume_nl" not in sent:
+        differ = [] if "new_line_nl" in readback else ["no volume of a new line"]
     else:
         volume_nl, understood_nl = sent["volume_nl"], readback.get("refill_nl")
         differ = [f"refill of {volume_nl} nL, read back as {understood_nl}"] * (volume_nl != understood_nl)

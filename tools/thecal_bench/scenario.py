@@ -87,8 +87,8 @@ class ScenarioError(Exception):
 class Profile:
     """The machine: limits of the hardware, what it takes for a low and for an empty reservoir, its line.
 
-    None is what the pump does unless told otherwise. `low_nl` and `empty_nl` are written in `[reservoir]`,
-    `line_nl`, the dead volume of tubing and catheter, in `[plant]`.
+    None is what the pump does unless told otherwise. `low_nl` and `empty_nl` are written in `[reservoir]`.
+    `line_nl` is the dead volume of the plant's line in an experiment, for therapies that name none.
     """
 
     max_rate_nl_h: Fraction | None = None
@@ -211,6 +211,8 @@ class Therapy:
     steps: tuple[Step, ...] = ()
     patient_bolus: PatientBolus | None = None
     limit: Limit | None = None
+    line_nl: int | None = None
+    """Dead volume of tubing and catheter; None where the file does not say."""
 
     def message(self, profile: Profile) -> dict[str, Any]:
         """The `therapy` object of the link's `program` command."""
@@ -228,7 +230,10 @@ class Therapy:
             said["patient_bolus"] = self.patient_bolus.message()
         if self.limit is not None:
             said["limit"] = self.limit.message()
-        return said | profile.message()
+        said |= profile.message()
+        if self.line_nl is not None:
+            said["line_nl"] = self.line_nl
+        return said
 
     def basal_nl_h(self, week_ms: int) -> Fraction:
         """The basal rate from a time of the week on (Monday 00:00 is 0)."""
@@ -346,6 +351,16 @@ class Scenario:
     plant: PlantParameters = PlantParameters()
     events: tuple[Event, ...] = ()
     expects: tuple[Expect, ...] = ()
+
+    @property
+    def assumes_the_line(self) -> bool:
+        """Whether the pump is told of a line that the file leaves to the plant."""
+        therapies = [self.therapy, *(event.therapy for event in self.events if event.therapy is not None)]
+        return self.profile.line_nl is not None and any(therapy.line_nl is None for therapy in therapies)
+
+    def line_nl(self, therapy: Therapy) -> int:
+        """The dead volume that the pump is told of with `therapy`."""
+        return (self.profile.line_nl or 0) if therapy.line_nl is None else therapy.line_nl
 
 
 # --- which keys there are
@@ -506,7 +521,7 @@ def _never_read(value: Any) -> None:
     raise AssertionError("a key that is not supported has been read")
 
 
-STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "RUNNING", "HALTED")
+STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "DRAW_BACK", "RUNNING", "HALTED")
 
 _CODES = (
     "OCCLUSION_DOWN", "OCCLUSION_UP", "AIR", "STALL", "RUNAWAY", "FREE_FLOW", "OVER_INFUSION",
@@ -519,10 +534,10 @@ ALARM_CODES = {code: any(row.code == code for row in ALARMS) for code in _CODES}
 """Alarm codes, and whether the pump can raise them yet."""
 
 MODES = {
-    "continuous": ("rate", "drug", "concentration", "dose", "kvo", "patient_bolus", "limit"),
-    "flex": ("drug", "concentration", "step", "kvo", "patient_bolus", "limit"),
-    "minimum": ("drug", "concentration", "kvo", "patient_bolus", "limit"),
-    "stopped": (),
+    "continuous": ("rate", "drug", "concentration", "dose", "kvo", "line", "patient_bolus", "limit"),
+    "flex": ("drug", "concentration", "step", "kvo", "line", "patient_bolus", "limit"),
+    "minimum": ("drug", "concentration", "kvo", "line", "patient_bolus", "limit"),
+    "stopped": ("line",),
 }
 """Modes of therapy, and the keys that each may have."""
 
@@ -533,6 +548,7 @@ THERAPY = {
     "concentration": Key(_concentration),
     "dose": Key(partial(_whole_in_unit, q.MASS_RATE, "pg/day")),
     "kvo": Key(_quantity(q.RATE)),
+    "line": Key(_whole_volume_or_none),
 }
 NESTED = ("step", "patient_bolus", "limit")
 """Tables within `[therapy]`."""
@@ -578,6 +594,7 @@ TABLES: dict[str, dict[str, Key]] = {
         "compliance": Key(_positive(q.COMPLIANCE)),
         "resistance": Key(_positive(q.RESISTANCE)),
         "catheter_volume": Key(_whole_volume_or_none),
+        "line_full": Key(_yes),
         "pressure_noise": Key(partial(_not_negative, q.PRESSURE)),
         "pressure_lsb": Key(_positive(q.PRESSURE)),
         "pressure_drift": Key(_quantity(q.PRESSURE_PER_KELVIN)),
@@ -593,6 +610,7 @@ PLANT_FIELDS = {
     "compliance": "compliance_nl_pa",
     "resistance": "resistance_pa_ms_nl",
     "catheter_volume": "catheter_volume_nl",
+    "line_full": "line_full",
     "pressure_noise": "pressure_noise_pa",
     "pressure_lsb": "pressure_lsb_pa",
     "pressure_drift": "pressure_drift_pa_k",
@@ -606,11 +624,11 @@ PLANT_FIELDS = {
 
 ON_THE_LINK = (
     "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "prime", "program", "bridge",
-    "refill", "set_time", "audio_pause",
+    "refill", "set_time", "audio_pause", "new_line",
 )  # fmt: skip
 """Events that reach the pump as commands, so not while the host is disconnected."""
 
-CONFIRMED = ("program", "refill", "bridge")
+CONFIRMED = ("program", "refill", "bridge", "new_line")
 """Those of them that are read back and confirmed."""
 
 BUTTONS = ("patient", "stop")
@@ -635,6 +653,7 @@ EVENTS: dict[str, Kind] = {
             "rate": Key(_positive(q.RATE)),
         }
     ),
+    "new_line": Kind(),
     "prime": Kind({"volume": Key(_whole_volume, required=True)}),
     "bridge": Kind({"concentration": Key(_concentration, required=True)}),
     "program": Kind(),  # its `therapy` table is read like the file's own
@@ -768,7 +787,8 @@ class _Reader:
         self._problems: list[Problem] = []
         self._not_yet: set[str] = set()
         self._need_duration = not therapy_only
-        # An experiment knows its line, if only as the reference one; of a real one only the file can tell.
+        # An experiment knows its line, if only as the reference one; of a real one only the therapy can tell.
+        self._experiment = not therapy_only
         self._line_nl = None if therapy_only else int(PlantParameters().catheter_volume_nl)
         try:
             self._document = tomllib.loads(text)
@@ -884,7 +904,7 @@ class _Reader:
                 profile.get("on_low_reservoir"),
                 reservoir.get("low"),
                 reservoir.get("empty"),
-                plant.get("catheter_volume", self._line_nl),
+                plant.get("catheter_volume", self._line_nl) if self._experiment else None,
             ),
             clock_ms=head.get("clock", 0),
             seed=head.get("seed", 1),
@@ -921,6 +941,7 @@ class _Reader:
             tuple(steps),
             bolus,
             limit,
+            values.get("line"),
         )
 
     def _keys_of_mode(self, mode: str, table: Mapping[str, Any], path: toml_lines.Path) -> None:

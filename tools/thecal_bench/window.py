@@ -2,8 +2,8 @@
 
 Windows are (t - W, t]. Their content grows only where something is displaced, so it is enough to look there.
 `WindowPeak` keeps when the rotor turned within the last window and how much it had displaced by then: every
-entry is put in once and taken out once. Drawing back credits nothing. What fills the line is no dose: it is
-left out, up to the volume that `exempt` names, and no further.
+entry is put in once and taken out once. Drawing back credits nothing. What fills a new line is no dose: it is
+left out from the `new_line` to the first start, up to the volume that `exempt` names, and no further.
 
 Where the rotor turns in bulk (in-process), a bulk counts at its end, so windows are seen at the ticks; on the
 chip every edge is seen.

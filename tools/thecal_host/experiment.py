@@ -91,8 +91,8 @@ def line_of(record: dict[str, Any]) -> str | None:
     kind = record["type"]
     if kind == "expect":
         return _expect_line(record)
-    if kind == "warning":
-        return f"warning: {record['message']}"
+    if kind in ("note", "warning"):
+        return f"{kind}: {record['message']}"
     if kind == "bolus":
         at_ms = record["asked_ms"]
     elif kind == "alarm":

@@ -25,9 +25,9 @@ Draw-back. `drawn_from_steps` is the position at which the motor began to draw a
 it does not; `drawn_to_steps` where it was to end, kept until it has or the pump is started.
 """
 
+from .. import plain
 from ..signals import TICK_MS
 from ..smallint import LARGEST
-from .formulary import DOSE_PER_DAY, quantity_text
 from .prescription import PrescriptionError
 from .schedule import TICKS_PER_WEEK, Schedule
 from .units import HOURS_PER_DAY, ratio, reduced
@@ -86,12 +86,13 @@ class Bridge:
             )
         num, den = reduced(*self.volume(*therapy.fastest()))
         if num > therapy.max_rate_nl_h * den:
-            most_pg_day = therapy.max_rate_nl_h * HOURS_PER_DAY * old_concentration[0] // old_concentration[1]
+            most = plain.rate(therapy.max_rate_nl_h)
+            most_pg_day = therapy.max_rate_nl_h * HOURS_PER_DAY * old_concentration[0]
             raise PrescriptionError(
                 [
-                    "bridge: while the old drug leaves the line the dose takes %d/%d nL/h,"
-                    " max_rate_nl_h is %d; the highest dose that fits is %s"
-                    % (num, den, therapy.max_rate_nl_h, quantity_text(DOSE_PER_DAY, most_pg_day))
+                    "bridge: while the old drug leaves the line the dose takes %s, max_rate_nl_h is %s; the"
+                    " highest dose that fits is %s/day"
+                    % (plain.rate(num, den, most), most, plain.mass(most_pg_day, old_concentration[1]))
                 ]
             )
 
