@@ -24,6 +24,8 @@ from thecal_bench.scenario import (
 
 Message = dict[str, Any]
 
+S_PER_HOUR = 3_600
+
 _AS_THEY_ARE = ("mode", "drug", "concentration_pg_nl", "max_rate_nl_h", "low_nl", "empty_nl", "on_low",
                  "line_nl")  # fmt: skip
 
@@ -47,6 +49,7 @@ def _differences(therapy: Message, readback: Message) -> Iterator[str]:
     if "kvo_num" in therapy:
         yield from _same("the kvo rate", _fraction(therapy, "kvo"), _fraction(readback, "kvo"), "nL/h")
     concentration_pg_nl = of_message(therapy.get("concentration_pg_nl", 0))
+    yield from _bridge_differences(therapy["mode"], concentration_pg_nl, readback, wanted)
     if "patient_bolus" in therapy:
         yield from _bolus_differences(therapy["patient_bolus"], concentration_pg_nl, readback)
     elif "bolus_volume_num" in readback:
@@ -58,6 +61,37 @@ def _differences(therapy: Message, readback: Message) -> Iterator[str]:
         yield from _same("its window", limit["window_ms"], readback["window_ms"], "ms")
     elif "limit_num" in readback:
         yield "no limit was sent, one was read back"
+
+
+def _bridge_differences(
+    mode: str, new_pg_nl: Fraction, readback: Message, basal: list[tuple[int, Fraction]]
+) -> Iterator[str]:
+    """DOSE-10: while the old drug leaves the line, the dose in force over its concentration.
+
+    Slowed by less than a grain, which is never more than 1 nL/h; what is left and for how long must agree.
+    """
+    if "bridge_left_nl" not in readback:
+        if any(key.startswith("bridge_") for key in readback):
+            yield "a bridge was read back without what is left of it"
+        return
+    old_pg_nl, left_nl = of_message(readback["bridge_pg_nl"]), readback["bridge_left_nl"]
+    if new_pg_nl == old_pg_nl:
+        yield f"a bridge from {old_pg_nl} pg/nL to the same was read back"
+    if not basal:
+        return
+    times = Fraction(1) if mode == "minimum" else new_pg_nl / old_pg_nl
+    rates = [rate_nl_h * times for _, rate_nl_h in basal]
+    if len(rates) == 1:
+        old_nl_h = _fraction(readback, "bridge_rate")
+        if not rates[0] - 1 < old_nl_h <= rates[0]:
+            yield f"the old drug should flow at just {rates[0]} nL/h, read back as {old_nl_h} nL/h"
+    else:
+        yield from _same("the old drug's share of a rate", times, _fraction(readback, "bridge_times"), "")
+    # A volume rounded down by less than 1 nL, rates slowed by less than 1 nL/h, and a time rounded up.
+    slowest = min(rates) - 1
+    most_s = (left_nl + 1) * S_PER_HOUR / slowest + 1 if slowest > 0 else None
+    if readback["bridge_s"] < left_nl * S_PER_HOUR / max(rates) or (most_s and readback["bridge_s"] > most_s):
+        yield f"{left_nl} nL of the old drug can not take {readback['bridge_s']} s"
 
 
 def _bolus_differences(bolus: Message, concentration_pg_nl: Fraction, readback: Message) -> Iterator[str]:

@@ -89,6 +89,9 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
     for start_ms, num, den in said.get("steps", []):
         rows.append((f"from {week_time(start_ms // 1000)}", rate_text(Fraction(num, den))))
     rows.append(("volume", f"{volume_text(said['daily_nl'])} a day"))
+    rows += _bridge_rows(said)
+    if said.get("line_nl"):
+        rows.append(("line", f"{volume_text(said['line_nl'])} of tubing and catheter"))
     if said.get("kvo_num"):
         rows.append(("keep vein open", rate_text(Fraction(said["kvo_num"], said["kvo_den"]))))
     rows.append(("at most", rate_text(said["max_rate_nl_h"])))
@@ -112,6 +115,25 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
     for text in proposal.why:
         rows.append(("soft limit", text))
     rows.append(("digest", proposal.digest))
+    return rows
+
+
+def _bridge_rows(said: dict[str, Any]) -> list[tuple[str, str]]:
+    """How long the old drug still flows, and at what rate."""
+    if "bridge_left_nl" not in said:
+        return []
+    old = show(of_message(said["bridge_pg_nl"]), CONCENTRATION, "mg/mL")
+    text = f"{volume_text(said['bridge_left_nl'])} of {old} leave the line first"
+    if "bridge_s" in said:
+        text += f": {clock_text(said['bridge_s'] * 1_000)} of flow"
+    rows = [("bridge", text)]
+    if "bridge_rate_num" in said:
+        rows.append(("meanwhile", rate_text(Fraction(said["bridge_rate_num"], said["bridge_rate_den"]))))
+    if "bridge_times_num" in said:
+        times = Fraction(said["bridge_times_num"], said["bridge_times_den"])
+        for start_ms, num, den in said.get("steps", []):
+            when = week_time(start_ms // 1000)
+            rows.append((f"meanwhile from {when}", rate_text(Fraction(num, den) * times)))
     return rows
 
 
@@ -202,6 +224,13 @@ class Pump:
         reply = self.ask("refill", volume_nl=volume_nl)
         if reply.get("readback") != {"refill_nl": volume_nl}:
             raise PumpError("the pump read back another volume than was sent; nothing was changed")
+        return Proposal(reply["digest"], reply["readback"])
+
+    def propose_new_line(self) -> Proposal:
+        """Have it read back how much fills a line that is new or empty. Refused unless STOPPED."""
+        reply = self.ask("new_line")
+        if not isinstance(reply.get("readback"), dict) or "new_line_nl" not in reply["readback"]:
+            raise PumpError("the pump's answer to `new_line` says no volume; nothing was changed")
         return Proposal(reply["digest"], reply["readback"])
 
     def propose_begin_anew(self) -> Proposal:

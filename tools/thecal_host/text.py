@@ -128,6 +128,15 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "therapy": lambda a, b: f"therapy: {rate_text(a)}, at most {rate_text(b)}",
     "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {cause_text(b)}",
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
+    "new_line": lambda a, b: f"new line: {volume_text(a)} to fill",
+    "bridge": lambda a, b: (
+        f"bridge opens: {volume_text(a)} of the old drug in the line"
+        if b
+        else "bridge ends" + (f", {volume_text(a)} of the old drug were in a line that is gone" if a else "")
+    ),
+    "draw_back": lambda a, b: (
+        f"draw-back {('done', 'begins', 'cut short')[b] if b in range(3) else b}: {volume_text(a)}"
+    ),
     "bolus_end": lambda a, b: f"bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
     "alarm": lambda a, b: f"alarm {alarm_name(a)} {'raised' if b else 'cleared'}",
     "part_failed": lambda a, b: f"part failed: {_spoken(_named(PARTS, a))} ({_named(KINDS, b)})",

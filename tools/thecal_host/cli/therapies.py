@@ -93,6 +93,26 @@ def refill(
         say(f"Refilled: the reservoir holds {volume_text(volume_nl)}.")
 
 
+@app.command("new-line", rich_help_panel=ANY_PUMP)
+def new_line(
+    ctx: typer.Context,
+    port: PortOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Tell a stopped pump that its line is new or empty: then it may be primed, and holds no old drug."""
+    from thecal_host.text import volume_text
+
+    with connected(ctx, port) as pump:
+        proposal = pump.propose_new_line()
+        volume = volume_text(proposal.readback["new_line_nl"])
+        ends_nl = proposal.readback.get("bridge_ends_nl")
+        if ends_nl is not None:
+            say(f"A bridge is open: the pump counts {volume_text(ends_nl)} of the old drug in the line.")
+        question = f"The line is new or empty: {volume} to fill?"
+        confirm(pump, proposal, [question], yes, "the line counts as what it was")
+        say(f"The line is new: {volume} of it may be primed, and the first start ends that.")
+
+
 @app.command("begin-anew", rich_help_panel=ANY_PUMP)
 def begin_anew(
     ctx: typer.Context,
