@@ -24,7 +24,7 @@ from thecal_bench.readback import differences
 from thecal_host.link import PROTOCOL_VERSION, LinkClient
 from thecal_host.pharmacy import Library
 from thecal_host.ports import Port
-from thecal_host.text import mass_text, rate_text, volume_text
+from thecal_host.text import clock_text, mass_text, rate_text, volume_text
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0
