@@ -354,7 +354,7 @@ class LimitsMachine(RuleBasedStateMachine):
             assert 0 < volume_nl <= line_nl
             self.oracle.fill_line(volume_nl)
         else:
-            assert reply["error"] != "no_new_line" or not self.oracle.credit
+            assert reply.get("reason") != "no_new_line" or not self.oracle.credit
         self.settle_denied(reply)
         self.run_to(self.bench.tick + wait)
 

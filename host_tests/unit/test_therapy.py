@@ -353,9 +353,9 @@ def test_priming_fills_a_new_line_and_is_no_dose(desk):
     ]
     assert abs(desk.executed_nl - 200_000) <= NL_PER_STEP
     assert desk.pump.ledger.content_steps() == 0
-    assert desk.ask("prime", volume_nl=1_000)["error"] == "no_new_line"
+    assert desk.ask("prime", volume_nl=1_000)["reason"] == "no_new_line"
     desk.refill(20_000_000)
-    assert desk.ask("prime", volume_nl=1_000)["error"] == "no_new_line"
+    assert desk.ask("prime", volume_nl=1_000)["reason"] == "no_new_line"
     desk.new_line()
     assert desk.ask("prime", volume_nl=1_000)["ok"]
     desk.run(10)
