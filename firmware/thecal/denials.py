@@ -10,6 +10,7 @@ from .causes import (
     ALREADY_RUNNING,
     BOLUS_ACTIVE,
     BRIDGE,
+    COUNT_END,
     EMPTY,
     GRANTED,
     LOCKOUT,
@@ -131,7 +132,11 @@ def check_stopped(pump, starts=False):
 
 
 def check_fit(pump):
-    """Refused after a self-test that has failed."""
+    """Refused after a self-test that has failed, and at the end of a count."""
+    if pump.counts.ended:
+        raise Refused(
+            COUNT_END, "a count has come to its end (COUNT_END): service the pump, then begin it anew"
+        )
     if pump.post_failures:
         failed = ", ".join(names(pump.post_failures))
         raise Refused(

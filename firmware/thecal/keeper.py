@@ -34,7 +34,7 @@ from .record.ledger import Ledger
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import small
 from .states import BOOT, DRAW_BACK, MOVING, POST, STOPPED
-from .watch import alarms
+from .watch import alarms, parts
 from .watch.resets import MOST_RESETS
 
 AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
@@ -127,8 +127,13 @@ class Keeper:
 
     def begin_anew(self):
         """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds;
-        a clinician wants it. The self-test finds it sound after the next reset.
+        a clinician wants it. The self-test finds it sound after the next reset. A sound journal, whose counts
+        are used up, is wiped, and the motor stays off until that reset.
         """
+        if self.sound():
+            self.journal.wipe()
+            self.pump.post_failures |= 1 << parts.JOURNAL
+            return
         self.journal.begin_anew()
         self.journal.save()
 

@@ -18,6 +18,7 @@ from .causes import (
     NOT_ACCEPTED,
     NOT_KEPT,
     NOT_PROPOSED,
+    NOT_RESTED,
     PRESCRIPTION,
     STOP_HELD,
     THREE_STRIKES,
@@ -42,6 +43,8 @@ PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
 BEGIN_ANEW = "begin_anew"
 NEW_LINE = "new_line"
+QUIET_TICKS = 864_000  # no window, lockout or daily count reaches back further than a day
+USED_UP = "used_up"
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
@@ -221,9 +224,19 @@ class Orders:
         return self._propose(volume_nl, {"refill_nl": volume_nl})
 
     def _do_begin_anew(self, request):
-        """Only where the journal holds nothing that could be gone on with."""
-        keeper = self.pump.keeper
+        """Only where the journal holds nothing that could be gone on with, or its counts are used up and
+        nothing of the last day is forgotten with it.
+        """
+        pump = self.pump
+        keeper = pump.keeper
         status = keeper.journal.status if keeper else SOUND
+        if status == SOUND and pump.counts.ended and pump.state not in states.MOVING:
+            quiet_ticks = pump.tick - pump.stopped_tick
+            if quiet_ticks < QUIET_TICKS:
+                raise Refused(
+                    NOT_RESTED, "the pump has rested for %d min, not for a day" % (quiet_ticks // 600)
+                )
+            return self._propose(BEGIN_ANEW, {BEGIN_ANEW: USED_UP})
         if status not in USELESS:
             raise Refused(JOURNAL_IN_USE, "the journal is %s: it is gone on with" % STATUSES[status])
         return self._propose(BEGIN_ANEW, {BEGIN_ANEW: STATUSES[status]})

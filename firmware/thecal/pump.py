@@ -33,6 +33,7 @@ from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
 from .smallint import LARGEST
 from .watch import alarms, parts, selftest
 from .watch.button import StopButton
+from .watch.counts import Counts
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
@@ -97,6 +98,7 @@ class Pump:
         self.alarms = alarms.Alarms()
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
         self.resets = Resets()
+        self.counts = Counts()
         self.was_reset = False
         self.post_failures = 0  # parts whose self-test failed, as bits; kept until a reset
         self.stop_button = StopButton()
@@ -507,7 +509,16 @@ class Pump:
             self.raise_alarm(alarms.JOURNAL_FAULT)
         self._follow(alarms.SUPPLY_LOW, senses.supply_low)
         self._follow(alarms.STOP_HELD, self.stop_button.stuck())
-        self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.tick))
+        self.counts.look(
+            self.tick,
+            self.executed_steps,
+            self.dose_steps,
+            senses.motion.pulses,
+            self.log.count,
+            self.keeper.journal.last_sequence() if self.keeper else 0,
+        )
+        self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.tick) or self.counts.due)
+        self._follow(alarms.COUNT_END, self.counts.ended)
 
     def _follow(self, row, stands):
         """An alarm that stands as long as its cause."""

@@ -8,9 +8,9 @@ whose end each change took effect.
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from memory_bench import MemoryBench
+from pump_on_bench import forgetful_pump
 from thecal.drivers import pace
 from thecal_bench.inprocess import TICK_CYCLES, HostBench
 from thecal_host.link import LinkClient
@@ -28,7 +28,7 @@ boluses = st.tuples(st.integers(0, 7), st.integers(1_000, 300_000), st.integers(
 counters_us = st.one_of(st.just(0), st.integers(pace.MASK - 3_000_000, pace.MASK), st.integers(0, 2**60))
 
 
-class LawBench(MemoryBench):
+class LawBench(HostBench):
     """Holds the motor against the oracle at every tick of the grid, those that the loop missed among them."""
 
     def __init__(self, **settings) -> None:
@@ -96,7 +96,24 @@ def delays_us(draw):
 )
 @settings(max_examples=300, deadline=None)
 def test_the_motor_is_within_a_step_of_what_is_owed_at_every_tick(changes, bolus, pattern, counter_us):
-    bench = LawBench(lateness_us=lambda turn: pattern[turn % len(pattern)], counter_us=counter_us)
+    """Without a flash: what is held up for 390 ms again and again is late with its records, too."""
+    lateness_us = lambda turn: pattern[turn % len(pattern)]  # noqa: E731
+    follow(LawBench(pump=forgetful_pump(), lateness_us=lateness_us, counter_us=counter_us), changes, bolus)
+
+
+@pytest.mark.req("DOSE-01", "DOSE-02", "DOSE-07", "REC-02")
+@given(
+    st.lists(st.tuples(rates_nl_h, st.integers(1, 400)), min_size=1, max_size=8),
+    st.one_of(st.none(), boluses),
+)
+@example([(13_148, 399), (13_148, 399), (2_000, 1), (60_000_000, 38), (4_603, 400)], None)
+@settings(max_examples=40, deadline=None)
+def test_nothing_that_is_owed_is_cut_because_it_was_not_booked(changes, bolus):
+    """On the journal: the reservation follows each change, and covers the first step after it."""
+    follow(LawBench(), changes, bolus)
+
+
+def follow(bench: LawBench, changes, bolus) -> None:
     client = LinkClient(bench.send)
     bench.on_data = client.feed
     program(bench, client, changes[0][0])
@@ -121,7 +138,7 @@ def test_the_motor_is_within_a_step_of_what_is_owed_at_every_tick(changes, bolus
 @given(rates_nl_h, st.integers(1, 60))
 @settings(max_examples=60, deadline=None)
 def test_a_hung_loop_leaves_at_most_a_second_of_the_commanded_flow(rate_nl_h, ticks):
-    bench = MemoryBench()
+    bench = HostBench()
     client = LinkClient(bench.send)
     bench.on_data = client.feed
     program(bench, client, rate_nl_h)
@@ -147,5 +164,3 @@ def test_the_oracle_sees_a_motor_that_is_two_steps_off():
     bench.motor._base_steps += 2
     with pytest.raises(AssertionError, match="owed"):
         bench.advance_to_tick(bench.tick + 5)
-
-

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from memory_bench import MemoryBench
-from pump_on_bench import PumpOnBench
+from pump_on_bench import POST_TICKS, PumpOnBench
 from thecal import states
+from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
 
 MOST_BACK = 1_664  # steps: 52 uL
 TICK_NS = 100_000_000
@@ -46,17 +45,13 @@ class Witness(PumpOnBench):
     """Sees every tick's orders, and what they led to."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.plant = Plant()
-        self.bench = MemoryBench(self.plant)
-        self.client = LinkClient(self.bench.send)
-        self.bench.on_data = self.client.feed
+        super().__init__(self.plant)
         self.drawn = 0
         self.reversed_ticks = 0
         self.attend()
 
     def attend(self) -> None:
-        self.pump = self.bench.pump
         step = self.pump.step
         self.before_steps = self.pump.executed_steps
 
@@ -85,6 +80,7 @@ class Witness(PumpOnBench):
         if what == "reset":
             self.bench.reset()
             self.attend()
+            self.run(BOOT_TICKS + POST_TICKS)
         elif what in ("occlude", "unocclude"):
             getattr(self.plant, what)("downstream", now_ns)
         elif what in ("stall", "unstall"):

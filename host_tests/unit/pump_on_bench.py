@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
-from memory_bench import MemoryBench
-from thecal_bench.flash_model import FlashModel, blank_flash
-from thecal_bench.inprocess import TICK_CYCLES, HostBench
+from thecal.dose.mechanism import reference
+from thecal.drivers import segment
+from thecal.pump import Pump
+from thecal.signals import SEGMENT_TICKS
+from thecal_bench.bench import BOOT_TICKS
+from thecal_bench.flash_model import FlashModel
+from thecal_bench.inprocess import TICK_CYCLES, HostBench, host_crc
+from thecal_bench.plant import Plant
 from thecal_host.link import LinkClient
 
+ANSWER_TICKS = 30
+POST_TICKS = 3
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 NL_PER_STEP = Fraction(100_000, 3_200)
+
+
+def forgetful_pump() -> Pump:
+    """A pump without a flash: it forgets all at a reset, and no command waits for a record."""
+    return Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), host_crc)
 
 
 class PumpOnBench:
     """`events` are (tick, code, a, b) of everything since power-on."""
 
-    def __init__(self) -> None:
-        self.bench = MemoryBench()
-        self.pump = self.bench.pump
+    def __init__(self, plant: Plant | None = None, flash: FlashModel | None = None) -> None:
+        self.bench = HostBench(plant, flash=flash)
         self.client = LinkClient(self.bench.send)
         self.bench.on_data = self.client.feed
+        self.run(ANSWER_TICKS)  # the first snapshot is written
+
+    @property
+    def pump(self) -> Any:
+        """The one that runs: another one after a reset."""
+        return self.bench.pump
 
     @property
     def tick(self) -> int:
@@ -30,12 +48,19 @@ class PumpOnBench:
         self.bench.advance_to_tick(self.bench.tick + ticks)
 
     def ask(self, cmd: str, **arguments) -> dict:
-        """One request, carried out in the next tick."""
+        """One request, carried out when what it needs is written down: in this tick or one of the next."""
         number = self.client.request(cmd, **arguments)
-        self.run(1)
-        reply = self.client.reply(number)
-        assert reply is not None
-        return reply
+        for _ in range(ANSWER_TICKS):
+            self.run(1)
+            reply = self.client.reply(number)
+            if reply is not None:
+                return reply
+        raise AssertionError(f"no answer to {cmd}")
+
+    def reset(self, ticks: int = 0) -> None:
+        """Cut the power for so long, and wait until the pump is itself again."""
+        self.bench.power_cut(ticks)
+        self.run(ticks + BOOT_TICKS + POST_TICKS)
 
     def program(self, **therapy) -> None:
         self.confirm({**SIX_ML_H, **therapy})
@@ -71,30 +96,3 @@ class PumpOnBench:
     def executed_nl(self) -> Fraction:
         """What was delivered at the beginning of the current tick."""
         return self.bench.motor.executed_steps(self.tick * TICK_CYCLES) * NL_PER_STEP
-
-
-class Kept(PumpOnBench):
-    """A pump with a flash. A command is answered when what it needs is written down."""
-
-    def __init__(self, flash: FlashModel | None = None) -> None:
-        self.bench = HostBench(flash=flash or blank_flash())
-        self.client = LinkClient(self.bench.send)
-        self.bench.on_data = self.client.feed
-        self.run(10)
-
-    @property
-    def pump(self):  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.bench.pump
-
-    def ask(self, cmd: str, **arguments) -> dict:
-        number = self.client.request(cmd, **arguments)
-        for _ in range(30):
-            self.run(1)
-            reply = self.client.reply(number)
-            if reply is not None:
-                return reply
-        raise AssertionError(f"no answer to {cmd}")
-
-    def power_cycle(self) -> None:
-        self.bench.reset()
-        self.run(15)

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import partial
 
 import pytest
-from memory_bench import MemoryBench
+from pump_on_bench import forgetful_pump
 from pump_on_desk import request
 from thecal.dose import formulary, formulary_data
 from thecal_bench.bench import BenchError, NotPossible
@@ -520,7 +520,7 @@ def test_a_choice_from_the_log_that_makes_no_sense_reaches_no_pump(run, argument
 
 
 def test_a_pump_without_a_flash_has_no_log_to_show(run):
-    result = run(PumpPort(bench=MemoryBench()), "log")
+    result = run(PumpPort(bench=HostBench(pump=forgetful_pump())), "log")
     assert result.exit_code == 1 and "no flash" in result.stderr
 
 

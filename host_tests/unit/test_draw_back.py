@@ -5,13 +5,11 @@ ten seconds of its opening (five time constants of the line) while nothing is de
 """
 
 import pytest
-from memory_bench import MemoryBench
 from pump_on_bench import NL_PER_STEP, PumpOnBench
 from thecal import states
 from thecal.orders import MOST_DRAW_BACK_NL
 from thecal.watch import alarms
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
 
 TICK_NS = 100_000_000
 MOST_RELEASED_NL = 300
@@ -21,13 +19,8 @@ class Blocked(PumpOnBench):
     """A pump that runs at `rate_ul_h` until a block of the catheter halts it."""
 
     def __init__(self, rate_ul_h, seed=1, **therapy):
-        super().__init__()
         self.plant = Plant(seed=seed)
-        self.bench = MemoryBench(self.plant)
-        self.pump = self.bench.pump
-        self.client = LinkClient(self.bench.send)
-        self.bench.on_data = self.client.feed
-        self.run(20)
+        super().__init__(self.plant)
         self.refill(20_000_000)
         self.start(rate_num=rate_ul_h * 1_000, **therapy)
         self.run(6_000)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from memory_bench import MemoryBench
+from pump_on_bench import forgetful_pump
 from thecal.drivers import segment
 from thecal.link.frame import crc_into
 from thecal.states import STATES
@@ -236,7 +236,9 @@ def test_a_loop_held_up_for_long_merges_ticks_and_one_held_up_longer_starves(cou
     no more than 2 s ahead, and have the rest dropped.
     """
     held_us = {100: 430_000, 300: 5_000_000}
-    bench = MemoryBench(lateness_us=lambda turn: held_us.get(turn, 0), counter_us=counter_us)
+    bench = HostBench(
+        pump=forgetful_pump(), lateness_us=lambda turn: held_us.get(turn, 0), counter_us=counter_us
+    )
     host = Host(bench)
     started = host.start(6_000_000)
     bench.advance_to_tick(1000)
@@ -326,7 +328,7 @@ def test_without_the_wire_of_step_sense_steps_are_made_and_not_counted(kind):
 
     No journal: what it has booked would end when so much is ordered and nothing counted.
     """
-    bench = blind(MemoryBench())
+    bench = blind(HostBench(pump=forgetful_pump()))
     host = Host(bench)
     plant = plant_of(bench)
     host.start(36_000_000)

@@ -5,7 +5,7 @@ trusted.
 from __future__ import annotations
 
 import pytest
-from pump_on_bench import SIX_ML_H, Kept
+from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.dose import formulary
 from thecal.dose.formulary_data import LIBRARY
@@ -25,14 +25,14 @@ LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
 
 @pytest.mark.req("REC-01", "REC-03", "REC-04", "LIM-02", "LIM-13", "RES-01")
 def test_a_pump_that_lost_its_power_is_itself_again_but_for_the_bolus():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.refill(18_000_000)
     desk.start(patient_bolus=BOLUS, limit=LIMIT)
     desk.run(300)
     assert desk.ask("patient_bolus")["granted"]
     desk.run(20)
     before = desk.pump
-    desk.power_cycle()
+    desk.reset()
     after = desk.pump
     assert after is not before and after.state == states.RUNNING
     assert after.alarms.standing[alarms.AUTO_RESUMED]
@@ -45,20 +45,20 @@ def test_a_pump_that_lost_its_power_is_itself_again_but_for_the_bolus():
 
 @pytest.mark.req("REC-04", "ALM-07")
 def test_a_latched_alarm_is_still_latched_after_a_loss_of_power():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start(rate_num=1_000_000)
     desk.run(100)
     assert desk.bench.plant is not None
     desk.bench.plant.occlude("downstream", desk.bench.now_ns)
     desk.run(300)
     assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
-    desk.power_cycle()
+    desk.reset()
     assert desk.pump.state == states.HALTED
     assert desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
     assert desk.pump.alarms.first_cause == alarms.OCCLUSION_DOWN
 
 
-def give_library(desk: Kept) -> None:
+def give_library(desk: PumpOnBench) -> None:
     """The built-in one as a pharmacy's, written down."""
     drugs = formulary.to_wire(LIBRARY)["drugs"]
     reply = {}
@@ -70,14 +70,14 @@ def give_library(desk: Kept) -> None:
 
 @pytest.mark.req("ALM-06", "REC-01")
 def test_the_third_start_after_the_same_alarm_is_refused_over_losses_of_power_too():
-    desk = Kept()
+    desk = PumpOnBench()
     assert desk.bench.plant
     desk.start(rate_num=1_000_000)
     for number in range(3):
         desk.bench.plant.set_air(True)
         desk.run(20)
         desk.bench.plant.set_air(False)
-        desk.power_cycle()
+        desk.reset()
         desk.ask("acknowledge")
         desk.run(30)
         assert desk.ask("start")["ok"] == (number < 2)
@@ -87,16 +87,16 @@ def test_the_third_start_after_the_same_alarm_is_refused_over_losses_of_power_to
 
 @pytest.mark.req("REC-01", "LIM-08")
 def test_a_pharmacy_library_outlasts_a_loss_of_power():
-    desk = Kept()
+    desk = PumpOnBench()
     give_library(desk)
     library = desk.pump.library
-    desk.power_cycle()
+    desk.reset()
     assert desk.pump.library == library and formulary.check(desk.pump.library)
 
 
 @pytest.mark.req("REC-02")
 def test_no_motion_is_ordered_beyond_what_is_booked():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start(rate_num=60_000_000)
     for _ in range(400):
         desk.run(1)
@@ -123,7 +123,7 @@ def test_a_flash_that_takes_nothing_stops_the_pump():
     """JOURNAL_FAULT: what is delivered can not be written down."""
     model = blank_flash()
     flash = DeadFlash(len(model.image) // model.sector_bytes)
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(200)
     flash.dead = True
@@ -138,7 +138,7 @@ def test_a_flash_that_takes_nothing_stops_the_pump():
 def test_a_therapy_confirmed_when_the_flash_is_dead_is_no_fault_of_the_loop():
     model = blank_flash()
     flash = DeadFlash(len(model.image) // model.sector_bytes)
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     flash.dead = True
     for rate_nl_h in (1_000_000, 2_000_000, 3_000_000):
         proposal = desk.ask("program", therapy={**SIX_ML_H, "rate_num": rate_nl_h})
@@ -151,7 +151,7 @@ def test_a_therapy_confirmed_when_the_flash_is_dead_is_no_fault_of_the_loop():
 @pytest.mark.req("SAFE-07", "REC-01")
 def test_numbers_that_changed_in_memory_are_not_written_down():
     flash = blank_flash()
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(100)
     before = desk.pump
@@ -162,7 +162,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
     desk.run(100)
     assert flash.commands == commands
     true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
-    desk.power_cycle()
+    desk.reset()
     quantum_steps = before.keeper.ledger.quantum_steps
     assert true_steps <= desk.pump.base_steps <= true_steps + quantum_steps
 
@@ -171,7 +171,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
 def test_a_flash_of_something_else_is_used_once_a_clinician_has_confirmed_it():
     flash = blank_flash()
     flash.image[len(flash.image) // 2 :] = b"\x5a" * (len(flash.image) // 2)
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     assert desk.of("journal")[0][2] == layout.FOREIGN
     proposal = desk.ask("begin_anew")
     assert proposal["readback"] == {"begin_anew": "foreign"}
@@ -180,20 +180,20 @@ def test_a_flash_of_something_else_is_used_once_a_clinician_has_confirmed_it():
     desk.run(30)
     desk.ask("acknowledge")
     assert not desk.ask("start")["ok"], "the motor stays off until the self-test has passed"
-    desk.power_cycle()
+    desk.reset()
     assert not desk.pump.post_failures
     desk.ask("acknowledge")
     desk.start(rate_num=1_000_000)
     desk.run(50)
-    desk.power_cycle()
+    desk.reset()
     assert desk.pump.state == states.RUNNING
 
 
 @pytest.mark.req("REC-05", "LIM-13")
 def test_a_sound_journal_is_not_begun_anew():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start()
-    desk.power_cycle()
+    desk.reset()
     reply = desk.ask("begin_anew")
     assert not reply["ok"] and reply["message"] == "the journal is sound: it is gone on with"
     assert desk.pump.state == states.RUNNING
@@ -202,17 +202,17 @@ def test_a_sound_journal_is_not_begun_anew():
 @pytest.mark.req("REC-01", "REC-04")
 @pytest.mark.parametrize("ticks", range(0, 40, 3))
 def test_a_cut_right_after_the_first_start_finds_the_therapy_or_a_pump_at_rest(ticks):
-    desk = Kept()
+    desk = PumpOnBench()
     desk.program()
     number = desk.client.request("start")
     desk.run(ticks)
     started = desk.client.reply(number) is not None
-    desk.power_cycle()
+    desk.reset()
     assert not desk.of("fault")
     assert desk.pump.state == (states.RUNNING if started else states.STOPPED)
 
 
-def spoil(desk: Kept, kind: int) -> None:
+def spoil(desk: PumpOnBench, kind: int) -> None:
     """Flip a bit of the newest therapy or library in flash."""
     journal = desk.pump.keeper.journal
     serials = list(journal.slot_serials[kind])
@@ -224,13 +224,13 @@ def spoil(desk: Kept, kind: int) -> None:
 
 @pytest.mark.req("REC-05", "SAFE-02", "LIM-11")
 def test_a_therapy_that_can_not_be_read_any_more_is_an_alarm_and_never_another_one():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.program()
     desk.run(30)
     desk.start(rate_num=2_000_000)
     desk.run(100)
     spoil(desk, layout.THERAPY)
-    desk.power_cycle()
+    desk.reset()
     assert desk.pump.state == states.HALTED and not desk.of("fault")
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
     assert not desk.ask("therapy")["ok"]
@@ -238,7 +238,7 @@ def test_a_therapy_that_can_not_be_read_any_more_is_an_alarm_and_never_another_o
     desk.ask("acknowledge")
     desk.start(rate_num=3_000_000)
     desk.run(50)
-    desk.power_cycle()
+    desk.reset()
     assert desk.pump.state == states.RUNNING
     assert not desk.ask("therapy", number=2)["ok"]
     assert desk.ask("therapy", number=3)["therapy"]["rate_num"] == 3_000_000
@@ -246,27 +246,27 @@ def test_a_therapy_that_can_not_be_read_any_more_is_an_alarm_and_never_another_o
 
 @pytest.mark.req("LIM-09", "REC-05")
 def test_a_pharmacy_library_that_can_not_be_read_any_more_is_not_replaced_by_the_built_in_one():
-    desk = Kept()
+    desk = PumpOnBench()
     give_library(desk)
     spoil(desk, layout.LIBRARY)
-    desk.power_cycle()
+    desk.reset()
     assert desk.pump.state == states.HALTED
     assert desk.of("post_failed")[-1][2] == parts.LIBRARY
     give_library(desk)
-    desk.power_cycle()
+    desk.reset()
     assert not desk.pump.post_failures
 
 
 @pytest.mark.req("REC-05")
 def test_a_flipped_record_is_skipped_and_the_log_says_so():
     flash = blank_flash()
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(100)
     ring = desk.pump.keeper.journal.rings[layout.STATE]
     at = ring.start + ring.head * layout.SECTOR + ring.at - layout.UNIT
     flash.image[at + layout.PAYLOAD] ^= 4
-    desk.power_cycle()
+    desk.reset()
     assert desk.of("journal")[-1][3] == 1
     assert desk.pump.state == states.RUNNING
 
@@ -276,7 +276,7 @@ def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
     flash = blank_flash()
     flash.image[:] = bytes(range(256)) * (len(flash.image) // 256)
     before = bytes(flash.image)
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     assert desk.pump.state == states.HALTED
     assert desk.of("post_failed")[0][2] == parts.JOURNAL
     desk.ask("acknowledge")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from memory_bench import MemoryBench
+from pump_on_bench import PumpOnBench
+from pump_on_desk import PumpOnDesk
 from test_journal import Desk
-from test_keeper import DeadFlash, Kept
+from test_keeper import DeadFlash
 from thecal import causes, states
 from thecal.link import commands
 from thecal.record import events, layout, pages
@@ -214,7 +215,7 @@ def test_a_pump_whose_flash_is_dead_still_tells_what_happened():
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused_and_changes_nothing(arguments, said):
-    desk = Kept()
+    desk = PumpOnBench()
     count = desk.pump.log.count
     reply = desk.ask("log", **arguments)
     assert not reply["ok"] and reply["error"] == "bad_argument" and reply["message"] == said
@@ -234,7 +235,7 @@ def encode_float() -> bytes:
 
 @pytest.mark.req("REC-06", "MOT-05")
 def test_a_tick_tells_one_page_at_most():
-    desk = Kept()
+    desk = PumpOnBench()
     asked = [desk.client.request("log", stream="events", **{"from": 0}) for _ in range(3)]
     count = desk.pump.log.count
     for told in range(1, 4):
@@ -255,15 +256,7 @@ def test_a_page_fits_into_a_line_of_the_link():
 
 @pytest.mark.req("REC-06")
 def test_a_pump_without_a_flash_says_that_it_keeps_no_log():
-    bench = MemoryBench()
-    desk = Kept.__new__(Kept)
-    desk.bench = bench
-    from thecal_host.link import LinkClient
-
-    desk.client = LinkClient(bench.send)
-    bench.on_data = desk.client.feed
-    desk.run(10)
-    reply = desk.ask("log", stream="events", **{"from": 0})
+    reply = PumpOnDesk().ask("log", stream="events", **{"from": 0})
     assert reply["error"] == "refused" and "no flash" in reply["message"]
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pump_on_bench import Kept
+from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
 from thecal import states
 from thecal.watch import alarms, parts, senses
@@ -18,7 +18,7 @@ from thecal_host.text import event_text, parts_text
 TICK_NS = 100_000_000
 
 
-class Bench(Kept):
+class Bench(PumpOnBench):
     """With a look at what it says has failed."""
 
     @property
@@ -78,7 +78,7 @@ def test_a_part_that_fails_is_named_in_log_status_and_answer_until_acknowledged(
     assert part_at + 1 == alarm_at and bench.events[alarm_at][2] in (alarms.SENSOR_FAULT, alarms.DRIVER_FAULT)
     assert part in bench.shown
     assert [part, kind] in bench.ask("alarms")["failed"]
-    bench.power_cycle()
+    bench.reset()
     bench.run(10)
     assert part in bench.shown, "the alarm is latched, so is what it is about"
 

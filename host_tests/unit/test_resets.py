@@ -9,8 +9,7 @@ from thecal.watch.resets import MOST_RESETS, WINDOW_TICKS, Resets
 
 def reset(desk, after_ticks):
     desk.run(after_ticks)
-    desk.bench.reset()
-    desk.run(3)
+    desk.reset()
 
 
 def halted(desk):

@@ -574,7 +574,7 @@ def test_every_name_of_scenarios_md_is_in_a_table():
         RESERVOIR_LOW RESERVOIR_EMPTY MAX_DOSE LIMIT_GUARD SENSOR_FAULT DRIVER_FAULT SUPPLY_LOW
         SUPPLY_CRITICAL LONG_STOP
         CLOCK_LOST AUTO_RESUMED POST_FAILED LIBRARY_FAULT JOURNAL_FAULT MEMORY_FAULT LOOP_FAULT RESET_LOOP
-        THREE_STRIKES SERVICE_DUE BAD_AUTH"""
+        THREE_STRIKES SERVICE_DUE STOP_HELD COUNT_END BAD_AUTH"""
     assert set(s.EVENTS) == set(events.split())
     assert set(s.EXPECTS) == set(expects.split())
     assert set(s.ALARM_CODES) == set(alarms.split())

@@ -528,7 +528,7 @@ _CODES = (
     "UNDER_INFUSION", "STOP_HELD", "RESERVOIR_LOW", "RESERVOIR_EMPTY", "MAX_DOSE", "LIMIT_GUARD",
     "SENSOR_FAULT", "DRIVER_FAULT", "SUPPLY_LOW", "SUPPLY_CRITICAL", "LONG_STOP", "CLOCK_LOST",
     "AUTO_RESUMED", "POST_FAILED", "LIBRARY_FAULT", "JOURNAL_FAULT", "MEMORY_FAULT", "LOOP_FAULT",
-    "RESET_LOOP", "THREE_STRIKES", "SERVICE_DUE", "BAD_AUTH",
+    "RESET_LOOP", "THREE_STRIKES", "SERVICE_DUE", "COUNT_END", "BAD_AUTH",
 )  # fmt: skip
 ALARM_CODES = {code: any(row.code == code for row in ALARMS) for code in _CODES}
 """Alarm codes, and whether the pump can raise them yet."""

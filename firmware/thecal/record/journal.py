@@ -164,6 +164,7 @@ class Journal(Reader):
         self.log_count = 0  # events ever, set by `recover`, then by the caller before each `order`
         self.lost_events = 0  # of them, never written
         self.failed = False  # the flash refuses everything: nothing will be booked any more
+        self.wiped = -1  # while the region is wiped, sectors that are
         self.failures = 0  # commands whose read-back differed, since one was programmed as ordered
         # What is to be written, what is on its way, and what is booked. A ticket is a running number.
         self.save_ticket = 0
@@ -334,6 +335,9 @@ class Journal(Reader):
             return
         kind = self.order_kind
         self.order_kind = NOTHING
+        if self.wiped >= 0:
+            self.wiped += ok
+            return
         if not ok:
             self.failures += 1
             self.failed = self.failures >= MOST_FAILURES
@@ -419,6 +423,9 @@ class Journal(Reader):
         """Choose this tick's order. `erase_allowed`: the motor's queue covers the 400 ms that an erase may
         take.
         """
+        if self.wiped >= 0:
+            self._order_wipe(erase_allowed)
+            return
         if self.order_kind != NOTHING or self.failed or (self.status != VIRGIN and self.status != SOUND):
             return
         state = self.rings[STATE]
@@ -467,6 +474,17 @@ class Journal(Reader):
     def is_behind(self):
         """Whether more events are to be written than a page takes."""
         return self.log_count - self.rings[EVENTS].cursor > PAGE // UNIT
+
+    def _order_wipe(self, allowed):
+        if self.order_kind != NOTHING or not allowed or self.wiped * self.sector_bytes == self.region_bytes:
+            return
+        state = self.rings[STATE]
+        sector = self.wiped
+        if sector < state.sectors:
+            sector = (state.head + 1 + sector) % state.sectors
+        self._ring = None
+        self._ticket = -1
+        self._erase(sector * self.sector_bytes)
 
     def erase_due(self):
         """Whether the state's ring wants its next sector erased, and motion booked to last through it."""
@@ -753,6 +771,18 @@ class Journal(Reader):
         if self.status not in USELESS:
             raise JournalError("begin_anew: the journal is %s" % STATUSES[self.status])
         self.status = VIRGIN
+
+    def last_sequence(self):
+        """The number of the next record of state: no other ring has as many."""
+        return self.rings[STATE].sequence
+
+    def wipe(self):
+        """Erase the whole region from here on, a sector in each order, and write nothing any more: whoever
+        boots from it is new. The state goes first, its newest record last, so that a cut leaves what is
+        there now, or a state that is lost. Until then it is as one that has failed.
+        """
+        self.wiped = 0
+        self.failed = True
 
     def _go_on(self, history):
         """Take up where the last boot left off."""

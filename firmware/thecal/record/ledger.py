@@ -101,7 +101,8 @@ class Ledger:
                 if reserved - executed_steps > lead:
                     return
             else:
-                target = max(target, ordered_steps)
+                # What is ordered, and the first steps after it: they come before a record can.
+                target = max(target, min(ordered_steps + self.lead_steps + 1, reserved))
         else:
             target = executed_steps
         if target != reserved:

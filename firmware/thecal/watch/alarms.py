@@ -78,6 +78,7 @@ ALARMS = (
         "the drug library is damaged, no therapy with a drug can start",
     ),
     Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "refill", "the reservoir is empty"),
+    Alarm("COUNT_END", HIGH, False, STOP, "begin_anew", "a count is near its end: service, and begin anew"),
     # What flows is too little: stopping would make it worse.
     Alarm("UNDER_INFUSION", MEDIUM, True, CONTINUE, ACK, "less was delivered than was owed"),
     # What ought to flow can not be started.
@@ -127,6 +128,7 @@ ALARMS = (
     THREE_STRIKES,
     LIBRARY_FAULT,
     RESERVOIR_EMPTY,
+    COUNT_END,
     UNDER_INFUSION,
     STOP_HELD,
     SUPPLY_LOW,

@@ -126,6 +126,7 @@ def begin_anew(
             "foreign": "what is no journal",
             "lost": "a journal whose state is lost",
             "older": "the journal of an older firmware",
+            "used_up": "a journal whose counts are used up; its log goes too",
         }
         say(f"The flash holds {found[proposal.readback['begin_anew']]}.")
         say("Begun anew, the pump knows no therapy, no reservoir and no dose given before.")
