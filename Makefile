@@ -10,7 +10,7 @@ WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv image flash deploy test test-long check bench trace clean distclean
+.PHONY: help run setup system venv image flash deploy test test-long mutants check bench trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -41,6 +41,9 @@ test: setup image ## all tests but the long ones
 
 test-long: setup image ## the tests that take minutes
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long
+
+mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and see whether a test notices
+	$(PYTHON) -m thecal_bench.mutants $(MUTANTS)
 
 check: setup build/typings/.ready ## ruff and basedpyright
 	$(PYTHON) -m ruff check .

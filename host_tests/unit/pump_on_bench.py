@@ -30,10 +30,13 @@ class PumpOnBench:
     """`events` are (tick, code, a, b) of everything since power-on."""
 
     def __init__(self, plant: Plant | None = None, flash: FlashModel | None = None) -> None:
-        self.bench = HostBench(plant, flash=flash)
+        self.bench = self.board(plant, flash)
         self.client = LinkClient(self.bench.send)
         self.bench.on_data = self.client.feed
         self.run(ANSWER_TICKS)  # the first snapshot is written
+
+    def board(self, plant: Plant | None, flash: FlashModel | None) -> HostBench:
+        return HostBench(plant, flash=flash)
 
     @property
     def pump(self) -> Any:
@@ -96,3 +99,10 @@ class PumpOnBench:
     def executed_nl(self) -> Fraction:
         """What was delivered at the beginning of the current tick."""
         return self.bench.motor.executed_steps(self.tick * TICK_CYCLES) * NL_PER_STEP
+
+
+class ForgetfulOnBench(PumpOnBench):
+    """With a pump that forgets all at a reset: every command is carried out and answered in the next tick."""
+
+    def board(self, plant: Plant | None, flash: FlashModel | None) -> HostBench:
+        return HostBench(plant, pump=forgetful_pump())

@@ -4,7 +4,7 @@
 from fractions import Fraction
 
 import pytest
-from pump_on_bench import NL_PER_STEP, SIX_ML_H, PumpOnBench
+from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
 from thecal import causes, prospect, pump, states
 from thecal.dose import formulary, mechanism, prescription
 from thecal.link.commands import COMMANDS
@@ -26,6 +26,12 @@ PATIENT = [row.name for row in COMMANDS].index("patient_bolus")
 
 @pytest.fixture
 def desk() -> PumpOnBench:
+    return ForgetfulOnBench()
+
+
+@pytest.fixture
+def kept() -> PumpOnBench:
+    """One that is reset: it remembers by its flash."""
     return PumpOnBench()
 
 
@@ -434,7 +440,7 @@ def test_a_damaged_library_lets_no_therapy_start(desk, therapy):
 
 
 @pytest.mark.req("LIM-11")
-def test_every_therapy_applied_is_kept_whole_over_a_reset(desk):
+def test_every_therapy_applied_is_kept_whole_over_a_reset(kept):
     flex = {
         "mode": "flex",
         "steps": [
@@ -444,20 +450,20 @@ def test_every_therapy_applied_is_kept_whole_over_a_reset(desk):
         "patient_bolus": BOLUS,
         "limit": LIMIT,
     }
-    assert "the last is 0" in desk.ask("therapy")["message"]
-    desk.confirm(SIX_ML_H)
-    desk.confirm(flex)
-    refused = desk.ask("program", therapy={"mode": "continuous", "rate_num": 1, "rate_den": 1})
+    assert "the last is 0" in kept.ask("therapy")["message"]
+    kept.confirm(SIX_ML_H)
+    kept.confirm(flex)
+    refused = kept.ask("program", therapy={"mode": "continuous", "rate_num": 1, "rate_den": 1})
     assert not refused["ok"]
-    desk.run(30)  # until the last one is written down
-    desk.reset()
-    assert [desk.ask("therapy", number=number)["therapy"] for number in (1, 2)] == [SIX_ML_H, flex]
-    last = desk.ask("therapy")
+    kept.run(30)  # until the last one is written down
+    kept.reset()
+    assert [kept.ask("therapy", number=number)["therapy"] for number in (1, 2)] == [SIX_ML_H, flex]
+    last = kept.ask("therapy")
     assert (last["number"], last["therapy"]) == (2, flex)
     for number in range(3, 16):
-        desk.confirm({**SIX_ML_H, "rate_num": 60_000 * number})
-    assert "3 is not kept, the last is 15" in desk.ask("therapy", number=3)["message"]
-    assert desk.ask("therapy", number=4)["therapy"]["rate_num"] == 240_000
+        kept.confirm({**SIX_ML_H, "rate_num": 60_000 * number})
+    assert "3 is not kept, the last is 15" in kept.ask("therapy", number=3)["message"]
+    assert kept.ask("therapy", number=4)["therapy"]["rate_num"] == 240_000
 
 
 @pytest.mark.req("LIM-08", "LIM-10")
@@ -491,49 +497,49 @@ def test_a_long_stop_with_a_therapy_waiting_is_an_alarm(desk, monkeypatch):
 
 
 @pytest.mark.req("REC-03", "REC-04", "LIM-02", "LIM-03", "RES-01")
-def test_a_reset_cuts_the_bolus_resumes_the_basal_and_opens_nothing(desk):
+def test_a_reset_cuts_the_bolus_resumes_the_basal_and_opens_nothing(kept):
     """Half a minute into a bolus of one. What was reserved counts as given: at 66 mL/h 2 s of motion."""
     quantum_nl = 66_000_000 * 2 // 3_600
-    desk.refill(20_000_000)
-    flow = desk.start(patient_bolus=BOLUS, limit=LIMIT)
-    assert desk.ask("patient_bolus")["granted"]
-    desk.run(300)
-    content = desk.pump.ledger.content_steps()
-    executed_nl = desk.executed_nl
-    desk.reset()
-    assert desk.pump.state == states.RUNNING
-    [(_, _, given_nl, complete)] = desk.of("patient_bolus_end")
+    kept.refill(20_000_000)
+    flow = kept.start(patient_bolus=BOLUS, limit=LIMIT)
+    assert kept.ask("patient_bolus")["granted"]
+    kept.run(300)
+    content = kept.pump.ledger.content_steps()
+    executed_nl = kept.executed_nl
+    kept.reset()
+    assert kept.pump.state == states.RUNNING
+    [(_, _, given_nl, complete)] = kept.of("patient_bolus_end")
     # Granted for the tick after the request; the basal beside it is in it, as the reset does not know better.
     given_least_nl = 299 * 1_000_000 // 600
     assert complete == 0
     assert given_least_nl <= given_nl <= given_least_nl + 300 * 100_000 // 600 + quantum_nl + NL_PER_STEP
-    assert (alarms.AUTO_RESUMED, 1) in [event[2:] for event in desk.of("alarm")]
-    flowed_nl = desk.executed_nl - executed_nl
-    over_nl = (desk.pump.ledger.content_steps() - content) * NL_PER_STEP
+    assert (alarms.AUTO_RESUMED, 1) in [event[2:] for event in kept.of("alarm")]
+    flowed_nl = kept.executed_nl - executed_nl
+    over_nl = (kept.pump.ledger.content_steps() - content) * NL_PER_STEP
     assert 0 <= over_nl <= flowed_nl + quantum_nl + NL_PER_STEP
-    assert desk.ask("patient_bolus")["reason"] == "lockout"
-    before = desk.executed_nl
-    desk.run(600)
-    assert abs(desk.executed_nl - before - 100_000) <= NL_PER_STEP, "basal, and nothing of the bolus"
-    left_nl = desk.pump.reservoir.left_steps(desk.pump.executed_steps) * NL_PER_STEP
-    assert 0 <= 20_000_000 - left_nl - desk.executed_nl <= quantum_nl + NL_PER_STEP
-    assert desk.tick > flow
-    assert desk.ask("attempts")["granted"] == 1
+    assert kept.ask("patient_bolus")["reason"] == "lockout"
+    before = kept.executed_nl
+    kept.run(600)
+    assert abs(kept.executed_nl - before - 100_000) <= NL_PER_STEP, "basal, and nothing of the bolus"
+    left_nl = kept.pump.reservoir.left_steps(kept.pump.executed_steps) * NL_PER_STEP
+    assert 0 <= 20_000_000 - left_nl - kept.executed_nl <= quantum_nl + NL_PER_STEP
+    assert kept.tick > flow
+    assert kept.ask("attempts")["granted"] == 1
 
 
 @pytest.mark.req("REC-04")
-def test_a_reset_while_stopped_or_halted_stays_so(desk):
-    desk.start()
-    desk.ask("stop")
-    desk.run(5)
-    desk.reset()
-    assert desk.pump.state == states.STOPPED and desk.pump.prescription
-    desk.ask("start")
-    desk.run(10)
-    desk.pump.fail()
-    desk.run(5)
-    desk.reset()
-    assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.LOOP_FAULT]
+def test_a_reset_while_stopped_or_halted_stays_so(kept):
+    kept.start()
+    kept.ask("stop")
+    kept.run(5)
+    kept.reset()
+    assert kept.pump.state == states.STOPPED and kept.pump.prescription
+    kept.ask("start")
+    kept.run(10)
+    kept.pump.fail()
+    kept.run(5)
+    kept.reset()
+    assert kept.pump.state == states.HALTED and kept.pump.alarms.standing[alarms.LOOP_FAULT]
 
 
 @pytest.mark.req("LIM-07")

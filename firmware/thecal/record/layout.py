@@ -31,14 +31,14 @@ FIELDS = (
     "dose_steps",  # executed, prime left out, since the first boot
     "state",
     "resets",
-    "reset_cause",
+    "spare_1",
     "boot_tick_0",  # of the last boots, for the latch of a reset loop
     "boot_tick_1",
     "boot_tick_2",
-    "clock_offset",
-    "clock_known",
-    "alarms_0",  # 30 rows of the table each
-    "alarms_1",
+    "spare_2",
+    "spare_5",
+    "alarms_0",  # a bit for each row of the table, 30 at most
+    "spare_6",
     "first_cause",
     "fill_nl",  # -1: never filled
     "filled_at_steps",
