@@ -10,9 +10,11 @@ from .causes import (
     ALREADY_RUNNING,
     BOLUS_ACTIVE,
     BRIDGE,
+    CAUSES,
     COUNT_END,
     EMPTY,
     GRANTED,
+    LIBRARY_DAMAGED,
     LOCKOUT,
     MAX_DOSE,
     MAX_PER_DAY,
@@ -20,9 +22,11 @@ from .causes import (
     NOT_PRESCRIBED,
     NOT_RUNNING,
     NOT_STOPPED,
+    OVER_LIBRARY,
     SELF_TEST_FAILED,
     Refused,
 )
+from .dose import formulary
 from .dose.delivery import CLINICIAN, PATIENT
 from .signals import TICK_MS
 from .watch import alarms
@@ -57,6 +61,46 @@ def why_no_clinician_bolus(pump):
     if pump.bridge:
         return BRIDGE
     return BOLUS_ACTIVE if pump.delivery.owed.active[CLINICIAN] else GRANTED
+
+
+def bounds_broken(pump, volume, rate):
+    """The bounds of the drug library that a clinician bolus of `volume` nL at `rate` nL/h breaks beyond those
+    that were accepted with the therapy, as (name, text).
+    """
+    therapy = pump.prescription
+    if not therapy.concentration:
+        return ()
+    if not formulary.check(pump.library) or formulary.find(pump.library, therapy.drug) is None:
+        raise Refused(LIBRARY_DAMAGED, "the drug library is damaged, or %s is not in it" % therapy.drug)
+    num, den = therapy.concentration
+    mechanism = pump.mechanism
+    steps = pump.prospect.most_in_a_day(volume, rate)
+    return formulary.over_bounds(
+        pump.library,
+        therapy.drug,
+        (volume[0] * num, volume[1] * den),
+        (steps * mechanism.nl_per_rev * num, mechanism.steps_per_rev * den),
+        pump.changes.accepted,
+    )
+
+
+def why_not_accepted(broken, accepted):
+    """OVER_LIBRARY where one of the bounds is not named in `accepted`, else GRANTED."""
+    for name, _ in broken:
+        if name not in accepted:
+            return OVER_LIBRARY
+    return GRANTED
+
+
+def over_library(broken, accepted):
+    """The answer to a bolus that is denied for its bounds: each of them, and their names apart."""
+    left = [each for each in broken if each[0] not in accepted]
+    return {
+        "granted": False,
+        "reason": CAUSES[OVER_LIBRARY],
+        "bounds": [name for name, _ in left],
+        "message": "; ".join(["%s: %s" % each for each in left]) + ": accept it by name, or give less",
+    }
 
 
 def sentence(pump, kind, reason, volume):

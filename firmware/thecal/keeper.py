@@ -67,6 +67,9 @@ STRIKE_ALARM = INDEX["strike_alarm"]
 STRIKE_TICK = INDEX["strike_tick"]
 STRIKE_BEFORE_TICK = INDEX["strike_before_tick"]
 ALARMS_STOPPED = INDEX["alarms_stopped"]
+DRUG_STARTED = INDEX["drug_started"]
+DOSE_CHANGED = INDEX["dose_changed"]
+ACCEPTED = INDEX["bounds_accepted"]
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, DRAWN_TO)
 WATCHED = LINE + (
@@ -83,6 +86,9 @@ WATCHED = LINE + (
     STRIKE_TICK,
     ALARMS_STOPPED,
     FAILED_PARTS,
+    DRUG_STARTED,
+    DOSE_CHANGED,
+    ACCEPTED,
 )
 
 
@@ -178,6 +184,10 @@ class Keeper:
         if words[INDEX["fill_nl"]] >= 0:
             reservoir = pump.reservoir
             reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
+        changes = pump.changes
+        changes.started_tick = words[DRUG_STARTED] - 1
+        changes.changed_tick = words[DOSE_CHANGED] - 1
+        changes.accepted = words[ACCEPTED]
         self._restore_library()
         self._restore_therapies()
         pump.rotor_pulses = words[PULSES]
@@ -380,6 +390,8 @@ class Keeper:
         for index in range(MOST_RESETS):
             words[RESET_TICKS[index]] = pump.resets.ticks[index]
         words[PULSES] = pump.senses.motion.pulses
+        if not self.busy():
+            self._fill_changes()
         changed = False
         written = self.written
         for index in WATCHED:
@@ -429,10 +441,19 @@ class Keeper:
     def _adopt(self):
         journal = self.journal
         therapy = journal.blob_kind == THERAPY
+        self._fill_changes()
         serial = journal.adopt()
         if therapy and self.pump.prescription.concentration:
             journal.words[DRUG_SERIAL] = serial
         journal.save()
+
+    def _fill_changes(self):
+        """They belong to the therapy in force: written no sooner than it is."""
+        words = self.journal.words
+        changes = self.pump.changes
+        words[DRUG_STARTED] = changes.started_tick + 1
+        words[DOSE_CHANGED] = changes.changed_tick + 1
+        words[ACCEPTED] = changes.accepted
 
 
 def _above(steps, grains, other_steps, other_grains):

@@ -19,6 +19,7 @@ from .causes import (
     NOT_KEPT,
     NOT_PROPOSED,
     NOT_RESTED,
+    OVER_LIBRARY,
     PRESCRIPTION,
     STOP_HELD,
     THREE_STRIKES,
@@ -139,6 +140,8 @@ class Orders:
         pump.prospect.check_steady_limit(therapy)
         soft = self._judge(therapy)
         readback = therapy.readback()
+        if therapy.concentration and not formulary.find(pump.library, therapy.drug)[5]:
+            readback["approved"] = 0
         if soft:
             readback["soft"] = [name for name, _ in soft]
         if pump.reservoir.known and therapy.basal:
@@ -188,6 +191,9 @@ class Orders:
         old = pump.prescription
         if old and old.drug == therapy.drug and old.concentration and old.basal:
             doses["previous"] = self._daily_pg(old)
+            changes = pump.changes
+            doses["since_change_s"] = changes.since_s(pump.tick, changes.changed_tick)
+            doses["since_start_s"] = changes.since_s(pump.tick, changes.started_tick)
         return doses
 
     def _daily_pg(self, therapy):
@@ -268,6 +274,7 @@ class Orders:
                 pump.keeper.applied(LIBRARY, proposed)
             pump.event(events.LIBRARY, proposed[0], pump.library[0])
             pump.library = proposed
+            pump.changes.accepted = 0  # of bounds that may be others now
             pump.clear_alarm(alarms.LIBRARY_FAULT)
         else:
             self._apply(proposed)
@@ -284,8 +291,12 @@ class Orders:
         ratio = line.unit_change(therapy)
         if pump.keeper:
             pump.keeper.applied(THERAPY, [self.proposed_digest, self.proposed_therapy])
-        if therapy.drug and therapy.drug != line.drug:
+        other = therapy.drug and therapy.drug != line.drug
+        if other:
             pump.delivery.remainder.drop()
+        runs = pump.state == states.RUNNING
+        pump.changes.applied(pump.tick + 1, other, self._changes_dose(therapy), runs)
+        pump.changes.accept(pump.library, therapy.drug, self.proposed_soft)
         line.take(therapy, bridge)
         if opens_bridge:
             pump.event(events.BRIDGE, therapy.line_nl, 1)
@@ -302,6 +313,14 @@ class Orders:
                 pump.follow_schedule()
             else:  # DOSE-11: that is what is prescribed now
                 pump.enter(states.STOPPED, COMMAND)
+
+    def _changes_dose(self, therapy):
+        """Whether another dose of the drug is in force with `therapy` than now."""
+        old = self.pump.prescription
+        if not old or not old.concentration or not therapy.concentration:
+            return False
+        before, after = self._daily_pg(old), self._daily_pg(therapy)
+        return before[0] * after[1] != after[0] * before[1]
 
     def _bridge_under(self, therapy):
         """The bridge that is open once `therapy` is in force; raises for what the line forbids."""
@@ -376,6 +395,7 @@ class Orders:
             pump.raise_alarm(alarms.THREE_STRIKES)
             raise Refused(THREE_STRIKES, "this is the third start after the same alarm: look for its cause")
         pump.enter(states.RUNNING, COMMAND)
+        pump.changes.started(pump.tick + 1, pump.prescription.drug)
         return {"state": states.STATES[pump.state]}
 
     def _do_prime(self, request):
@@ -549,14 +569,23 @@ class Orders:
     def _do_bolus(self, request):
         pump = self.pump
         volume = (request["volume_nl"], 1)
+        broken = ()
         reason = denials.why_no_clinician_bolus(pump)
         if reason == GRANTED:
             rate = prescription.bolus_rate(
                 pump.prescription, pump.mechanism, volume[0], request["duration_ms"]
             )
-            reason = pump.prospect.why_no_room(volume, rate)
-        answer = self._answer(CLINICIAN, reason, volume)
+            broken = denials.bounds_broken(pump, volume, rate)
+            reason = denials.why_not_accepted(broken, request.get("accept", ()))
         if reason == GRANTED:
+            reason = pump.prospect.why_no_room(volume, rate)
+        if reason == OVER_LIBRARY:
+            answer = denials.over_library(broken, request.get("accept", ()))
+        else:
+            answer = self._answer(CLINICIAN, reason, volume)
+        if reason == GRANTED:
+            if broken:
+                pump.event(events.SOFT_LIMITS, len(broken), pump.library[0])
             self._begin_bolus(CLINICIAN, volume, rate)
             answer["rate_num"], answer["rate_den"] = rate
         else:
@@ -596,5 +625,3 @@ class Orders:
         else:
             self._deny("patient_bolus", reason)
         return reason
-
-

@@ -54,6 +54,11 @@ def mass(num, den=1, unlike=""):
     return _in("pg", num, den, unlike)
 
 
+def percent(num, den=1, unlike=""):
+    """num/den percent."""
+    return _in("%", num, den, unlike)
+
+
 def time(ms, unlike=""):
     """A time of `ms` milliseconds."""
     for unit, least, size in MS_UNITS:

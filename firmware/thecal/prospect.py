@@ -10,7 +10,7 @@ from .dose.prescription import PrescriptionError
 from .dose.schedule import TICKS_PER_WEEK
 from .signals import TICK_MS
 from .states import STOPPED
-from .watch.limits import bucket_ticks_of
+from .watch.limits import DAY_TICKS, bucket_ticks_of
 
 TICKS_PER_S = 1_000 // TICK_MS
 
@@ -38,6 +38,24 @@ class Prospect:
             if bolus + committed + basal > left * one:
                 return RESERVOIR
         return GRANTED
+
+    def most_in_a_day(self, volume, rate):
+        """The most steps that any 24 h hold, with what flowed, one more bolus (nL at nL/h) and all that is
+        committed, none of which a bridge is open for.
+        """
+        pump = self.pump
+        one = pump.mechanism.grains_per_step
+        bolus = self._grains_of(volume)
+        committed = pump.delivery.committed_grains(pump.executed_steps)
+        ticks = min(-(-bolus // self._grains_per_tick(rate)), DAY_TICKS)
+        horizon = ticks + DAY_TICKS
+        flows = [
+            self._basal(pump.prescription, pump.week_tick(1), horizon, None),
+            [(ticks, -(-bolus // ticks)), (DAY_TICKS, 0)],
+            [(1, committed), (horizon - 1, 0)],
+        ]
+        # The ledger rounds a step that is begun up: more than a bound is by a step or more.
+        return pump.ledger.trial_peak_steps(flows, one, DAY_TICKS, pump.tick) - 1
 
     def check_steady_limit(self, therapy):
         """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""

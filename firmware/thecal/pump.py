@@ -16,6 +16,7 @@ wall.
 from . import states, words
 from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESUME, SELF_TEST
 from .dose import formulary, prescription
+from .dose.changes import Changes
 from .dose.delivery import KINDS, PATIENT, Delivery
 from .dose.formulary_data import LIBRARY
 from .dose.line import Line
@@ -94,6 +95,7 @@ class Pump:
         )
         self.ledger = WindowLedger()
         self.lockout = Lockout()
+        self.changes = Changes()
         self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.alarms = alarms.Alarms()
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)

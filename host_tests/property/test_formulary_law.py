@@ -11,6 +11,7 @@ from thecal_bench import quantities as q
 from thecal_host import pharmacy
 
 DRUGS = [drug[0] for drug in LIBRARY[1]]
+DOSES = ("dose_per_day", "start_dose", "dose_change", "bolus")
 # Every spelling, with what one of it is; written out here so that it does not come from the code under test.
 MASS_PG = {"pg": 1, "ng": 10**3, "ug": 10**6, "mcg": 10**6, "mg": 10**9, "g": 10**12}
 VOLUME_NL = {"nL": 1, "uL": 10**3, "mL": 10**6, "L": 10**9, "nl": 1, "ul": 10**3, "ml": 10**6, "l": 10**9}
@@ -42,10 +43,12 @@ def outside(value, kind, bound):
     return value < bound if kind in ("minimum", "low") else value > bound
 
 
-def expected(entry, concentration, daily, most, bolus, limit, previous):
+def expected(entry, concentration, daily, most, bolus, limit, previous, changed_s=None, started_s=None):
     """Names that refuse and names that ask, from the library's data and `Fraction` alone."""
     refuse, ask = set(), set()
-    name, strengths, _, marketed_verified, bounds = entry
+    name, strengths, _, marketed_verified, bounds, _ = entry
+    changes = previous is not None and daily != previous
+    percent = (daily - previous) * 100 / previous if changes and previous else None
     if strengths and concentration not in strengths:
         ask.add(f"{name}.concentration.strength")
     for quantity, kind, use, bound, _, verified in bounds:
@@ -57,6 +60,10 @@ def expected(entry, concentration, daily, most, bolus, limit, previous):
             "start_dose": [("start_dose", daily if previous is None else None)],
             "dose_change": [("dose_change", None if previous is None else abs(daily - previous))],
             "bolus": [("bolus", bolus)],
+            "rise_percent": [("rise_percent", percent if percent and percent > 0 else None)],
+            "fall_percent": [("fall_percent", -percent if percent and percent < 0 else None)],
+            "change_interval": [("change_interval", changed_s if changes else None)],
+            "first_change": [("first_change", started_s if changes else None)],
         }[quantity]
         for called, value in held:
             if value is not None and outside(value, kind, bound):
@@ -85,7 +92,9 @@ def as_pair(value):
 def therapies(draw):
     """A drug's entry and the arguments of `judge` as fractions, most of them close to one of its bounds."""
     entry = draw(st.sampled_from(LIBRARY[1]))
-    bounds = sorted({bound[3] for bound in entry[4] if bound[0] != "concentration"})
+    bounds = sorted({bound[3] for bound in entry[4] if bound[0] in DOSES})
+    percents = [bound[3] for bound in entry[4] if "percent" in bound[0]]
+    times_s = [bound[3] for bound in entry[4] if bound[0] in ("change_interval", "first_change")]
 
     def mass_pg():
         bound = draw(st.sampled_from(bounds))
@@ -104,14 +113,22 @@ def therapies(draw):
     previous = None
     if draw(st.booleans()):
         previous = abs(daily + draw(st.sampled_from([-1, 1])) * mass_pg())
-    return entry, concentration, daily, most, bolus, limit, previous
+        if percents and draw(st.booleans()):
+            percent = draw(st.sampled_from(percents)) + Fraction(draw(st.integers(-2, 2)), 7)
+            previous = daily / (1 + draw(st.sampled_from([-1, 1])) * percent / 100)
+
+    def time_s():
+        known = times_s and draw(st.booleans())
+        return max(draw(st.sampled_from(times_s)) + draw(st.integers(-1, 1)), 0) if known else None
+
+    return entry, concentration, daily, most, bolus, limit, previous, time_s(), time_s()
 
 
 @pytest.mark.req("LIM-08", "LIM-12")
 @settings(max_examples=400)
 @given(therapies())
 def test_limits_decide_as_fractions_do(therapy):
-    entry, concentration, daily, most, bolus, limit, previous = therapy
+    entry, concentration, daily, most, bolus, limit, previous, changed_s, started_s = therapy
     problems, soft = formulary.judge(
         LIBRARY,
         entry[0],
@@ -121,10 +138,11 @@ def test_limits_decide_as_fractions_do(therapy):
         as_pair(bolus),
         as_pair(limit),
         as_pair(previous),
+        changed_s,
+        started_s,
     )
-    refuse, ask = expected(
-        entry, concentration, daily, daily if most is None else most, bolus, limit, previous
-    )
+    most = daily if most is None else most
+    refuse, ask = expected(entry, concentration, daily, most, bolus, limit, previous, changed_s, started_s)
     assert sorted(text.partition(":")[0] for text in problems) == sorted(refuse)
     assert sorted(name for name, _ in soft) == sorted(ask), "each once"
 
@@ -176,6 +194,7 @@ name = "{drug}"
 strengths = ["{strength}"]
 source = "s"
 verified = true
+approved = false
 [[drug.bound]]
 on = "{on}"
 kind = "high"
@@ -191,6 +210,8 @@ SPELLED = {
     "rate": [f"{volume}/{time}" for volume in VOLUME_NL for time in TIMES_A_DAY],
     "volume": list(VOLUME_NL),
     "inverse": [f"{volume}/{mass}" for mass in MASS_PG for volume in VOLUME_NL],
+    "percent": ["%"],
+    "time": list(TIMES_A_DAY),
     "none": [""],
 }
 WANTED = {
@@ -199,11 +220,18 @@ WANTED = {
     "start_dose": "dose",
     "dose_change": "dose",
     "bolus": "mass",
+    "rise_percent": "percent",
+    "fall_percent": "percent",
+    "change_interval": "time",
+    "first_change": "time",
 }
+MOST = {"concentration": 10**9, "percent": 1_000, "time": 31 * 86_400}
 ONE_OF = {
     **{f"{m}/{v}": Fraction(MASS_PG[m], VOLUME_NL[v]) for m in MASS_PG for v in VOLUME_NL},
     **{f"{m}/{t}": Fraction(MASS_PG[m] * TIMES_A_DAY[t]) for m in MASS_PG for t in TIMES_A_DAY},
     **MASS_PG,
+    **{time: Fraction(86_400) / times for time, times in TIMES_A_DAY.items()},  # in seconds
+    "%": Fraction(1),
 }
 
 
@@ -219,7 +247,7 @@ ONE_OF = {
 def test_a_bound_in_the_wrong_unit_is_refused_and_in_the_right_one_exact(drug, on, spelled, number):
     kind, unit = spelled
     text = FILE.format(drug=drug, strength="10 mg/mL", on=on, value=f"{number} {unit}".strip())
-    most = 10**9 if on == "concentration" else 10**15
+    most = MOST.get(WANTED[on], 10**15)
     value = number * ONE_OF.get(unit, Fraction(0))
     if kind == WANTED[on] and value.denominator == 1 and value <= most:
         [read] = pharmacy.parse(text).wire["drugs"]
@@ -228,7 +256,7 @@ def test_a_bound_in_the_wrong_unit_is_refused_and_in_the_right_one_exact(drug, o
     with pytest.raises(pharmacy.PharmacyError) as caught:
         pharmacy.parse(text, "p.toml")
     [problem] = caught.value.problems
-    assert (problem.line, problem.key) == (10, "drug[0].bound[0].value")
+    assert (problem.line, problem.key) == (11, "drug[0].bound[0].value")
 
 
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=48)
@@ -249,7 +277,8 @@ def drugs(draw):
     bounds = []
     for quantity in draw(st.lists(st.sampled_from(formulary.QUANTITIES), max_size=2, unique=True)):
         kinds = draw(st.lists(st.sampled_from(formulary.KINDS), unique=True, max_size=4))
-        one = CONCENTRATIONS if quantity == "concentration" else st.integers(1, 10**15)
+        most = MOST.get(WANTED[quantity], 10**15)
+        one = CONCENTRATIONS if quantity == "concentration" else st.integers(1, most)
         values = sorted(draw(st.lists(one, min_size=4, max_size=4)), key=value_of)
         use = draw(st.just("") | USES)
         for kind in kinds:
@@ -257,7 +286,7 @@ def drugs(draw):
             bounds.append((quantity, kind, use, value, draw(TEXTS), draw(st.booleans())))
     name = draw(st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True))
     strengths = draw(st.lists(CONCENTRATIONS, unique=True, max_size=6))
-    return (name, tuple(strengths), draw(TEXTS), draw(st.booleans()), tuple(bounds))
+    return (name, tuple(strengths), draw(TEXTS), draw(st.booleans()), tuple(bounds), draw(st.booleans()))
 
 
 LIBRARIES = st.builds(
@@ -288,13 +317,13 @@ def test_the_canonical_form_can_be_read_back_so_no_two_libraries_share_one(libra
     for line in lines:
         fields = line.split("\t")
         if fields[0] == "drug":
-            name, strengths, source, verified = fields[1:]
+            name, strengths, source, verified, approved = fields[1:]
             whole = tuple(in_one_form(strength) for strength in strengths.split(",") if strength)
-            found.append((name, whole, source, verified == "1", ()))
+            found.append((name, whole, source, verified == "1", (), approved == "1"))
         else:
             quantity, kind, use, value, source, verified = fields
             bound = (quantity, kind, use, in_one_form(value), source, verified == "1")
-            found[-1] = (*found[-1][:4], (*found[-1][4], bound))
+            found[-1] = (*found[-1][:4], (*found[-1][4], bound), found[-1][5])
     assert (int(head.split("\t")[1]), tuple(found)) == library[:2]
 
 

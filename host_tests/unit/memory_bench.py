@@ -26,6 +26,7 @@ KEPT = (
     "ledger_steps",
     "ledger",
     "lockout",
+    "changes",
     "reservoir",
     "alarms",
     "prescription",

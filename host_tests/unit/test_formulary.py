@@ -26,28 +26,42 @@ BOUNDS = {
     "ziconotide.dose_per_day.maximum": (19_200_000, True),
     "ziconotide.start_dose.high": (2_400_000, True),
     "ziconotide.dose_change.high": (2_400_000, True),
+    # at most three changes a week: 7 x 24 h / 3 = 56 h = 56 x 3600 s; weekly: 7 x 86 400 s
+    "ziconotide.change_interval.low": (201_600, True),
+    "ziconotide.start_dose.low.consensus": (500_000, True),  # 0.5 mcg/day
+    "ziconotide.start_dose.high.consensus": (1_200_000, True),
+    "ziconotide.dose_change.high.consensus": (500_000, True),
+    "ziconotide.change_interval.low.consensus": (604_800, True),
     # 0.2 mg/day = 0.2 x 10^9 pg/day, and 1, 10, 20, 15 mg/day; 20 mg/mL = 20 x 1000 pg/nL
     "morphine.start_dose.low.naive": (200_000_000, True),
     "morphine.start_dose.high.naive": (1_000_000_000, True),
     "morphine.start_dose.high.tolerant": (10_000_000_000, True),
     "morphine.dose_per_day.high": (20_000_000_000, True),
-    "morphine.dose_per_day.maximum.consensus": (15_000_000_000, False),
-    "morphine.concentration.maximum": (20_000, False),
+    "morphine.dose_per_day.high.consensus": (15_000_000_000, False),
+    "morphine.concentration.high.consensus": (20_000, False),
     # 300, 800, 90, 700, 1000 mcg/day = as many x 10^6 pg/day
     "baclofen.dose_per_day.low.spinal": (300_000_000, False),
     "baclofen.dose_per_day.high.spinal": (800_000_000, False),
     "baclofen.dose_per_day.low.cerebral": (90_000_000, False),
     "baclofen.dose_per_day.high.cerebral": (700_000_000, False),
-    "baclofen.dose_per_day.maximum": (1_000_000_000, False),
+    "baclofen.dose_per_day.high": (1_000_000_000, False),
+    "baclofen.dose_per_day.high.children": (1_199_000_000, False),
+    "baclofen.rise_percent.high.spinal": (30, False),
+    "baclofen.rise_percent.high.cerebral": (15, False),
+    "baclofen.fall_percent.high": (20, False),
+    "baclofen.change_interval.low": (86_400, False),  # 24 h
+    "baclofen.first_change.low": (86_400, False),
+    "baclofen.bolus.high.screening": (100_000_000, False),  # 100 mcg
     # 15 mg/mL = 15 x 1000 pg/nL, 10 mg/day = 10 x 10^9 pg/day
-    "hydromorphone.concentration.maximum": (15_000, False),
-    "hydromorphone.dose_per_day.maximum": (10_000_000_000, False),
+    "hydromorphone.concentration.high.consensus": (15_000, False),
+    "hydromorphone.dose_per_day.high.consensus": (10_000_000_000, False),
+    "hydromorphone.dose_per_day.high.practice": (25_000_000_000, False),
 }
 
 STRENGTHS = {
     "ziconotide": ((25, 100), True),  # 25 mcg/mL = 25 pg/nL for the first fill, 100 mcg/mL
     "morphine": ((10_000, 25_000), True),  # 10 mg/mL = 10 000 pg/nL, 25 mg/mL
-    "baclofen": ((50, 500, 2_000), True),  # 50, 500, 2000 mcg/mL
+    "baclofen": ((50, 500, 1_000, 2_000), False),  # 50, 500, 1000, 2000 mcg/mL, by two secondary sources
     "hydromorphone": ((), False),
 }
 
@@ -72,6 +86,11 @@ def test_every_number_is_the_one_of_its_source_and_there_is_no_other():
     }
     assert found == BOUNDS
     assert {drug[0]: (drug[1], drug[3]) for drug in LIBRARY[1]} == STRENGTHS
+    assert {drug[0] for drug in LIBRARY[1] if not drug[5]} == {"hydromorphone"}, "not approved for this use"
+    hard = [
+        name for name, (_, verified) in BOUNDS.items() if verified and name.split(".")[2] in formulary.HARD
+    ]
+    assert hard == ["ziconotide.dose_per_day.maximum"], "no dose that a label allows is refused"
     assert all(bound[4] for drug in LIBRARY[1] for bound in drug[4]), "each says where it is from"
     assert {name for drug in LIBRARY[1] for name in formulary.limit_names(drug)} == {
         *BOUNDS,
@@ -103,15 +122,29 @@ def test_ziconotide_at_its_maximum_is_given_and_a_trillionth_of_a_gram_above_ref
 
 
 @pytest.mark.req("LIM-08")
-def test_a_maximum_that_is_not_verified_asks_and_says_so():
+def test_a_bound_that_is_not_verified_asks_and_says_so():
     problems, soft = judge("baclofen", 2_000, 1_200 * MCG, previous=1_200 * MCG)
     assert problems == []
     assert soft == [
         ("baclofen.dose_per_day.high.spinal", "1.2 mg/day is above 800 mcg/day (unverified)"),
         ("baclofen.dose_per_day.high.cerebral", "1.2 mg/day is above 700 mcg/day (unverified)"),
-        ("baclofen.dose_per_day.maximum", "1.2 mg/day is above 1 mg/day (unverified)"),
-        ("baclofen.unverified", "5 of 6 entries on baclofen are not verified"),
+        ("baclofen.dose_per_day.high", "1.2 mg/day is above 1 mg/day (unverified)"),
+        ("baclofen.dose_per_day.high.children", "1.2 mg/day is above 1.199 mg/day (unverified)"),
+        ("baclofen.unverified", "13 of 13 entries on baclofen are not verified"),
     ]
+    # what a label gives to a child, and the strength that it is sold in, is never refused
+    assert judge("baclofen", 1_000, 1_199 * MCG, previous=1_199 * MCG)[0] == []
+    assert "baclofen.concentration.strength" not in names(judge("baclofen", 1_000, 500 * MCG)[1])
+
+
+@pytest.mark.req("LIM-08")
+def test_a_maximum_of_a_pharmacy_that_is_not_verified_asks_and_a_verified_one_refuses():
+    for verified in (False, True):
+        bound = ("dose_per_day", "maximum", "", 1_000, "own", verified)
+        library = formulary.seal(7, [("saline", (), "own", True, (bound,), True)])
+        problems, soft = formulary.judge(library, "saline", 10, 1_001)
+        assert bool(problems) == verified
+        assert ("saline.dose_per_day.maximum" in names(soft)) != verified
 
 
 @pytest.mark.req("LIM-08")
@@ -119,7 +152,7 @@ def test_a_drug_with_entries_not_verified_always_needs_its_confirmation():
     assert names(judge("hydromorphone", 10_000, 5 * MG)[1]) == ["hydromorphone.unverified"]
     assert names(judge("morphine", 10_000, MG)[1]) == ["morphine.unverified"]
     assert names(judge("baclofen", 500, 500 * MCG)[1]) == ["baclofen.unverified"]
-    assert judge("ziconotide", 25, 2 * MCG) == ([], [])
+    assert judge("ziconotide", 25, MCG) == ([], [])
 
 
 @pytest.mark.req("LIM-08")
@@ -130,12 +163,13 @@ def test_a_compounded_strength_asks():
         "20 mg/mL is not marketed (10 mg/mL, 25 mg/mL)",
     )
     # marketed, and yet above what the consensus has as a maximum
-    assert ("morphine.concentration.maximum", "25 mg/mL is above 20 mg/mL (unverified)") in judge(
+    assert ("morphine.concentration.high.consensus", "25 mg/mL is above 20 mg/mL (unverified)") in judge(
         "morphine", 25_000, MG
     )[1]
-    assert ("hydromorphone.concentration.maximum", "15.001 mg/mL is above 15 mg/mL (unverified)") in judge(
-        "hydromorphone", 15_001, MG
-    )[1]
+    assert (
+        "hydromorphone.concentration.high.consensus",
+        "15.001 mg/mL is above 15 mg/mL (unverified)",
+    ) in judge("hydromorphone", 15_001, MG)[1]
 
 
 @pytest.mark.req("LIM-08")
@@ -158,18 +192,92 @@ def test_what_a_start_with_morphine_asks(daily_pg, asked):
 
 @pytest.mark.req("LIM-08")
 def test_a_change_is_held_against_its_bound_upwards_and_downwards():
-    change = ["ziconotide.dose_change.high"]
+    consensus = ["ziconotide.dose_change.high.consensus"]
+    change = ["ziconotide.dose_change.high", *consensus]
     for previous, daily, asked in (
-        (2_400_000, 4_800_000, []),
+        (2_400_000, 4_800_000, consensus),
+        (2_400_000, 2_900_000, []),
         (2_400_000, 4_800_001, change),
         (4_800_001, 2_400_000, change),
         ((7_200_001, 3), 0, change),  # 2 400 000 1/3
-        ((7_200_001, 3), (1, 3), []),
+        ((7_200_001, 3), (1, 3), consensus),
     ):
         problems, soft = judge("ziconotide", 100, daily, previous=previous)
         assert (problems, names(soft)) == ([], asked)
     _, soft = judge("ziconotide", 100, 5 * MCG, previous=MCG)
-    assert soft == [("ziconotide.dose_change.high", "4 mcg/day is above 2.4 mcg/day")]
+    assert soft == [
+        ("ziconotide.dose_change.high", "4 mcg/day is above 2.4 mcg/day"),
+        ("ziconotide.dose_change.high.consensus", "4 mcg/day is above 500 ng/day"),
+    ]
+
+
+@pytest.mark.req("LIM-08")
+def test_a_change_is_held_against_the_dose_in_force_in_percent():
+    rise = ["baclofen.rise_percent.high.spinal", "baclofen.rise_percent.high.cerebral"]
+    for previous, daily, asked in (
+        (400 * MCG, 460 * MCG, []),  # + 15 %
+        (400 * MCG, 460 * MCG + 1, rise[1:]),
+        (400 * MCG, 520 * MCG, rise[1:]),  # + 30 %
+        (400 * MCG, 520 * MCG + 1, rise),
+        (400 * MCG, 320 * MCG, []),  # - 20 %
+        (400 * MCG, 320 * MCG - 1, ["baclofen.fall_percent.high"]),
+        (0, 400 * MCG, []),  # of nothing there is no percentage
+        (400 * MCG, 400 * MCG, []),
+    ):
+        _, soft = judge("baclofen", 500, daily, previous=previous)
+        assert [name for name in names(soft) if "percent" in name] == asked, (previous, daily)
+    _, soft = judge("baclofen", 500, 600 * MCG, previous=400 * MCG)
+    assert ("baclofen.rise_percent.high.spinal", "50 % is above 30 % (unverified)") in soft
+    _, soft = judge("baclofen", 500, 520 * MCG + 1, previous=400 * MCG)
+    assert dict(soft)["baclofen.rise_percent.high.spinal"].startswith("30.00000025 % is above 30 %")
+
+
+@pytest.mark.req("LIM-08")
+def test_two_changes_are_so_far_apart_and_none_comes_in_the_first_day():
+    def asked(drug, daily, previous, **since):
+        return [
+            name for name in names(judge(drug, 100, daily, previous=previous, **since)[1]) if "change" in name
+        ]
+
+    day = 86_400
+    first, interval = "baclofen.first_change.low", "baclofen.change_interval.low"
+    assert asked("baclofen", 410 * MCG, 400 * MCG, since_start_s=day - 1) == [first]
+    assert asked("baclofen", 410 * MCG, 400 * MCG, since_start_s=day) == []
+    assert asked("baclofen", 410 * MCG, 400 * MCG, since_start_s=9 * day, since_change_s=day - 1) == [
+        interval
+    ]
+    assert asked("baclofen", 410 * MCG, 400 * MCG, since_start_s=9 * day, since_change_s=day) == []
+    # what leaves the dose as it is changes nothing, and a start is none
+    assert asked("baclofen", 400 * MCG, 400 * MCG, since_start_s=0, since_change_s=0) == []
+    assert asked("baclofen", 400 * MCG, None, since_start_s=0, since_change_s=0) == []
+    weekly = "ziconotide.change_interval.low.consensus"
+    assert asked("ziconotide", MCG, MCG - 1, since_change_s=7 * day - 1) == [weekly]
+    assert asked("ziconotide", MCG, MCG - 1, since_change_s=56 * 3_600 - 1) == [
+        "ziconotide.change_interval.low",
+        weekly,
+    ]
+    _, soft = judge("ziconotide", 100, MCG, previous=MCG - 1, since_change_s=12 * 3_600)
+    assert soft[0] == ("ziconotide.change_interval.low", "12 h is below 56 h")
+
+
+@pytest.mark.req("LIM-14")
+def test_a_clinician_bolus_is_held_against_its_own_bounds_and_those_of_a_day():
+    def broken(bolus, in_a_day, accepted=0):
+        return names(formulary.over_bounds(LIBRARY, "baclofen", (bolus, 1), (in_a_day, 1), accepted))
+
+    day = [f"baclofen.dose_per_day.high{use}" for use in (".spinal", ".cerebral", "", ".children")]
+    bolus = "baclofen.bolus.high.screening"
+    assert broken(100 * MCG, 700 * MCG) == []
+    assert broken(100 * MCG + 1, 700 * MCG) == [bolus]
+    assert broken(100 * MCG, 700 * MCG + 1) == day[1:2]
+    assert broken(100 * MCG, 2_000 * MCG) == day
+    entry = formulary.find(LIBRARY, "baclofen")
+    bits = {formulary.limit_name("baclofen", bound): 1 << n for n, bound in enumerate(entry[4])}
+    assert broken(101 * MCG, 2_000 * MCG, bits[day[0]] | bits[bolus]) == day[1:]
+    # a hard one as well
+    assert names(formulary.over_bounds(LIBRARY, "ziconotide", (1, 1), (19_200_001, 1), 0)) == [
+        "ziconotide.dose_per_day.maximum"
+    ]
 
 
 @pytest.mark.req("LIM-08", "LIM-12")
@@ -203,6 +311,7 @@ def test_lower_hard_limits_and_bolus_limits_of_a_pharmacy_bind():
             ("bolus", "high", "", 500, "own", True),
             ("bolus", "maximum", "", 900, "own", True),
         ),
+        True,
     )
     library = formulary.seal(7, [drug])
     assert formulary.judge(library, "saline", 10, 2_000, bolus=500) == ([], [])
@@ -307,14 +416,14 @@ def test_the_longest_drug_and_the_longest_answers_fit_in_a_line():
     bound = ["concentration", "maximum", "u" * formulary.MOST_USE, formulary.MOST_PG, text, False]
     part = {
         **{"version": formulary.MOST_VERSION, "index": 99, "count": 99, "name": "n" * formulary.MOST_NAME},
-        **{"source": text, "verified": False, "bounds": [bound] * formulary.MOST_BOUNDS},
+        **{"source": text, "verified": False, "bounds": [bound] * formulary.MOST_BOUNDS, "approved": False},
         "strengths": [[units.MOST_PG_NL - 1, units.MOST_PG_NL_DEN - 1]] * formulary.MOST_STRENGTHS,
     }
     assert len(link.encode({"cmd": "library", "id": 1 << 31, "part": part})) <= LINE_BYTES
     for drug in STRENGTHS:
         lavish = 999 * MG
         _, soft = judge(drug, 999_999, lavish, bolus=lavish, limit=lavish)
-        assert len(str(soft)) < 800, "leaves 200 characters for what is around it"
+        assert len(str(soft)) < LINE_BYTES // 2, "leaves as much again for the rest of the read-back"
 
 
 @pytest.mark.req("LIM-10")
@@ -326,7 +435,7 @@ def test_parts_out_of_order_are_refused_and_forgotten():
     assert draft.take(third) == (None, ["index: 2, the next one is 1"])
     assert draft.take(second)[1] == ["index: 1, the next one is 0"], "a bad part ends the draft"
     draft.take(first)
-    assert draft.take({**second, "version": 2})[1] == ["version, count: 2, 4, the first part said 1, 4"]
+    assert draft.take({**second, "version": 3})[1] == ["version, count: 3, 4, the first part said 2, 4"]
     draft.take(first)
     assert draft.take({**second, "name": "baclofen"})[1] == ["name: baclofen stands twice"]
     # index 0 begins anew
@@ -378,13 +487,14 @@ def test_all_that_is_wrong_with_a_library_is_said_at_once():
         "drugs[0].bounds[3].value: dose_per_day.low is 6, must not contradict high, which is 5",
         "drugs[0].bounds[3].value: dose_per_day.low is 6, must not contradict maximum, which is 4",
         "drugs[0].bounds[4].quantity: dose, must be one of concentration, dose_per_day, start_dose, "
-        "dose_change, bolus",
+        "dose_change, bolus, rise_percent, fall_percent, change_interval, first_change",
         "drugs[0].bounds[4].kind: most, must be one of minimum, low, high, maximum",
         'drugs[0].bounds[4].use: A, must be "" or 1 to 12 of a-z, 0-9, - and _',
         "drugs[0].bounds[4].value: 1.5, must be a whole number from 1 to 1000000000000000",
         "drugs[0].bounds[4].source: must be a text of 1 to 48 ASCII characters",
         "drugs[0].bounds[4].verified: 0, must be true or false",
         "drugs[0].bounds[5]: must be [quantity, kind, use, value, source, verified]",
+        "drugs[0].approved: None, must be true or false",
         "name: ziconotide stands twice",
         "drugs[3]: must be an object",
     ]
@@ -408,6 +518,7 @@ name = "ziconotide"
 strengths = ["25 mcg/mL", "0.1 mg/mL"]
 source = "marketed"
 verified = true
+approved = true
 [[drug.bound]]
 on = "dose_per_day"
 kind = "maximum"
@@ -433,6 +544,20 @@ def test_a_file_gives_whole_numbers_in_the_units_of_the_pump():
     assert drug["bounds"] == [["dose_per_day", "maximum", "", 19_200_000, "leaflet", True]]
     assert library.version == 3
     assert formulary.from_wire(library.wire)[1] == []
+    for on, value, number in (
+        ("rise_percent", "12 %", 12),
+        ("fall_percent", "0.2 %", None),
+        ("change_interval", "2.5 h", 9_000),
+        ("first_change", "31 days", 2_678_400),
+        ("first_change", "1500 ms", None),
+        ("change_interval", "32 days", None),
+    ):
+        text = GOOD.replace('"dose_per_day"', f'"{on}"').replace('"0.8 mcg/h"', f'"{value}"')
+        if number is None:
+            with pytest.raises(pharmacy.PharmacyError, match="bound.0..value: expected a"):
+                pharmacy.parse(text)
+        else:
+            assert pharmacy.parse(text).wire["drugs"][0]["bounds"][0][3] == number
 
 
 @pytest.mark.req("DOSE-13", "LIM-08")
@@ -448,21 +573,22 @@ def test_a_file_gives_whole_numbers_in_the_units_of_the_pump():
         ('"25 mcg/mL"', '"0.009 pg/nL"', 4, "a concentration of 1/100 to 1000000000 pg/nL"),
         ('"25 mcg/mL"', '"1/10001 mg/mL"', 4, "with den up to 10000"),
         ('["25 mcg/mL", "0.1 mg/mL"]', '"25 mcg/mL"', 4, "strengths: expected a list"),
-        ('"0.8 mcg/h"', '"0.8 mcg"', 10, "drug[0].bound[0].value: expected a mass of drug per time"),
-        ('"0.8 mcg/h"', '"0.8 mL/h"', 10, "which is a volume per time"),
-        ('"0.8 mcg/h"', '"0.8 mgc/h"', 10, '"mgc" is not a known unit'),
-        ('"0.8 mcg/h"', '"0.8 mcg/mL"', 10, "which is a concentration"),
-        ('"0.8 mcg/h"', '"0.7 pg/week"', 10, "whole pg/day from 1 to"),
-        ('"0.8 mcg/h"', '"0 mcg/h"', 10, "which is 0 pg/day"),
-        ('"0.8 mcg/h"', '"-1 mcg/h"', 10, "which is negative"),
-        ('on = "dose_per_day"', 'on = "bolus"', 10, "expected a mass of drug such as"),
-        ('on = "dose_per_day"', 'on = "dose"', 8, "drug[0].bound[0].on: expected one of concentration"),
-        ('kind = "maximum"', 'kind = "max"', 9, "kind: expected one of minimum"),
-        ('kind = "maximum"', 'kimd = "maximum"', 9, 'kimd: unknown key; did you mean "kind"?'),
-        ("verified = true\n[[drug.bound", 'verified = "yes"\n[[drug.bound', 6, "expected true or false"),
-        ('source = "leaflet"\n', "", 7, "source: missing"),
-        ('source = "leaflet"', f'source = "{"x" * 49}"', 11, "expected a text of 1 to 48"),
+        ('"0.8 mcg/h"', '"0.8 mcg"', 11, "drug[0].bound[0].value: expected a mass of drug per time"),
+        ('"0.8 mcg/h"', '"0.8 mL/h"', 11, "which is a volume per time"),
+        ('"0.8 mcg/h"', '"0.8 mgc/h"', 11, '"mgc" is not a known unit'),
+        ('"0.8 mcg/h"', '"0.8 mcg/mL"', 11, "which is a concentration"),
+        ('"0.8 mcg/h"', '"0.7 pg/week"', 11, "whole pg/day from 1 to"),
+        ('"0.8 mcg/h"', '"0 mcg/h"', 11, "which is 0 pg/day"),
+        ('"0.8 mcg/h"', '"-1 mcg/h"', 11, "which is negative"),
+        ('on = "dose_per_day"', 'on = "bolus"', 11, "expected a mass of drug such as"),
+        ('on = "dose_per_day"', 'on = "dose"', 9, "drug[0].bound[0].on: expected one of concentration"),
+        ('kind = "maximum"', 'kind = "max"', 10, "kind: expected one of minimum"),
+        ('kind = "maximum"', 'kimd = "maximum"', 10, 'kimd: unknown key; did you mean "kind"?'),
+        ("approved = true", 'approved = "yes"', 7, "expected true or false"),
+        ('source = "leaflet"\n', "", 8, "source: missing"),
+        ('source = "leaflet"', f'source = "{"x" * 49}"', 12, "expected a text of 1 to 48"),
         ('"ziconotide"', '"Zic onotide"', 3, "name: expected 1 to 32 of a-z"),
+        ("approved = true\n", "", 2, "approved: missing"),
         ("[[drug]]", "[[drug]", 2, "expected TOML"),
         ("[[drug]]", "[drug]", 2, "expected tables [[drug]]"),
     ],
@@ -497,9 +623,9 @@ def test_bounds_that_contradict_or_repeat_or_are_too_many_are_refused():
     assert problems(GOOD + GOOD.partition("\n")[2]) == [
         'drug[1].name: expected another name, "ziconotide" stands twice'
     ]
-    many = GOOD + "".join(bound("high", "1 mcg/day", f"use-{number}") for number in range(9))
-    assert len(pharmacy.parse(many).wire["drugs"][0]["bounds"]) == 10
-    assert problems(many + bound("high", "1 mcg/day")) == ["drug[0].bound[10]: expected at most 10, found 11"]
+    many = GOOD + "".join(bound("high", "1 mcg/day", f"use-{number}") for number in range(15))
+    assert len(pharmacy.parse(many).wire["drugs"][0]["bounds"]) == 16
+    assert problems(many + bound("high", "1 mcg/day")) == ["drug[0].bound[16]: expected at most 16, found 17"]
     assert problems("version = 1\n") == ["drug: missing; expected tables [[drug]]"]
 
 
@@ -514,7 +640,10 @@ def test_a_file_that_can_not_be_read_says_so(tmp_path):
 @pytest.mark.req("LIM-08")
 def test_tables_show_every_limit_and_every_unit():
     rows = pharmacy.limit_rows(formulary.to_wire(LIBRARY))
-    assert {row[0] for row in rows} == {name for drug in LIBRARY[1] for name in formulary.limit_names(drug)}
+    assert {row[0] for row in rows} == {
+        *(name for drug in LIBRARY[1] for name in formulary.limit_names(drug)),
+        "hydromorphone.approved",
+    }
     assert (
         "ziconotide.dose_per_day.maximum",
         "19.2 mcg/day",
@@ -522,7 +651,7 @@ def test_tables_show_every_limit_and_every_unit():
         "prescribing information",
     ) in rows
     assert (
-        "baclofen.dose_per_day.maximum",
+        "baclofen.dose_per_day.high",
         "1 mg/day",
         "above needs confirmation",
         "secondary sources (unverified)",

@@ -84,6 +84,17 @@ class Bolus:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A command of the scenario that the pump did not take: `reason` is a name of the firmware's table (or
+    what kept it from being sent), `message` the pump's sentence.
+    """
+
+    at_ms: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that was found. `truths` is None without a plant.
 
@@ -102,6 +113,7 @@ class Evidence:
     peak_nl: Fraction | None
     peak_tick: int
     astray_tick: int | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     def rate_near_nl_h(self, tick: int) -> Fraction:
         """The largest programmed rate within a tick (and the board's slack) of that tick."""
@@ -170,6 +182,20 @@ class Checks:
             for bolus in asked
         )
         return ok, expected, ", ".join(found)
+
+    def _refused(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        denied = [
+            Refusal(bolus.asked_ms, bolus.reason or "", bolus.message)
+            for bolus in evidence.boluses
+            if not bolus.granted and not bolus.pressed and bolus.reason is not None
+        ]
+        found = [each for each in (*evidence.refusals, *denied) if each.at_ms == expect.at_ms]
+        ok = any(
+            expect.why is None or expect.why == each.reason or expect.why in each.message for each in found
+        )
+        told = [f"refused ({each.reason}): {each.message}" for each in found]
+        expected = "refused" if expect.why is None else f"refused ({expect.why})"
+        return ok, expected, "; ".join(told) or "nothing was refused then"
 
     def _alarm(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
         raised = [alarm.raised_tick * TICK_MS for alarm in evidence.story.alarms if alarm.code == expect.code]

@@ -17,9 +17,9 @@ t=0 is a tick on which the pump also sends its periodic status. Plant truth is r
 of a tick are, through `Bench.schedule`.
 
 Records are plain dicts of integers and texts with a `type`: `event` (as the pump logged it), `state`,
-`bolus`, `alarm`, `refused` (a command the pump did not take), `skipped` (what this board can not do),
-`sample`, `note` (what the experiment adds to its file), `warning`, `expect`, and `summary` last. `*_ms` count
-from t=0.
+`bolus`, `alarm`, `refused` (a command the pump did not take, with its sentence), `soft_limit` (of a therapy,
+confirmed by the runner), `skipped` (what this board can not do), `sample`, `note` (what the experiment adds
+to its file), `warning`, `expect`, and `summary` last. `*_ms` count from t=0.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from thecal_host.link import LinkClient, LinkError
 
 from thecal_bench import quantities as q
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible
-from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Truth
+from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Refusal, Truth
 from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
 from thecal_bench.readback import differences
 from thecal_bench.scenario import (
@@ -231,6 +231,8 @@ class _Run:
         self._truths: dict[int, Truth] = {}
         self._sampled_nl = Fraction(0)
         self._boluses: list[Bolus] = []
+        self._refusals: list[Refusal] = []
+        self._soft_limits = 0  # that were confirmed
         self._flowing: dict[str, Bolus] = {}
         self._astray_tick: int | None = None  # from here on the board does not do what the scenario says
         self._therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
@@ -374,6 +376,7 @@ class _Run:
             None if self._window is None else self._window.peak_nl,
             self._peak_tick(),
             self._astray_tick,
+            tuple(self._refusals),
         )
 
     def _peak_tick(self) -> int:
@@ -399,6 +402,7 @@ class _Run:
             "alarms": [alarm.record() for alarm in story.alarms],
             "states": [change.record() for change in story.states if change.tick <= end],
             "resets": story.resets,
+            "soft_limits": self._soft_limits,
             "pressure_peak_pa": None if plant is None else round(plant.pressure_peak_pa()),
             "expect_failed": failed,
         }
@@ -463,7 +467,7 @@ class _Run:
     def _confirmed(self, cmd: str, args: Record) -> None:
         proposal = self._must(cmd, **args)
         _check_readback(args, proposal["readback"])
-        self._must("confirm", digest=proposal["digest"], **_accepted(proposal))
+        self._must("confirm", digest=proposal["digest"], **self._accepted(proposal, 0, cmd))
 
     # --- what is to happen
 
@@ -634,7 +638,10 @@ class _Run:
                     break
             elif event.bolus is not None:
                 bolus = event.bolus
-                self._request(command, "bolus", volume_nl=bolus.volume_nl, duration_ms=bolus.duration_ms)
+                args: Record = {"volume_nl": bolus.volume_nl, "duration_ms": bolus.duration_ms}
+                if event.accept:  # as the scenario says, and never by itself (LIM-14)
+                    args["accept"] = list(event.accept)
+                self._request(command, "bolus", **args)
             elif event.week_ms is not None:
                 self._request(command, "set_time", week_s=event.week_ms // 1000)
             elif event.do == "prime":
@@ -681,7 +688,8 @@ class _Run:
             self._refused(command, reply)
             return True
         _check_readback(args, reply["readback"])
-        self._request(command, "confirm", digest=reply["digest"], **_accepted(reply))
+        accepted = self._accepted(reply, event.at_ms, event.do)
+        self._request(command, "confirm", digest=reply["digest"], **accepted)
         return True
 
     def _request(self, command: _Command, cmd: str, **args: Any) -> None:
@@ -729,15 +737,32 @@ class _Run:
         self._fresh.append(_told(bolus))
 
     def _refused(self, command: _Command, reply: Record) -> None:
+        refusal = Refusal(command.event.at_ms, reply.get("reason", reply["error"]), reply.get("message", ""))
+        self._refusals.append(refusal)
         self._fresh.append(
             {
                 "type": "refused",
-                "at_ms": command.event.at_ms,
+                "at_ms": refusal.at_ms,
                 "do": command.event.do,
                 "error": reply["error"],
-                "message": reply.get("message", ""),
+                "reason": refusal.reason,
+                "message": refusal.message,
             }
         )
+
+    def _accepted(self, proposal: Record, at_ms: int, do: str) -> Record:
+        """What a confirmation says beside the digest: the soft limits, which the runner confirms by itself,
+        tells one by one and counts.
+        """
+        soft = proposal["readback"].get("soft")
+        if not soft:
+            return {}
+        told = {"type": "soft_limit", "at_ms": at_ms, "do": do}
+        why = dict(zip(soft, proposal.get("why", ()), strict=False))
+        for name in soft:
+            self._soft_limits += 1
+            self._fresh.append({**told, "name": name, "message": why.get(name, name)})
+        return {"accept": soft}
 
 
 def _told(bolus: Bolus) -> Record:
@@ -750,12 +775,6 @@ def _told(bolus: Bolus) -> Record:
 def _ticks(ms: int) -> int:
     """The first tick at or after `ms`, or ticks that last as long."""
     return -(-ms // TICK_MS)
-
-
-def _accepted(proposal: Record) -> Record:
-    """What a confirmation says beside the digest: soft limits are confirmed by the runner (and logged)."""
-    soft = proposal["readback"].get("soft")
-    return {"accept": soft} if soft else {}
 
 
 def _check_readback(sent: Record, readback: Record) -> None:

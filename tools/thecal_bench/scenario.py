@@ -297,8 +297,8 @@ class Event:
 
     `bolus` to `clinician_bolus`, `therapy` to `program` and `bridge` (all of what is programmed again),
     `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` to
-    `press`, `for_ms` to `press`, `power_cut` and `air` (0: for good). `keys` are those of an event that
-    acts on the plant.
+    `press`, `for_ms` to `press`, `power_cut` and `air` (0: for good), `accept` (bounds of the drug library by
+    name) to `clinician_bolus`. `keys` are those of an event that acts on the plant.
     """
 
     at_ms: int
@@ -311,6 +311,7 @@ class Event:
     button: str | None = None
     for_ms: int = PRESS_MS
     keys: Mapping[str, Any] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
 
     @property
     def asks_for_a_bolus(self) -> bool:
@@ -332,6 +333,7 @@ class Expect:
     at_least_nl: Fraction | None = None
     granted: bool | None = None
     reason: str | None = None
+    why: str | None = None
     code: str | None = None
     never: bool = False
 
@@ -475,6 +477,15 @@ def _days(value: Any) -> int:
             raise Expected(f'expected each day once, found "{day}" twice')
         bits |= bit
     return bits
+
+
+def _bounds(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else []
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise Expected(
+            f'expected a list of bounds such as ["baclofen.bolus.high.screening"], found {value!r}'
+        )
+    return tuple(names)
 
 
 def _pulsation(value: Any) -> Fraction:
@@ -651,6 +662,7 @@ EVENTS: dict[str, Kind] = {
             "dose": Key(_positive(q.MASS)),
             "duration": Key(_duration),
             "rate": Key(_positive(q.RATE)),
+            "accept": Key(_bounds),
         }
     ),
     "new_line": Kind(),
@@ -718,6 +730,7 @@ EXPECTS: dict[str, Kind] = {
         {"at_most": Key(_quantity(q.VOLUME), required=True), "within": Key(_quantity(q.VOLUME))}
     ),
     "resets": Kind({"value": Key(_whole, required=True)}),
+    "refused": Kind({"at": Key(q.parse_time_ms, required=True), "why": Key(_text)}),
     "reservoir": Kind(
         {
             "at": Key(q.parse_time_ms),
@@ -1138,6 +1151,7 @@ class _Reader:
                     {name: values[name] for name in EVENTS[do].keys if name in values}
                     if do in ON_THE_PLANT
                     else {},
+                    values.get("accept", ()),
                 )
             )
         return events
@@ -1205,6 +1219,9 @@ class _Reader:
             what = table["what"]
             if what == "bolus" and complete and "at" in values and values["at"] not in asked:
                 self._problem((*path, "at"), "expected the time of an event that asks for a bolus")
+            told = {event.at_ms for event in events if event.do in ON_THE_LINK}
+            if what == "refused" and complete and "at" in values and values["at"] not in told:
+                self._problem((*path, "at"), "expected the time of an event that tells the pump something")
             if kind is _VOLUME_EXPECTED:
                 self._one_bound(table, path)
             if what == "alarm":
@@ -1232,6 +1249,7 @@ class _Reader:
                     at_least_nl=values.get("at_least"),
                     granted=values.get("granted"),
                     reason=values.get("reason"),
+                    why=values.get("why"),
                     code=values.get("code"),
                     never=values.get("never", False),
                 )

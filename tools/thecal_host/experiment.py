@@ -113,11 +113,15 @@ def _text_of(kind: str, record: dict[str, Any]) -> str | None:
         if record["granted"]:
             # The pump's own event says it, at the tick at which it began.
             return None
-        return f"bolus of {volume_text(record['volume_nl'])} denied: {record['reason']}"
+        return (
+            f"bolus of {volume_text(record['volume_nl'])} denied: {record.get('message') or record['reason']}"
+        )
     if kind == "alarm":
         return f"alarm {record['code']}, priority {record['priority']}"
     if kind == "refused":
         return f"{record['do']} refused: {record['message'] or record['error']}"
+    if kind == "soft_limit":
+        return f"{record['do']}: soft limit confirmed: {record['message']}"
     if kind == "skipped":
         return f"{record['do']} skipped: {record['why']}"
     if kind == "sample":
@@ -149,6 +153,8 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     rows.append(("alarms", ", ".join(alarm["code"] for alarm in summary["alarms"]) or "none"))
     if summary["pressure_peak_pa"] is not None:
         rows.append(("highest pressure", f"{summary['pressure_peak_pa'] / 1000:.2f} kPa"))
+    if summary.get("soft_limits"):
+        rows.append(("soft limits", f"{summary['soft_limits']} confirmed without asking"))
     if summary["resets"]:
         rows.append(("resets", str(summary["resets"])))
     return rows

@@ -28,11 +28,19 @@ DIMENSIONS = {
     "start_dose": q.MASS_RATE,
     "dose_change": q.MASS_RATE,
     "bolus": q.MASS,
+    "rise_percent": q.RATIO,
+    "fall_percent": q.RATIO,
+    "change_interval": q.TIME,
+    "first_change": q.TIME,
 }
-"""What each quantity of a bound is measured in; its whole numbers are in the dimension's unit."""
+"""What each quantity of a bound is measured in; its whole numbers are in the dimension's unit, a time's in
+seconds."""
 
-DRUG_KEYS = ("name", "strengths", "source", "verified", "bound")
+DRUG_KEYS = ("name", "strengths", "source", "verified", "approved", "bound")
 BOUND_KEYS = ("on", "kind", "use", "value", "source", "verified")
+
+
+MS_PER_S = 1_000
 
 
 class PharmacyError(ScenarioError):
@@ -70,7 +78,7 @@ class Library:
 
 def _drug_text(drug: Mapping[str, Any]) -> str:
     strengths = ",".join(map(_written, drug["strengths"]))
-    rows = [("drug", drug["name"], strengths, drug["source"], int(drug["verified"]))]
+    rows = [("drug", drug["name"], strengths, drug["source"], int(drug["verified"]), int(drug["approved"]))]
     rows += [(*bound[:3], _written(bound[3]), bound[4], int(bound[5])) for bound in drug["bounds"]]
     return "".join("\t".join(map(str, row)) + "\n" for row in rows)
 
@@ -156,6 +164,7 @@ class _Reader:
             "source": self._read(table, "source", path, _source),
             "verified": self._read(table, "verified", path, _flag),
             "bounds": bounds,
+            "approved": self._read(table, "approved", path, _flag),
         }
 
     def _strengths(self, table: Mapping[str, Any], path: toml_lines.Path) -> list[int | list[int]]:
@@ -308,19 +317,24 @@ def _concentration(value: Any) -> int | list[int]:
 
 def _amount(quantity: str) -> Callable[[Any], Any]:
     """How the value of a bound on `quantity` is read."""
-    return _concentration if quantity == formulary.CONCENTRATION else _mass(DIMENSIONS[quantity])
+    if quantity == formulary.CONCENTRATION:
+        return _concentration
+    dimension, most = DIMENSIONS[quantity], formulary.most_of(quantity)
+    if quantity in formulary.TIMES:
+        return _whole_amount(dimension, "s", MS_PER_S, most)
+    return _whole_amount(dimension, dimension.unit, 1, most)
 
 
-def _mass(dimension: q.Dimension) -> Callable[[Any], int]:
-    """A quantity that is a whole number, above 0, of the pump's unit."""
-    most = formulary.MOST_PG
+def _whole_amount(dimension: q.Dimension, unit: str, size: int, most: int) -> Callable[[Any], int]:
+    """A quantity that is a whole number, above 0, of the pump's `unit`, which is `size` of the
+    dimension's."""
 
     def read(value: Any) -> int:
-        number = q.parse(value, dimension)
+        number = q.parse(value, dimension) / size
         if number.denominator != 1 or not 1 <= number <= most:
             raise _Expected(
-                f"expected {dimension.name} in whole {dimension.unit} from 1 to {most}, "
-                f'found "{value}", which is {q.show(number, dimension)}'
+                f"expected {dimension.name} in whole {unit} from 1 to {most}, "
+                f'found "{value}", which is {q.show(number * size, dimension, unit)}'
             )
         return number.numerator
 
@@ -344,6 +358,7 @@ def as_toml(wire: Mapping[str, Any]) -> str:
             f"strengths = [{strengths}]",
             f"source = {_quoted(drug['source'])}",
             f"verified = {_truth(drug['verified'])}",
+            f"approved = {_truth(drug['approved'])}",
         ]
         for quantity, kind, use, value, source, verified in drug["bounds"]:
             lines += [
@@ -378,6 +393,8 @@ def limit_rows(wire: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             marketed = ", ".join(formulary.quantity_text("concentration", each) for each in drug["strengths"])
             told = _source_text(drug["source"], drug["verified"])
             rows.append((f"{name}.concentration.strength", marketed, "others need confirmation", told))
+        if not drug["approved"]:
+            rows.append((f"{name}.approved", "no", "told in every read-back", drug["source"]))
         for bound in drug["bounds"]:
             quantity, kind, use, value, source, verified = bound
             rows.append(
@@ -409,4 +426,6 @@ def unit_rows() -> list[tuple[str, str, str]]:
         ("bolus of a drug", mass, q.MASS.unit),
         ("rate", f"({volume})/({time})", q.RATE.unit),
         ("volume", volume, q.VOLUME.unit),
+        ("change of a dose", "%", q.RATIO.unit),
+        ("time between two changes", time, "s"),
     ]

@@ -83,6 +83,8 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
     if "drug" in said:
         strength = show(of_message(said["concentration_pg_nl"]), CONCENTRATION, "mg/mL")
         rows.append(("drug", f"{said['drug']}, {strength}"))
+        if said.get("approved") == 0:
+            rows.append(("approved", "not for this use"))
         rows.append(("dose", f"{mass_text(said['daily_pg'])} a day"))
     if "rate_num" in said:
         rows.append(("rate", rate_text(Fraction(said["rate_num"], said["rate_den"]))))

@@ -2,10 +2,13 @@
 
 A library is a tuple (version, drugs, crc), frozen as it stands in `formulary_data` or read from a pharmacy's
 file by `from_wire` or, part by part, by `Draft`. Masses are whole pg, doses whole pg/day; a concentration is
-a whole number of pg/nL, or (num, den) in lowest terms where it is none.
+a whole number of pg/nL, or (num, den) in lowest terms where it is none. A change of dose is bounded in pg/day
+(`dose_change`) and in whole percent of the dose in force (`rise_percent`, `fall_percent`), the time between
+two of them and from the first start to the first one in whole seconds (`change_interval`, `first_change`).
 
-    drug    (name, strengths, source, verified, bounds): `strengths` are the concentrations on the market,
-            with their source; none if they are not known, and then any concentration will do
+    drug    (name, strengths, source, verified, bounds, approved): `strengths` are the concentrations on the
+            market, with their source; none if they are not known, and then any concentration will do;
+            `approved` for this use, or not, which the read-back of a therapy says
     bound   (quantity, kind, use, value, source, verified): see QUANTITIES and KINDS; `use` is "" or what
             sets the bound apart from others of its kind, such as "naive" for the patient it is meant for
 
@@ -27,19 +30,33 @@ The CRC is over `canonical`, a text of every field, one line for each drug and b
 or a line feed, so two libraries with one text are the same. `check` computes it anew each time (LIM-09).
 
 Wire form, `{"version": n, "drugs": [drug, ...]}` with each drug a table of `name`, `strengths`, `source`,
-`verified` and `bounds`, these as lists in the order above, as is a concentration that is a fraction. It is
-longer than a line of the link, so it comes one drug at a time: a part is a drug's table with `version`,
-`index` (0, 1, ...) and `count` added. Index 0 begins anew, the last one completes the library; nothing of it
-is used until it is confirmed.
+`verified`, `bounds` and `approved`, the bounds as lists in the order above, as is a concentration that is a
+fraction. It is longer than a line of the link, so it comes one drug at a time: a part is a drug's table with
+`version`, `index` (0, 1, ...) and `count` added. Index 0 begins anew, the last one completes the library;
+nothing of it is used until it is confirmed.
 """
 
 import binascii
+import json
 
+from .. import plain
 from ..telling import Problems, shown
 from .units import CONCENTRATION_TEXT, concentration_of
 
-QUANTITIES = ("concentration", "dose_per_day", "start_dose", "dose_change", "bolus")
-CONCENTRATION, DOSE_PER_DAY, START_DOSE, DOSE_CHANGE, BOLUS = QUANTITIES
+QUANTITIES = (
+    "concentration",
+    "dose_per_day",
+    "start_dose",
+    "dose_change",
+    "bolus",
+    "rise_percent",
+    "fall_percent",
+    "change_interval",
+    "first_change",
+)
+CONCENTRATION, DOSE_PER_DAY, START_DOSE, DOSE_CHANGE, BOLUS, RISE, FALL, INTERVAL, FIRST_CHANGE = QUANTITIES
+PERCENTS = (RISE, FALL)
+TIMES = (INTERVAL, FIRST_CHANGE)
 LIMIT = "limit"  # the content of a therapy's window, held against the bounds of DOSE_PER_DAY
 
 # In ascending order of what they allow.
@@ -51,16 +68,20 @@ HARD = (MINIMUM, MAXIMUM)
 
 MOST_VERSION = 0x3FFFFFFF
 MOST_DRUGS = 32
-MOST_BYTES = 4 * 4_096 - 32  # of the wire form: what a slot of the journal holds (record/layout.py)
+# Of its text in the journal: what a slot holds (record/layout.py). A drug with five bounds takes about 500.
+MOST_BYTES = 4 * 4_096 - 32
 MOST_STRENGTHS = 6
-MOST_BOUNDS = 10
+MOST_BOUNDS = 16
 MOST_NAME = 32
 MOST_USE = 12
 MOST_SOURCE = 48
 MOST_PG = 10**15
+MOST_PERCENT = 1_000  # of a change: eleven times the dose
+MOST_S = 31 * 86_400  # between two changes: a month
 
-DRUG_KEYS = ("name", "strengths", "source", "verified", "bounds")
+DRUG_KEYS = ("name", "strengths", "source", "verified", "bounds", "approved")
 PART_KEYS = ("version", "index", "count")
+CRC_DIGITS = 9  # more than stand for the 0 of a library without a CRC
 
 
 # --- whether to believe it
@@ -75,9 +96,9 @@ def canonical(library):
 
 
 def _drug_lines(drug):
-    name, strengths, source, verified, bounds = drug
+    name, strengths, source, verified, bounds, approved = drug
     marketed = ",".join([_written(strength) for strength in strengths])
-    yield ("drug\t%s\t%s\t%s\t%d\n" % (name, marketed, source, verified)).encode()
+    yield ("drug\t%s\t%s\t%s\t%d\t%d\n" % (name, marketed, source, verified, approved)).encode()
     for quantity, kind, use, value, source, verified in bounds:
         row = (quantity, kind, use, _written(value), source, verified)
         yield ("%s\t%s\t%s\t%s\t%s\t%d\n" % row).encode()
@@ -144,6 +165,8 @@ def judge(
     bolus=None,
     limit=None,
     previous=None,
+    since_change_s=None,
+    since_start_s=None,
 ):
     """What is wrong with a therapy: (problems, soft).
 
@@ -151,7 +174,8 @@ def judge(
     its name. The concentration is pg/nL, masses are pg, as whole numbers or fractions (num, den); None where
     the therapy has no such thing. `daily` is the most that the basal gives in any 24 h, `most_daily` that
     with all boluses the patient may ask for, `bolus` a single one, `limit` what a window may hold, `previous`
-    the `daily` of the therapy with the same drug that this one follows; None makes it a start.
+    the `daily` of the therapy with the same drug that this one follows; None makes it a start. So long ago
+    the dose was changed last, and the drug started first: None for never.
     """
     if not check(library):
         return ["library: absent or damaged (bad CRC), no drug may be given"], []
@@ -170,7 +194,10 @@ def judge(
             "" if entry[3] else " (unverified)",
         )
         soft.append(("%s.%s.strength" % (drug, CONCENTRATION), text))
-    for called, quantity, kinds, value in _asked(concentration, daily, most_daily, bolus, limit, previous):
+    asked = _asked(concentration, daily, most_daily, bolus, limit, previous)
+    if previous is not None and _differ(daily, previous):
+        asked += _times_asked(since_change_s, since_start_s)
+    for called, quantity, kinds, value in asked:
         for bound in entry[4]:
             if bound[0] == quantity and bound[1] in kinds and _outside(value, bound[1], bound[3]):
                 name = _name(drug, called, bound)
@@ -201,6 +228,11 @@ def limit_names(drug):
     return names
 
 
+def limit_name(drug, bound):
+    """The name of a limit on a drug."""
+    return _name(drug, bound[0], bound)
+
+
 def _name(drug, called, bound):
     name = "%s.%s.%s" % (drug, called, bound[1])
     return name + "." + bound[2] if bound[2] else name
@@ -219,13 +251,50 @@ def _asked(concentration, daily, most_daily, bolus, limit, previous):
             asked.append((START_DOSE, START_DOSE, KINDS, daily))
         else:
             before = fraction(previous)
-            change = (abs(daily[0] * before[1] - before[0] * daily[1]), daily[1] * before[1])
-            asked.append((DOSE_CHANGE, DOSE_CHANGE, KINDS, change))
+            rise = daily[0] * before[1] - before[0] * daily[1]
+            asked.append((DOSE_CHANGE, DOSE_CHANGE, KINDS, (abs(rise), daily[1] * before[1])))
+            if before[0] and rise:
+                called = RISE if rise > 0 else FALL
+                asked.append((called, called, KINDS, (abs(rise) * 100, before[0] * daily[1])))
     if bolus is not None:
         asked.append((BOLUS, BOLUS, KINDS, fraction(bolus)))
     if limit is not None:
         asked.append((LIMIT, DOSE_PER_DAY, UPPER, fraction(limit)))
     return asked
+
+
+def _times_asked(since_change_s, since_start_s):
+    asked = []
+    if since_change_s is not None:
+        asked.append((INTERVAL, INTERVAL, LOWER, (since_change_s, 1)))
+    if since_start_s is not None:
+        asked.append((FIRST_CHANGE, FIRST_CHANGE, LOWER, (since_start_s, 1)))
+    return asked
+
+
+def over_bounds(library, drug, bolus, in_a_day, accepted):
+    """The bounds that a clinician bolus breaks, hard and soft, as (name, text): `bolus` pg, and `in_a_day`
+    the most that any 24 h hold with it (LIM-14); but for those with a bit in `accepted`, which were accepted
+    with the therapy.
+    """
+    entry = find(library, drug)
+    broken = []
+    for number in range(len(entry[4])):
+        bound = entry[4][number]
+        if bound[0] == BOLUS:
+            outside = _outside(bolus, bound[1], bound[3])
+        else:
+            outside = (
+                bound[0] == DOSE_PER_DAY and bound[1] in UPPER and _outside(in_a_day, bound[1], bound[3])
+            )
+        if outside and not accepted >> number & 1:
+            value = bolus if bound[0] == BOLUS else in_a_day
+            broken.append((limit_name(drug, bound), _outside_text(bound[0], value, bound)))
+    return broken
+
+
+def _differ(value, other):
+    return _below(value, other) or _below(other, value)
 
 
 def fraction(value):
@@ -245,19 +314,35 @@ def _outside(value, kind, bound):
 
 def _outside_text(called, value, bound):
     side = "below" if bound[1] in LOWER else "above"
-    if called == CONCENTRATION:
-        shown = value
-    elif bound[1] in LOWER:
-        # Rounded away from the bound, so that the text never shows a number that would be allowed.
-        shown = value[0] // value[1]
+    limit = quantity_text(called, bound[3])
+    if called in PERCENTS:
+        found = plain.percent(value[0], value[1], unlike=limit)
+    elif called in TIMES:
+        found = plain.time(value[0] * 1_000, unlike=limit)
     else:
-        shown = -(-value[0] // value[1])
-    text = "%s is %s %s" % (quantity_text(called, shown), side, quantity_text(called, bound[3]))
+        if called == CONCENTRATION:
+            shown = value
+        elif bound[1] in LOWER:
+            # Rounded away from the bound, so that the text never shows a number that would be allowed.
+            shown = value[0] // value[1]
+        else:
+            shown = -(-value[0] // value[1])
+        found = quantity_text(called, shown)
+    text = "%s is %s %s" % (found, side, limit)
     return text if bound[5] else text + " (unverified)"
 
 
 def quantity_text(quantity, value):
-    """A whole number of pg, or a concentration in pg/nL, with the unit in which it reads best, exact."""
+    """A value of a bound with the unit in which it reads best, exact: whole pg, percent or seconds, or a
+    concentration in pg/nL.
+    """
+    if quantity in PERCENTS:
+        return "%d %%" % value
+    if quantity in TIMES:
+        for unit, seconds in (("days", 86_400), ("h", 3_600), ("min", 60)):
+            if value % seconds == 0 and value >= 2 * seconds:
+                return "%d %s" % (value // seconds, unit)
+        return "%d s" % value
     if quantity == CONCENTRATION:
         num, den = fraction(value)
         if 1_000_000 % den:
@@ -292,6 +377,7 @@ class Draft:
         self.version = 0
         self.count = 0
         self.drugs = []
+        self.bytes = 0  # that they take in the journal, about
 
     def take(self, part):
         """Read one part. Returns (library, problems): the library when it is complete, else None; after a
@@ -316,6 +402,10 @@ class Draft:
             )
         drug = _drug(part, DRUG_KEYS + PART_KEYS, "", problems)
         _new_name(drug, self.drugs, problems)
+        if not problems:
+            self.bytes += len(json.dumps(drug)) + 2
+            if self.bytes + len(json.dumps([self.version, [], 0])) + CRC_DIGITS > MOST_BYTES:
+                problems.append("library: longer than the %d bytes that the flash keeps" % MOST_BYTES)
         if problems:
             self._forget()
             return None, problems.told()
@@ -358,6 +448,7 @@ def to_wire(library):
                 "source": drug[2],
                 "verified": drug[3],
                 "bounds": [[_listed(value) for value in bound] for bound in drug[4]],
+                "approved": drug[5],
             }
             for drug in library[1]
         ],
@@ -394,7 +485,9 @@ def _drug(table, known, prefix, problems):
     rows = _list(table, "bounds", 0, MOST_BOUNDS, prefix, problems)
     for index in range(len(rows)):
         _bound(rows[index], bounds, "%sbounds[%d]" % (prefix, index), problems)
-    return (name, tuple(marketed), source, verified, tuple(bounds))
+    approved = table.get("approved")
+    _check_flag(approved, prefix + "approved", problems)
+    return (name, tuple(marketed), source, verified, tuple(bounds), approved)
 
 
 def _bound(row, bounds, prefix, problems):
@@ -417,7 +510,7 @@ def _bound(row, bounds, prefix, problems):
     if quantity == CONCENTRATION:
         value = _concentration(value, prefix + ".value", problems)
     else:
-        _check_whole(value, 1, MOST_PG, prefix + ".value", problems)
+        _check_whole(value, 1, most_of(quantity), prefix + ".value", problems)
     _check_text(source, 1, MOST_SOURCE, prefix + ".source", problems)
     _check_flag(verified, prefix + ".verified", problems)
     if len(problems) > before:
@@ -434,6 +527,11 @@ def _bound(row, bounds, prefix, problems):
                 % (prefix, quantity, kind, _written(value), other[1], _written(other[3]))
             )
     bounds.append((quantity, kind, use, value, source, verified))
+
+
+def most_of(quantity):
+    """The largest whole number that a bound on `quantity` may have."""
+    return MOST_PERCENT if quantity in PERCENTS else MOST_S if quantity in TIMES else MOST_PG
 
 
 def _new_name(drug, drugs, problems):

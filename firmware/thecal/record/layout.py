@@ -31,7 +31,7 @@ FIELDS = (
     "dose_steps",  # executed, prime left out, since the first boot
     "state",
     "resets",
-    "spare_1",
+    "bounds_accepted",  # with the therapy in force, a bit for each in the library's entry (dose/changes.py)
     "boot_tick_0",  # of the last boots, for the latch of a reset loop
     "boot_tick_1",
     "boot_tick_2",
@@ -76,8 +76,8 @@ FIELDS = (
     "boot_tick_3",
     "alarms_stopped",  # those after which it was not started yet
     "failed_parts",  # found since the last acknowledgement, a bit each (watch/parts.py)
-    "spare_3",
-    "spare_4",
+    "drug_started",  # 1 + tick of the first start of the drug in the line, 0: never
+    "dose_changed",  # 1 + tick of the last change of its dose
 )
 LEDGER_FIELDS = 4
 INDEX = {name: number for number, name in enumerate(FIELDS)}

@@ -84,6 +84,10 @@ def bolus(
     volume: Annotated[str, typer.Option(help='Volume to be infused, as in "5 uL"')],
     duration: Annotated[str, typer.Option(help='Over how long, as in "5 min"')],
     port: PortOption = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="NAME", help="A bound of the drug library that it may break"),
+    ] = None,
 ) -> None:
     """Give a clinician bolus on top of the basal rate."""
     from thecal_host.text import rate_text, volume_text
@@ -96,7 +100,8 @@ def bolus(
             f'--duration: expected 1 ms at least, {most} at most, found "{duration}"'
         )
     with connected(ctx, port) as pump:
-        reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms)
+        named = {"accept": accept} if accept else {}
+        reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms, **named)
         if reply.get("granted") is not True:
             reason = reply.get("reason") or "no reason given"
             complain(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
