@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
 from thecal import causes, prospect, pump, states
-from thecal.dose import formulary, mechanism, prescription
+from thecal.dose import formulary, formulary_data, mechanism, prescription
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms
 from thecal.watch.lockout import DAY_TICKS, Lockout
@@ -414,18 +414,20 @@ ZICONOTIDE = {"mode": "continuous", "drug": "ziconotide", "concentration_pg_nl":
 
 @pytest.mark.req("LIM-08", "LIM-10")
 def test_a_hard_limit_refuses_and_a_soft_one_must_be_confirmed_by_name(desk):
-    """19.2 mcg/day is the maximum; a start above 2.4 mcg/day is asked about."""
+    """19.2 mcg/day is the maximum; a start above 2.4 mcg/day asks, by consensus one above 1.2."""
     reply = desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 19_260_000})
     assert not reply["ok"] and "ziconotide.dose_per_day.maximum" in reply["message"]
     proposal = desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_460_000})
-    assert proposal["readback"]["soft"] == ["ziconotide.start_dose.high"]
+    accept = ["ziconotide.start_dose.high", "ziconotide.start_dose.high.consensus"]
+    assert proposal["readback"]["soft"] == accept
     assert "2.46 mcg/day" in proposal["why"][0]
     refused = desk.ask("confirm", digest=proposal["digest"])
     assert "not confirmed: ziconotide.start_dose.high" in refused["message"]
     assert desk.pump.prescription is None
-    accept = ["ziconotide.start_dose.high"]
+    refused = desk.ask("confirm", digest=proposal["digest"], accept=accept[:1])
+    assert refused["message"] == "accept: not confirmed: ziconotide.start_dose.high.consensus"
     assert desk.ask("confirm", digest=proposal["digest"], accept=accept)["ok"]
-    assert desk.of("soft_limits")[0][2:] == (1, 1)
+    assert desk.of("soft_limits")[0][2:] == (2, formulary_data.VERSION)
 
 
 @pytest.mark.req("LIM-09")
@@ -473,12 +475,12 @@ def test_a_pharmacy_library_comes_drug_by_drug_and_is_confirmed_as_a_whole(desk)
     count = len(wire["drugs"])
     reply = {}
     for index, drug in enumerate(wire["drugs"]):
-        reply = desk.ask("library", part={**drug, "version": 2, "index": index, "count": count})
+        reply = desk.ask("library", part={**drug, "version": 3, "index": index, "count": count})
         assert reply["complete"] == (index == count - 1), reply
-    assert desk.pump.library[0] == 1
+    assert desk.pump.library[0] == 2
     assert desk.ask("confirm", digest=reply["digest"])["ok"]
-    assert desk.pump.library[0] == 2 and formulary.check(desk.pump.library)
-    assert desk.of("library")[0][2:] == (2, 1)
+    assert desk.pump.library[0] == 3 and formulary.check(desk.pump.library)
+    assert desk.of("library")[0][2:] == (3, 2)
     assert not desk.ask("library", part={"version": 3, "index": 1, "count": 2})["ok"]
 
 
