@@ -471,8 +471,9 @@ def test_state_within():
 
 
 def test_a_therapy_that_the_pump_refuses_ends_the_run_before_it_begins():
-    with pytest.raises(TherapyRefused, match=r"rate: 72 mL/h, must be 2 uL/h to 60 mL/h"):
-        run(HEAD.replace("36 mL/h", "72 mL/h"))
+    aspirin = 'drug = "aspirin"\nconcentration = "1 mg/mL"\ndose = "864 mg/day"'
+    with pytest.raises(TherapyRefused, match="drug: aspirin is not in the library"):
+        run(HEAD.replace('rate = "36 mL/h"', aspirin))
 
 
 def test_a_pump_that_runs_already_is_left_alone():
@@ -512,14 +513,15 @@ def test_no_pump_is_said():
 
 def test_commands_the_pump_refuses_are_recorded():
     text = HEAD + START + event("30 s", "start") + event("60 s", "program")
-    text += '[event.therapy]\nmode = "continuous"\nrate = "90 mL/h"\n'
+    text += '[event.therapy]\nmode = "continuous"\ndrug = "aspirin"\n'
+    text += 'concentration = "1 mg/mL"\ndose = "864 mg/day"\n'
     text += event("80 s", "clinician_bolus", volume="1 nL", duration="25 h")
     records, result = run(text + expect("delivered", value="1190 uL"))
     assert [(r["at_ms"], r["do"], r["error"]) for r in of_type(records, "refused")] == [
         (30_000, "start", "refused"),
         (60_000, "program", "refused"),
     ]
-    assert "rate: 90 mL/h, must be 2 uL/h to 60 mL/h" in of_type(records, "refused")[1]["message"]
+    assert "aspirin is not in the library" in of_type(records, "refused")[1]["message"]
     (bolus,) = result.summary["boluses"]
     assert (bolus["granted"], bolus["reason"], bolus["ended_ms"]) == (False, "prescription", None)
     assert result.expect_failed == 0

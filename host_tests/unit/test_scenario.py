@@ -335,8 +335,8 @@ def test_what_goes_over_the_link_is_whole_numbers():
         "empty_nl": 0,
         "line_nl": 150_000,
     }
-    third = s.parse(MINIMAL.replace("6 mL/h", "1 uL/day")).therapy
-    assert third.message(s.Profile()) == {"mode": "continuous", "rate_num": 125, "rate_den": 3}
+    third = s.parse(MINIMAL.replace("6 mL/h", "50 uL/day")).therapy
+    assert third.message(s.Profile()) == {"mode": "continuous", "rate_num": 6250, "rate_den": 3}
 
 
 def test_volumes_and_rates_of_a_patient_bolus_go_over_the_link_as_they_were_written():
@@ -442,6 +442,7 @@ def test_thirteen_steps_with_everything_else_fit_into_a_frame():
     text = FULL.replace('mode = "continuous"\ndrug', 'mode = "flex"\ndrug').replace(
         'dose = "2.4 mg/day"\n', ""
     )
+    text = text.replace('dose = "3.0 mg"', 'dose = "30 mg"')  # of which the basal alone takes 20
     scenario = s.parse(text.replace("[reservoir]", steps + "[reservoir]"))
     assert len(scenario.therapy.steps) == 13
     message = scenario.therapy.message(scenario.profile)
@@ -451,7 +452,7 @@ def test_thirteen_steps_with_everything_else_fit_into_a_frame():
 
 def test_a_bolus_by_dose_is_rounded_down_to_whole_nanolitres_and_its_time_up():
     event = '[[event]]\nat="1 min"\ndo="clinician_bolus"\ndose="100 mcg"\nrate="7 mL/h"\n'
-    therapy = MINIMAL.replace('rate = "6 mL/h"', 'drug="d"\nconcentration="30 mg/mL"\ndose="1 mg/day"')
+    therapy = MINIMAL.replace('rate = "6 mL/h"', 'drug="d"\nconcentration="30 mg/mL"\ndose="1.8 mg/day"')
     (bolus,) = (e.bolus for e in s.parse(therapy + event).events)
     assert bolus is not None
     assert bolus.volume_nl == 3333  # 3 333.3 nL
@@ -503,10 +504,10 @@ def test_a_bridge_is_the_therapy_in_force_with_the_same_doses():
 def test_the_steps_of_the_day_are_bridged_too():
     flex = FLEX.replace('rate = "3 uL/h"', 'dose = "36 mcg/day"').replace("12 uL/h", "12 uL/h")
     flex = flex.replace('rate = "12 uL/h"', 'dose = "144 mcg/day"')
-    (event,) = s.parse(flex + BRIDGE.replace("25 mg", "2 mg")).events
+    (event,) = s.parse(flex + BRIDGE.replace("25 mg", "0.75 mg")).events
     assert event.therapy is not None
-    # a quarter of 3, 20 and 12 uL/h
-    assert [step.rate_nl_h for step in event.therapy.steps] == [750, 5000, 3000]
+    # two thirds of 3, 20 and 12 uL/h
+    assert [step.rate_nl_h for step in event.therapy.steps] == [2000, Fraction(40_000, 3), 8000]
 
 
 def test_a_bolus_by_dose_takes_the_concentration_that_was_bridged_to():

@@ -799,6 +799,7 @@ class _Reader:
         self._name = name
         self._problems: list[Problem] = []
         self._not_yet: set[str] = set()
+        self._therapies: list[tuple[toml_lines.Path, Therapy]] = []
         self._need_duration = not therapy_only
         # An experiment knows its line, if only as the reference one; of a real one only the therapy can tell.
         self._experiment = not therapy_only
@@ -906,19 +907,21 @@ class _Reader:
         plant = self._values(self._table("plant", self._document), TABLES["plant"], ("plant",))
         events = self._events(duration_ms, therapy)
         expects = self._expects(duration_ms, events, therapy)
+        machine = Profile(
+            profile.get("max_rate"),
+            profile.get("mechanism", "reference"),
+            profile.get("on_low_reservoir"),
+            reservoir.get("low"),
+            reservoir.get("empty"),
+            plant.get("catheter_volume", self._line_nl) if self._experiment else None,
+        )
+        self._foreknown(machine)
         return Scenario(
             path=self._name,
             title=head.get("title", Path(self._name).stem),
             duration_ms=duration_ms,
             therapy=therapy or Therapy("stopped"),
-            profile=Profile(
-                profile.get("max_rate"),
-                profile.get("mechanism", "reference"),
-                profile.get("on_low_reservoir"),
-                reservoir.get("low"),
-                reservoir.get("empty"),
-                plant.get("catheter_volume", self._line_nl) if self._experiment else None,
-            ),
+            profile=machine,
             clock_ms=head.get("clock", 0),
             seed=head.get("seed", 1),
             reservoir=Reservoir(reservoir.get("fill", DEFAULT_FILL_NL))
@@ -928,6 +931,15 @@ class _Reader:
             events=tuple(events),
             expects=tuple(expects),
         )
+
+    def _foreknown(self, profile: Profile) -> None:
+        """What a pump would refuse in the therapies, when nothing else is wrong."""
+        from thecal_bench import foreknown  # which needs this module
+
+        if not self._problems:
+            for path, therapy in self._therapies:
+                for key, text in foreknown.problems(therapy, profile, path):
+                    self._problem(key, text)
 
     def _therapy(self, table: Mapping[str, Any], path: toml_lines.Path) -> Therapy | None:
         before = len(self._problems)
@@ -944,7 +956,7 @@ class _Reader:
         rate_nl_h = values.get("rate", MINIMUM_RATE_NL_H if mode == "minimum" else Fraction(0))
         if "dose" in values:
             rate_nl_h = _rate_of_dose(values["dose"], concentration_pg_nl)
-        return Therapy(
+        found = Therapy(
             mode,
             rate_nl_h,
             values.get("kvo"),
@@ -956,6 +968,8 @@ class _Reader:
             limit,
             values.get("line"),
         )
+        self._therapies.append((path, found))
+        return found
 
     def _keys_of_mode(self, mode: str, table: Mapping[str, Any], path: toml_lines.Path) -> None:
         for name in (*THERAPY, *NESTED):
@@ -1168,7 +1182,9 @@ class _Reader:
             return None
         if values["concentration"] == therapy.concentration_pg_nl:
             self._problem((*path, "concentration"), "expected another concentration than the one in force")
-        return therapy.at_concentration(values["concentration"])
+        bridged = therapy.at_concentration(values["concentration"])
+        self._therapies.append((path, bridged))
+        return bridged
 
     def _bolus(
         self, path: toml_lines.Path, values: dict[str, Any], concentration_pg_nl: Fraction | None

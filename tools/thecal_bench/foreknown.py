@@ -1,0 +1,143 @@
+"""What the pump will refuse in a therapy, known beforehand; and where in the file stands what it refused.
+
+The host runs the firmware's own reader of therapies, so nothing is sent that it would refuse, and no bound is
+written down twice. `problems(therapy, profile)` are the refusals, each with the path of its key in the TOML
+file; `key_of(text, therapy)` finds that path for one that came from a pump. Numbers are told in the units
+of people. What depends on the pump's history or on its drug library only the pump can judge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+from thecal.dose import prescription
+from thecal.dose.mechanism import reference
+from thecal.drivers import segment
+from thecal.signals import SEGMENT_TICKS
+
+from thecal_bench import quantities as q
+from thecal_bench.scenario import MS_PER_HOUR, MS_PER_WEEK, Profile, Therapy
+from thecal_bench.toml_lines import Path
+
+# The pump of every image; another mechanism than the reference one has no name yet.
+_MECHANISM = reference(segment.MAX_STEPS // SEGMENT_TICKS)
+
+_STEP = re.compile(r"steps\[(\d+)\]\.?(.*)")
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]+")
+_RANGE = re.compile(r"\b(\d+) to (\d+) (nL/h|nL)\b")
+_AMOUNT = re.compile(r"\b(\d+)(?:/(\d+))? (nL/h|nL)\b")
+_AROUND = {"low_nl": ("reservoir", "low"), "empty_nl": ("reservoir", "empty"),
+           "max_rate_nl_h": ("profile", "max_rate"), "on_low": ("profile", "on_low_reservoir"),
+           "line_nl": ("plant", "catheter_volume")}  # fmt: skip
+"""Keys of the link that stand in another table than the therapy's."""
+
+_DOSED = {"dose_per_day": "dose", "start_dose": "dose", "dose_change": "dose", "bolus": "patient_bolus"}
+"""Quantities of the drug library, and the key that they are about."""
+
+
+def problems(therapy: Therapy, profile: Profile, at: Path = ("therapy",)) -> list[tuple[Path, str]]:
+    """Everything that a pump refuses whatever it did before, as the path of the key and what is wrong."""
+    try:
+        prescription.parse(therapy.message(profile), _MECHANISM)
+    except prescription.PrescriptionError as why:
+        return [(key_of(text, therapy, at), _without_key(text)) for text in why.problems]
+    return [((*at, "limit"), text) for text in _beyond_its_own_limit(therapy)]
+
+
+def _beyond_its_own_limit(therapy: Therapy) -> Iterator[str]:
+    """LIM-06: a basal that breaks its own limit in every week."""
+    limit = therapy.limit
+    if limit is None:
+        return
+    most_nl = Fraction(limit.dose_pg, therapy.concentration_pg_nl) if limit.dose_pg else limit.volume_nl
+    peak_nl = _peak_nl(therapy, limit.window_ms)
+    if peak_nl > most_nl:
+        yield (
+            f"the basal alone gives {_short(peak_nl, 'nL')} in {q.show(limit.window_ms, q.TIME, 'min')}, "
+            f"the limit is {_short(Fraction(most_nl), 'nL')}"
+        )
+
+
+def _peak_nl(therapy: Therapy, window_ms: int) -> Fraction:
+    """The most that the basal gives in any window: one that begins or ends where a step does."""
+    starts_ms = sorted({0, *(at_ms for step in therapy.steps for at_ms in step.starts_ms())})
+    begins_ms = {*starts_ms, *(at_ms - window_ms for at_ms in starts_ms)}
+    return max(_given_nl(therapy, starts_ms, begin_ms, begin_ms + window_ms) for begin_ms in begins_ms)
+
+
+def _given_nl(therapy: Therapy, starts_ms: list[int], from_ms: int, to_ms: int) -> Fraction:
+    """The volume of the basal between two times of the week, of which the first may be in the last week."""
+    corners_ms = [start + week for week in (-MS_PER_WEEK, 0, MS_PER_WEEK) for start in starts_ms]
+    inner_ms = [from_ms, *(at_ms for at_ms in corners_ms if from_ms < at_ms < to_ms), to_ms]
+    given_nl = Fraction(0)
+    for begin_ms, end_ms in zip(inner_ms, inner_ms[1:], strict=False):
+        given_nl += therapy.basal_nl_h(begin_ms % MS_PER_WEEK) * (end_ms - begin_ms)
+    return given_nl / MS_PER_HOUR
+
+
+def key_of(text: str, therapy: Therapy, at: Path = ("therapy",)) -> Path:
+    """Where in the file stands what a refusal is about; the table of the therapy where it names no key."""
+    match = _NAME.match(text)
+    name = match.group() if match and ": " in text else ""
+    around = _AROUND.get(name)
+    if around is not None:
+        return around
+    step = _STEP.match(name)
+    if step is not None:
+        index = int(step.group(1))
+        dosed = index < len(therapy.steps) and therapy.steps[index].dose_pg_day
+        return (*at, "step", index, *_leaf(step.group(2), bool(dosed)))
+    table, _, rest = name.partition(".")
+    if table == "patient_bolus" and rest:
+        bolus = therapy.patient_bolus
+        by_time = bolus is not None and bolus.rate_nl_h is None
+        return (*at, table, *(("duration",) if rest == "rate" and by_time else _leaf(rest, False)))
+    if table == "limit" and rest:
+        return (*at, table, *_leaf(rest, False))
+    if table == therapy.drug and rest:
+        # A bound of the drug library: DRUG.QUANTITY.KIND.
+        key = _DOSED.get(rest.split(".")[0], "concentration")
+        return (*at, *(("step", 0, "dose") if key == "dose" and therapy.steps else (key,)))
+    return (*at, *_leaf(name, bool(therapy.dose_pg_day)))
+
+
+def _leaf(name: str, dosed: bool) -> Path:
+    """The key of a table for one of the link: without its unit, and of a rate that was a dose the dose."""
+    key = re.sub(r"_(nl_h|pg_nl|pg_day|nl|pg|ms|num|den)$", "", name.rstrip("."))
+    return ("dose",) if key == "rate" and dosed else (key,) if key else ()
+
+
+def _without_key(text: str) -> str:
+    """A refusal in the units of people, without the key that it begins with."""
+    _, colon, rest = text.partition(": ")
+    return told(rest if colon else text)
+
+
+def told(text: str) -> str:
+    """The same text with its rates and volumes in the unit of their size: 2500/3 nL/h is 0.833 uL/h.
+
+    Three places, or as many more as tell apart what is not the same.
+    """
+    found = {Fraction(int(num), int(den or 1)) for num, den, _ in _AMOUNT.findall(text)}
+    places = next(
+        n for n in (3, 6, 9, 12) if n == 12 or len({_short(a, "nL", n) for a in found}) == len(found)
+    )
+
+    def both(match: re.Match[str]) -> str:
+        least, most, unit = match.groups()
+        return f"{_short(Fraction(int(least)), unit, places)} to {_short(Fraction(int(most)), unit, places)}"
+
+    def one(match: re.Match[str]) -> str:
+        num, den, unit = match.groups()
+        return _short(Fraction(int(num), int(den or 1)), unit, places)
+
+    return _AMOUNT.sub(one, _RANGE.sub(both, text))
+
+
+def _short(amount: Fraction, unit: str, places: int = 3) -> str:
+    """In uL below 1 mL, in mL above; at most so many places."""
+    size, name = (1_000_000, "mL") if amount >= 1_000_000 else (1_000, "uL")
+    one = 10**places
+    return f"{q.decimal_text(Fraction(round(amount / size * one), one))} {name}{unit[2:]}"
