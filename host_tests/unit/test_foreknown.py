@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from test_cli import PumpPort, SilentPort, run  # noqa: F401 (a fixture)
 from thecal_bench import foreknown, scenario
 from thecal_bench.inprocess import HostBench
 from thecal_host.link import LinkClient
@@ -46,11 +47,11 @@ dose = "2.4 mg/day"
         (HEAD, '6 mL/h"', '6 mL/h"\nkvo = "7 mL/h"', 5, "therapy.kvo: 7 mL/h, must not be above the basal"),
         (HEAD + BOLUS, "= 6\n", "= 97\n", 9, "therapy.patient_bolus.max_per_day: 97"),
         (HEAD + BOLUS, '"1 h"\nmax', '"25 h"\nmax', 8, "therapy.patient_bolus.lockout: "),
-        (HEAD + BOLUS, '"4 h"', '"5 min"', 12, "therapy.limit.window: 300000"),
+        (HEAD + BOLUS, '"4 h"', '"5 min"', 12, "therapy.limit.window: 5 min, must be 10 min"),
         (HEAD + BOLUS, '"30 mL"', '"20 mL"', 10, "therapy.limit: the basal alone gives 24 mL in 240 min"),
         (HEAD + BOLUS[: BOLUS.index("[therapy.limit]")], "", "", 2, "patient boluses must have one"),
         (HEAD + BOLUS, "600 uL/h", "115 mL/h", 7, "therapy.patient_bolus.rate: 115 mL/h on top of the basal"),
-        (HEAD + '[reservoir]\nempty = "3 mL"\n', "", "", 6, "reservoir.empty: 3000000, must not be above"),
+        (HEAD + '[reservoir]\nempty = "3 mL"\n', "", "", 6, "reservoir.empty: 3 mL, must not be above"),
         (FLEX, '"50 uL/h"', '"1 uL/h"', 8, "therapy.step.rate: 1 uL/h, must be"),
         (FLEX, '"2.4 mg/day"', '"0.2 mg/day"', 11, "therapy.step.dose: 0.833 uL/h, must be 2 uL/h to"),
         (HEAD + '[[event]]\nat = "5 min"\ndo = "program"\n[event.therapy]\nmode = "continuous"\n'
@@ -63,19 +64,6 @@ def test_it_is_said_with_line_and_key(text, old, new, line, says):
     (problem,) = refused.value.problems
     assert problem.line == line and says in str(problem)
     assert str(problem).startswith(f"file.toml:{line}: ")
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ("2500/3 nL/h, must be 2000 to 120000000 nL/h", "0.833 uL/h, must be 2 uL/h to 120 mL/h"),
-        ("gives 500343 nL, the limit is 500342 nL", "gives 500.343 uL, the limit is 500.342 uL"),
-        ("25000/9 nL/h, not 2777777777/1000000 nL/h", "2.777777778 uL/h, not 2.777777777 uL/h"),
-        ("a_ms: 5, must be a whole number from 0 to 9", "a_ms: 5, must be a whole number from 0 to 9"),
-    ],
-)  # fmt: skip
-def test_rates_and_volumes_are_told_in_the_unit_of_their_size(text, told):
-    assert foreknown.told(text) == told
 
 
 @settings(max_examples=40, deadline=None)
@@ -142,3 +130,26 @@ def _exactly_at_its_limit(therapy):
 def test_what_the_pump_alone_can_know_has_its_key_too(text, key):
     therapy = scenario.Therapy("continuous", Fraction(1), drug="morphine", dose_pg_day=1)
     assert foreknown.key_of(text, therapy) == key
+
+
+def test_a_refusal_of_the_pump_names_the_line_of_the_file(tmp_path, run):  # noqa: F811
+    file = tmp_path / "therapy.toml"
+    file.write_text(FLEX.replace("morphine", "aspirin"))
+    result = run(PumpPort(), "program", file, "--yes")
+    assert result.exit_code == 1 and f"{file}:4: therapy.drug: " in result.stderr
+    assert "aspirin is not in the library" in result.stderr
+
+
+@pytest.mark.req("LIM-15")
+def test_a_dose_below_the_least_rate_is_refused_before_anything_is_sent(run, tmp_path):  # noqa: F811
+    """0.5 mcg/day of 25 mcg/mL is 0.833 uL/h."""
+    file = tmp_path / "slow.toml"
+    file.write_text(
+        'duration = "2 min"\n[therapy]\nmode = "continuous"\ndrug = "ziconotide"\n'
+        'concentration = "25 mcg/mL"\ndose = "0.5 mcg/day"\n[[event]]\nat = "0 s"\ndo = "start"\n'
+    )
+    port = SilentPort()
+    for command in ("simulate", "program"):
+        result = run(port, command, file)
+        assert result.exit_code == 2 and port.sent == b""
+        assert f"{file}:6: therapy.dose: 0.833 uL/h, must be 2 uL/h" in result.stderr

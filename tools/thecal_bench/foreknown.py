@@ -2,8 +2,8 @@
 
 The host runs the firmware's own reader of therapies, so nothing is sent that it would refuse, and no bound is
 written down twice. `problems(therapy, profile)` are the refusals, each with the path of its key in the TOML
-file; `key_of(text, therapy)` finds that path for one that came from a pump. Numbers are told in the units
-of people. What depends on the pump's history or on its drug library only the pump can judge.
+file; `placed` finds the lines of those that came from a pump. What depends on the pump's history or on its
+drug library only the pump can judge.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from thecal.signals import SEGMENT_TICKS
 
 from thecal_bench import quantities as q
 from thecal_bench.scenario import MS_PER_HOUR, MS_PER_WEEK, Profile, Therapy
-from thecal_bench.toml_lines import Path
+from thecal_bench.toml_lines import Lines, Path
 
 # The pump of every image; another mechanism than the reference one has no name yet.
 _MECHANISM = reference(segment.MAX_STEPS // SEGMENT_TICKS)
 
 _STEP = re.compile(r"steps\[(\d+)\]\.?(.*)")
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]+")
-_RANGE = re.compile(r"\b(\d+) to (\d+) (nL/h|nL)\b")
-_AMOUNT = re.compile(r"\b(\d+)(?:/(\d+))? (nL/h|nL)\b")
 _AROUND = {"low_nl": ("reservoir", "low"), "empty_nl": ("reservoir", "empty"),
            "max_rate_nl_h": ("profile", "max_rate"), "on_low": ("profile", "on_low_reservoir"),
            "line_nl": ("plant", "catheter_volume")}  # fmt: skip
@@ -55,8 +53,8 @@ def _beyond_its_own_limit(therapy: Therapy) -> Iterator[str]:
     peak_nl = _peak_nl(therapy, limit.window_ms)
     if peak_nl > most_nl:
         yield (
-            f"the basal alone gives {_short(peak_nl, 'nL')} in {q.show(limit.window_ms, q.TIME, 'min')}, "
-            f"the limit is {_short(Fraction(most_nl), 'nL')}"
+            f"the basal alone gives {_volume_text(peak_nl)} in {q.show(limit.window_ms, q.TIME, 'min')}, "
+            f"the limit is {_volume_text(Fraction(most_nl))}"
         )
 
 
@@ -81,6 +79,8 @@ def key_of(text: str, therapy: Therapy, at: Path = ("therapy",)) -> Path:
     """Where in the file stands what a refusal is about; the table of the therapy where it names no key."""
     match = _NAME.match(text)
     name = match.group() if match and ": " in text else ""
+    if name == "line_nl" and therapy.line_nl is not None:
+        return (*at, "line")
     around = _AROUND.get(name)
     if around is not None:
         return around
@@ -110,34 +110,23 @@ def _leaf(name: str, dosed: bool) -> Path:
 
 
 def _without_key(text: str) -> str:
-    """A refusal in the units of people, without the key that it begins with."""
+    """A refusal without the key that it begins with."""
     _, colon, rest = text.partition(": ")
-    return told(rest if colon else text)
+    return rest if colon else text
 
 
-def told(text: str) -> str:
-    """The same text with its rates and volumes in the unit of their size: 2500/3 nL/h is 0.833 uL/h.
-
-    Three places, or as many more as tell apart what is not the same.
-    """
-    found = {Fraction(int(num), int(den or 1)) for num, den, _ in _AMOUNT.findall(text)}
-    places = next(
-        n for n in (3, 6, 9, 12) if n == 12 or len({_short(a, "nL", n) for a in found}) == len(found)
-    )
-
-    def both(match: re.Match[str]) -> str:
-        least, most, unit = match.groups()
-        return f"{_short(Fraction(int(least)), unit, places)} to {_short(Fraction(int(most)), unit, places)}"
-
-    def one(match: re.Match[str]) -> str:
-        num, den, unit = match.groups()
-        return _short(Fraction(int(num), int(den or 1)), unit, places)
-
-    return _AMOUNT.sub(one, _RANGE.sub(both, text))
+def placed(file: str, text: str, therapy: Therapy, refusals: str) -> str:
+    """The refusals of a pump, with the lines of the `text` of the file that they are about."""
+    lines = Lines(text)
+    said = []
+    for refusal in refusals.split("; "):
+        path = key_of(refusal, therapy)
+        key = ".".join(str(part) for part in path if isinstance(part, str))
+        said.append(f"{file}:{lines.of(path)}: {key}: {refusal}")
+    return "\n".join(said)
 
 
-def _short(amount: Fraction, unit: str, places: int = 3) -> str:
-    """In uL below 1 mL, in mL above; at most so many places."""
-    size, name = (1_000_000, "mL") if amount >= 1_000_000 else (1_000, "uL")
-    one = 10**places
-    return f"{q.decimal_text(Fraction(round(amount / size * one), one))} {name}{unit[2:]}"
+def _volume_text(volume_nl: Fraction) -> str:
+    """Three places in uL below 1 mL, in mL above."""
+    size, unit = (1_000_000, "mL") if volume_nl >= 1_000_000 else (1_000, "uL")
+    return f"{q.decimal_text(Fraction(round(volume_nl / size * 1000), 1000))} {unit}"

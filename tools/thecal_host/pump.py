@@ -46,6 +46,8 @@ class Refused(PumpError):
     def __init__(self, cmd: str, code: str, message: str) -> None:
         super().__init__(f"the pump refuses `{cmd}`: {message or code}")
         self.code = code
+        self.cmd = cmd
+        self.message = message
 
 
 @dataclass(frozen=True)

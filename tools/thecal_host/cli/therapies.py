@@ -33,9 +33,10 @@ def program(
     yes: YesOption = False,
 ) -> None:
     """Program a therapy: propose it, show what the pump read back, confirm it."""
+    from thecal_bench import foreknown
     from thecal_bench.scenario import load_therapy
 
-    from thecal_host.pump import readback_rows
+    from thecal_host.pump import PumpError, Refused, readback_rows
 
     therapy, profile = load_therapy(file)
     message = therapy.message(profile)
@@ -43,7 +44,11 @@ def program(
         complain(f"{file}: the therapy is `stopped`: there is nothing to program; use `thecal stop`")
         raise typer.Exit(NOT_UNDERSTOOD)
     with connected(ctx, port) as pump:
-        proposal = pump.propose(message)
+        try:
+            proposal = pump.propose(message)
+        except Refused as why:
+            placed = foreknown.placed(str(file), file.read_text(encoding="utf-8-sig"), therapy, why.message)
+            raise PumpError(f"the pump refuses the therapy:\n{placed}") from None
         print_rows(readback_rows(proposal), "The pump read back:")
         questions = [f"Outside the soft limit {name}. Is that meant?" for name in proposal.soft]
         questions.append("Is this the therapy you want?")
