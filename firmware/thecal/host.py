@@ -45,6 +45,7 @@ class Host:
         self.pump = pump
         self.session = Session(crc)
         self.queue = Queue()
+        self.working = None  # the entry that is being carried out and takes more than a tick
         self.stops = StopAnswers()
         self.last = LastAnswers()
         self.outcomes = journal.outcomes if journal is not None else Outcomes()
@@ -59,8 +60,9 @@ class Host:
         while entry is not None:
             self._stop(entry.request, entry.place, outputs)
             entry = self.queue.stop_due(self.pump.tick)
-        self._carry_out_due(inputs, outputs)
         session.begin_tick(inputs, outputs)
+        self._go_on(outputs)
+        self._carry_out_due(inputs, outputs)
         while session.more:
             request = session.next(outputs)
             if session.refusal is not None:
@@ -79,6 +81,9 @@ class Host:
     def cancel_all(self, outputs):
         """A stop: all that waits is over, and so is a proposal in the making."""
         self.pump.orders.forget_proposals()
+        if self.working:
+            self._cancelled(self.working, BY_STOP, outputs)
+            self.working = None
         for entry in self.queue.take_all():
             self._cancelled(entry, BY_STOP, outputs)
 
@@ -223,6 +228,8 @@ class Host:
         """Whether its ID and what its flow needs are written down, or never will be."""
         pump = self.pump
         keeper = pump.keeper
+        if self.working and entry.command.name in commands.ABOUT_PROPOSALS:
+            return False
         if not keeper or not keeper.writes():
             return True
         announced = entry.command.proposes or entry.place == NO_PLACE or self._announced(entry.place)
@@ -248,7 +255,21 @@ class Host:
             pump.to_boundary()
         answer = pump.orders.carry_out(entry.request)
         pump.early = False
-        self._finish(entry.request, entry.place, answer, outputs)
+        if answer is None:
+            self.working = entry
+        else:
+            self._finish(entry.request, entry.place, answer, outputs)
+
+    def _go_on(self, outputs):
+        """Go on with what takes more than a tick."""
+        entry = self.working
+        if entry is None:
+            return
+        self.session.reader.spend(commands.GOING_ON_WORK)
+        answer = self.pump.orders.go_on(entry.request)
+        if answer is not None:
+            self.working = None
+            self._finish(entry.request, entry.place, answer, outputs)
 
     def _finish(self, request, place, answer, outputs):
         """Answer, and keep what became of it."""

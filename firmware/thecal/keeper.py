@@ -17,9 +17,10 @@ prime, another therapy) waits for its booking, two ticks at most, or was announc
 
 import json
 
-from .dose import prescription
+from .dose import program
 from .dose.delivery import KINDS
 from .dose.line import Bridge
+from .dose.prescription import PrescriptionError
 from .dose.units import concentration_of
 from .record.layout import (
     DRUG_SERIAL,
@@ -114,6 +115,7 @@ class Keeper:
         self.was_reset = False
         self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
         self.ratio = None  # a change of unit that is still to be written
+        pump.therapies.use(self._stored_therapy, 0)
         self.flow_steps = -1
         self.flow_grains = 0
 
@@ -223,18 +225,10 @@ class Keeper:
         pump = self.pump
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
-        pump.therapies.count = max(serial - self.journal.slots[THERAPY][0], 0)
-        pump.therapies.stored = self._stored_therapy
-        for number in range(pump.therapies.count + 1, serial + 1):
-            if number in self.journal.slot_serials[THERAPY]:
-                pump.therapies.add_stored()
-            else:
-                pump.therapies.skip()
-        kept = pump.therapies.get(serial)
-        if kept is None:
+        pump.therapies.use(self._stored_therapy, serial)
+        pump.prescription = self._therapy(serial)
+        if pump.prescription is None:
             self.therapy_lost = self.therapy_lost or serial > 0
-            return
-        pump.prescription = prescription.parse(kept[2], pump.mechanism)
 
     def _restore_line(self):
         """What is booked counts as made: it has used up credit, and cleared a bridge."""
@@ -249,19 +243,29 @@ class Keeper:
         line.drawn_from_steps = words[DRAWN_FROM]
         line.drawn_to_steps = words[DRAWN_TO]
         if words[DRUG_SERIAL]:
-            text = self._stored_therapy(words[DRUG_SERIAL])
-            if text is None:  # no drug that anybody can name: only a new line lets another one come
+            data = self._stored_therapy(words[DRUG_SERIAL])
+            if data is None:  # no drug that anybody can name: only a new line lets another one come
                 self.therapy_lost = True
                 line.drug, line.concentration = UNREADABLE, (1, 1)
             else:
-                held = json.loads(text)[1]
+                held = program.Packed(data).head
                 line.drug, line.concentration = held["drug"], concentration_of(held["concentration_pg_nl"])
         if words[OCCLUSION_NL_KPA]:
             pump.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
     def _stored_therapy(self, serial):
-        text = self.journal.blob(THERAPY, serial)
-        return None if text is None else bytes(text)
+        data = self.journal.blob(THERAPY, serial)
+        return None if data is None else bytes(data)
+
+    def _therapy(self, serial):
+        """The Prescription of that number, None where none can be read."""
+        data = self._stored_therapy(serial)
+        if data is None:
+            return None
+        try:
+            return program.Packed(data).read(self.pump.mechanism)
+        except PrescriptionError:
+            return None  # whole, and yet no therapy of this mechanism: the caller says that it is lost
 
     # --- once per tick
 
@@ -426,13 +430,13 @@ class Keeper:
         """Whether the last therapy or library is still being written."""
         return self.journal.blob_kind >= 0
 
-    def applied(self, kind, value):
-        """A therapy or a library is in force: have it written. A cut before that is done finds the last one,
-        with all that was delivered meanwhile.
+    def applied(self, kind, data):
+        """A therapy or a library, as bytes, is in force: have it written. A cut before that is done finds the
+        last one, with all that was delivered meanwhile.
         """
         if self.busy():  # and always will be: the journal has failed
             self.journal.drop_blob()
-        self.journal.begin_blob(kind, json.dumps(value).encode())
+        self.journal.begin_blob(kind, data)
 
     def rescale(self, num, den):
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""
@@ -443,6 +447,8 @@ class Keeper:
         therapy = journal.blob_kind == THERAPY
         self._fill_changes()
         serial = journal.adopt()
+        if therapy:
+            self.pump.therapies.written()
         if therapy and self.pump.prescription.concentration:
             journal.words[DRUG_SERIAL] = serial
         journal.save()

@@ -5,6 +5,8 @@ and returns the answer. Commands that change the flow are carried out with what 
 the tick, where they take effect. Whatever is refused changes nothing.
 """
 
+import json
+
 from . import denials, plain, states, version
 from .causes import (
     CAUSES,
@@ -25,12 +27,13 @@ from .causes import (
     THREE_STRIKES,
     Refused,
 )
-from .dose import formulary, prescription
+from .dose import formulary, prescription, program
 from .dose.delivery import CLINICIAN, PATIENT
 from .dose.schedule import TICKS_PER_WEEK
 from .link import commands
 from .link.session import refusal, reply_to
 from .link.telemetry import TICKS_PER_S
+from .proposing import Proposing
 from .record import events
 from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
@@ -57,10 +60,11 @@ class Orders:
         self.pump = pump
         self.proposed = None  # a Prescription, a drug library, the volume of a refill, BEGIN_ANEW or NEW_LINE
         self.proposed_bridge = None  # the one that would be open, of a Prescription
-        self.proposed_therapy = None  # the request's object, of a Prescription
+        self.proposed_head = None  # the object that a Prescription was read from, without its steps
         self.proposed_digest = ""
         self.proposed_soft = ()  # names of the soft limits that the confirmation must accept
         self.library_draft = formulary.Draft()
+        self.proposing = Proposing(pump, self)
 
     def ready(self, request):
         """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
@@ -91,22 +95,32 @@ class Orders:
         return keeper.covers(flow)
 
     def carry_out(self, request):
-        """The answer to `request`; refusals are logged, but not those of a question."""
+        """The answer to `request`, None where it takes more ticks (`go_on`); refusals are logged, but not
+        those of a question.
+        """
+        return self._answer_of(getattr(self, "_do_" + request["cmd"]), request)
+
+    def go_on(self, request):
+        """This tick's part of a request that takes more of them; as `carry_out`."""
+        return self._answer_of(self._go_on, request)
+
+    def _answer_of(self, do, request):
         try:
-            answer = getattr(self, "_do_" + request["cmd"])(request)
+            answer = do(request)
         except prescription.PrescriptionError as error:
             return self._refuse(request, PRESCRIPTION, "; ".join(error.problems))
         except Refused as refused:
             return self._refuse(request, refused.cause, refused.text)
-        if answer.get("ok", True):
+        if answer is not None and answer.get("ok", True):
             answer.update(reply_to(request))
             answer["ok"] = True
         return answer
 
     def forget_proposals(self):
         """What was proposed and not confirmed is over, and so is what comes in parts."""
-        self.proposed = self.proposed_therapy = None
+        self.proposed = self.proposed_head = None
         self.library_draft = formulary.Draft()
+        self.proposing.forget()
 
     def _refuse(self, request, cause, text):
         if commands.changes_of(request) != commands.READS:
@@ -134,33 +148,33 @@ class Orders:
         return {"state": states.STATES[pump.state]}
 
     def _do_program(self, request):
-        pump = self.pump
-        therapy = prescription.parse(request["therapy"], pump.mechanism)
-        bridge = pump.line.bridge_under(therapy)
-        pump.prospect.check_steady_limit(therapy)
-        soft = self._judge(therapy)
-        readback = therapy.readback()
-        if therapy.concentration and not formulary.find(pump.library, therapy.drug)[5]:
-            readback["approved"] = 0
-        if soft:
-            readback["soft"] = [name for name, _ in soft]
-        if pump.reservoir.known and therapy.basal:
-            # RES-03: the earliest that LOW can come, every permitted bolus taken.
-            left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.executed_steps))
-            readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
-        if bridge and bridge.left_steps:
-            week_tick = pump.week_tick(1) if pump.clock_known else -1
-            leaving = pump.line.concentration if bridge is not pump.line.bridge else pump.line.leaving()
-            readback.update(bridge.readback(therapy, leaving, week_tick))
-        answer = self._propose(therapy, readback)
-        self.proposed_therapy = request["therapy"]
+        if ("part" in request) == ("therapy" in request):
+            return refusal(request, "bad_argument", "program: give a therapy or a part of one")
+        self.proposing.begin(request)
+        return self.proposing.go_on()
+
+    def _go_on(self, request):
+        return self.proposing.go_on()
+
+    def propose_therapy(self, therapy, head, readback, bridge):
+        """The answer that proposes `therapy`, which was read from `head` and its steps; `bridge` is the one
+        that would be open.
+        """
+        answer = self._propose(therapy, readback, therapy.basal)
+        self.proposed_head = head
         self.proposed_bridge = bridge
         self.proposed_soft = readback.get("soft", ())
-        if soft:
-            answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
         return answer
 
-    def _judge(self, therapy):
+    def _do_readback(self, request):
+        therapy = self.proposed
+        if not isinstance(therapy, prescription.Prescription):
+            raise Refused(NOT_PROPOSED, "readback: no therapy is proposed")
+        answer = _page(therapy, request["from"])
+        answer["digest"] = self.proposed_digest
+        return answer
+
+    def judge(self, therapy):
         """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
         pump = self.pump
         if not therapy.concentration:
@@ -247,10 +261,10 @@ class Orders:
             raise Refused(JOURNAL_IN_USE, "the journal is %s: it is gone on with" % STATUSES[status])
         return self._propose(BEGIN_ANEW, {BEGIN_ANEW: STATUSES[status]})
 
-    def _propose(self, proposed, readback):
+    def _propose(self, proposed, readback, basal=()):
         self.proposed = proposed
         self.proposed_soft = ()
-        self.proposed_digest = prescription.digest(readback)
+        self.proposed_digest = program.digest(readback, basal)
         return {"digest": self.proposed_digest, "readback": readback}
 
     def _do_confirm(self, request):
@@ -271,7 +285,7 @@ class Orders:
             self._renew_line()
         elif isinstance(proposed, tuple):
             if pump.keeper:
-                pump.keeper.applied(LIBRARY, proposed)
+                pump.keeper.applied(LIBRARY, json.dumps(proposed).encode())
             pump.event(events.LIBRARY, proposed[0], pump.library[0])
             pump.library = proposed
             pump.changes.accepted = 0  # of bounds that may be others now
@@ -289,8 +303,9 @@ class Orders:
             pump.prospect.check_history(therapy, pump.week_tick(1), bridge)
         opens_bridge = bridge is not line.bridge
         ratio = line.unit_change(therapy)
+        packed = program.pack(self.proposed_digest, pump.tick_s, self.proposed_head, therapy)
         if pump.keeper:
-            pump.keeper.applied(THERAPY, [self.proposed_digest, self.proposed_therapy])
+            pump.keeper.applied(THERAPY, packed)
         other = therapy.drug and therapy.drug != line.drug
         if other:
             pump.delivery.remainder.drop()
@@ -306,7 +321,7 @@ class Orders:
         fastest = therapy.fastest()
         if self.proposed_soft:
             pump.event(events.SOFT_LIMITS, len(self.proposed_soft), pump.library[0])
-        pump.therapies.add(pump.tick_s, self.proposed_digest, self.proposed_therapy)
+        pump.therapies.add(packed)
         pump.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
         if pump.state == states.RUNNING:
             if therapy.basal:
@@ -451,10 +466,14 @@ class Orders:
     def _do_therapy(self, request):
         pump = self.pump
         number = request.get("number", pump.therapies.count)
-        found = pump.therapies.get(number)
-        if found is None:
+        data = pump.therapies.get(number)
+        if data is None:
             raise Refused(NOT_KEPT, "number: %d is not kept, the last is %d" % (number, pump.therapies.count))
-        return {"number": number, "tick_s": found[0], "digest": found[1], "therapy": found[2]}
+        kept = program.Packed(data)
+        answer = {"number": number, "tick_s": kept.tick_s, "digest": kept.digest, "therapy": kept.head}
+        if kept.basal:
+            answer.update(_page(kept.read(pump.mechanism), request.get("from", 0)))
+        return answer
 
     def _do_log(self, request):
         pump = self.pump
@@ -625,3 +644,15 @@ class Orders:
         else:
             self._deny("patient_bolus", reason)
         return reason
+
+
+def _page(therapy, first):
+    """The steps of `therapy` from number `first` on, as many as fit in a frame."""
+    count = len(therapy.basal)
+    first = min(first, count)
+    return {
+        "from": first,
+        "steps": therapy.steps_from(first),
+        "next": min(first + prescription.PAGE_STEPS, count),
+        "step_count": count,
+    }

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from thecal.dose import mechanism, prescription, units  # noqa: E402
+from thecal.dose import mechanism, prescription, program, units  # noqa: E402
 from thecal.dose.delivery import Delivery  # noqa: E402
 from thecal.dose.rate import Flow  # noqa: E402
 from thecal.dose.schedule import Schedule  # noqa: E402
@@ -154,7 +154,7 @@ def programming(draw, head):
             }
         try:
             said = prescription.parse(therapy, head).readback()
-            print("readback", prescription.digest(said), [said[key] for key in sorted(said)])
+            print("readback", program.digest(said), [said[key] for key in sorted(said)])
         except prescription.PrescriptionError as error:
             print("refused", error.problems)
     print("reduced", units.reduced(6 * 10**15, 8 * 10**12))

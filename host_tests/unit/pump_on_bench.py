@@ -20,6 +20,8 @@ POST_TICKS = 3
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 NL_PER_STEP = Fraction(100_000, 3_200)
 
+MOST_PROPOSAL_TICKS = 100
+
 
 def forgetful_pump() -> Pump:
     """A pump without a flash: it forgets all at a reset, and no command waits for a record."""
@@ -53,7 +55,7 @@ class PumpOnBench:
     def ask(self, cmd: str, **arguments) -> dict:
         """One request, carried out when what it needs is written down: in this tick or one of the next."""
         number = self.client.request(cmd, **arguments)
-        for _ in range(ANSWER_TICKS):
+        for _ in range(MOST_PROPOSAL_TICKS if cmd == "program" else ANSWER_TICKS):
             self.run(1)
             reply = self.client.reply(number)
             if reply is not None:

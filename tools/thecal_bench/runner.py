@@ -38,6 +38,7 @@ from thecal.link.commands import COMMANDS
 from thecal.states import STATES
 from thecal_host.link import LinkClient, LinkError
 
+from thecal_bench import programming
 from thecal_bench import quantities as q
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible
 from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Refusal, Truth
@@ -65,6 +66,15 @@ LEAD_TICKS = LINK_LEAD_MS // TICK_MS
 PROPOSE_TICKS = LEAD_TICKS // 2
 """How long before its tick a new therapy is proposed, so that the read-back can be confirmed in time."""
 
+SHORT_WEEK = 24
+"""Starts of steps in a week, with which a therapy is proposed and read back in PROPOSE_TICKS."""
+
+FRAME_TICKS = 6
+"""What a frame of a longer one takes at most."""
+
+STEP_TICKS = 2
+"""And how many ticks four of its steps take in all, to be looked at and to be read back."""
+
 LATEST_TICKS = 2
 """How long before its tick a command is sent at the latest: a change of flow is taken up a tick ahead."""
 
@@ -73,7 +83,7 @@ MOST_HELD = 8
 
 HELLO_TICKS = 10
 HELLO_TRIES = 10
-REPLY_TICKS = 20
+REPLY_TICKS = 60
 SETTLE_TICKS = 30
 """From the confirmed therapy to t=0 at least: time to set the clock and to send what acts at t=0."""
 
@@ -201,7 +211,11 @@ class _Command:
     tick: int  # at which it acts, the device's
     bolus: Bolus | None = None
     earliest_tick: int = 0  # before which it must not be sent
-    proposal_id: int | None = None
+    proposal_id: int | None = None  # of the last of its frames
+    frames: int = 0  # of the proposal, sent so far
+    draft: Record | None = None  # what was read back so far
+    proposal: Record | None = None  # with all of its read-back
+    refused: bool = False
     request_id: int | None = None
 
 
@@ -245,6 +259,7 @@ class _Run:
         self._dark: list[tuple[int, int]] = []  # there is no power from a tick on, until another
         self._asks: deque[int] = deque()  # ticks for which a status is to be asked
         self._step_nl = Fraction(0)
+        self._waits = False  # for the answer to a frame of a long proposal
         bench.on_data = self._on_data
         link.on_event = self._on_event
         link.on_status = self.story.status
@@ -432,7 +447,7 @@ class _Run:
         self._confirmed("program", {"therapy": therapy.message(scenario.profile)})
         self._therapies.append((0, therapy))
         self.link.request("status")
-        earliest = bench.tick + SETTLE_TICKS
+        earliest = bench.tick + SETTLE_TICKS + self._early_ticks()
         self._begin = -(-earliest // STATUS_PERIOD_TICKS) * STATUS_PERIOD_TICKS
         week_ms = (scenario.clock_ms - CLOCK_LEAD_TICKS * TICK_MS) % MS_PER_WEEK
         clock_tick = self._begin - CLOCK_LEAD_TICKS
@@ -442,6 +457,14 @@ class _Run:
         if status is None:
             raise RunError("the pump answers, but sends no status")
         self.story.begin(self._begin, status["executed_steps"], self._end)
+
+    def _early_ticks(self) -> int:
+        """So much longer before t=0, for therapies that are long and change soon."""
+        early = 0
+        for event in self.scenario.events:
+            if event.therapy is not None:
+                early = max(early, self._lead_ticks(_Command(event, 0)) - event.at_ms // TICK_MS)
+        return early
 
     def _ask(self, cmd: str, ticks: int, **args: Any) -> Record | None:
         number = self.link.request(cmd, **args)
@@ -465,7 +488,11 @@ class _Run:
         return reply
 
     def _confirmed(self, cmd: str, args: Record) -> None:
-        proposal = self._must(cmd, **args)
+        proposal: Record = {}
+        for arguments in programming.requests(args["therapy"]) if "therapy" in args else [args]:
+            proposal = self._must(cmd, **arguments)
+        while (first := programming.missing(proposal["readback"])) is not None:
+            programming.complete(proposal, self._must("readback", **{"from": first}))
         _check_readback(args, proposal["readback"])
         self._must("confirm", digest=proposal["digest"], **self._accepted(proposal, 0, cmd))
 
@@ -617,6 +644,7 @@ class _Run:
     def _send(self) -> None:
         """Send what is due; in order, so that commands for one tick act in the order of the file."""
         now = self.bench.tick
+        self._waits = self._connected and self._propose_early()
         while self._commands and self._connected:
             command = self._commands[0]
             if command.tick - LEAD_TICKS > now:
@@ -666,31 +694,80 @@ class _Run:
 
     def _send_proposal(self, command: _Command) -> bool:
         """Propose, later confirm; True when there is nothing more to be sent for it."""
-        event = command.event
-        cmd: str = event.do
-        args: Record = {}
-        if event.therapy is not None:
-            cmd, args = "program", {"therapy": event.therapy.message(self.scenario.profile)}
-        elif event.volume_nl is not None:
-            args = {"volume_nl": event.volume_nl}
-        if command.proposal_id is None:
-            at_tick = self._device_tick(command.tick - PROPOSE_TICKS)
-            try:
-                command.proposal_id = self.link.request(cmd, at_tick=at_tick, **args)
-            except LinkError as why:
-                self._refused(command, {"error": "not_sent", "message": str(why)})
-                return True
-        reply = self.link.reply(command.proposal_id)
-        if reply is None or "held" in reply:
+        self._propose(command)
+        if command.refused:
+            return True
+        proposal = command.proposal
+        if proposal is None:
             # A pump that does not answer must not hold up the rest for ever.
             return self.bench.tick > command.tick + LEAD_TICKS
-        if not reply["ok"]:
-            self._refused(command, reply)
-            return True
-        _check_readback(args, reply["readback"])
-        accepted = self._accepted(reply, event.at_ms, event.do)
-        self._request(command, "confirm", digest=reply["digest"], **accepted)
+        event = command.event
+        _check_readback(self._sent_of(command), proposal["readback"])
+        accepted = self._accepted(proposal, event.at_ms, event.do)
+        self._request(command, "confirm", digest=proposal["digest"], **accepted)
         return True
+
+    def _sent_of(self, command: _Command) -> Record:
+        """What is proposed: the arguments of the command, a therapy in one piece."""
+        event = command.event
+        if event.therapy is not None:
+            return {"therapy": event.therapy.message(self.scenario.profile)}
+        return {} if event.volume_nl is None else {"volume_nl": event.volume_nl}
+
+    def _lead_ticks(self, command: _Command) -> int:
+        """How long before its tick a command is sent. A long therapy takes many frames and ticks."""
+        therapy = command.event.therapy
+        weekly = 0 if therapy is None else sum(len(step.starts_ms()) for step in therapy.steps)
+        if weekly <= SHORT_WEEK:
+            return LEAD_TICKS
+        assert therapy is not None
+        frames = len(programming.requests(therapy.message(self.scenario.profile)))
+        return LEAD_TICKS + frames * FRAME_TICKS + weekly * STEP_TICKS // 4
+
+    def _propose(self, command: _Command) -> None:
+        """The next frame of a proposal, once the last one was answered, until `proposal` is complete."""
+        if command.proposal is not None or command.refused:
+            return
+        cmd = "program" if command.event.therapy is not None else command.event.do
+        sent = self._sent_of(command)
+        frames = programming.requests(sent["therapy"]) if cmd == "program" else [sent]
+        reply = None if command.proposal_id is None else self.link.reply(command.proposal_id)
+        if command.proposal_id is not None and (reply is None or "held" in reply):
+            return
+        if reply is not None and not reply["ok"]:
+            self._refused(command, reply)
+            command.refused = True
+            return
+        if command.draft is not None and reply is not None:
+            programming.complete(command.draft, reply)
+        elif reply is not None and command.frames == len(frames):
+            command.draft = reply
+        try:
+            if command.draft is None:
+                when = {}
+                if self._lead_ticks(command) == LEAD_TICKS:
+                    when = {"at_tick": self._device_tick(command.tick - PROPOSE_TICKS)}
+                command.proposal_id = self.link.request(cmd, **when, **frames[command.frames])
+                command.frames += 1
+            elif (first := programming.missing(command.draft["readback"])) is not None:
+                command.proposal_id = self.link.request("readback", **{"from": first})
+            else:
+                command.proposal = command.draft
+        except LinkError as why:
+            self._refused(command, {"error": "not_sent", "message": str(why)})
+            command.refused = True
+
+    def _propose_early(self) -> bool:
+        """Go on with the first of the proposals that are to come, if it needs more time than others. Whether
+        it waits for an answer.
+        """
+        command = next((command for command in self._commands if command.event.do in CONFIRMED), None)
+        if command is None or command.tick - self._lead_ticks(command) > self.bench.tick:
+            return False
+        if self._lead_ticks(command) == LEAD_TICKS or self._is_dark(self.bench.tick + 1):
+            return False
+        self._propose(command)
+        return command.proposal is None and not command.refused
 
     def _request(self, command: _Command, cmd: str, **args: Any) -> None:
         command.request_id = self.link.request(cmd, at_tick=self._device_tick(command.tick), **args)
@@ -706,6 +783,11 @@ class _Run:
         if self._commands:
             command = self._commands[0]
             soonest.append(max(command.tick - LEAD_TICKS, self.bench.tick + 1))
+        for command in self._commands:
+            if command.event.do in CONFIRMED:
+                if self._waits or command.tick - self._lead_ticks(command) > self.bench.tick:
+                    soonest.append(max(command.tick - self._lead_ticks(command), self.bench.tick + 1))
+                break
         if self._asks:
             soonest.append(max(self._begin + self._asks[0] - 1, self.bench.tick + 1))
         return min(soonest)

@@ -18,6 +18,7 @@ from typing import Any
 from thecal.dose import mechanism, prescription
 from thecal.drivers import segment
 from thecal.signals import SEGMENT_TICKS
+from thecal_bench import programming
 from thecal_bench.quantities import CONCENTRATION, of_message, show
 from thecal_bench.readback import differences
 
@@ -203,10 +204,17 @@ class Pump:
 
     def propose(self, therapy: dict[str, Any]) -> Proposal:
         """Have a therapy read back. Raises PumpError when the read-back is not what was sent."""
-        reply = self.ask("program", therapy=therapy)
+        reply: dict[str, Any] = {}
+        for arguments in programming.requests(therapy):
+            reply = self.ask("program", **arguments)
         digest, readback = reply.get("digest"), reply.get("readback")
         if not isinstance(digest, str) or not isinstance(readback, dict):
             raise PumpError("the pump's answer to `program` has no digest and read-back; nothing was changed")
+        while (first := programming.missing(readback)) is not None:
+            try:
+                programming.complete(reply, self.ask("readback", **{"from": first}))
+            except (programming.ReadbackError, KeyError, TypeError) as why:
+                raise PumpError(f"{why}; nothing was changed") from None
         wrong = differences(therapy, readback)
         if wrong:
             raise PumpError(

@@ -29,7 +29,7 @@ from .. import plain
 from ..signals import TICK_MS
 from ..smallint import LARGEST
 from .prescription import PrescriptionError
-from .schedule import TICKS_PER_WEEK, Schedule
+from .schedule import TICKS_PER_WEEK
 from .units import HOURS_PER_DAY, ratio, reduced
 
 MINIMUM = "minimum"  # the mode whose rate is a volume, whatever leaves
@@ -66,12 +66,8 @@ class Bridge:
         if therapy.mode == MINIMUM:
             return basal
         if self._therapy is not therapy:
-            one = therapy.mechanism.grains_per_step
             self._therapy = therapy
-            self._schedule = Schedule()
-            for index in range(len(basal)):
-                steps, grains = divmod(basal.grains(index, one) * self.new // self.old, one)
-                self._schedule.put(basal.starts[index], steps, grains)
+            self._schedule = basal.scaled(self.new, self.old, therapy.mechanism.grains_per_step)
         return self._schedule
 
     def check(self, therapy, old_concentration):

@@ -1,7 +1,9 @@
 """What may be programmed: one validator that says everything that is wrong at once.
 
 `parse` takes the `therapy` object of the link's `program` command and a mechanism, and returns a
-`Prescription` or raises `PrescriptionError` with a list of problems, each naming key, value and bound. Keys:
+`Prescription` or raises `PrescriptionError` with a list of problems, each naming key, value and bound. What
+has to be read in pieces (`dose/program.py`) uses the `Reader` behind it: the object without its steps, then
+step by step, then `finish`. Keys:
 
     mode                continuous | flex | minimum | stopped
     rate_num, rate_den  continuous: basal rate, nL/h as a fraction
@@ -18,9 +20,6 @@
     line_nl             dead volume of tubing and catheter, for priming and bridging; 0 where unknown
     max_rate_nl_h       profile: the total of all flows is never above this
 """
-
-import binascii
-import hashlib
 
 from .. import plain
 from ..telling import Problems, shown
@@ -47,7 +46,8 @@ MOST_BOLUS_MS = DAY_MS
 MOST_RESERVOIR_NL = 60_000_000
 MOST_LINE_NL = 5_000_000  # a metre of wide tubing; catheters hold 0.1 to 0.3 mL
 MOST_LOCKOUT_MS = DAY_MS
-MOST_A_DAY = 96
+MOST_A_DAY = 96  # as many as `watch.lockout` remembers
+PAGE_STEPS = 24  # of a read-back in one frame: a day of hours; their making takes a third of a tick
 LEAST_WINDOW_MS = 600_000
 MOST_WINDOW_MS = DAY_MS
 # SCENARIOS and RES-02: LOW at 1 mL, EMPTY at 0.5 mL unless programmed otherwise.
@@ -171,10 +171,8 @@ class Prescription:
             steps = self.mechanism.steps_per_tick(*rate)
             said["steps_per_tick_num"], said["steps_per_tick_den"] = steps
         elif self.basal:
-            starts = self.basal.starts
-            said["steps"] = [
-                [starts[index] * TICK_MS] + list(self.rate_nl_h(index)) for index in range(len(starts))
-            ]
+            said["step_count"] = len(self.basal)
+            said["steps"] = self.steps_from(0)
         if self.patient_bolus:
             said["bolus_volume_num"], said["bolus_volume_den"] = self.patient_bolus.volume
             said["bolus_rate_num"], said["bolus_rate_den"] = self.patient_bolus.rate
@@ -190,6 +188,13 @@ class Prescription:
             said["daily_pg"] = dose_of_rate(weekly_num, weekly_den * 7 * 24, self.concentration)
         return said
 
+    def steps_from(self, first):
+        """The entries of the basal from number `first` on, PAGE_STEPS of them at most: [ms of the week, num,
+        den] each, with the rate in nL/h.
+        """
+        indices = range(first, min(first + PAGE_STEPS, len(self.basal)))
+        return [[self.basal.starts[index] * TICK_MS] + list(self.rate_nl_h(index)) for index in indices]
+
     def _weekly_nl(self):
         mechanism = self.mechanism
         one = mechanism.grains_per_step
@@ -197,8 +202,10 @@ class Prescription:
         return reduced(grains * mechanism.nl_per_rev, one * mechanism.steps_per_rev)
 
 
-class _Reader:
-    """One therapy object being read; collects problems."""
+class Reader:
+    """One therapy object being read; collects problems. `head` first, then each `step` of a flex therapy,
+    then `finish`.
+    """
 
     def __init__(self, therapy, mechanism):
         self.mechanism = mechanism
@@ -206,9 +213,15 @@ class _Reader:
         self.concentration = None
         self.basal = Schedule()
         self.therapy = therapy
+        self.most_nl_h = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())  # of any rate
 
     def say(self, text):
         self.problems.append(text)
+
+    def check(self):
+        """PrescriptionError for all problems so far."""
+        if self.problems:
+            raise PrescriptionError(self.problems.told())
 
     def keys(self, values, known, prefix=""):
         for key in sorted(values):
@@ -233,7 +246,7 @@ class _Reader:
         den = self.whole(values, name + "_den", 1, 10**18, prefix=prefix)
         return None if num is None or den is None else reduced(num, den)
 
-    def rate(self, values, most, prefix=""):
+    def rate(self, values, prefix=""):
         """A basal rate, given as one or as a dose per day."""
         if "dose_pg_day" in values:
             if "rate_num" in values or "rate_den" in values:
@@ -242,13 +255,14 @@ class _Reader:
             if not self.concentration:
                 self.say(prefix + "dose_pg_day: a dose needs a drug and its concentration")
             elif dose_pg_day is not None:
-                return self.reachable(prefix + "rate", rate_of_dose(dose_pg_day, self.concentration), most)
+                return self.reachable(prefix + "rate", rate_of_dose(dose_pg_day, self.concentration))
             return None
         rate = self.fraction(values, "rate", prefix)
-        return rate and self.reachable(prefix + "rate", rate, most)
+        return rate and self.reachable(prefix + "rate", rate)
 
-    def reachable(self, name, rate, most, least=LEAST_BASAL_NL_H):
+    def reachable(self, name, rate, least=LEAST_BASAL_NL_H):
         num, den = rate
+        most = self.most_nl_h
         if num < least * den or num > most * den:
             bounds = plain.rate(least), plain.rate(most)
             found = plain.rate(num, den, bounds[0] if num < least * den else bounds[1])
@@ -289,35 +303,22 @@ class _Reader:
             self.say("concentration_pg_nl: %s, must be %s" % (shown(value), CONCENTRATION_TEXT))
         return found
 
-    def schedule(self, mode, most):
-        """Fill `basal`."""
-        if mode == "minimum":
-            self.put(0, (LEAST_BASAL_NL_H, 1))
-        elif mode == "continuous":
-            rate = self.rate(self.therapy, most)
-            if rate:
-                self.put(0, rate)
-        elif mode == "flex":
-            self.flex(most)
-
     def put(self, start, rate):
         steps, grains = self.mechanism.grains_per_tick(*rate)
         return self.basal.put(start, steps, grains)
 
-    def flex(self, most):
+    def steps(self):
+        """The steps that stand in the object itself."""
+        if self.therapy.get("mode") != "flex":
+            return ()
         steps = self.therapy.get("steps")
-        if not isinstance(steps, list) or not steps:
-            self.say("steps: flex needs a list of them")
-            return
-        for number in range(len(steps)):
-            self.step(steps[number], "steps[%d]" % number, most)
-        per_day = [0] * 7
-        for start in self.basal.starts:
-            per_day[start // TICKS_PER_DAY] += 1
-        if max(per_day) > MOST_STEPS_A_DAY:
-            self.say("steps: %d on one day, at most %d" % (max(per_day), MOST_STEPS_A_DAY))
+        if isinstance(steps, list):
+            return steps
+        self.say("steps: flex needs a list of them")
+        return ()
 
-    def step(self, step, name, most):
+    def step(self, step, name):
+        """One of the steps; `name` is what it is called in problems."""
         if not isinstance(step, dict):
             self.say("%s: must be an object" % name)
             return
@@ -325,16 +326,40 @@ class _Reader:
         self.keys(step, STEP_KEYS, prefix)
         at_ms = self.whole(step, "at_ms", 0, DAY_MS - 1, prefix=prefix)
         days = self.whole(step, "days", 1, 127, 127, prefix)
-        rate = self.rate(step, most, prefix)
+        rate = self.rate(step, prefix)
         if at_ms is None or days is None or rate is None:
             return
         if at_ms % TICK_MS:
             self.say("%sat_ms: %d, must be a multiple of %d ms" % (prefix, at_ms, TICK_MS))
+            return
         for day in range(7):
-            if days >> day & 1 and not self.put(day * TICKS_PER_DAY + at_ms // TICK_MS, rate):
-                self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
+            if days >> day & 1:
+                self._step_of_day(day, at_ms, rate, prefix)
 
-    def patient_bolus(self, most):
+    def _step_of_day(self, day, at_ms, rate, prefix):
+        start = day * TICKS_PER_DAY + at_ms // TICK_MS
+        if self.basal.between(day * TICKS_PER_DAY, (day + 1) * TICKS_PER_DAY) == MOST_STEPS_A_DAY:
+            self.say("%sat_ms: day %d has %d steps already" % (prefix, day + 1, MOST_STEPS_A_DAY))
+        elif not self.put(start, rate):
+            self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
+
+    def take(self, basal):
+        """Take the steps as they were kept, after the same checks as `step` makes of each."""
+        before = -1
+        for index in range(len(basal)):
+            start = basal.starts[index]
+            day = start - start % TICKS_PER_DAY
+            sound = before < start < 7 * TICKS_PER_DAY
+            sound = sound and basal.rate_grains[index] < self.mechanism.grains_per_step
+            if not sound or basal.between(day, day + TICKS_PER_DAY) > MOST_STEPS_A_DAY:
+                self.say("steps[%d]: not a step of a week" % index)
+                return
+            before = start
+        self.basal = self.found.basal = basal
+        for rate in (self.found.slowest(), self.found.fastest()):
+            self.reachable("steps", rate)
+
+    def patient_bolus(self):
         values = self.table("patient_bolus", BOLUS_KEYS)
         if values is None:
             return None
@@ -350,7 +375,7 @@ class _Reader:
             rate = rate and self.mechanism.reachable_below(*rate)
         else:
             rate = self.fraction(values, "rate", prefix)
-        rate = rate and self.reachable(prefix + "rate", rate, most, 0)
+        rate = rate and self.reachable(prefix + "rate", rate, 0)
         if not volume or not rate or lockout_ms is None or max_per_day is None:
             return None
         return PatientBolus(volume, rate, -(-lockout_ms // TICK_MS), max_per_day)
@@ -378,62 +403,79 @@ class _Reader:
         self.keys(values, keys, name + ".")
         return values
 
+    def head(self):
+        """Read all but the steps."""
+        therapy = self.therapy
+        self.keys(therapy, KEYS)
+        mode = therapy.get("mode")
+        if mode not in MODES:
+            self.say("mode: %s, must be one of %s" % (shown(mode), ", ".join(MODES)))
+        largest = self.most_nl_h
+        max_rate_nl_h = self.whole(therapy, "max_rate_nl_h", LEAST_BASAL_NL_H, largest, largest)
+        self.most_nl_h = max_rate_nl_h or largest
+        if "drug" in therapy or "concentration_pg_nl" in therapy:
+            if not isinstance(therapy.get("drug"), str) or not 0 < len(therapy["drug"]) <= 32:
+                self.say("drug: %s, must be a name of 1 to 32 characters" % shown(therapy.get("drug")))
+            self.concentration = self.concentrated()
+        rate = None
+        if mode == "minimum":
+            rate = (LEAST_BASAL_NL_H, 1)
+        elif mode == "continuous":
+            rate = self.rate(therapy)
+        if rate:
+            self.put(0, rate)
+        self.found = found = Prescription(mode, self.basal, self.mechanism, max_rate_nl_h)
+        if "kvo_num" in therapy or "kvo_den" in therapy:
+            found.kvo = self.fraction(therapy, "kvo") or (0, 1)
+            if found.kvo[0]:
+                self.reachable("kvo", found.kvo)
+        found.drug = therapy.get("drug", "")
+        found.concentration = self.concentration
+        found.patient_bolus = self.patient_bolus()
+        self.limit(found)
+        self.levels(found)
+
+    def levels(self, found):
+        therapy = self.therapy
+        found.low_nl = self.whole(therapy, "low_nl", 0, MOST_RESERVOIR_NL, LOW_NL)
+        found.empty_nl = self.whole(therapy, "empty_nl", 0, MOST_RESERVOIR_NL, EMPTY_NL)
+        if found.low_nl is not None and found.empty_nl is not None and found.empty_nl > found.low_nl:
+            low = plain.volume(found.low_nl)
+            empty = plain.volume(found.empty_nl, unlike=low)
+            self.say("empty_nl: %s, must not be above low_nl %s" % (empty, low))
+        found.line_nl = self.whole(therapy, "line_nl", 0, MOST_LINE_NL, 0)
+        on_low = therapy.get("on_low", ON_LOW[0])
+        if on_low not in ON_LOW:
+            self.say("on_low: %s, must be one of %s" % (shown(on_low), ", ".join(ON_LOW)))
+        found.on_low_kvo = on_low == ON_LOW[1]
+
+    def finish(self):
+        """The Prescription. Raises PrescriptionError naming every problem."""
+        found = self.found
+        if found.mode == "flex" and not self.basal and not self.problems:
+            self.say("steps: flex needs a list of them")
+        rate = found.slowest()
+        if self.basal and found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
+            kvo = plain.rate(*found.kvo)
+            self.say("kvo: %s, must not be above the basal rate %s" % (kvo, plain.rate(*rate, unlike=kvo)))
+        if found.patient_bolus and found.max_rate_nl_h:
+            fastest, bolus = found.fastest(), found.patient_bolus.rate
+            if fastest[0] * bolus[1] + bolus[0] * fastest[1] > found.max_rate_nl_h * fastest[1] * bolus[1]:
+                self.say(
+                    "patient_bolus.rate: %s on top of the basal is above max_rate_nl_h %s"
+                    % (plain.rate(*bolus), plain.rate(found.max_rate_nl_h))
+                )
+        self.check()
+        return found
+
 
 def parse(therapy, mechanism):
     """A Prescription from the link's `therapy` object. Raises PrescriptionError naming every problem."""
-    read = _Reader(therapy, mechanism)
-    read.keys(therapy, KEYS)
-    mode = therapy.get("mode")
-    if mode not in MODES:
-        read.say("mode: %s, must be one of %s" % (shown(mode), ", ".join(MODES)))
-    largest = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())
-    max_rate_nl_h = read.whole(therapy, "max_rate_nl_h", LEAST_BASAL_NL_H, largest, largest)
-    most = max_rate_nl_h or largest
-    if "drug" in therapy or "concentration_pg_nl" in therapy:
-        if not isinstance(therapy.get("drug"), str) or not 0 < len(therapy["drug"]) <= 32:
-            read.say("drug: %s, must be a name of 1 to 32 characters" % shown(therapy.get("drug")))
-        read.concentration = read.concentrated()
-    read.schedule(mode, most)
-    found = Prescription(mode, read.basal, mechanism, max_rate_nl_h)
-    if "kvo_num" in therapy or "kvo_den" in therapy:
-        found.kvo = read.fraction(therapy, "kvo") or (0, 1)
-        if found.kvo[0]:
-            read.reachable("kvo", found.kvo, most)
-        rate = found.slowest()
-        if found.basal and found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
-            kvo = plain.rate(*found.kvo)
-            read.say("kvo: %s, must not be above the basal rate %s" % (kvo, plain.rate(*rate, unlike=kvo)))
-    found.drug = therapy.get("drug", "")
-    found.concentration = read.concentration
-    found.patient_bolus = read.patient_bolus(most)
-    if found.patient_bolus and max_rate_nl_h:
-        fastest, bolus = found.fastest(), found.patient_bolus.rate
-        if fastest[0] * bolus[1] + bolus[0] * fastest[1] > max_rate_nl_h * fastest[1] * bolus[1]:
-            read.say(
-                "patient_bolus.rate: %s on top of the basal is above max_rate_nl_h %s"
-                % (plain.rate(*bolus), plain.rate(max_rate_nl_h))
-            )
-    read.limit(found)
-    found.low_nl = read.whole(therapy, "low_nl", 0, MOST_RESERVOIR_NL, LOW_NL)
-    found.empty_nl = read.whole(therapy, "empty_nl", 0, MOST_RESERVOIR_NL, EMPTY_NL)
-    if found.low_nl is not None and found.empty_nl is not None and found.empty_nl > found.low_nl:
-        low = plain.volume(found.low_nl)
-        found_text = plain.volume(found.empty_nl, unlike=low)
-        read.say("empty_nl: %s, must not be above low_nl %s" % (found_text, low))
-    found.line_nl = read.whole(therapy, "line_nl", 0, MOST_LINE_NL, 0)
-    on_low = therapy.get("on_low", ON_LOW[0])
-    if on_low not in ON_LOW:
-        read.say("on_low: %s, must be one of %s" % (shown(on_low), ", ".join(ON_LOW)))
-    found.on_low_kvo = on_low == "kvo"
-    if read.problems:
-        raise PrescriptionError(read.problems.told())
-    return found
-
-
-def digest(readback):
-    """Eight hex digits for a read-back: the start of the SHA-256 of its sorted `key=value` lines."""
-    text = "\n".join("%s=%s" % (key, readback[key]) for key in sorted(readback))
-    return binascii.hexlify(hashlib.sha256(text.encode()).digest()[:4]).decode()
+    reader = Reader(therapy, mechanism)
+    reader.head()
+    for number, step in enumerate(reader.steps()):
+        reader.step(step, "steps[%d]" % number)
+    return reader.finish()
 
 
 def bolus_rate(prescription, mechanism, volume_nl, duration_ms):

@@ -23,8 +23,9 @@ class Schedule:
         self.starts = array("i")
         self.rate_steps = array("H")
         self.rate_grains = array("i")
-        self._slowest = -1  # found when it is asked for
+        self._slowest = -1  # found when they are asked for ...
         self._fastest = -1
+        self._peaks = {}  # ... by length of the window
         for entry in entries:
             self.put(entry[0], entry[1], entry[2])
 
@@ -34,6 +35,7 @@ class Schedule:
     def put(self, start, rate_steps, rate_grains):
         """One more entry, or another rate for a start that is there. True if it is a new start."""
         self._slowest = self._fastest = -1
+        self._peaks.clear()
         starts = self.starts
         at = self._after(start)
         if at and starts[at - 1] == start:
@@ -62,6 +64,18 @@ class Schedule:
             else:
                 high = middle
         return low
+
+    def between(self, first, end):
+        """How many entries start from tick `first` up to, not at, tick `end`."""
+        return self._after(end - 1) - self._after(first - 1)
+
+    def scaled(self, num, den, one):
+        """Another schedule with each rate times num/den, rounded down to the grain."""
+        found = Schedule()
+        for index in range(len(self.starts)):
+            steps, grains = divmod(self.grains(index, one) * num // den, one)
+            found.put(self.starts[index], steps, grains)
+        return found
 
     def index_at(self, week_tick):
         """The entry in force at `week_tick`: the last that started, the week's last if none has yet."""
@@ -135,28 +149,34 @@ class Schedule:
         """The most that flows in any `window_ticks` (below a week) once the schedule has run for a week, in
         grains.
         """
-        peak = 0
-        for peak in self.peaks(window_ticks, one):  # noqa: B007 (the last one is the answer)
+        for _ in self.find_peak(window_ticks, one):
             pass
-        return peak
+        return self._peaks[window_ticks]
 
-    def peaks(self, window_ticks, one):
-        """`peak_grains` piece by piece: yields the most so far, twice for every entry.
-
-        The content of a sliding window over a flow that is constant in pieces is largest where the window
-        begins or ends with a piece. From one such window to the next it loses what flows behind it and gains
-        what flows before it, so each is found from the last one.
-        """
+    def find_peak(self, window_ticks, one):
+        """Find `peak_grains` in pieces, a generator that yields in between; it is kept once it is found."""
+        if window_ticks in self._peaks:
+            return
         peak = 0
+        for content in self._contents(window_ticks, one):
+            if content > peak:
+                peak = content
+            yield
+        self._peaks[window_ticks] = peak
+
+    def _contents(self, window_ticks, one):
+        """What flows in every window that begins or ends with an entry.
+
+        The content of a sliding window over a flow that is constant in pieces is largest in one of these.
+        From one to the next it loses what flows behind it and gains what flows before it.
+        """
         for lead in (0, window_ticks):
             begin = (self.starts[0] - lead) % TICKS_PER_WEEK
             back = _Cursor(self, begin, one)
             front = _Cursor(self, begin, one)
             content = front.take(window_ticks)
             for index in range(len(self.starts)):
-                if content > peak:
-                    peak = content
-                yield peak
+                yield content
                 ticks = self.ticks(index)
                 content += front.take(ticks) - back.take(ticks)
 

@@ -24,11 +24,14 @@ READS, AT_ONCE, FLOW = -1, 0, 1
 # longer the rest waits for the next tick.
 ANSWER_WORK = 8
 LONG_WORK = WORK_A_TICK
+GOING_ON_WORK = WORK_A_TICK - 32  # of each tick in which an earlier command is still carried out
 
 
 STOP = "stop"
 CANCEL = "cancel"
 PASSES = (STOP, CANCEL)  # never wait for others: they only take away
+# About what is proposed: these wait while a proposal is still being looked at.
+ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "confirm")
 
 RUN_DIGITS = 8
 
@@ -74,8 +77,8 @@ COMMANDS = (
         "program",
         CLINICIAN,
         AT_ONCE,
-        needs=("therapy",),
-        objects=("therapy",),
+        may=("therapy", "part"),
+        objects=("therapy", "part"),
         work=LONG_WORK,
         proposes=True,
     ),
@@ -111,13 +114,14 @@ COMMANDS = (
     Command("begin_anew", CLINICIAN, AT_ONCE, proposes=True),
     Command("prime", CLINICIAN, FLOW, needs=("volume_nl",), moves=True),
     Command("attempts", CLINICIAN, READS),
-    Command("therapy", OBSERVER, READS, may=("number",), work=LONG_WORK),
+    Command("therapy", OBSERVER, READS, may=("number", "from"), work=LONG_WORK),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
     Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",), work=LONG_WORK),
     Command("outcome", OBSERVER, READS, needs=("of_run", "of"), texts=("of_run",)),
     Command("held", OBSERVER, READS),
     Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
     Command("new_line", CLINICIAN, AT_ONCE),
+    Command("readback", CLINICIAN, READS, needs=("from",), work=LONG_WORK),
 )
 
 

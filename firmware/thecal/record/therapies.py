@@ -1,10 +1,8 @@
-"""Every therapy that was applied, whole, as the host proposed it (LIM-11).
+"""Every therapy that was applied, whole, as bytes (LIM-11). What they say is the dose's affair.
 
-They are numbered from 1. The last `KEPT` can be asked for: those applied since the boot are in memory, those
-before in the journal's slots, where they stay. Twelve of the longest take a quarter of the heap.
+They are numbered from 1, and the last `KEPT` can be asked for. They lie in the journal's slots; only one that
+is still being written, or never will be, is in memory. Without a journal all are.
 """
-
-import json
 
 KEPT = 12
 
@@ -15,43 +13,36 @@ def nothing_stored(number):
 
 
 class Therapies:
-    """The therapies applied so far, the last one in force."""
+    """The therapies applied so far, the last one in force. `stored(number)` gives the bytes of those that the
+    journal has, or None.
+    """
 
     def __init__(self):
         self.count = 0
-        # (seconds since first boot, JSON text of digest and therapy), None where it can not be read; the text
-        # is None where `stored(number)` has it.
-        self.kept = []
+        self.most = KEPT  # in memory
+        self.held = {}  # bytes by number
         self.stored = nothing_stored
 
-    def add(self, tick_s, digest, therapy):
-        """`therapy`, a request's object, was applied. Returns its number."""
-        self._keep((tick_s, json.dumps([digest, therapy])))
+    def use(self, stored, count):
+        """A journal stores them, and has `count` already."""
+        self.most = 1
+        self.stored = stored
+        self.count = count
+
+    def add(self, data):
+        """One was applied. Returns its number."""
+        self.count += 1
+        self.held[self.count] = data
+        self.held.pop(self.count - self.most, None)
         return self.count
 
-    def add_stored(self):
-        """One was applied before the boot: `stored` has it."""
-        self._keep((0, None))
-
-    def skip(self):
-        """One was applied and can not be read any more."""
-        self._keep(None)
-
-    def _keep(self, entry):
-        if len(self.kept) == KEPT:
-            self.kept.pop(0)
-        self.kept.append(entry)
-        self.count += 1
+    def written(self):
+        """The journal has the last one."""
+        self.held.pop(self.count, None)
 
     def get(self, number):
-        """(seconds since first boot, digest, object) of a therapy, or None if it is not kept."""
-        index = number - 1 - (self.count - len(self.kept))
-        if not 0 <= index < len(self.kept) or self.kept[index] is None:
+        """The bytes of a therapy, None if it is not kept."""
+        if not self.count - KEPT < number <= self.count or number < 1:
             return None
-        tick_s, text = self.kept[index]
-        if text is None:
-            text = self.stored(number)
-            if text is None:
-                return None
-        digest, therapy = json.loads(text)
-        return tick_s, digest, therapy
+        held = self.held.get(number)
+        return self.stored(number) if held is None else held

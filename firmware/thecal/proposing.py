@@ -1,0 +1,133 @@
+"""A therapy on its way from a request to its read-back: read, held against all that limits it, and read back,
+a slice at a time over as many ticks as it takes.
+
+One at a time. `begin` with a request, then `go_on` once a tick until it gives the answer; nothing is changed
+before that, so `forget` is all that a stop has to do.
+"""
+
+from .dose import formulary, prescription, program
+from .dose.schedule import TICKS_PER_DAY
+
+# What is done in a tick, in slices of at most 3 ms each on the board (host_tests/chip/test_week.py).
+SLICES_A_TICK = 12
+WINDOWS_A_SLICE = 4  # of those that are looked at for a peak
+
+
+class Proposing:
+    """Reads what is proposed for `pump`. `orders` judges it and keeps it."""
+
+    def __init__(self, pump, orders):
+        self.pump = pump
+        self.orders = orders
+        self.draft = program.Draft()  # a therapy of which some parts have come
+        self.slices = None
+
+    def forget(self):
+        """What was begun is over, and so is what comes in parts."""
+        self.slices = None
+        self.draft.drop()
+
+    def begin(self, request):
+        """Start with a `program` request."""
+        if "part" in request:
+            self.slices = self._part(request["part"])
+        else:
+            self.slices = self._whole(request["therapy"])
+
+    def go_on(self):
+        """This tick's slices. The answer, or None while there is none. Raises PrescriptionError, and nothing
+        is left of what was begun.
+        """
+        answer = None
+        try:
+            left = SLICES_A_TICK
+            while answer is None and left > 0:
+                answer = next(self.slices)
+                left -= 1
+        except prescription.PrescriptionError:
+            self.forget()
+            raise
+        if answer is not None:
+            self.slices = None
+        return answer
+
+    # --- slices: each yields None, at last the answer
+
+    def _whole(self, head):
+        """A therapy that came in one frame."""
+        self.draft.drop()
+        reader = prescription.Reader(head, self.pump.mechanism)
+        reader.head()
+        yield
+        for number, step in enumerate(reader.steps()):
+            reader.step(step, "steps[%d]" % number)
+            yield
+        for answer in self._weigh(reader):
+            yield answer
+
+    def _part(self, part):
+        """One part of a therapy; the last one completes it."""
+        draft = self.draft
+        steps = draft.open(part, self.pump.mechanism)
+        yield
+        for number, step in enumerate(steps):
+            draft.step(step, number)
+            yield
+        if not draft.close():
+            yield {"complete": False}
+            return
+        reader = draft.reader
+        draft.drop()
+        for answer in self._weigh(reader):
+            if answer is not None:
+                answer["complete"] = True
+            yield answer
+
+    def _weigh(self, reader):
+        """Hold what was read against all that limits it, and read it back."""
+        pump = self.pump
+        therapy = reader.finish()
+        line = pump.line
+        bridge = line.bridge_under(therapy)
+        yield
+        for _ in self._find_peaks(therapy):
+            yield
+        pump.prospect.check_steady_limit(therapy)
+        yield
+        soft = self.orders.judge(therapy)
+        yield
+        readback = therapy.readback()
+        if therapy.concentration and not formulary.find(pump.library, therapy.drug)[5]:
+            readback["approved"] = 0
+        if soft:
+            readback["soft"] = [name for name, _ in soft]
+        yield
+        if pump.reservoir.known and therapy.basal:
+            # RES-03: the earliest that LOW can come, every permitted bolus taken.
+            left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.executed_steps))
+            readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
+        if bridge and bridge.left_steps:
+            yield
+            week_tick = pump.week_tick(1) if pump.clock_known else -1
+            leaving = line.concentration if bridge is not line.bridge else line.leaving()
+            readback.update(bridge.readback(therapy, leaving, week_tick))
+        head = {key: reader.therapy[key] for key in reader.therapy if key != "steps"}
+        answer = self.orders.propose_therapy(therapy, head, readback, bridge)
+        if soft:
+            answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
+        yield answer
+
+    def _find_peaks(self, therapy):
+        """What the checks ask for and takes long: the fullest window, and day, of the week."""
+        windows = [(therapy.basal, therapy.window_ticks)] if therapy.limit else []
+        if therapy.concentration:
+            windows.append((therapy.basal, TICKS_PER_DAY))
+            if self.pump.prescription:
+                windows.append((self.pump.prescription.basal, TICKS_PER_DAY))
+        for basal, window_ticks in windows:
+            if not basal:
+                continue
+            one = self.pump.mechanism.grains_per_step
+            for number, _ in enumerate(basal.find_peak(window_ticks, one)):
+                if number % WINDOWS_A_SLICE == 0:
+                    yield
