@@ -53,7 +53,7 @@ BRIDGE_END = INDEX["bridge_end_steps"]
 BRIDGE_OLD = INDEX["bridge_old"]
 BRIDGE_NEW = INDEX["bridge_new"]
 DRAWN_FROM = INDEX["drawn_from_steps"]
-DRAWN_TO = INDEX["drawn_to_steps"]
+LEAST = INDEX["least_steps"]
 OCCLUSION_BASE = INDEX["occlusion_base_16"]
 OCCLUSION_NL_KPA = INDEX["occlusion_nl_kpa"]
 BOLUS_NL = INDEX["bolus_nl_0"]
@@ -72,7 +72,7 @@ DRUG_STARTED = INDEX["drug_started"]
 DOSE_CHANGED = INDEX["dose_changed"]
 ACCEPTED = INDEX["bounds_accepted"]
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
-LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, DRAWN_TO)
+LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, LEAST)
 WATCHED = LINE + (
     STATE,
     ALARMS,
@@ -241,7 +241,7 @@ class Keeper:
             left_steps = max(words[BRIDGE_END] - pump.executed_steps, 0)
             line.bridge = Bridge(left_steps, words[BRIDGE_OLD], words[BRIDGE_NEW])
         line.drawn_from_steps = words[DRAWN_FROM]
-        line.drawn_to_steps = words[DRAWN_TO]
+        line.least_steps = words[LEAST]
         if words[DRUG_SERIAL]:
             data = self._stored_therapy(words[DRUG_SERIAL])
             if data is None:  # no drug that anybody can name: only a new line lets another one come
@@ -414,7 +414,7 @@ class Keeper:
         words[LINE_EMPTY] = 1 if line.empty else 0
         words[CREDIT_END] = pump.executed_steps + line.credit_steps if line.credit_steps else 0
         words[DRAWN_FROM] = line.drawn_from_steps
-        words[DRAWN_TO] = line.drawn_to_steps
+        words[LEAST] = line.least_steps
         if not self.busy():  # what a therapy changed of the line is written with it
             bridge = line.bridge
             words[BRIDGE_END] = pump.executed_steps + bridge.left_steps if bridge else 0

@@ -490,18 +490,18 @@ class Orders:
         """OCC-05: relieve the line before it is opened and delivery resumes."""
         pump = self.pump
         pump.enter(states.DRAW_BACK, COMMAND)
-        pump.line.draw_back(pump.executed_steps, pump.mechanism.grains_of_volume(volume_nl)[0])
+        pump.line.draw_back(pump.executed_steps, self._most_back_steps())
         self._run_motor(volume_nl)
         pump.event(events.DRAW_BACK, volume_nl, 1)
 
     def _to_draw_back_nl(self):
-        """What the line holds above its rest; no more than a draw-back that was cut short has left of it."""
+        """What the line holds above its rest, as far as it may be drawn back."""
         pump = self.pump
-        stored_nl = pump.senses.stored_nl()
-        left_steps = pump.line.left_to_draw_steps(pump.executed_steps)
-        if left_steps >= 0:
-            stored_nl = min(stored_nl, pump.mechanism.volume_nl(left_steps))
-        return stored_nl
+        may_steps = pump.line.may_draw_steps(pump.executed_steps, self._most_back_steps())
+        return min(pump.senses.stored_nl(), pump.mechanism.volume_nl(may_steps))
+
+    def _most_back_steps(self):
+        return self.pump.mechanism.grains_of_volume(MOST_DRAW_BACK_NL)[0]
 
     def _do_attempts(self, request):
         pump = self.pump
@@ -555,7 +555,7 @@ class Orders:
         if pump.state == states.HALTED:
             pump.guard.rest(pump.executed_steps)
             if stored_nl > 0 and pump.prescription and not pump.post_failures:
-                self._draw_back(min(stored_nl, MOST_DRAW_BACK_NL))
+                self._draw_back(stored_nl)
             else:
                 pump.enter(states.STOPPED, COMMAND)
         return {"state": states.STATES[pump.state]}

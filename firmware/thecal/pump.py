@@ -25,7 +25,7 @@ from .host import Host
 from .keeper import Keeper
 from .link.frame import FrameWriter, crc_into
 from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
-from .orders import MOST_DRAW_BACK_NL, Orders
+from .orders import Orders
 from .prospect import Prospect
 from .record import events
 from .record.repeats import Repeats, kind_of
@@ -440,7 +440,7 @@ class Pump:
             ended = events.PRIME_END if self.line.priming else ENDS[kind]
             self.event(ended, volume_nl, 1 if complete else 0)
         elif complete:
-            self.line.drawn(complete=True)
+            self.line.drawn_from_steps = -1
             self.event(events.DRAW_BACK, volume_nl, 0)
         if self.state in (states.PRIMING, states.DRAW_BACK):
             self.enter(states.STOPPED, COMMAND)
@@ -450,7 +450,7 @@ class Pump:
         until that is drawn back too.
         """
         drawn_steps = self.line.drawn_from_steps - self.executed_steps
-        self.line.drawn(complete=False)
+        self.line.drawn_from_steps = -1
         self.event(events.DRAW_BACK, self.mechanism.volume_nl(max(drawn_steps, 0)), 2)
         self.raise_alarm(alarms.OCCLUSION_DOWN)
 
@@ -631,8 +631,7 @@ class Pump:
 
     def _order_back(self, outputs, wanted, ticks):
         """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
-        least_steps = self.line.drawn_from_steps - self.mechanism.grains_of_volume(MOST_DRAW_BACK_NL)[0]
-        allowed = self.guard.allow_back(self.planned_steps, wanted, least_steps, ticks)
+        allowed = self.guard.allow_back(self.planned_steps, wanted, self.line.least_steps, ticks)
         outputs.reverse = True
         outputs.targets[outputs.target_count] = allowed - self.base_steps
         outputs.target_ticks[outputs.target_count] = ticks

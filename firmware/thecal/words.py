@@ -116,6 +116,7 @@ NAMES = (
         "delivery.remainder.steps",
         "delivery.remainder.grains",
         "delivery.remainder.settled",
+        "line.least_steps",
     ),
     ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
     ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
@@ -219,6 +220,7 @@ def _same_set(pump, kept):
         and kept[47] == ~remainder.steps
         and kept[48] == ~remainder.grains
         and kept[49] == (not remainder.settled)
+        and kept[50] == ~line.least_steps
     )
 
 
@@ -269,6 +271,7 @@ def _keep_set(pump, kept):
     kept[47] = ~remainder.steps
     kept[48] = ~remainder.grains
     kept[49] = not remainder.settled
+    kept[50] = ~line.least_steps
 
 
 def _same_running(course, kept):

@@ -22,7 +22,8 @@ A therapy without a drug is a volume and says nothing about what the line holds;
 `stopped` is taken while a bridge is open, because its dose is not known.
 
 Draw-back. `drawn_from_steps` is the position at which the motor began to draw a blocked line back, -1 while
-it does not; `drawn_to_steps` where it was to end, kept until it has or the pump is started.
+it does not. `least_steps` is the one behind which it never goes, however often that is cut short and begun
+again, -1 until the first time; a start, a new line and what fills it end the count.
 """
 
 from .. import plain
@@ -145,7 +146,7 @@ class Line:
         self.bridge = None  # type: Bridge | None
         self.priming = False  # the bolus that runs fills the line
         self.drawn_from_steps = NO_POSITION
-        self.drawn_to_steps = NO_POSITION
+        self.least_steps = NO_POSITION
 
     # --- what flows
 
@@ -171,12 +172,13 @@ class Line:
         """The therapy runs: whatever moves from now on is dose, and what a draw-back left is gone."""
         self.empty = False
         self.credit_steps = 0
-        self.drawn_to_steps = NO_POSITION
+        self.least_steps = NO_POSITION
 
     def primed(self):
         """The line is being filled."""
         self.empty = False
         self.priming = True
+        self.least_steps = NO_POSITION
 
     def schedule(self, therapy):
         """What flows under `therapy` now."""
@@ -255,27 +257,22 @@ class Line:
         self.bridge = None
         self.empty = True
         self.credit_steps = line_steps(therapy)
-        self.drawn_to_steps = NO_POSITION
+        self.least_steps = NO_POSITION
         return bridge
 
     # --- drawing back
 
-    def draw_back(self, at_steps, steps):
-        """The motor draws `steps` back from here."""
+    def draw_back(self, at_steps, most_steps):
+        """The motor begins to draw the line back from here, by `most_steps` at most in all (MOT-03)."""
         self.drawn_from_steps = at_steps
-        self.drawn_to_steps = at_steps - steps
+        if self.least_steps == NO_POSITION:
+            self.least_steps = at_steps - most_steps
 
-    def drawn(self, complete):
-        """It has, or was cut short: what is left stays known."""
-        self.drawn_from_steps = NO_POSITION
-        if complete:
-            self.drawn_to_steps = NO_POSITION
-
-    def left_to_draw_steps(self, at_steps):
-        """What a draw-back that was cut short left, -1 if none was."""
-        if self.drawn_to_steps == NO_POSITION:
-            return -1
-        return max(at_steps - self.drawn_to_steps, 0)
+    def may_draw_steps(self, at_steps, most_steps):
+        """By how much it may still be drawn back."""
+        if self.least_steps == NO_POSITION:
+            return most_steps
+        return max(at_steps - self.least_steps, 0)
 
 
 def line_steps(therapy):

@@ -67,7 +67,7 @@ FIELDS = (
     "bridge_old",  # concentrations of the drug that is leaving the line, 0 without a bridge, ...
     "bridge_new",  # ... and of that behind it, as they relate
     "drawn_from_steps",  # position at which a draw-back began, -1 while there is none
-    "drawn_to_steps",  # where it is to end, kept until it has, -1 without
+    "least_steps",  # behind which it never goes, -1 without
     "rotor_pulses",  # ever
     "occlusion_base_16",  # pressure that a blocked line had before, 1/16 Pa ...
     "strike_alarm",  # 1 + row of the alarm after which the pump was last started, 0: none
