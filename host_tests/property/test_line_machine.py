@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from pump_on_bench import Kept
+from pump_on_bench import PumpOnBench
 from thecal import states
 from thecal.dose.line import Bridge, Line
 from thecal.keeper import Keeper
@@ -127,7 +127,7 @@ class Truth:
 class LineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Kept()
+        self.desk = PumpOnBench()
         self.truth = Truth()
         self.line_nl = 0
         self.seen = 0  # where the motor stands

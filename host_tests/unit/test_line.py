@@ -11,7 +11,7 @@ import copy
 from fractions import Fraction
 
 import pytest
-from pump_on_bench import SIX_ML_H, Kept
+from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.record.layout import INDEX
 from thecal.watch import alarms
@@ -27,8 +27,12 @@ STRONG = {**WEAK, "concentration_pg_nl": 2_000}
 ML_H = 1_000_000
 
 
-class Bench(Kept):
+class Bench(PumpOnBench):
     """A pump with a flash, and its line."""
+
+    def power_cycle(self) -> None:
+        self.bench.reset()
+        self.run(15)
 
     @property
     def line(self):
