@@ -220,6 +220,13 @@ class LineMachine(RuleBasedStateMachine):
         )
         self.advance(25)
 
+    @precondition(lambda self: self.state == states.RUNNING and self.truth.drug and not self.truth.old)
+    @rule(strength=st.integers(0, 2), rates=st.tuples(rates_nl_h, rates_nl_h))
+    def open_a_bridge_and_change_the_dose(self, strength: int, rates: tuple[int, int]) -> None:
+        for rate_nl_h in rates:
+            self.program("continuous", self.truth.drug, strength, rate_nl_h, 20_000)
+            self.advance(25)
+
     def program(self, mode: str, drug: str, strength: int, rate_nl_h: int, line_nl: int) -> None:
         therapy: dict[str, Any] = {"mode": mode, "line_nl": line_nl, "max_rate_nl_h": 60_000_000}
         if mode == "continuous":
