@@ -16,13 +16,13 @@ from functools import partial
 import pytest
 from pump_on_bench import forgetful_pump
 from pump_on_desk import request
-from thecal.dose import formulary, formulary_data
+from thecal.dose import formulary, formulary_data, prescription
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.scenario import load_therapy
 from thecal_host import cli, pharmacy, ports, pump, record, report
-from thecal_host.link import encode
+from thecal_host.link import LinkClient, encode
 from thecal_host.ports import FoundPort, PortError
 from thecal_host.pump import Pump, PumpError
 from thecal_host.serial_bench import SerialBench
@@ -465,19 +465,26 @@ def test_the_log_is_shown_as_a_table_json_and_csv_and_chosen_from(run, therapy_f
     run(port, "stop")
     shown = run(port, "log").output
     assert "boot: was BOOT, reset by power" in shown and "state: STOPPED to RUNNING" in shown
-    told = [json.loads(line) for line in run(port, "log", "--json").output.splitlines()]
+
+    def without_host_time(text):
+        # Which is another at every look, by what passes in the test itself.
+        events = [json.loads(line) for line in text.splitlines()]
+        assert all(event.pop("host_time") and "at_the_latest" in event for event in events)
+        return events
+
+    told = without_host_time(run(port, "log", "--json").output)
     assert [event["seq"] for event in told] == list(range(len(told)))
     assert [event["code"] for event in told[:3]] == ["boot", "state", "state"]
     states = run(port, "log", "--json", "--code", "state", "--code", "boot", "--last", "2").output
     assert [json.loads(line)["code"] for line in states.splitlines()] == ["state", "state"]
-    last = [json.loads(line) for line in run(port, "log", "--json", "--last", "3").output.splitlines()]
+    last = without_host_time(run(port, "log", "--json", "--last", "3").output)
     assert last == told[-3:]
     at = told[-1]["tick"] / 10
     since = run(port, "log", "--json", "--since", f"{at} s", "--until", "1 h").output
-    assert [json.loads(line) for line in since.splitlines()] == [e for e in told if e["tick"] / 10 >= at]
+    assert without_host_time(since) == [e for e in told if e["tick"] / 10 >= at]
     head, *rows = run(port, "log", "--csv", "--until", "1").output.splitlines()
-    assert head == "number,seconds,code,a,b,executed_steps,text"
-    assert rows[0] == '0,0.0,boot,0,0,0,"boot: was BOOT, reset by power"'
+    assert head == "number,seconds,code,a,b,executed_steps,text,host_time"
+    assert rows[0].startswith('0,0.0,boot,0,0,0,"boot: was BOOT, reset by power",20')
     faults = run(port, "log", "--faults", "--json").output.splitlines()
     assert [json.loads(line)["code"] for line in faults] == ["boot"]
     assert "Nothing of that" in run(port, "log", "--code", "refill").output
@@ -955,14 +962,40 @@ def test_a_record_of_a_pump_is_judged_with_the_therapy_that_was_programmed(run, 
     )
     path = tmp_path / "r.ndjson"
     assert run(port, "record", path, "--for", "120 s").exit_code == 0
-    result = run(port, "report", path)
-    assert result.exit_code == 2 and "--therapy" in result.stderr
-    result = run(port, "report", path, "--therapy", therapy_file, "-o", tmp_path / "p.png")
+    result = run(port, "report", path, "-o", tmp_path / "p.png")
     assert result.exit_code == 0 and (tmp_path / "p.png").exists(), result.stderr
-    found = record.run_of(path, load_therapy(therapy_file))
-    assert found.source == record.COUNTED_PULSES and len(found.samples) == 120
-    # 119 s of 5 uL/h and the bolus.
-    assert found.programmed.volume_nl(119_000) == Fraction(5000 * 119, 3600) + 5000
+    for therapy in (None, load_therapy(therapy_file)):
+        found = record.run_of(path, therapy)
+        assert found.source == record.COUNTED_PULSES and len(found.samples) == 120
+        # 119 s of 5 uL/h and the bolus.
+        assert found.programmed.volume_nl(119_000) == Fraction(5000 * 119, 3600) + 5000
+        assert abs(report.worst_error_steps(found)) <= 1
+
+
+def test_a_record_of_a_pump_without_a_therapy_asks_for_one(run, tmp_path):
+    path = tmp_path / "r.ndjson"
+    assert run(PumpPort(), "record", path, "--for", "3 s").exit_code == 0
+    result = run(PumpPort(), "report", path)
+    assert result.exit_code == 2 and "--therapy" in result.stderr
+
+
+def test_a_therapy_that_is_confirmed_while_it_is_recorded_is_in_the_record(run, therapy_file, tmp_path):
+    port = PumpPort()
+    run(port, "program", therapy_file, "--yes")
+    run(port, "start")
+    link = LinkClient(port.bench.send)
+    other = {"mode": "continuous", "rate_num": 36_000_000, "rate_den": 1}
+    digest = prescription.digest(prescription.parse(other, port.bench.pump.mechanism).readback())
+    begin = port.bench.tick
+    port.bench.schedule(begin + 60, lambda: link.request("program", therapy=other))
+    port.bench.schedule(begin + 100, lambda: link.request("confirm", digest=digest))
+    path = tmp_path / "r.ndjson"
+    assert run(port, "record", path, "--for", "20 s").exit_code == 0
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(frame["host_time"][:2] == "20" for frame in told if frame["type"] != "end")
+    found = record.run_of(path)
+    # About 10 s of 5 uL/h and 9 s of 36 mL/h: exact against what it delivered, to the microstep.
+    assert 80_000 < found.programmed.volume_nl(found.samples[-1].at_ms) < 110_000
     assert abs(report.worst_error_steps(found)) <= 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
@@ -337,3 +339,18 @@ def test_an_entry_that_the_flash_lost_shows_in_what_is_read():
     assert log.breaks_of(found) == [
         (30, "event 31 does not go on from event 29: 1 missing between them"),
     ]
+
+
+@pytest.mark.req("REC-06")
+def test_the_host_s_time_of_an_event_is_exact_after_the_last_boot_and_the_latest_before_it():
+    now = datetime(2026, 3, 1, 12, 0, 0, tzinfo=timezone(timedelta(hours=1)))
+    found = [
+        {"tick": tick, "code": code}
+        for tick, code in ((0, "boot"), (50, "state"), (60, "boot"), (70, "state"))
+    ]
+    log.add_host_times(found, now, 100)
+    # Ticks of 100 ms: 10, 5, 4 and 3 s before now.
+    assert [event["host_time"] for event in found] == [
+        f"2026-03-01T11:59:{seconds}.000+01:00" for seconds in (50, 55, 56, 57)
+    ]
+    assert [event["at_the_latest"] for event in found] == [True, True, False, False]

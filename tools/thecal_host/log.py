@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def event_of(entry: bytes) -> dict[str, Any]:
         "b": b,
         "executed_steps": executed_steps,
     }
+
+
+def add_host_times(found: Sequence[dict[str, Any]], now: datetime, now_tick: int) -> None:
+    """Give each event of a log, in its order, the time by the host's clock, given that of the pump `now`.
+
+    Time without power is none to the pump. So `host_time` is exact for what came after the last boot; of
+    what came before it is known that it was then `at_the_latest`.
+    """
+    booted = False
+    for event in reversed(found):
+        at = now - timedelta(milliseconds=(now_tick - event["tick"]) * TICK_MS)
+        event["host_time"] = at.isoformat(timespec="milliseconds")
+        event["at_the_latest"] = booted
+        booted = booted or event["code"] == "boot"
 
 
 def read(pump: Pump, stream: str, start: int = 0) -> Log:

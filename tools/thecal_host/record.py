@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from thecal_bench.kept import therapy_of
 from thecal_bench.quantities import as_message, of_message
 from thecal_bench.scenario import MS_PER_WEEK, Event, Profile, Scenario, Therapy
 
@@ -38,9 +39,12 @@ def header(
     nl_per_step: Fraction,
     tick_ms: int,
     scenario: Scenario | None = None,
+    kept: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """What is known beforehand. With a scenario the record can be judged without any other file."""
+    """What is known beforehand. With a scenario, or the therapy in force as the pump keeps it (`kept`), the
+    record can be judged without any other file.
+    """
     known: dict[str, Any] = {
         "title": title,
         "source": source,
@@ -52,7 +56,25 @@ def header(
         known["prescription"] = prescription_of(
             scenario.therapy, scenario.profile, scenario.events, scenario.clock_ms
         )
+    elif kept is not None:
+        known["therapy"] = kept
+        known["prescription"] = prescription_of(*therapy_of(kept["therapy"]))
     return known
+
+
+def _with_later_therapies(
+    prescription: dict[str, Any], head: dict[str, Any], records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The same with the therapies that the pump told of while it was recorded."""
+    first = next((r for r in records if r["type"] == "status"), None)
+    told = [r for r in records if r["type"] == "reply" and "therapy" in r and "tick_s" in r]
+    if first is None or not told:
+        return prescription
+    later = [
+        _therapy_of(reply["tick_s"] * 1000 - first["tick"] * head["tick_ms"], therapy_of(reply["therapy"])[0])
+        for reply in told
+    ]
+    return {**prescription, "therapies": [*prescription["therapies"], *later]}
 
 
 def prescription_of(
@@ -124,6 +146,8 @@ def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] |
             f"{path}: does not say what was prescribed: give the file that was programmed with --therapy"
         )
     try:
+        if therapy is None:
+            prescription = _with_later_therapies(prescription, head, records)
         samples, events, running = (_from_plant if head["source"] == PLANT else _from_frames)(head, records)
         if len(samples) < 2:
             raise RecordError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -19,6 +20,11 @@ FORMAT = 3
 _MOST = 1 << 63
 
 _ENDS = ("end", "summary")
+
+
+def host_time() -> str:
+    """The time of now by the host's clock, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="milliseconds")
 
 
 class RecordError(Exception):

@@ -147,7 +147,7 @@ def record(
     """Write everything the pump tells to a file, until Ctrl-C or for a time."""
     from thecal_host.files import check_new, writing
     from thecal_host.record import COUNTED_PULSES, header
-    from thecal_host.recording import Recorder
+    from thecal_host.recording import Recorder, host_time
     from thecal_host.watching import losses_text
 
     span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
@@ -160,13 +160,18 @@ def record(
             source=COUNTED_PULSES,
             nl_per_step=pump.nl_per_step,
             tick_ms=pump.tick_ms,
+            kept=pump.therapy(),
             hello=pump.hello,
+            host_time=host_time(),
         )
         recorder = Recorder(target, head)
         with err.status("") if err.is_terminal else nullcontext() as line, until_interrupted():
             for frames in pump.listen(None if span_s is None else begun_s + span_s):
                 for frame in frames:
-                    recorder.write(frame)
+                    recorder.write({**frame, "host_time": host_time()})
+                    if frame["type"] == "event" and frame["code"] == "therapy":
+                        # Another one is in force; the answer is recorded with all else.
+                        pump.client.request("therapy")
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         recorder.end()
@@ -213,6 +218,7 @@ def log(
             raise pump_log.LogError("--export writes the whole log: leave out what chooses from it")
         check_new(export, force)
     with connected(ctx, port) as pump:
+        now, now_tick = datetime.now().astimezone(), pump.hello["tick"]
         if last is not None and not any(chosen[:3]):
             found = pump_log.read_last(pump, stream, last)
         else:
@@ -222,9 +228,9 @@ def log(
             file.write(pump_log.export(found))
         say(f"{len(found.entries)} {stream} of {found.made} events ever made, in {export}.")
     else:
-        _print_events(
-            pump_log.choose([pump_log.event_of(entry) for entry in found.entries], *chosen), as_json, as_csv
-        )
+        told = [pump_log.event_of(entry) for entry in found.entries]
+        pump_log.add_host_times(told, now, now_tick)
+        _print_events(pump_log.choose(told, *chosen), as_json, as_csv)
     for _, why in pump_log.breaks_of(found):
         complain(f"the pump's own log has a gap: {why}")
 
@@ -248,15 +254,18 @@ def _print_events(found: Sequence[dict[str, Any]], as_json: bool, as_csv: bool) 
             print(json.dumps(event, separators=(",", ":")))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(("number", "seconds", "code", "a", "b", "executed_steps", "text"))
+        writer.writerow(("number", "seconds", "code", "a", "b", "executed_steps", "text", "host_time"))
         for event in found:
             seconds = f"{event['tick'] * TICK_MS / 1000:.1f}"
             numbers = (event[key] for key in ("code", "a", "b", "executed_steps"))
-            writer.writerow((event["seq"], seconds, *numbers, event_text(event)))
+            writer.writerow((event["seq"], seconds, *numbers, event_text(event), event["host_time"]))
     elif found:
-        table = Table("number", "since first boot", "event")
+        table = Table("number", "pump's time", "host's time", "event")
         for event in found:
-            table.add_row(str(event["seq"]), clock_text(event["tick"] * TICK_MS), event_text(event))
+            since = clock_text(event["tick"] * TICK_MS)
+            # Without the year, so that a line fits; "<" is "at the latest".
+            here = ("< " if event["at_the_latest"] else "") + event["host_time"][5:19].replace("T", " ")
+            table.add_row(str(event["seq"]), since, here, event_text(event))
         out.print(table)
     else:
         say("Nothing of that is in the log.")
