@@ -23,7 +23,6 @@ from .causes import (
     NOT_RESTED,
     OVER_LIBRARY,
     PRESCRIPTION,
-    STOP_HELD,
     THREE_STRIKES,
     Refused,
 )
@@ -545,8 +544,6 @@ class Orders:
     def _do_acknowledge(self, request):
         pump = self.pump
         stored_nl = self._to_draw_back_nl() if pump.state == states.HALTED else 0
-        if stored_nl > 0 and pump.stop_button.held:  # it would draw back
-            raise Refused(STOP_HELD, "the STOP button is held down")
         for row in range(len(alarms.ALARMS)):
             if alarms.ALARMS[row].latching:
                 pump.clear_alarm(row)

@@ -1,12 +1,13 @@
-"""A pump, a host that says anything in any order, a flash in any mood, and an oracle that knows the law of stop.
+"""A pump, a host that says anything in any order, a flash in any mood, and an oracle that knows the law.
 
 `World` sends, presses, waits and cuts the power; `Oracle` is told in which order requests were read, what was
 carried out and answered, and what the motor did. It knows no queue: a stop that was read, whose time came or
 whose button is down leaves nothing allowed but what is read after it.
 
-The law: after a stop nothing flows until a command that was read later starts it; nothing that was read before
-it is carried out; what was answered `cancelled` is never carried out; an ID is carried out once, whatever is
-sent again and however often the power fails; a stop that was answered is not undone by a reset.
+The law: after a stop nothing flows until a command that was read later starts it; nothing that was read
+before it is carried out; what was answered `cancelled` is never carried out; an ID is carried out once,
+whatever is sent again and however often the power fails; a stop that was answered is not undone by a reset.
+And what is not held for a tick is carried out in the order in which it was read.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ from thecal_host.link import Decoder, FrameError, encode, needs_id
 
 THERAPY = {
     "mode": "continuous",
-    "drug": "hydromorphone",
-    "concentration_pg_nl": 1_000,
     "line_nl": 200_000,
     "rate_num": 30_000_000,
     "rate_den": 1,
@@ -109,6 +108,7 @@ class Oracle:
         self.last_stop = 0  # the number of the last one that is a stop
         self.may_flow = False  # something that starts was read after it
         self.answered = True  # the last stop was
+        self.last_done = 0  # when the last one was read that was carried out and not held for a tick
         self.numbers: dict[tuple[str, int], int] = {}  # of each ID since the boot, when it was read
         self.carried_out: Counter[tuple[str, int]] = Counter()
         self.proposed: list[tuple[str, int]] = []  # since the boot: a reset forgets a proposal and its ID
@@ -156,16 +156,19 @@ class Oracle:
             raise Broken(f"{name} was cancelled and carried out")
         if self.numbers[identity] < self.last_stop:
             raise Broken(f"{name} was accepted before a stop and carried out after it")
+        if "at_tick" not in request and name != "cancel":
+            if self.numbers[identity] < self.last_done:
+                raise Broken(f"{name} was overtaken by one that was accepted after it")
+            self.last_done = self.numbers[identity]
         self.seen["carried out"] += 1
 
     def answers(self, frame: dict[str, Any]) -> None:
         if frame.get("error") in ("busy", "cancelled"):
             self.held_stops = [held for held in self.held_stops if held[1] != frame["id"]]
-        if frame.get("error") in ("busy", "stop_held") and "run" in frame:
-            if not self.carried_out[frame["run"], frame["id"]]:
-                self.numbers.pop((frame["run"], frame["id"]), None)  # not accepted, so the ID is still free
-        if frame.get("error") == "cancelled" and "run" in frame:
-            identity = frame["run"], frame["id"]
+        identity = frame.get("run", ""), frame["id"]
+        if frame.get("error") in ("busy", "stop_held") and not self.carried_out[identity]:
+            self.numbers.pop(identity, None)  # not accepted, so the ID is still free
+        if frame.get("error") == "cancelled" and identity[0]:
             self.cancelled.add(identity)
             self.seen["cancelled"] += 1
             if self.carried_out[identity]:
@@ -188,6 +191,7 @@ class World:
         self.frames: list[dict[str, Any]] = []
         self.stops: dict[int, int] = {}  # id of a stop that was not answered yet: the tick it was sent in
         self.steps = 0
+        self.stored_nl = 0  # what an acknowledgement draws back
         self.stop_is_down = False
         self.bench.on_data = self._hear
         self._probe()
@@ -215,7 +219,8 @@ class World:
 
         session.next = read
         orders.carry_out = carried_out
-        pump.senses.stored_nl = lambda: 30_000
+        pump.senses.stored_nl = lambda: self.stored_nl
+        pump.resets.too_many = lambda _: False  # so many would latch it
 
     def _hear(self, data: bytes) -> None:
         for frame in self.decoder.feed(data):
@@ -266,13 +271,14 @@ class World:
             return
         if waiting and oracle.last_stop != stops_before:
             oracle.seen["stop while something waits"] += 1
-        steps = bench.motor.ordered_steps
+        steps, made = bench.motor.ordered_steps, bench.motor.executed_steps(bench._at_cycles)
         moves = pump.state in states.MOVING
+        oracle.seen[states.STATES[pump.state]] += 1
         if moves and not oracle.may_flow:
             raise Broken(f"{states.STATES[pump.state]} after a stop, and nothing was accepted since")
         if moves and self.stop_is_down:
             raise Broken("the pump moves while STOP is held down")
-        if steps != self.steps and not oracle.may_flow and bench.motor.executed_steps(bench._at_cycles) != steps:
+        if steps != self.steps and not oracle.may_flow and made != steps:
             raise Broken("motion is ordered after a stop")
         self.steps = steps
         if len(pump.host.queue.waiting) > MOST_WAITING:
@@ -331,7 +337,9 @@ class World:
 
     def program(self) -> None:
         self.ask("program", therapy=THERAPY)
-        self.ask("confirm", digest=self.digest, accept=["daily", "bolus", "limit", "most_daily", "unpaired"])
+        self.ask("confirm", digest=self.digest)
+        self.advance(20)
+        assert self.bench.pump.prescription is not None
 
     def arguments(self, cmd: str) -> dict[str, Any]:
         """Something that this command may be given."""
@@ -339,7 +347,7 @@ class World:
         assert row is not None
         known: dict[str, dict[str, Any]] = {
             "program": {"therapy": {**THERAPY, "rate_num": self.chance.choice((20, 25, 30)) * 1_000_000}},
-            "confirm": {"digest": self.digest, "accept": ["daily", "bolus", "limit", "most_daily"]},
+            "confirm": {"digest": self.digest},
             "bolus": {"volume_nl": 4_000, "duration_ms": 60_000},
             "prime": {"volume_nl": self.chance.choice((20_000, 200_000))},
             "refill": {"volume_nl": 20_000_000},
@@ -393,6 +401,20 @@ class World:
             self.flash.way = chance.choice(("before", *WAYS, "after"))
             self.flash.seed = chance.randrange(1 << 20)
         elif kind < 0.93:
+            self.flash.delay = chance.choice((1, 2, 4))
+            self.say(chance.choice((b"stop\n", self.frame("stop"))))
+            self.advance(chance.randrange(1, 4))
+            self._boot()
+        elif kind < 0.96:
+            self._boot()
+            self.flash.delay = chance.choice((0, 2, 4))
+            self.advance(chance.randrange(3))
+            if chance.random() < 0.5:
+                self.press("stop", chance.choice((1, 8)))
+            else:
+                self.say(b"stop\n")
+            self.advance(10)
+        elif kind < 0.98:
             assert bench.plant is not None
             bench.plant.set_air(True)
         self.advance(chance.choice((0, 0, 1, 1, 2, 3, 6)))
@@ -407,13 +429,15 @@ class World:
         assert self.bench.plant is not None
         self.bench.plant.set_air(False)
         how = chance.random()
-        if how < 0.75 and self.bench.pump.state == states.HALTED:
+        self.stored_nl = chance.choice((0, 0, 10_000))
+        if chance.random() < 0.95 and self.bench.pump.state == states.HALTED:
             self.ask("acknowledge")
             self.ask("stop")
         if how < 0.5:
             self.ask("start")
         elif how < 0.75:
-            self.ask("refill", volume_nl=20_000_000)
+            self.ask("stop")
+            self.ask("new_line")
             self.ask("confirm", digest=self.digest)
         elif how < 0.85:
             self.ask("program", therapy={**THERAPY, "rate_num": chance.choice((20, 25)) * 1_000_000})

@@ -97,7 +97,7 @@ COMMANDS = (
     ),
     Command("start", CLINICIAN, FLOW, moves=True),
     Command(STOP, PATIENT, AT_ONCE),
-    Command("acknowledge", CLINICIAN, AT_ONCE),
+    Command("acknowledge", CLINICIAN, AT_ONCE, moves=True),  # it may draw a line back
     Command("audio_pause", PATIENT, AT_ONCE),
     Command("alarms", OBSERVER, READS),
     Command(
@@ -120,7 +120,7 @@ COMMANDS = (
     Command("outcome", OBSERVER, READS, needs=("of_run", "of"), texts=("of_run",)),
     Command("held", OBSERVER, READS),
     Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
-    Command("new_line", CLINICIAN, AT_ONCE),
+    Command("new_line", CLINICIAN, AT_ONCE, proposes=True),
     Command("readback", CLINICIAN, READS, needs=("from",), work=LONG_WORK),
 )
 
