@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pump_on_bench import SIX_ML_H
-from test_keeper import BOLUS, LIMIT, DeadFlash, Kept, give_library
+from pump_on_bench import SIX_ML_H, PumpOnBench
+from test_keeper import BOLUS, LIMIT, DeadFlash, give_library
 from thecal import states
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
@@ -20,12 +20,12 @@ from thecal_host.link import encode
 LINE = {**SIX_ML_H, "drug": "hydromorphone", "concentration_pg_nl": 1_000, "line_nl": 200_000}
 
 
-def sent(desk: Kept, *commands: tuple[str, dict[str, Any]]) -> list[int]:
+def sent(desk: PumpOnBench, *commands: tuple[str, dict[str, Any]]) -> list[int]:
     """All of them in one burst; their numbers."""
     return [desk.client.request(cmd, **arguments) for cmd, arguments in commands]
 
 
-def rests(desk: Kept, ticks: int = 100) -> bool:
+def rests(desk: PumpOnBench, ticks: int = 100) -> bool:
     """Whether not a step is made and no state but STOPPED entered."""
     before = desk.executed_nl
     for _ in range(ticks):
@@ -37,7 +37,7 @@ def rests(desk: Kept, ticks: int = 100) -> bool:
 
 @pytest.mark.req("ALM-05")
 def test_a_prime_and_a_stop_in_one_burst_leave_the_pump_stopped():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.confirm(LINE)
     prime, stop = sent(desk, ("prime", {"volume_nl": 100_000}), ("stop", {}))
     assert rests(desk)
@@ -47,7 +47,7 @@ def test_a_prime_and_a_stop_in_one_burst_leave_the_pump_stopped():
 
 @pytest.mark.req("ALM-05")
 def test_a_confirmation_and_a_start_before_a_stop_leave_the_pump_stopped():
-    desk = Kept()
+    desk = PumpOnBench()
     proposal = desk.ask("program", therapy=SIX_ML_H)
     numbers = sent(desk, ("confirm", {"digest": proposal["digest"]}), ("start", {}), ("stop", {}))
     assert rests(desk)
@@ -60,7 +60,7 @@ def test_a_confirmation_and_a_start_before_a_stop_leave_the_pump_stopped():
 @pytest.mark.parametrize("ticks", range(0, 12, 2))
 @pytest.mark.parametrize("by", ["link", "word", "button", "held"])
 def test_what_waits_while_a_library_is_written_is_cancelled_by_a_stop(by, ticks):
-    desk = Kept()
+    desk = PumpOnBench()
     desk.program()
     desk.run(30)
     give_library(desk)
@@ -88,7 +88,7 @@ def test_what_waits_while_a_library_is_written_is_cancelled_by_a_stop(by, ticks)
 
 @pytest.mark.req("ALM-05")
 def test_a_stop_ends_a_proposal_in_the_making():
-    desk = Kept()
+    desk = PumpOnBench()
     proposal = desk.ask("program", therapy=SIX_ML_H)
     desk.ask("stop")
     assert not desk.ask("confirm", digest=proposal["digest"])["ok"]
@@ -100,7 +100,7 @@ def test_a_stop_ends_a_proposal_in_the_making():
 
 @pytest.mark.req("REC-04")
 def test_a_stop_is_answered_when_its_record_is_read_back_and_the_motor_stops_before():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start()
     desk.run(50)
     number = desk.client.request("stop")
@@ -117,7 +117,7 @@ def test_a_stop_is_answered_when_its_record_is_read_back_and_the_motor_stops_bef
 def test_a_stop_that_can_not_be_written_down_says_so_and_does_not_keep_the_host_waiting():
     model = blank_flash()
     flash = DeadFlash(len(model.image) // model.sector_bytes)
-    desk = Kept(flash)
+    desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(50)
     flash.dead = True
@@ -134,7 +134,7 @@ def test_a_stop_that_can_not_be_written_down_says_so_and_does_not_keep_the_host_
 def test_a_stop_in_the_self_test_ends_the_resumption(ticks):
     """Whenever it comes: by the word, or by a button that is held down as the power comes."""
     for by_button in (False, True):
-        desk = Kept()
+        desk = PumpOnBench()
         desk.start()
         desk.run(100)
         desk.bench.reset()
@@ -147,7 +147,7 @@ def test_a_stop_in_the_self_test_ends_the_resumption(ticks):
         ends_stopped = desk.pump.state in (states.POST, states.STOPPED)
         assert ends_stopped
         assert rests(desk) or desk.pump.state == states.POST
-        desk.power_cycle()
+        desk.reset()
         assert desk.pump.state == states.STOPPED
 
 
@@ -156,7 +156,7 @@ def test_a_stop_in_the_self_test_ends_the_resumption(ticks):
 
 @pytest.mark.req("REC-03")
 def test_the_same_frame_again_gets_the_first_answer_and_does_nothing():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start(patient_bolus=BOLUS, limit=LIMIT)
     desk.run(20)
     number = desk.client.request("bolus", volume_nl=5_000, duration_ms=600_000)
@@ -172,7 +172,7 @@ def test_the_same_frame_again_gets_the_first_answer_and_does_nothing():
         answer = desk.client.reply(number) or {}
         assert answer == first if error is None else answer["error"] == error
     assert len(desk.of("bolus_start")) == 1 and not desk.of("denied")
-    desk.power_cycle()
+    desk.reset()
     desk.client._asked.add(number)
     desk.bench.send(encode(again))
     desk.run(3)
@@ -182,7 +182,7 @@ def test_the_same_frame_again_gets_the_first_answer_and_does_nothing():
 
 @pytest.mark.req("REC-03")
 def test_a_command_without_an_id_is_refused_but_a_stop_is_not():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start()
     for body in ({"cmd": "start"}, {"cmd": "start", "id": 4}, {"cmd": "start", "run": "00000001"}):
         replies: list[dict] = []
@@ -199,7 +199,7 @@ def test_a_command_without_an_id_is_refused_but_a_stop_is_not():
 
 @pytest.mark.req("REC-03")
 def test_outcomes_can_be_asked_for_also_after_a_reset_and_older_ones_are_unknown():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start(patient_bolus={**BOLUS, "lockout_ms": 3_600_000}, limit=LIMIT)
     asked = {
         "done": desk.client.request("patient_bolus"),
@@ -216,7 +216,7 @@ def test_outcomes_can_be_asked_for_also_after_a_reset_and_older_ones_are_unknown
     for said, number in asked.items():
         assert outcome(number)["outcome"] == said
     assert outcome(asked["denied"])["reason"] == "bolus_active"
-    desk.power_cycle()
+    desk.reset()
     for said, number in asked.items():
         # What was held for a later tick was never announced: it did not act, and never will.
         assert outcome(number)["outcome"] == ("unknown" if said == "waiting" else said)
@@ -230,7 +230,7 @@ def test_outcomes_can_be_asked_for_also_after_a_reset_and_older_ones_are_unknown
 
 @pytest.mark.req("LNK-01", "LNK-02")
 def test_so_many_commands_wait_and_no_more_can_and_they_can_be_listed_and_cancelled():
-    desk = Kept()
+    desk = PumpOnBench()
     desk.start()
     at_tick = desk.pump.tick + 10_000
     numbers = [desk.client.request("stop", at_tick=at_tick) for _ in range(MOST_WAITING)]
@@ -255,7 +255,7 @@ FRAMES = Path(__file__).parents[1] / "link"
 @pytest.mark.req("LNK-02", "ALM-05")
 @pytest.mark.parametrize("name", ["prime_then_stop.frames", "held_without_limit.frames"])
 def test_frames_that_once_overtook_a_stop_or_the_bound(name):
-    desk = Kept()
+    desk = PumpOnBench()
     desk.confirm(LINE)
     if name.startswith("held"):
         desk.ask("start")
