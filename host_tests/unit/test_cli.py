@@ -297,6 +297,23 @@ def test_priming_the_clock_and_the_attempts_are_commands(run, therapy_file):
     assert "Denied: 0 in the last 24 hours, 0 in all." in run(port, "attempts").output
 
 
+@pytest.mark.req("DOSE-09", "LIM-10")
+def test_a_new_line_is_asked_about_before_it_is_confirmed(run, tmp_path):
+    port = PumpPort()
+    refused = run(port, "new-line", "--yes")
+    assert refused.exit_code == 1 and "line_nl" in refused.stderr
+    therapy = tmp_path / "line.toml"
+    therapy.write_text('[therapy]\nmode = "continuous"\nrate = "6 mL/h"\nline = "50 uL"\n')
+    assert "50 uL of tubing" in run(port, "program", str(therapy), "--yes").output
+    result = run(port, "new-line", answer="n\n")
+    assert result.exit_code == 1 and "50 uL to fill?" in result.output
+    assert port.bench.pump.line.credit_steps == 0
+    result = run(port, "new-line", answer="y\n")
+    assert result.exit_code == 0 and "may be primed" in result.output
+    assert port.bench.pump.line.credit_steps == 1_600
+    assert run(port, "prime", "--volume", "50 uL").exit_code == 0
+
+
 @pytest.mark.req("ALM-02", "ALM-04", "ALM-07")
 def test_alarms_are_shown_silenced_and_acknowledged(run, therapy_file):
     port = PumpPort()

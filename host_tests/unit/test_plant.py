@@ -526,3 +526,12 @@ def test_what_the_pins_see_is_told():
 def test_faults_that_nobody_knows_are_refused(which, kind):
     with pytest.raises(PlantError, match=f"{kind} of {which}"):
         Plant().sensor_fault(which, kind, 0)
+
+
+def test_an_empty_line_lets_nothing_out_until_it_is_full():
+    plant = Plant(PlantParameters(catheter_volume_nl=Fraction(1_000), line_full=False))
+    for number in range(1, 65):  # 2 uL in 6.4 s
+        plant.step(1, number * 100_000_000)
+    at_ns = 3_600 * 1_000_000_000
+    assert plant.displaced_nl() == 2_000 and plant.outflow_nl(at_ns) == pytest.approx(1_000, abs=1)
+    assert Plant(PlantParameters(line_full=False)).outflow_nl(0) == 0

@@ -644,6 +644,29 @@ def test_priming_beyond_its_volume_counts_as_dose():
     assert result.summary["window_peak_nl"] == pytest.approx(10_000 + 880_000, abs=40)
 
 
+@pytest.mark.req("DOSE-09")
+def test_what_is_primed_without_a_new_line_is_refused_and_with_one_it_fills_an_empty_line():
+    """Of an empty line of 50 uL nothing comes until it is full: 70 uL displaced are 20 uL out."""
+    plant = '[plant]\ncatheter_volume = "50 uL"\nline_full = false\n'
+    text = HEAD + LIMIT + plant + event("5 s", "prime", volume="50 uL") + event("10 s", "new_line")
+    text += event("12 s", "prime", volume="50 uL") + event("20 s", "start") + event("22 s", "stop")
+    records, result = run(text)
+    [refused] = of_type(records, "refused")
+    assert (refused["at_ms"], refused["do"]) == (5_000, "prime") and "new line" in refused["message"]
+    assert result.summary["delivered_nl"] == pytest.approx(70_000, abs=63)
+    assert result.summary["outflow_nl"] == pytest.approx(20_000, abs=100)
+    assert result.summary["window_peak_nl"] == pytest.approx(20_000, abs=63)
+
+
+@pytest.mark.req("DOSE-09")
+def test_an_experiment_says_when_it_tells_the_pump_of_a_line_that_its_file_leaves_out():
+    records, _ = run(HEAD)
+    [note] = of_type(records, "note")
+    assert "200 uL" in note["message"] and "therapy.line" in note["message"]
+    records, _ = run(HEAD + 'line = "50 uL"\n')
+    assert not of_type(records, "note")
+
+
 def test_a_board_without_a_plant_tells_what_it_can():
     bench = HostBench()
     bench.plant = None

@@ -972,3 +972,21 @@ u = "\\" v = 6"
     assert {path: lines.of(path) for path in written} == written
     assert lines.of(("event", 1, "not there")) == 15
     assert lines.of(("zz",)) == 1
+
+
+@pytest.mark.req("DOSE-09")
+def test_the_line_is_a_key_of_the_therapy_and_nothing_invents_one_for_a_real_pump(tmp_path):
+    plant = MINIMAL + "[plant]\ncatheter_volume = '150 uL'\n"
+    file = tmp_path / "therapy.toml"
+    for text, experiment_nl, real_nl in (
+        (MINIMAL, 200_000, None),
+        (plant, 150_000, None),
+        (MINIMAL + "line = '70 uL'\n", 70_000, 70_000),
+        (MINIMAL + "line = '0 uL'\n", 0, 0),
+    ):
+        scenario = s.parse(text)
+        assert scenario.therapy.message(scenario.profile)["line_nl"] == experiment_nl
+        assert scenario.assumes_the_line == (real_nl is None)
+        file.write_text(text)
+        therapy, profile = s.load_therapy(file)
+        assert therapy.message(profile).get("line_nl") == real_nl
