@@ -532,6 +532,7 @@ class Orders:
         failed = pump.senses.failed
         bits = pump.post_failures | failed.bits
         return {
+            "state": states.STATES[pump.state],
             "alarms": rows,
             "first_cause": alarms.ALARMS[first].code if first >= 0 else "",
             "failed": [

@@ -337,7 +337,11 @@ def test_alarms_are_shown_silenced_and_acknowledged(run, therapy_file):
     assert not port.bench.outputs.alarm_sound
     assert run(port, "silence").exit_code == 1
     port.bench._plant.set_air(False)
+    for command in ("alarms", "status"):
+        assert "`thecal acknowledge` comes next" in run(port, command).output
+    assert "HALTED by AIR: acknowledge comes next" in run(port, "start").stderr
     assert "STOPPED" in run(port, "acknowledge").output
+    assert "comes next" not in run(port, "alarms").output
     said = run(port, "alarms").output
     assert "SUPPLY_LOW" in said and "AIR" not in said and "First cause" not in said
 
@@ -367,6 +371,25 @@ def test_a_bolus_on_a_stopped_pump_says_why_not(run):
     assert result.exit_code == 1
     said = "the bolus is denied: the pump is STOPPED: start it first (not_running)"
     assert result.stderr == f"thecal: {said}\n"
+
+
+@pytest.mark.req("LIM-14", "LIM-15")
+def test_a_bolus_beyond_a_bound_of_the_library_is_given_once_it_is_named(run, tmp_path):
+    path = tmp_path / "baclofen.toml"
+    path.write_text(
+        '[therapy]\nmode = "continuous"\ndrug = "baclofen"\n'
+        'concentration = "500 mcg/mL"\ndose = "300 mcg/day"\n'
+    )
+    port = PumpPort()
+    run(port, "program", path, "--yes")
+    run(port, "start")
+    order = ("bolus", "--volume", "300 uL", "--duration", "1 min")
+    denied = run(port, *order)
+    name = "baclofen.bolus.high.screening"
+    assert denied.exit_code == 1
+    assert f"denied: {name}: 150 mcg is above 100 mcg (unverified)" in denied.stderr
+    assert run(port, *order, "--accept", "baclofen.bolus").exit_code == 1
+    assert "Granted: 300 uL" in run(port, *order, "--accept", name).output
 
 
 def test_start_without_a_therapy_repeats_what_the_pump_said(run):

@@ -327,6 +327,75 @@ def test_a_bolus_without_a_prescription_for_one_is_denied():
     ] * 2
 
 
+DRUG = """
+title = "t"
+duration = "2 min"
+[therapy]
+mode = "continuous"
+drug = "baclofen"
+concentration = "500 mcg/mL"
+dose = "1100 mcg/day"
+"""
+
+
+@pytest.mark.req("LIM-08")
+def test_soft_limits_that_the_runner_confirms_are_told_one_by_one_and_counted():
+    text = DRUG + event("10 s", "program")
+    text += '[event.therapy]\nmode = "continuous"\ndrug = "baclofen"\nconcentration = "500 mcg/mL"\n'
+    records, result = run(text + 'dose = "250 mcg/day"\n')
+    told = [(r["at_ms"], r["do"], r["name"]) for r in of_type(records, "soft_limit")]
+    day = "baclofen.dose_per_day."
+    assert told == [
+        (0, "program", day + "high.spinal"),
+        (0, "program", day + "high.cerebral"),
+        (0, "program", day + "high"),
+        (0, "program", "baclofen.unverified"),
+        (10_000, "program", day + "low.spinal"),
+        (10_000, "program", "baclofen.fall_percent.high"),
+        (10_000, "program", "baclofen.unverified"),
+    ]
+    assert result.summary["soft_limits"] == 7
+    first = of_type(records, "soft_limit")[0]["message"]
+    assert first == f"{day}high.spinal: 1.1 mg/day is above 800 mcg/day (unverified)"
+    _, plain = run(HEAD)
+    assert plain.summary["soft_limits"] == 0
+
+
+@pytest.mark.req("LIM-14")
+def test_the_runner_accepts_nothing_for_a_bolus_but_what_the_scenario_names():
+    bolus = {"volume": "300 uL", "duration": "10 s"}
+    text = DRUG.replace("1100", "300") + START + event("10 s", "clinician_bolus", **bolus)
+    named = event("30 s", "clinician_bolus", **bolus) + 'accept = ["baclofen.bolus.high.screening"]\n'
+    records, result = run(text + named)
+    assert [b["reason"] for b in result.summary["boluses"]] == ["library", None]
+    assert "baclofen.bolus.high.screening" in of_type(records, "bolus")[0]["message"]
+
+
+def test_a_refusal_that_was_expected_holds_and_another_does_not():
+    text = (
+        HEAD
+        + START
+        + event("30 s", "start")
+        + event("60 s", "clinician_bolus", volume="61 mL", duration="1 h")
+    )
+    text += "".join(
+        expect("refused", at=at, **why)
+        for at, why in (
+            ("30 s", {}),
+            ("30 s", {"why": "already_running"}),
+            ("30 s", {"why": "RUNNING already"}),
+            ("30 s", {"why": "not_stopped"}),
+            ("60 s", {"why": "61 mL, must be"}),
+            ("1 s", {}),
+        )
+    )
+    records, _ = run(text)
+    judged = of_type(records, "expect")
+    assert [record["ok"] for record in judged] == [True, True, True, False, True, False]
+    assert judged[3]["found"] == "refused (already_running): the pump is RUNNING already"
+    assert judged[5]["found"] == "nothing was refused then"
+
+
 def test_presses_that_no_board_can_make_are_skipped_with_a_word():
     class Real(HostBench):
         def press(self, button, ticks):

@@ -587,6 +587,13 @@ def test_every_name_of_scenarios_md_is_in_a_table():
 
 
 START = '[[event]]\nat = "0 s"\ndo = "start"\n'
+NAMED = """\
+[[event]]
+at = "0 s"
+do = "clinician_bolus"
+volume = "1 uL"
+duration = "1 s"
+"""
 DRUG = 'drug = "baclofen"\nconcentration = "500 mcg/mL"\n'
 BOLUS = """\
 [therapy.patient_bolus]
@@ -606,6 +613,10 @@ window = "4 h"
     ("text", "line", "key", "says"),
     [
         ("duration = 5" + MINIMAL.replace('duration = "1 h"', ""), 1, "duration", "expected a time"),
+        (MINIMAL + NAMED + "accept = []", 11, "event.accept", 'a list of bounds such as ["baclofen.bolus'),
+        (MINIMAL + NAMED + 'accept = "x"', 11, "event.accept", "found 'x'"),
+        (MINIMAL + START + '[[expect]]\nwhat = "refused"\nat = "1 s"', 11, "expect.at", "tells the pump"),
+        (MINIMAL + START + '[[expect]]\nwhat = "refused"', 9, "expect.at", "missing"),
         (MINIMAL.replace("1 h", "0 s"), 2, "duration", "above 0"),
         (MINIMAL.replace("1 h", "0.5 ms"), 2, "duration", "whole milliseconds"),
         (MINIMAL.replace("duration", "durations"), 2, "durations", 'did you mean "duration"'),

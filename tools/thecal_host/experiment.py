@@ -113,9 +113,9 @@ def _text_of(kind: str, record: dict[str, Any]) -> str | None:
         if record["granted"]:
             # The pump's own event says it, at the tick at which it began.
             return None
-        return (
-            f"bolus of {volume_text(record['volume_nl'])} denied: {record.get('message') or record['reason']}"
-        )
+        # Of a bolus that no therapy provides for there is no volume.
+        what = f"bolus of {volume_text(record['volume_nl'])}" if record["volume_nl"] else "bolus"
+        return f"{what} denied: {record.get('message') or record['reason']}"
     if kind == "alarm":
         return f"alarm {record['code']}, priority {record['priority']}"
     if kind == "refused":

@@ -80,6 +80,10 @@ def reservoir_text(status: dict[str, Any], empty_nl: int = EMPTY_NL) -> str:
     return left if hours is None else f"{left}, empty in {span_text(hours)} at this rate"
 
 
+NEXT = ", `thecal acknowledge` comes next"
+"""What is said of a pump that an alarm has halted, also when that alarm stands no more."""
+
+
 def status_rows(
     hello: dict[str, Any], status: dict[str, Any], empty_nl: int = EMPTY_NL
 ) -> list[tuple[str, str]]:
@@ -96,7 +100,7 @@ def status_rows(
         bolus += f", {volume_text(status['bolus_left_nl'])} left"
     return [
         ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
-        ("state", status["state"]),
+        ("state", status["state"] + (NEXT if status["state"] == "HALTED" else "")),
         ("alarm", alarm_name(status["alarm"])),
         ("first cause", alarm_name(status["first_cause"])),
         ("failed parts", parts_text(status["failed"])),

@@ -81,6 +81,8 @@ def alarms(ctx: typer.Context, port: PortOption = None) -> None:
             say(f"First cause: {said['first_cause']}.")
         if said["failed"]:
             say(f"Failed: {failed_text(said['failed'])}.")
+        if said["state"] == "HALTED":
+            say("The pump is HALTED: `thecal acknowledge` comes next.")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
