@@ -321,15 +321,62 @@ def test_a_low_reservoir_goes_to_kvo_until_it_is_filled():
 
 
 @pytest.mark.req("DOSE-10")
-def test_another_therapy_flows_from_when_it_was_taken_or_from_when_the_line_has_cleared():
+def test_another_therapy_flows_from_when_it_was_taken():
     taken = (100 * H, frame("therapy", 2_000, 60_000_000))
     before = 200_000 + 46 * 12_000 + 34 * 10_000
     programmed = programmed_of([START, taken])
     assert [programmed.volume_nl(hour * H) for hour in (100, 101)] == [before, before + 2_000]
-    bridge = [(100 * H, frame("bridge", 200_000, 1)), (102 * H, frame("bridge", 0, 0))]
-    for events in ([START, taken, *bridge], [START, bridge[0], taken, bridge[1]]):
-        programmed = programmed_of(events)
-        assert [programmed.volume_nl(hour * H) - before for hour in (100, 102, 103)] == [0, 20_000, 22_000]
+
+
+BRIDGED = """
+duration = "10 h"
+[therapy]
+mode = "continuous"
+drug = "baclofen"
+concentration = "500 mcg/mL"
+dose = "120 mcg/day"                 # 10 uL/h
+[[event]]
+at = "2 h"
+do = "program"
+[event.therapy]
+mode = "continuous"
+drug = "baclofen"
+concentration = "2000 mcg/mL"
+dose = "192 mcg/day"                 # 4 uL/h, and 16 uL/h of the old drug
+[[event]]
+at = "3 h"
+do = "program"
+[event.therapy]
+mode = "minimum"
+[[event]]
+at = "4 h"
+do = "program"
+[event.therapy]
+mode = "continuous"
+drug = "baclofen"
+concentration = "2000 mcg/mL"
+dose = "144 mcg/day"                 # 3 uL/h, and 12 uL/h of the old drug
+"""
+
+
+@pytest.mark.req("DOSE-10")
+@pytest.mark.parametrize("bridge_first", [True, False])
+def test_while_the_old_drug_leaves_the_dose_in_force_is_programmed(bridge_first):
+    experiment = scenario.parse(BRIDGED)
+    known = record.prescription_of(
+        experiment.therapy, experiment.profile, experiment.events, experiment.clock_ms
+    )
+    opens = [(2 * H, frame("bridge", 200_000, 1)), (2 * H, frame("therapy", 4_000, 60_000_000))]
+    events = [
+        START,
+        *(opens if bridge_first else reversed(opens)),
+        (3 * H, frame("therapy", 2_000, 60_000_000)),
+        (4 * H, frame("therapy", 3_000, 60_000_000)),
+        (5 * H, frame("bridge", 0, 0)),
+    ]
+    programmed = record.programmed_by_events(known, events, 10 * H)
+    volumes = [programmed.volume_nl(hour * H) for hour in (2, 3, 4, 5, 6)]
+    assert volumes == [20_000, 36_000, 38_000, 50_000, 53_000]
 
 
 def course_run(clock_ms=0, **changes) -> Run:

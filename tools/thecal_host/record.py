@@ -106,6 +106,7 @@ def _therapy_of(at_ms: int, therapy: Therapy) -> dict[str, Any]:
     limit_nl = None if limit is None else _amount_nl(limit.volume_nl, limit.dose_pg, concentration_pg_nl)
     return {
         "at_ms": at_ms,
+        "mode": therapy.mode,
         "steps": [[start_ms, *_pair(therapy.basal_nl_h(start_ms))] for start_ms in sorted(starts_ms)],
         "kvo_nl_h": _pair(therapy.kvo_nl_h or Fraction(0)),
         "concentration_pg_nl": as_message(concentration_pg_nl),
@@ -267,8 +268,9 @@ class _Story:
     def __init__(self, prescription: dict[str, Any], events: Timed, end_ms: int, running: bool) -> None:
         self._prescription = prescription
         self._orders = list(prescription["boluses"])
-        self._therapy = self._flowing = self._before = prescription["therapies"][0]
-        self._therapy_ms = 0
+        self._therapy = prescription["therapies"][0]
+        self._drug_pg_nl = of_message(self._therapy["concentration_pg_nl"] or 0)  # of the last that named one
+        self._old_pg_nl = Fraction(0)  # and of the drug before it, which a bridge still delivers
         self._clock_ms = prescription["clock_ms"]  # the time of the week, less that of the run
         self._bridging = self._low = self._clock_was_set = False
         self._asked: list[Asked] = []
@@ -303,7 +305,7 @@ class _Story:
 
     def _next_step_ms(self) -> int | None:
         """When the next step of the day begins; None in a therapy that has one rate."""
-        starts_ms = [step[0] for step in self._flowing["steps"]]
+        starts_ms = [step[0] for step in self._therapy["steps"]]
         if len(starts_ms) < 2:
             return None
         week_ms = self._week_ms(self._told_ms)
@@ -315,26 +317,32 @@ class _Story:
         return (self._clock_ms + at_ms) % MS_PER_WEEK
 
     def _set_basal(self, at_ms: int) -> None:
-        steps = self._flowing["steps"]
+        steps = self._therapy["steps"]
         week_ms = self._week_ms(at_ms) if len(steps) > 1 else 0
         _, num, den = next(step for step in reversed(steps) if step[0] <= week_ms)
-        rate_nl_h = Fraction(num, den)
+        times = self._times()
+        rate_nl_h = Fraction(num, den) * (1 if self._therapy.get("mode") == "minimum" else times)
         if self._low and self._prescription["kvo_on_low"]:
-            rate_nl_h = min(rate_nl_h, Fraction(*self._flowing["kvo_nl_h"]))
+            rate_nl_h = min(rate_nl_h, Fraction(*self._therapy["kvo_nl_h"]) * times)
         self.programmed.set_basal(at_ms, rate_nl_h)
 
     def _follow(self, at_ms: int) -> None:
         """The therapy that flows from now on, and its limit."""
         self._set_basal(at_ms)
-        limit = self._flowing["limit"]
-        limit_nl = None if limit is None else Fraction(*limit["volume_nl"])
+        times = self._times()
+        limit = self._therapy["limit"]
+        limit_nl = None if limit is None else Fraction(*limit["volume_nl"]) * times
         window_ms = 0 if limit is None else limit["window_ms"]
-        in_force = LimitInForce(
-            at_ms, window_ms, limit_nl, of_message(self._flowing["concentration_pg_nl"] or 1)
-        )
+        leaving_pg_nl = of_message(self._therapy["concentration_pg_nl"] or 1) / times
+        in_force = LimitInForce(at_ms, window_ms, limit_nl, leaving_pg_nl)
         if self._limits and self._limits[-1].at_ms == at_ms:
             self._limits.pop()
         self._limits.append(in_force)
+
+    def _times(self) -> Fraction:
+        """What a volume of the therapy is of the drug that leaves: while the old one does, more or less."""
+        known = self._bridging and self._old_pg_nl and self._drug_pg_nl
+        return self._drug_pg_nl / self._old_pg_nl if known else Fraction(1)
 
     def _take(self, at_ms: int, event: dict[str, Any]) -> None:
         from thecal import states
@@ -349,14 +357,14 @@ class _Story:
             elif a == states.RUNNING:
                 self.programmed.stop(at_ms)
         elif code == "therapy":
-            self._before, self._therapy, self._therapy_ms = self._flowing, self._prescribed(at_ms, a), at_ms
-            if not self._bridging:
-                self._flowing = self._therapy
-                self._follow(at_ms)
+            self._therapy = self._prescribed(at_ms, a)
+            pg_nl = of_message(self._therapy["concentration_pg_nl"] or 0)
+            if pg_nl and pg_nl != self._drug_pg_nl:
+                self._old_pg_nl, self._drug_pg_nl = self._drug_pg_nl, pg_nl
+            self._follow(at_ms)
         elif code == "bridge":
+            # While the old drug leaves the line, the dose in force flows at its concentration.
             self._bridging = bool(b)
-            # Old drug is still in the line: the old therapy goes on until it has cleared.
-            self._flowing = self._before if b and self._therapy_ms == at_ms else self._therapy
             self._follow(at_ms)
         elif code == "clock":
             self._clock_was_set = True
