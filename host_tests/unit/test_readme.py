@@ -6,16 +6,29 @@ tables are read by their first cell, so columns may be added.
 
 import re
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from thecal.dose.mechanism import REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV
 from thecal.link import commands
+from thecal.link.answers import MOST_STOP_TICKS
+from thecal.link.frame import LINE_BYTES
+from thecal.link.queue import MOST_WAITING
+from thecal.record.events import RECORD_BYTES
+from thecal.record.ledger import LEAST_TICKS, QUANTUM_TICKS
+from thecal.record.therapies import KEPT
+from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
+from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
 from thecal_bench import quantities, scenario
 from thecal_bench.chip.nets import load_nets
+from thecal_bench.plant import ADC_MAX, REFERENCE
+from thecal_bench.quantities import decimal_text
 from thecal_host import cli
 from typer.main import get_command
 
+PYTHON = "3.11"  # pyproject.toml; a test below
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 SCENARIOS_FOLDER = ROOT / "host_tests" / "scenarios"
@@ -240,3 +253,84 @@ def test_modes_states_and_alarms_of_scenarios_are_told():
     states, alarms, *_ = re.findall(r"(?:States|Alarms that can be named):([^.]*)\.", SCENARIOS)
     assert set(code(states)) == set(scenario.STATES)
     assert set(code(alarms)) == {name for name, there in scenario.ALARM_CODES.items() if there}
+
+
+# --- the numbers in the README
+
+# Sections whose numbers are measured, and the command that measures them anew. Wiring shows what stands in
+# another file, to which a test of its own holds it.
+MEASURED = {
+    "A run": "make run",
+    "Beside the usual way": "make bench",
+    "What is proven today": "make test",
+    "Wiring": "host_tests/unit/test_readme.py::test_the_table_of_wires_is_pins_csv",
+}
+
+# Each number in the sentences of all other sections stands in one of these phrases, made from the code.
+FIGURES = [
+    f"({decimal_text(Fraction(REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV))} nL)",
+    f"Python {PYTHON}",
+    f"About {PRESSURE_ZERO_CODE} is what a pressure sensor",
+    f"about {12_000 // SUPPLY_MV_PER_CODE} the supply at 12 V",
+    f"at 0 or at {ADC_MAX} is taken for broken",
+    f"{REFERENCE_NL_PER_REV * 60 // 1_000_000} mL/h is one revolution of the reference head in a minute",
+    f"grows by {REFERENCE_STEPS_PER_REV:_}".replace("_", " "),
+    f"by {REFERENCE.encoder_pulses_per_rev}.",
+    f"up to {(QUEUE_SEGMENTS + 1) * SEGMENT_TICKS * TICK_MS // 1000} s ahead of",
+    f"segments of {SEGMENT_TICKS * TICK_MS} ms",
+    f"At most {LINE_BYTES} bytes a line",
+    f"At most {MOST_WAITING} commands wait in all",
+    f"{RECORD_BYTES} bytes (",
+    f"A tick is {TICK_MS} ms",
+    f"it is 1/{24 * 60} of the flow",
+    f"{QUANTUM_TICKS * TICK_MS // 1000} s of the fastest flow",
+    f"but {LEAST_TICKS * TICK_MS // 1000} s of it at least",
+    f"after {MOST_STOP_TICKS * TICK_MS // 1000} s at the latest",
+]
+
+# Numbers that are no figures: a name, a count of what is shown beside it, what a person does.
+NAMES = [
+    "Debian 12", "About 1 GB", "EN is 1,", "An hour at 6 mL/h is 6 g of water",
+    "exits with 1 or 2", "exits with 1:",
+    "0 done", "1 the pump, the port", "2 a file or an argument", "CRC-32", "any 24 h", "2^30", "31 bits",
+    "the last 1 000 events", "the last 1 000 faults", "The last 64 outcomes",
+    "counted from 0 in the table", "-1 for none", "60601-1-8", "or 1 uL, whichever is less",
+    "55 uL of 1.7 mL", "gives 2 % more",
+]  # fmt: skip
+
+
+def prose() -> list[str]:
+    """The paragraphs, list items and table rows of the sections that are not measured, without code."""
+    text = re.sub(r"^ *```.*?^ *```", "", README, flags=re.MULTILINE | re.DOTALL)
+    for title in MEASURED:
+        text = text.replace(section(text, title), "\n")
+    text = re.sub(r"`[^`]*`", "", text)
+    return [" ".join(part.split()) for part in re.split(r"\n\n|\n *(?=[|-]|\d+\. )", text)]
+
+
+def test_the_python_that_it_needs_is_that_of_the_package():
+    assert f'requires-python = ">={PYTHON}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_each_number_in_the_text_is_one_of_the_code():
+    known = [*FIGURES, *NAMES]
+    paragraphs = prose()
+    for phrase in known:
+        assert any(phrase in paragraph for paragraph in paragraphs), phrase
+    for paragraph in paragraphs:
+        rest = re.sub(r"^\d+\. ", "", paragraph)
+        for phrase in known:
+            rest = rest.replace(phrase, "")
+        assert not re.search(r"(?<![\w.])\d", rest), f"{rest!r}: no line of FIGURES or NAMES has this number"
+
+
+@pytest.mark.req("LIM-11")
+def test_the_number_of_therapies_that_are_kept_is_told():
+    assert KEPT == 12 and "last twelve therapies are kept" in " ".join(README.split())
+
+
+def test_what_measures_a_section_exists():
+    for title, command in MEASURED.items():
+        assert section(README, title)
+        if command.startswith("make "):
+            assert re.search(rf"^{command[5:]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
