@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 from pump_on_bench import forgetful_pump
 from pump_on_desk import request
-from thecal.dose import formulary, formulary_data, prescription
+from thecal.dose import formulary, formulary_data, prescription, program
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
@@ -1025,7 +1025,7 @@ def test_a_therapy_that_is_confirmed_while_it_is_recorded_is_in_the_record(run, 
     run(port, "start")
     link = LinkClient(port.bench.send)
     other = {"mode": "continuous", "rate_num": 36_000_000, "rate_den": 1}
-    digest = prescription.digest(prescription.parse(other, port.bench.pump.mechanism).readback())
+    digest = program.digest(prescription.parse(other, port.bench.pump.mechanism).readback())
     begin = port.bench.tick
     port.bench.schedule(begin + 60, lambda: link.request("program", therapy=other))
     port.bench.schedule(begin + 100, lambda: link.request("confirm", digest=digest))

@@ -122,6 +122,26 @@ def test_the_therapy_in_force_and_older_ones_are_shown(run, tmp_path, therapy_fi
     assert "empty in 8 days" in run(port, "status").output  # 12 mL at 60 uL/h: 200 h
 
 
+@pytest.mark.req("LIM-11", "DOSE-06")
+def test_a_week_of_steps_is_shown_whole(run, tmp_path):  # noqa: F811
+    file = tmp_path / "week.toml"
+    steps = "".join(
+        f'[[therapy.step]]\nat = "{hour:02}:00"\nrate = "{10 + hour} uL/h"\ndays = ["{day}"]\n'
+        for day in ("mon", "tue", "wed")
+        for hour in range(24)
+    )
+    file.write_text("[therapy]\nmode = 'flex'\n" + steps)
+    port = PumpPort()
+    assert run(port, "program", file, "--yes").exit_code == 0
+    shown = run(port, "therapy").output
+    assert shown.count("from ") == 72 and "wed 23:00" in shown and "33 uL/h" in shown
+    kept = json.loads(run(port, "therapy", "--json").output)
+    # The same rates at the same hours of three days: one step each.
+    assert [(step["at_ms"], step["days"]) for step in kept["therapy"]["steps"]] == [
+        (hour * 3_600_000, 0b111) for hour in range(24)
+    ]
+
+
 # --- keys
 
 

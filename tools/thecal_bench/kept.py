@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +11,7 @@ from thecal_bench.scenario import (
     EVERY_DAY,
     HOURS_PER_DAY,
     MINIMUM_RATE_NL_H,
+    MS_PER_DAY,
     Limit,
     PatientBolus,
     Profile,
@@ -18,6 +20,33 @@ from thecal_bench.scenario import (
 )
 
 Message = dict[str, Any]
+
+_OF_A_PAGE = ("from", "steps", "next", "step_count")
+
+
+def joined(pages: Sequence[Message]) -> Message:
+    """One kept therapy from the pages in which the pump told it: its `therapy` is as in `program`.
+
+    Steps come as (ms of the week, rate); those of one time and rate become one step of several days.
+    ValueError where a page is missing.
+    """
+    whole = {key: value for key, value in pages[0].items() if key not in _OF_A_PAGE}
+    if "step_count" not in pages[0]:
+        return whole
+    told = [step for page in pages for step in page["steps"]]
+    if len(told) != pages[0]["step_count"]:
+        raise ValueError(
+            f"{len(told)} of {pages[0]['step_count']} steps of therapy {whole['number']} are there"
+        )
+    days: dict[tuple[int, int, int], int] = {}
+    for start_ms, num, den in told:
+        day, at_ms = divmod(start_ms, MS_PER_DAY)
+        days[at_ms, num, den] = days.get((at_ms, num, den), 0) | 1 << day
+    steps = [
+        {"at_ms": at_ms, "days": bits, "rate_num": num, "rate_den": den}
+        for (at_ms, num, den), bits in days.items()
+    ]
+    return {**whole, "therapy": {**whole["therapy"], "steps": steps}}
 
 
 def therapy_of(message: Message) -> tuple[Therapy, Profile]:

@@ -19,6 +19,7 @@ from thecal.dose import mechanism, prescription
 from thecal.drivers import segment
 from thecal.signals import SEGMENT_TICKS
 from thecal_bench import programming
+from thecal_bench.kept import joined
 from thecal_bench.quantities import CONCENTRATION, of_message, show
 from thecal_bench.readback import differences
 
@@ -146,7 +147,14 @@ def kept_rows(kept: dict[str, Any]) -> list[tuple[str, str]]:
     """A therapy that a pump keeps, for a person, by the firmware's own reader. Raises PumpError."""
     head = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
     try:
-        readback = prescription.parse(kept["therapy"], head).readback()
+        understood = prescription.parse(kept["therapy"], head)
+        readback = understood.readback()
+        if "step_count" in readback:
+            readback["steps"] = [
+                step
+                for first in range(0, readback["step_count"], prescription.PAGE_STEPS)
+                for step in understood.steps_from(first)
+            ]
     except prescription.PrescriptionError as why:
         raise PumpError(f"therapy {kept['number']} is none that this program understands: {why}") from None
     return readback_rows(Proposal(kept["digest"], readback))
@@ -261,11 +269,17 @@ class Pump:
         A dict with `number`, `tick_s` (when it was confirmed), `digest` and `therapy`, as in `program`.
         """
         try:
-            return self.ask("therapy", **({} if number is None else {"number": number}))
+            pages = [self.ask("therapy", **({} if number is None else {"number": number}))]
         except Refused as why:
             if why.code != "refused":
                 raise
             return None
+        while pages[-1].get("next", 0) < pages[-1].get("step_count", 0):
+            pages.append(self.ask("therapy", number=pages[0]["number"], **{"from": pages[-1]["next"]}))
+        try:
+            return joined(pages)
+        except (KeyError, TypeError, ValueError) as why:
+            raise PumpError(f"the pump's answer to `therapy` is not whole ({why})") from None
 
     def empty_nl(self) -> int:
         """The level at which the reservoir counts as empty, of the therapy in force."""

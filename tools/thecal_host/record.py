@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from thecal_bench.kept import therapy_of
+from thecal_bench.kept import joined, therapy_of
 from thecal_bench.quantities import as_message, of_message
 from thecal_bench.scenario import MS_PER_WEEK, Event, Profile, Scenario, Therapy
 
@@ -67,12 +67,16 @@ def _with_later_therapies(
 ) -> dict[str, Any]:
     """The same with the therapies that the pump told of while it was recorded."""
     first = next((r for r in records if r["type"] == "status"), None)
-    told = [r for r in records if r["type"] == "reply" and "therapy" in r and "tick_s" in r]
-    if first is None or not told:
+    pages: dict[int, list[dict[str, Any]]] = {}
+    for reply in records:
+        if reply["type"] == "reply" and "therapy" in reply and "tick_s" in reply:
+            pages.setdefault(reply["number"], []).append(reply)
+    if first is None or not pages:
         return prescription
+    told = [joined(of_one) for of_one in pages.values()]
     later = [
-        _therapy_of(reply["tick_s"] * 1000 - first["tick"] * head["tick_ms"], therapy_of(reply["therapy"])[0])
-        for reply in told
+        _therapy_of(kept["tick_s"] * 1000 - first["tick"] * head["tick_ms"], therapy_of(kept["therapy"])[0])
+        for kept in told
     ]
     return {**prescription, "therapies": [*prescription["therapies"], *later]}
 

@@ -174,6 +174,8 @@ def record(
                     if frame["type"] == "event" and frame["code"] == "therapy":
                         # Another one is in force; the answer is recorded with all else.
                         pump.client.request("therapy")
+                    elif frame["type"] == "reply" and frame.get("next", 0) < frame.get("step_count", 0):
+                        pump.client.request("therapy", number=frame["number"], **{"from": frame["next"]})
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         recorder.end()
