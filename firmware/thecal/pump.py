@@ -747,6 +747,9 @@ class Pump:
         values[18] = self.writer.dropped
         values[19] = self.host.session.reader.bad_lines
         values[20] = self.post_failures | self.senses.failed.bits
+        bridge = self.line.bridge
+        values[21] = self.mechanism.volume_nl(bridge.left_steps) if bridge else 0
+        values[22] = self.mechanism.volume_nl(self.line.credit_steps)
         self.telemetry.status(outputs, self.state, flowing + 1)
 
     def _rate_nl_h(self):

@@ -16,6 +16,7 @@ from thecal import states
 from thecal.record.layout import INDEX
 from thecal.watch import alarms
 from thecal_bench.readback import differences
+from thecal_host.vitals import status_rows
 
 LINE_NL = 200_000
 LINE_STEPS = 6_400
@@ -469,6 +470,26 @@ def test_a_loss_of_power_while_a_bridge_opens_finds_the_old_therapy_or_the_bridg
     assert desk.rate_nl_h == 6 * ML_H
     strong = desk.pump.prescription.concentration == (2_000, 1)
     assert bool(desk.line.bridge) == strong == (desk.line.concentration == (2_000, 1))
+
+
+@pytest.mark.req("DOSE-09", "DOSE-10", "LNK-04")
+def test_the_status_says_what_the_line_holds_and_so_does_the_command(bridged):
+    def status() -> dict:
+        bridged.run(12)
+        found = bridged.client.last_status
+        assert found is not None
+        return found
+
+    hello = bridged.ask("hello")
+    left_nl = status()["bridge_left_nl"]
+    assert 150_000 < left_nl <= LINE_NL + 32
+    assert "drug of before" in dict(status_rows(hello, status()))["line"]
+    bridged.ask("stop")
+    bridged.new_line()
+    assert (status()["bridge_left_nl"], status()["line_credit_nl"]) == (0, LINE_NL)
+    assert dict(status_rows(hello, status()))["line"] == "new, 200 uL to fill"
+    bridged.ask("start")
+    assert dict(status_rows(hello, status()))["line"] == "full"
 
 
 # --- a draw-back that is cut short

@@ -93,6 +93,7 @@ def status_rows(
     """
     told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
     shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed", "reservoir_ul"}
+    shown |= {"bridge_left_nl", "line_credit_nl"}
     shown |= {"pressure_down_raw", "pressure_up_raw", "supply_raw", "window_steps", "limit_steps"}
     nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
     bolus = status["bolus"]
@@ -108,6 +109,7 @@ def status_rows(
         ("bolus", bolus),
         ("delivered", volume_text(status["executed_steps"] * nl_per_step)),
         ("reservoir", reservoir_text(status, empty_nl)),
+        ("line", _line_text(status)),
         ("window of the limit", _window_text(status, nl_per_step)),
         ("pressure", pressures_text(status)),
         ("motor supply", supply_text(status["supply_raw"])),
@@ -115,6 +117,14 @@ def status_rows(
         ("up for", clock_text(status["tick"] * hello["tick_ms"])),
         *((name, str(value)) for name, value in status.items() if name not in shown),
     ]
+
+
+def _line_text(status: dict[str, Any]) -> str:
+    if status.get("bridge_left_nl"):
+        return f"{volume_text(status['bridge_left_nl'])} of the drug of before leave it first (bridge)"
+    if status.get("line_credit_nl"):
+        return f"new, {volume_text(status['line_credit_nl'])} to fill"
+    return "full"
 
 
 def _window_text(status: dict[str, Any], nl_per_step: Fraction) -> str:

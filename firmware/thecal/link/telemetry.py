@@ -35,6 +35,8 @@ STATUS_FIELDS = (
     "frames_dropped",
     "bad_lines",
     "failed",  # a bit for each part that failed (watch/parts.py)
+    "bridge_left_nl",  # old drug that is still to leave the line, 0 without a bridge
+    "line_credit_nl",  # of a new line that is still to be filled
 )
 
 
