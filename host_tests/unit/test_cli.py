@@ -388,7 +388,7 @@ def test_a_bolus_beyond_a_bound_of_the_library_is_given_once_it_is_named(run, tm
     name = "baclofen.bolus.high.screening"
     assert denied.exit_code == 1
     assert f"denied: {name}: 150 mcg is above 100 mcg (unverified)" in denied.stderr
-    assert run(port, *order, "--accept", "baclofen.bolus").exit_code == 1
+    assert run(port, *order, "--accept", "baclofen.bolus.high").exit_code == 1
     assert "Granted: 300 uL" in run(port, *order, "--accept", name).output
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from fractions import Fraction
 from typing import Annotated
 
 import typer
 from thecal.dose import prescription
+from thecal.dose.formulary import BOLUS, DOSE_PER_DAY, KINDS
 from thecal_bench import quantities
 
 from thecal_host.cli.base import ANY_PUMP, SAID_NO, PortOption, app, complain, connected, say, whole_nl
+
+_NAME = "[a-z][a-z0-9_-]*"
+_BOUND = re.compile(rf"{_NAME}\.({BOLUS}|{DOSE_PER_DAY})\.({'|'.join(KINDS)})(\.{_NAME})?")
+"""The names of the bounds that hold a bolus (`thecal.dose.formulary`)."""
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -99,6 +105,11 @@ def bolus(
         raise quantities.QuantityError(
             f'--duration: expected 1 ms at least, {most} at most, found "{duration}"'
         )
+    for name in accept or ():
+        if not _BOUND.fullmatch(name):
+            raise quantities.QuantityError(
+                f'--accept: expected a bound such as "baclofen.bolus.high.screening", found "{name}"'
+            )
     with connected(ctx, port) as pump:
         named = {"accept": accept} if accept else {}
         reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms, **named)
