@@ -253,7 +253,7 @@ max_rate = "60 mL/h"
 on_low_reservoir = "kvo"
 [therapy]
 mode = "flex"
-kvo = "1 uL/h"
+kvo = "2 uL/h"
 [[therapy.step]]
 at = "06:00"
 rate = "10 uL/h"
@@ -314,10 +314,10 @@ def test_a_clock_that_is_set_adds_nothing_and_its_step_applies():
 
 @pytest.mark.req("RES-02")
 def test_a_low_reservoir_goes_to_kvo_until_it_is_filled():
-    # Raised in the tick before the one from which less flows.
+    # Raised in the tick before the one from which less flows: two hours at 2 uL/h, then 10 uL/h again.
     events = [START, (H - 100, frame("alarm", RESERVOIR_LOW, 1)), (3 * H, frame("alarm", RESERVOIR_LOW, 0))]
     programmed = programmed_of(events)
-    assert [programmed.volume_nl(hour * H) for hour in (1, 3, 4)] == [10_000, 12_000, 22_000]
+    assert [programmed.volume_nl(hour * H) for hour in (1, 3, 4)] == [10_000, 14_000, 24_000]
 
 
 @pytest.mark.req("DOSE-10")
