@@ -13,7 +13,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pump_on_bench import NL_PER_STEP, PumpOnBench
+from pump_on_bench import NL_PER_STEP, ForgetfulOnBench
 from thecal.dose import mechanism
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
 from thecal.dose.schedule import Schedule
@@ -164,7 +164,7 @@ def test_a_pump_that_is_stopped_and_started_delivers_the_integral(examples):
 
 
 def _follow(asked):
-    desk = PumpOnBench()
+    desk = ForgetfulOnBench()
     desk.run(3)
     integral = Integral()
     integral.basal_nl_h = asked[0][2]

@@ -273,3 +273,58 @@ def test_an_alarm_that_goes_on_standing_is_one_alarm(board):
 def test_after_the_third_it_counts_from_the_beginning(board):
     strikes = [strike(board, 1_000 + 100 * number, alarms.AIR) for number in range(6)]
     assert strikes == [False, False, True, False, False, True]
+
+
+# --- the table, frozen
+
+ACK = "acknowledge"
+FROZEN = """
+LOOP_FAULT HIGH latching stop acknowledge
+MEMORY_FAULT HIGH latching stop acknowledge
+JOURNAL_FAULT HIGH latching stop acknowledge
+POST_FAILED HIGH latching stop acknowledge
+RESET_LOOP HIGH latching stop acknowledge
+RUNAWAY HIGH latching stop acknowledge
+FREE_FLOW HIGH latching stop acknowledge
+OVER_INFUSION HIGH latching stop acknowledge
+LIMIT_GUARD HIGH latching continue acknowledge
+AIR HIGH latching stop acknowledge
+OCCLUSION_DOWN HIGH latching stop acknowledge
+OCCLUSION_UP HIGH latching stop acknowledge
+STALL HIGH latching stop acknowledge
+DRIVER_FAULT HIGH latching stop acknowledge
+SENSOR_FAULT HIGH latching stop acknowledge
+SUPPLY_CRITICAL HIGH latching stop acknowledge
+THREE_STRIKES HIGH latching stop acknowledge
+LIBRARY_FAULT HIGH latching continue acknowledge, or a sound library
+RESERVOIR_EMPTY HIGH - stop refill
+COUNT_END HIGH - stop begin_anew
+UNDER_INFUSION MEDIUM latching continue acknowledge
+SUPPLY_LOW LOW - continue supply back
+RESERVOIR_LOW LOW - continue refill
+LONG_STOP LOW - continue any change of state
+MAX_DOSE LOW latching continue acknowledge
+AUTO_RESUMED LOW latching continue acknowledge
+BAD_AUTH LOW latching continue acknowledge
+CLOCK_LOST LOW - continue set_time
+SERVICE_DUE LOW - continue service
+"""
+"""Code, priority, whether it latches, response, what clears it: what a row says is decided here once more."""
+
+
+@pytest.mark.req("ALM-01", "ALM-08")
+@pytest.mark.parametrize("line", FROZEN.strip().splitlines(), ids=lambda line: line.split()[0])
+def test_a_row_says_what_was_decided(line):
+    code, priority, latching, response, clears = line.split(maxsplit=4)
+    row = ROWS[code]
+    assert alarms.PRIORITIES[row.priority] == priority
+    assert row.latching == (latching == "latching")
+    assert alarms.RESPONSES[row.response] == response
+    assert row.clears == clears
+    assert row.rises_ticks == (12 * 36_000 if code == "LONG_STOP" else 0)
+
+
+@pytest.mark.req("ALM-03", "ALM-04", "ALM-05", "ALM-06")
+def test_the_times_of_alarms_are_those_that_were_decided():
+    assert (alarms.PAUSE_TICKS, alarms.MOST_PAUSE_TICKS) == (1_200, 6_000)
+    assert (alarms.RESOUND_TICKS, alarms.STRIKE_TICKS) == (80, 6_000)

@@ -292,3 +292,104 @@ def test_a_slot_refuses_what_is_too_long_and_a_second_one():
 def test_a_region_of_the_wrong_size_is_refused():
     with pytest.raises(layout.JournalError, match="4096 bytes"):
         jn.Journal(crc_into).recover(bytearray(4_096))
+
+
+# --- what a cut in the middle of a command may leave
+
+
+@pytest.mark.req("REC-02")
+def test_a_lower_reservation_that_is_under_way_already_bounds_what_may_be_ordered():
+    desk = Desk().boot()
+    words = desk.journal.words
+
+    def reserve(steps: int) -> None:
+        words[layout.RESERVED] = steps
+        desk.journal.reserve()
+
+    reserve(1_000)
+    desk.settle()
+    assert desk.journal.booked() == 1_000
+    reserve(500)
+    assert desk.turn() == layout.PROGRAM
+    reserve(1_000)
+    assert desk.journal.booked() == 500, "a cut in this tick may find either"
+    desk.settle()
+    assert desk.journal.booked() == 1_000
+
+
+@pytest.mark.req("REC-05")
+@pytest.mark.parametrize("ring", [layout.STATE, layout.HISTORY, layout.EVENTS])
+def test_a_sector_whose_erase_failed_is_not_written_before_one_has_succeeded(ring):
+    desk = Desk().boot()
+    journal = desk.journal
+    start = journal.rings[ring].start
+    end = start + layout.RING_SECTORS[ring] * layout.SECTOR
+    erased: dict[int, bool] = {}
+    tries = 0
+    for number in range(3_000):
+        if ring == layout.STATE:
+            journal.save()
+        elif ring == layout.EVENTS:
+            desk.log.add(number, 0, events.STATE, 0, 0, 0)
+        else:
+            journal.close_minute(number, number + 1)
+            journal.minute_pending = True
+        kind = desk.turn()
+        sector = journal.order_offset // layout.SECTOR
+        if not start <= journal.order_offset < end:
+            continue
+        if kind == layout.ERASE:
+            tries += 1
+            erased[sector] = tries % 3 != 0
+            desk.ok = desk.ok and erased[sector]
+        elif kind == layout.PROGRAM:
+            assert erased.get(sector, True), f"sector {sector}"
+    assert tries > 9 and any(erased.values())
+
+
+@pytest.mark.req("LIM-07", "REC-01")
+def test_a_quiet_minute_s_denials_are_dated_by_that_minute():
+    desk = Desk().boot()
+    words = desk.journal.words
+    words[layout.DENIALS] = 2
+    words[layout.TICK] = 6 * layout.MINUTE_TICKS
+    desk.journal.close_minute(5, 0)
+    desk.settle()
+    words[layout.TICK] = 900 * layout.MINUTE_TICKS
+    desk.journal.save()
+    desk.settle()
+    history = Desk(desk.flash).journal.history
+    assert history is not None
+    assert list(history.denials[:2]) == [6 * layout.MINUTE_TICKS] * 2
+
+
+@pytest.mark.req("LIM-03", "LIM-13", "REC-01")
+@pytest.mark.parametrize(("num", "den", "wanted"), [(4, 1, 440), (1, 4, 28)])
+def test_a_minute_that_waits_when_the_unit_changes_counts_no_earlier_than_it_was(num, den, wanted):
+    """100 steps up to the end of minute 3, 10 more in minute 4; then the unit changes."""
+    desk = Desk().boot()
+    words = desk.journal.words
+    words[layout.TICK] = 4 * layout.MINUTE_TICKS + 50
+    words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE] = 110
+    desk.journal.close_minute(3, 100)
+    desk.journal.rescale(num, den, 110)
+    desk.settle()
+    history = Desk(desk.flash).journal.history
+    assert history is not None
+    assert sum(history.minutes) == wanted
+    assert history.minutes[1] <= 100 * num // den, "nothing of minute 4 is dated to minute 3"
+
+
+@pytest.mark.req("REC-06")
+def test_a_fault_is_written_among_the_events_first():
+    desk = Desk().boot()
+    desk.log.add(1, 0, events.FAULT, 0, 0, 0)
+    written = []
+    while desk.turn() != layout.NOTHING:
+        at = desk.journal.order_offset
+        for ring in (layout.EVENTS, layout.FAULTS):
+            start = desk.journal.rings[ring].start
+            inside = start <= at < start + layout.RING_SECTORS[ring] * layout.SECTOR
+            if inside and desk.journal.order_kind == layout.PROGRAM:
+                written.append(ring)
+    assert written == [layout.EVENTS, layout.FAULTS]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from thecal_bench import mutants
-from thecal_bench.mutants import ARGUED, BROKEN, CAUGHT, SURVIVED, Campaign, Mutant, MutantError
+from thecal_bench.mutants import ARGUED, BROKEN, CAUGHT, SURVIVED, Campaign, Mutant, MutantError, try_mutant
 
 TINY = {
     "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["-m", "not long"]\n'
@@ -64,12 +64,17 @@ def test_what_is_seen_is_caught_and_what_is_not_survives(tree):
     assert mutants.summary(found)[-1] == "all      2 of 6 caught, 33 %; 1 argued"
 
 
-def test_a_fault_that_hangs_is_caught_and_the_next_one_is_planted_in_a_sound_tree(tree):
-    hanging = mutant("hangs", "    return rate", "    while True:\n        pass\n    return rate")
-    found = Campaign(
-        [hanging, mutant("unseen", "HINT = 7", "HINT = 8")], root=tree, workers=1, timeout_s=8
-    ).run()
-    assert [verdict.outcome for verdict in found] == [CAUGHT, SURVIVED]
+def test_a_fault_that_hangs_is_caught_and_the_tree_is_sound_again(tree):
+    hanging = mutant("hangs", "    return rate", "    import time\n    time.sleep(900)\n    return rate")
+    found = try_mutant(hanging, tree, timeout_s=10)
+    assert found.outcome == CAUGHT and "longer than 10 s" in found.said
+    assert try_mutant(mutant("unseen", "HINT = 7", "HINT = 8"), tree).outcome == SURVIVED
+
+
+def test_a_test_that_fails_anyway_catches_nothing(tree):
+    (tree / "host_tests/unit/test_sick.py").write_text("def test_it():\n    assert False\n")
+    [found] = Campaign([mutant("a", "HINT = 7", "HINT = 8", tests=("unit/test_sick.py",))], root=tree).run()
+    assert found.outcome == BROKEN and "fails without it: unit/test_sick.py" in found.said
 
 
 def test_a_table_says_what_is_wrong_with_it(tmp_path):

@@ -438,3 +438,34 @@ def test_upstream_alarms_one_psi_below_ambient_and_not_by_noise():
     assert up.update(0, True) == THRESHOLD
     up.begin()
     assert up.update(0, True) == NONE
+
+
+# --- bounds that the reference line does not reach
+
+
+@pytest.mark.req("OCC-02")
+@pytest.mark.parametrize(("pa", "found"), [(149_000, False), (151_000, True)])
+def test_no_flow_explains_a_pressure_near_the_end_of_the_sensor(pa, found):
+    """A line of three times the resistance: 60 mL/h take 180 kPa, so the model has nothing against it."""
+    detector = Occlusion(100_000, 3_200, resistance_pa_ml_h=3_000, change_pa=1_000_000)
+    position = 0
+    for tick in range(400):
+        position += 53 + (tick % 3 == 0)
+        detector.update(1, position, min(tick * 1_000, 100_000), True)
+    assert detector.alarm == NONE
+    for _ in range(3):
+        position += 53
+        detector.update(1, position, pa, True)
+    assert (detector.alarm == THRESHOLD) == found
+
+
+@pytest.mark.req("OCC-02", "OCC-03")
+@pytest.mark.parametrize("minutes", [2, 12, 25])
+def test_a_block_near_the_end_of_a_long_bolus_shows_when_the_pressure_does_not_go_back(minutes):
+    bench = Bench()
+    bench.run(120, 5)
+    assert bench.run(minutes * 60, 3_000) == NONE
+    bench.block()
+    assert bench.run(1.2, 3_000) == NONE
+    assert bench.run(180, 5, until_alarm=True) == TREND
+    assert bench.past_onset_nl <= BOUND_NL + 1.2 * 3_000 / 3.6

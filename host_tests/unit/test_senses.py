@@ -8,7 +8,8 @@ import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
 from thecal import states
-from thecal.watch import alarms, motion, parts
+from thecal.signals import Inputs
+from thecal.watch import alarms, motion, parts, resets, senses
 from thecal.watch.alarms import HIGH, LOW, MEDIUM
 from thecal.watch.button import STUCK_TICKS
 
@@ -304,3 +305,64 @@ def test_the_host_is_told_what_stands_in_order_and_what_came_first(halted):
     told = halted.ask("alarms")
     assert (told["alarms"], told["first_cause"]) == ([], "")
     assert MEDIUM not in halted.heard
+
+
+# --- one sense at a time
+
+
+class Feel:
+    """`Senses` and an `Inputs` of a sound pump, turned by hand."""
+
+    def __init__(self):
+        self.senses = senses.Senses(100_000, 3_200, 100)
+        self.inputs = Inputs()
+        self.tick = 0
+
+    def look(self, moving=True, delivering=True, supply_raw=2_400, **inputs):
+        self.tick += 1
+        self.inputs.pressure_down_raw = self.inputs.pressure_up_raw = 400 + self.tick % 2
+        self.inputs.supply_raw = supply_raw
+        for name, value in inputs.items():
+            setattr(self.inputs, name, value)
+        self.senses.read(self.inputs, self.tick)
+        return self.senses.look(self.inputs, self.tick, 1, 0, 0, moving, delivering)
+
+
+@pytest.mark.req("ALM-08")
+def test_air_counts_while_a_dose_flows_and_not_while_the_line_is_filled():
+    feel = Feel()
+    assert [feel.look(delivering=False, air=True) for _ in range(20)] == [-1] * 20
+    assert [feel.look(air=True) for _ in range(3)] == [-1, -1, alarms.AIR]
+
+
+@pytest.mark.req("SAFE-09", "OCC-01")
+def test_a_supply_that_was_not_sampled_is_not_judged():
+    feel = Feel()
+    assert [feel.look(supply_raw=1_900) for _ in range(2)] == [-1, -1]
+    assert [feel.look(supply_raw=-1) for _ in range(4)] == [-1] * 4
+    assert feel.look(supply_raw=1_900) == alarms.SUPPLY_CRITICAL
+
+
+@pytest.mark.req("ALM-01", "ALM-08")
+def test_acknowledging_takes_away_what_latches_and_nothing_that_still_is_so():
+    desk = PumpOnDesk()
+    desk.tick()
+    desk.program()
+    standing = desk.pump.alarms.standing
+    lasting = [row for row, alarm in enumerate(alarms.ALARMS) if not alarm.latching]
+    for row in range(len(alarms.ALARMS)):
+        desk.pump.raise_alarm(row)
+    desk.ask("acknowledge")
+    cleared = [desk.pump.alarms.standing[row] for row in lasting]
+    # Those whose cause is looked at in every tick are gone with it; the others wait for what clears them.
+    for row in (alarms.RESERVOIR_EMPTY, alarms.RESERVOIR_LOW, alarms.CLOCK_LOST):
+        assert standing[row], alarms.ALARMS[row].code
+    assert any(cleared) and not any(standing[row] for row in range(len(standing)) if row not in lasting)
+
+
+@pytest.mark.req("RES-04", "SAFE-04", "SAFE-09")
+def test_the_numbers_of_service_resets_and_supply_are_those_that_were_decided():
+    assert (motion.SERVICE_REVOLUTIONS, motion.SERVICE_DAYS) == (100_000, 730)
+    assert (resets.MOST_RESETS, resets.WINDOW_TICKS) == (4, 6_000)
+    assert (senses.SUPPLY_LOW_MV, senses.SUPPLY_BACK_MV, senses.SUPPLY_CRITICAL_MV) == (10_800, 11_100, 9_600)
+    assert (motion.AGREE_PITCHES, motion.BASAL_TICKS, motion.BOLUS_TICKS) == (2, 3_000, 600)

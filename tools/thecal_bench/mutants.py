@@ -7,7 +7,8 @@ tree, its tests run there, and the fault is taken out again. A fault is
     caught     a test failed, or ran for longer than it may
     survived   they all passed: a test is missing
     argued     not run: `argument` says why it changes nothing that anybody could notice
-    broken     it can not be planted (`old` does not stand exactly once in the file), or its tests can not run
+    broken     it can not be planted (`old` does not stand exactly once in the file), or its tests can not
+               run, or fail without it: they are all run once in a sound tree first
 
 All but survived and broken is well. Faults of what only the chip shows (`chip = true`) need an image of their
 own, two minutes each: they run with --chip.
@@ -131,36 +132,59 @@ def try_mutant(mutant: Mutant, tree: Path, timeout_s: float = TIMEOUT_S) -> Verd
         path.write_text(sound, encoding="utf-8")
 
 
+def sick_tests(mutants: Sequence[Mutant], tree: Path, names: Sequence[str], timeout_s: float) -> set[str]:
+    """Which of these tests do not pass in the sound tree."""
+    slow = mutants[0].slow if mutants else ()
+    sound = Mutant("sound", "", "", "", "", slow=slow)
+    return {name for name in names if _status(sound, (name,), tree, timeout_s)[0] != PASSED}
+
+
 def _run(mutant: Mutant, tree: Path, timeout_s: float) -> Verdict:
-    paths = os.pathsep.join(str(tree / name) for name in ("firmware", "tools"))
-    environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     if mutant.chip:
         built = subprocess.run(
-            [sys.executable, "-m", "image.build"], cwd=tree, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", "image.build"],
+            cwd=tree,
+            env=_environment(tree),
+            capture_output=True,
+            text=True,
         )
         if built.returncode:
             return Verdict(mutant, BROKEN, f"no image: {built.stderr.strip()[-300:]}")
-    tests = [str(Path("host_tests") / test) for test in mutant.tests]
+    status, lines = _status(mutant, mutant.tests, tree, timeout_s)
+    if status is None:
+        return Verdict(mutant, CAUGHT, f"ran for longer than {timeout_s:.0f} s")
+    if status in (FAILED, INTERRUPTED):
+        failed = (line for line in reversed(lines) if line.startswith(("FAILED", "ERROR")))
+        return Verdict(mutant, CAUGHT, next(failed, ""))
+    if status == PASSED:
+        return Verdict(mutant, SURVIVED, mutant.hazard)
+    return Verdict(mutant, BROKEN, f"its tests do not run: {' '.join(lines[-2:])}")
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    paths = os.pathsep.join(str(tree / name) for name in ("firmware", "tools"))
+    return {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _status(
+    mutant: Mutant, tests: Sequence[str], tree: Path, timeout_s: float
+) -> tuple[int | None, list[str]]:
+    """pytest's exit status, None if it hangs, and what it said."""
+    arguments = [str(Path("host_tests") / test) for test in tests]
     for test in mutant.slow:
-        tests += ["--deselect", str(Path("host_tests") / test)]
+        arguments += ["--deselect", str(Path("host_tests") / test)]
     marks = "chip and not long" if mutant.chip else "not long and not chip"
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", marks, *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", marks, *arguments]
     with tempfile.TemporaryFile() as said:
         # A file, not a pipe: what a test leaves running must not keep this waiting.
-        with subprocess.Popen(command, cwd=tree, env=environment, stdout=said, stderr=said) as process:
+        with subprocess.Popen(command, cwd=tree, env=_environment(tree), stdout=said, stderr=said) as process:
             try:
                 status = process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 process.kill()
-                return Verdict(mutant, CAUGHT, f"ran for longer than {timeout_s:.0f} s")
+                status = None
         said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
-    last = next((line for line in reversed(lines) if line.startswith(("FAILED", "ERROR"))), "")
-    if status in (FAILED, INTERRUPTED):
-        return Verdict(mutant, CAUGHT, last)
-    if status == PASSED:
-        return Verdict(mutant, SURVIVED, mutant.hazard)
-    return Verdict(mutant, BROKEN, f"its tests do not run: {' '.join(lines[-2:])}")
+        return status, said.read().decode(errors="replace").strip().splitlines()
 
 
 @dataclass
@@ -173,10 +197,13 @@ class Campaign:
     timeout_s: float = TIMEOUT_S
     told: Callable[[Verdict], object] = lambda verdict: None
     verdicts: list[Verdict] = field(default_factory=list)
+    sick: set[str] = field(default_factory=set)
 
     def run(self) -> list[Verdict]:
         """What came of each, in the order of the table."""
-        waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
+        waiting: queue.SimpleQueue[Mutant | str] = queue.SimpleQueue()
+        for name in sorted({test for mutant in self.mutants if not mutant.chip for test in mutant.tests}):
+            waiting.put(name)
         for mutant in self.mutants:
             waiting.put(mutant)
         threads = [threading.Thread(target=self._work, args=(waiting,)) for _ in range(self.workers)]
@@ -188,16 +215,22 @@ class Campaign:
         self.verdicts.sort(key=lambda verdict: order[verdict.mutant.id])
         return self.verdicts
 
-    def _work(self, waiting: queue.SimpleQueue[Mutant]) -> None:
+    def _work(self, waiting: queue.SimpleQueue[Mutant | str]) -> None:
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             tree = Path(folder)
             copy_tree(self.root, tree, any(mutant.chip and not mutant.argument for mutant in self.mutants))
             while True:
                 try:
-                    mutant = waiting.get_nowait()
+                    work = waiting.get_nowait()
                 except queue.Empty:
                     return
-                verdict = try_mutant(mutant, tree, self.timeout_s)
+                if isinstance(work, str):
+                    self.sick |= sick_tests(self.mutants, tree, (work,), self.timeout_s)
+                    continue
+                verdict = try_mutant(work, tree, self.timeout_s)
+                sick = sorted(self.sick.intersection(work.tests))
+                if sick and verdict.outcome != ARGUED:
+                    verdict = Verdict(work, BROKEN, f"fails without it: {', '.join(sick)}")
                 self.verdicts.append(verdict)
                 self.told(verdict)
 

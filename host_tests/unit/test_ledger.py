@@ -1,0 +1,56 @@
+"""Booking: motion waits for it, erases wait for enough of it, nothing that is owed is cut for want of it."""
+
+from __future__ import annotations
+
+import pytest
+from pump_on_bench import NL_PER_STEP, PumpOnBench
+from test_journal import Desk
+from thecal.record import layout
+from thecal.record.ledger import Ledger
+
+ERASE_TICKS = 17
+
+
+@pytest.mark.req("REC-02", "MOT-05")
+def test_an_erase_wants_seventeen_ticks_of_motion_booked():
+    journal = Desk().boot().journal
+    ledger = Ledger(journal, 32)
+    ledger.set_flow(53, 1, 3)
+    lead_steps = ERASE_TICKS * 53 + ERASE_TICKS // 3
+    ledger.booked_steps = journal.words[layout.EXECUTED] + lead_steps
+    assert ledger.covers_erase()
+    ledger.booked_steps -= 1
+    assert not ledger.covers_erase()
+
+
+@pytest.mark.req("REC-02", "MOT-05")
+@pytest.mark.parametrize("rate_ml_h", [6, 60])
+def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
+    desk = PumpOnBench()
+    desk.start(rate_num=rate_ml_h * 1_000_000)
+    pump, journal = desk.pump, desk.pump.keeper.journal
+    erases = 0
+    desk.run(20)
+    for _ in range(5_000):
+        desk.run(1)
+        if journal.order_kind == layout.ERASE:
+            erases += 1
+            ahead = pump.keeper.ledger.booked_steps - pump.executed_steps
+            assert ahead >= ERASE_TICKS * rate_ml_h * 3_200 // 3_600
+    assert erases >= 2 and not desk.bench.motor.starved
+
+
+@pytest.mark.req("REC-02", "DOSE-07", "DOSE-08")
+@pytest.mark.parametrize("rate_ul_h", [10, 1_000])
+def test_a_bolus_far_faster_than_the_basal_waits_until_it_is_booked_and_is_not_cut(rate_ul_h):
+    desk = PumpOnBench()
+    desk.start(rate_num=rate_ul_h * 1_000, limit={"volume_nl": 20_000_000, "window_ms": 14_400_000})
+    desk.run(50)
+    for _ in range(3):
+        before_nl = desk.executed_nl
+        ticks = desk.tick
+        assert desk.ask("bolus", volume_nl=100_000, duration_ms=7_000)["granted"]
+        desk.run(100)
+        basal_nl = (desk.tick - ticks) * rate_ul_h * 1_000 / 36_000
+        assert abs(desk.executed_nl - before_nl - 100_000 - basal_nl) <= 2 * NL_PER_STEP
+        assert not desk.of("limited") and not desk.of("starved")
