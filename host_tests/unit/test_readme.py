@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from thecal.dose.mechanism import REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV
+from thecal.dose.prescription import PAGE_STEPS
+from thecal.dose.program import MOST_PART_STEPS
+from thecal.dose.schedule import MOST_STEPS, MOST_STEPS_A_DAY
 from thecal.link import commands
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.frame import LINE_BYTES
@@ -283,6 +286,10 @@ FIGURES = [
     f"{RECORD_BYTES} bytes (",
     f"A tick is {TICK_MS} ms",
     f"it is 1/{24 * 60} of the flow",
+    f"up to {MOST_STEPS_A_DAY} steps a day",
+    f"may have its own: {MOST_STEPS}.",
+    f"in parts of {MOST_PART_STEPS} steps",
+    f"holds the first {PAGE_STEPS} starts of the week",
     f"{QUANTUM_TICKS * TICK_MS // 1000} s of the fastest flow",
     f"but {LEAST_TICKS * TICK_MS // 1000} s of it at least",
     f"after {MOST_STOP_TICKS * TICK_MS // 1000} s at the latest",
