@@ -21,7 +21,7 @@ from thecal.link import commands
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal_bench.bench import BOOT_TICKS
-from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
+from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_host.link import Decoder, FrameError, encode, needs_id
 
@@ -176,12 +176,17 @@ class Oracle:
 
 
 class World:
-    """One pump and what is done to it. `sequence` is a few acts, at random; the pump lives on after it."""
+    """One pump and what is done to it. `sequence` is a few acts, at random; the pump lives on after it.
+    `script` is all that was done: (tick of the bench, what, with what). A `plain` one has a flash without
+    moods, so that its script can be done to a pump that is elsewhere.
+    """
 
-    def __init__(self, seed: int, bench: HostBench | None = None) -> None:
+    def __init__(self, seed: int, plain: bool = False) -> None:
         self.chance = random.Random(seed)
-        self.flash = MoodyFlash(len(blank_flash().image) // 4096)
-        self.bench = bench or HostBench(flash=self.flash)
+        self.plain = plain
+        self.flash: Any = blank_flash() if plain else MoodyFlash(len(blank_flash().image) // SECTOR)
+        self.bench = HostBench(flash=self.flash)
+        self.script: list[tuple[int, str, Any]] = []
         self.oracle = Oracle()
         self.run_name = f"{self.chance.getrandbits(31):08x}"
         self.number = 0
@@ -219,6 +224,8 @@ class World:
 
         session.next = read
         orders.carry_out = carried_out
+        if self.plain:
+            return
         pump.senses.stored_nl = lambda: self.stored_nl
         pump.resets.too_many = lambda _: False  # so many would latch it
 
@@ -294,6 +301,7 @@ class World:
         # Whatever it was before: a stop that was not answered may be undone, one that was answered not.
         resumes = oracle.may_flow or not oracle.answered
         oracle.seen["cuts after an answered stop"] += not resumes
+        self.script.append((bench.tick, "reset", None))
         self.flash.delay = self.flash.dead = 0
         self.flash.power_on(bench.tick)
         bench.reset()
@@ -329,6 +337,7 @@ class World:
 
     def say(self, data: bytes) -> None:
         if not self.bench._off:
+            self.script.append((self.bench.tick, "send", data))
             self.bench.send(data)
 
     def ask(self, cmd: str, **arguments: Any) -> None:
@@ -384,7 +393,10 @@ class World:
     def act(self) -> None:
         chance = self.chance
         bench = self.bench
-        kind = chance.random()
+        kind = chance.random() * (0.74 if self.plain and chance.random() < 0.9 else 1)
+        if self.plain and kind >= 0.74:
+            self._boot()
+            return
         if kind < 0.62:
             burst = b"".join(self.line() for _ in range(chance.choice((1, 1, 2, 3, 4))))
             self.say(burst)
@@ -421,13 +433,14 @@ class World:
 
     def press(self, button: str, ticks: int) -> None:
         if not self.bench._off:
+            self.script.append((self.bench.tick, "press", (button, ticks)))
             self.bench.press(button, ticks)
 
     def sequence(self) -> None:
         """Some acts on a pump that mostly runs or is about to, then peace."""
         chance = self.chance
         assert self.bench.plant is not None
-        self.bench.plant.set_air(False)
+        self.bench.plant.set_air(False)  # a plain one never has any
         how = chance.random()
         self.stored_nl = chance.choice((0, 0, 10_000))
         if chance.random() < 0.95 and self.bench.pump.state == states.HALTED:
