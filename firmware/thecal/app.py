@@ -2,8 +2,8 @@
 
 `App.tick` is one turn: fill Inputs, `Pump.decide`, obey Outputs, `Pump.report`. `run` turns it for ever. An
 exception that reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays
-HALTED and keeps talking. One that comes again and again resets the board, which comes up with the motor off;
-so does the watchdog when a tick is not done in all its parts.
+HALTED and keeps talking. One that comes again and again resets the board, which comes up HALTED with
+LOOP_FAULT. The watchdog resets it when a tick is not done in all its parts.
 """
 
 import gc
@@ -40,6 +40,9 @@ class App:
 
     def __init__(self):
         ram_holds = heap_holds_patterns()  # while the heap is empty
+        # The largest pieces first, while there are such.
+        self.inputs = Inputs()
+        self.outputs = Outputs()
         self.mechanism = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
         self.stepper = Stepper(self.mechanism.dir_forward_high, self.mechanism.enable_high)
         self.sensors = Sensors()
@@ -51,10 +54,8 @@ class App:
         self.flash = flash.Flash(self.journal.region_bytes)
         self.journal.recover(self.flash.image)
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
-        self.inputs = Inputs()
         self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
-        self.outputs = Outputs()
         self.faults = 0
         self.watchdog = None  # type: Watchdog | None  # armed by `run`
         gc.collect()
@@ -160,7 +161,15 @@ class App:
 
 
 def run():
-    """The pump, for ever."""
+    """The pump, for ever. What ends it nevertheless resets the board, as a fault."""
+    try:
+        _turn_for_ever()
+    finally:
+        reset.announce(RESET_FAULT)
+        machine.reset()
+
+
+def _turn_for_ever():
     app = App()
     app.watchdog = Watchdog()
     while True:

@@ -110,6 +110,8 @@ class Host:
         elif self.queue.full():
             text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING
             self._send(outputs, refusal(request, "busy", text))
+        elif command.objects and self.queue.holds_large():
+            self._send(outputs, refusal(request, "busy", "a therapy or a library waits already"))
         else:
             place = self._opened(request, command)
             self.queue.accept(request, command, self.pump.tick, place)

@@ -14,7 +14,7 @@ wall.
 # pyright: reportOptionalMemberAccess=false
 
 from . import states, words
-from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESUME, SELF_TEST
+from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESET_FAULT, RESUME, SELF_TEST
 from .dose import formulary, prescription
 from .dose.changes import Changes
 from .dose.delivery import KINDS, PATIENT, Delivery
@@ -266,10 +266,20 @@ class Pump:
         if self.line.drawn_from_steps >= 0:
             self._draw_back_cut_short()
         self._self_test(inputs)
+        if inputs.reset_cause == RESET_FAULT:
+            self._failed_before()
         if self.keeper and self.keeper.therapy_lost:
             self.raise_alarm(alarms.JOURNAL_FAULT)
         if self.was_reset and self.resets.too_many(self.tick):
             self.raise_alarm(alarms.RESET_LOOP)
+
+    def _failed_before(self):
+        """The loop failed again and again and reset the board: it is halted for it now, as nothing could be
+        written down then.
+        """
+        self.raise_alarm(alarms.LOOP_FAULT)
+        if self.state != states.HALTED:  # the alarm stood already
+            self.enter(states.HALTED, ALARM)
 
     def _leave_post(self):
         """Be again what the reset found, once that is written down."""

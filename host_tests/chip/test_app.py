@@ -5,6 +5,9 @@ motor off.
 import pytest
 from rig import Rig
 from thecal.watch import alarms
+from thecal_bench.chip import EmulatedBoard
+from thecal_bench.chip.plant_wiring import wire_plant, wire_world
+from thecal_bench.plant import Plant
 
 pytestmark = pytest.mark.chip
 
@@ -152,3 +155,25 @@ def test_a_running_pump_has_no_prompt(image):
     rig.bench.send(b"\n")
     assert rig.ask("hello")["state"] == "RUNNING"
     assert rig.board.resets == 0
+
+
+@pytest.mark.req("SEC-04")
+@pytest.mark.parametrize("is_fitted", [False, True], ids=["open", "fitted"])
+def test_a_storm_of_every_control_byte_from_power_on_gives_a_prompt_with_the_jumper_only(image, is_fitted):
+    board = EmulatedBoard(image)
+    board.set_pin("MAINTENANCE", 0 if is_fitted else 1)
+    wire_plant(board, plant := Plant())
+    wire_world(board, plant)
+    received = bytearray()
+    board.on_data = received.extend
+    storm = bytes(range(32)) + b"\x7f" + b"\x03" * 9
+    for _ in range(40):
+        board.send(storm)
+        board.run_for_ms(50)
+    board.send(b"\r\n" + b"print(7*191)\r\n" + b"hello\r\n")
+    board.run_for_ms(1_000)
+    said = bytes(received)
+    board.close()
+    assert (b"1337" in said, b">>>" in said) == (is_fitted, is_fitted)
+    if not is_fitted:
+        assert board.resets == 0 and b'"state":"STOPPED"' in said

@@ -208,9 +208,9 @@ def parse(draw):
 def memory(draw):
     """A journal of a few sectors on a flash in memory, booted again and again; a bit flips now and then."""
     sector_bytes = 1_024
-    rings = (4, 5, 5, 4)
+    rings = (4, 5, 5, 4, 4)
     slots = ((3, 1), (2, 2), (2, 1))
-    flash = bytearray(b"\xff" * (sector_bytes * (18 + 9)))
+    flash = bytearray(b"\xff" * (sector_bytes * (22 + 9)))
     for boot in range(6):
         log = events.EventLog()
         fault = lambda ring, at: ring[at + 10] == events.FAULT  # noqa: E731

@@ -14,14 +14,14 @@ from thecal.dose.mechanism import REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV
 from thecal.dose.prescription import PAGE_STEPS
 from thecal.dose.program import MOST_PART_STEPS
 from thecal.dose.schedule import MOST_STEPS, MOST_STEPS_A_DAY
-from thecal.link import commands
+from thecal.link import commands, parser
 from thecal.link.answers import MOST_STOP_TICKS
-from thecal.link.frame import LINE_BYTES
+from thecal.link.frame import LINE_BYTES, LINE_WORK, WORK_A_TICK
 from thecal.link.queue import MOST_WAITING
 from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import LEAST_TICKS, QUANTUM_TICKS
 from thecal.record.therapies import KEPT
-from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS, TICK_MS
+from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
 from thecal_bench import quantities, scenario
@@ -282,6 +282,10 @@ FIGURES = [
     f"up to {(QUEUE_SEGMENTS + 1) * SEGMENT_TICKS * TICK_MS // 1000} s ahead of",
     f"segments of {SEGMENT_TICKS * TICK_MS} ms",
     f"At most {LINE_BYTES} bytes a line",
+    f"{parser.MOST_VALUES} values, {parser.MOST_DEPTH} objects and lists",
+    f"{parser.MOST_DIGITS} digits in a number",
+    f"{parser.MOST_TEXT} bytes in a text",
+    f"{RX_BYTES} bytes, up to {-(-WORK_A_TICK // (commands.ANSWER_WORK + LINE_WORK))} requests",
     f"At most {MOST_WAITING} commands wait in all",
     f"{RECORD_BYTES} bytes (",
     f"A tick is {TICK_MS} ms",

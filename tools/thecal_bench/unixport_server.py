@@ -143,10 +143,15 @@ def serve(source, sink, request_format, reply_format):
             sink.write(data)
 
 
-sys.stdout.buffer.write(b"READY")  # what comes instead is why it could not start
-try:
-    serve(sys.stdin.buffer, sys.stdout.buffer, sys.argv[2], sys.argv[3])
-except Exception as error:
-    # Uncaught, MicroPython would print it into the pipe.
-    sys.print_exception(error, sys.stderr)  # type: ignore  # MicroPython's own
-    sys.exit(1)
+def main():
+    sys.stdout.buffer.write(b"READY")  # what comes instead is why it could not start
+    try:
+        serve(sys.stdin.buffer, sys.stdout.buffer, sys.argv[2], sys.argv[3])
+    except Exception as error:
+        # Uncaught, MicroPython would print it into the pipe.
+        sys.print_exception(error, sys.stderr)  # type: ignore  # MicroPython's own
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

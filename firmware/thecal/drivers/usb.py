@@ -7,7 +7,9 @@ import micropython
 
 
 class Usb:
-    """Bytes of the console's CDC interface. Ctrl-C is a byte like any other from here on."""
+    """Bytes of the console's CDC interface. Ctrl-C is a byte like any other: for `main.py` from its first
+    line on, for a program of the prompt from here on.
+    """
 
     def __init__(self):
         micropython.kbd_intr(-1)

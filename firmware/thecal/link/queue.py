@@ -57,6 +57,10 @@ class Queue:
         """Whether it takes no more."""
         return len(self.waiting) >= MOST_WAITING
 
+    def holds_large(self):
+        """Whether one with an object waits. One of them may take 20 kB, so no second one waits beside it."""
+        return any(entry.command.objects for entry in self.waiting)
+
     def accept(self, request, command, tick, place=NO_PLACE):
         """Put a command in; the caller has asked whether it is full. Gives the Accepted."""
         self.accepted += 1

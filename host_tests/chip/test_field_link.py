@@ -1,0 +1,111 @@
+"""Bytes that stopped pumps in the field, and frames of every kind, sent to the image while its motor runs."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+from rig import Rig
+from thecal.watch import alarms
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[1:1] = [str(ROOT / "unit"), str(ROOT / "micropython")]
+
+from field_link import FILES, most_ticks  # noqa: E402
+from fuzz_frames import Draw, harmless, line  # noqa: E402
+
+pytestmark = pytest.mark.chip
+
+LOOP_FAULT = alarms.LOOP_FAULT
+
+
+def send_and_watch(rig: Rig, data: bytes, ticks: int) -> None:
+    """No reset, no alarm, no status lost, no edge moved; the pump runs on."""
+    rig.statuses.clear()
+    first_tick = rig.bench.tick
+    rig.bench.send(data)
+    rig.run_ticks(ticks)
+    while rig.board.host.unsent_bytes:
+        rig.run_ticks(10)
+    rig.run_ticks(20)
+    rig.bench.send(b"\n")
+    assert rig.ask("hello")["state"] == "RUNNING"
+    assert rig.board.resets == 0 and rig.client.restarts == rig.client.gaps == 0
+    assert [event["a"] for event in rig.client.events if event["code"] == "alarm" and event["b"]] == []
+    assert [event for event in rig.client.events if event["code"] in ("starved", "limited")] == []
+    assert rig.statuses[-1]["frames_dropped"] == 0
+    seconds = {status["tick"] // 10 for status in rig.statuses}
+    assert seconds >= set(range(first_tick // 10 + 1, rig.bench.tick // 10))
+    assert rig.worst_edge_cycles() <= 16 and rig.no_backlog()
+    assert rig.worst_off_steps() <= 1
+
+
+@pytest.mark.req("LNK-02", "LNK-03", "LNK-05", "SAFE-05", "MOT-05")
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if "stop" not in path.stem], ids=lambda path: path.stem
+)
+def test_what_came_from_the_field_leaves_a_running_pump_running_and_exact(image, path):
+    rig = Rig(image)
+    rig.start(6_000_000)
+    data = path.read_bytes()
+    send_and_watch(rig, data, most_ticks(data))
+
+
+@pytest.mark.req("LNK-02", "ALM-05")
+def test_a_prime_and_a_stop_in_one_burst_end_stopped(image):
+    rig = Rig(image)
+    rig.start(6_000_000)
+    rig.bench.send(next(path for path in FILES if path.stem == "prime_then_stop").read_bytes())
+    rig.run_ticks(20)
+    made = len(rig.edges.rising)
+    assert rig.ask("hello")["state"] == "STOPPED" and rig.board.pin("EN") == 1
+    rig.run_ticks(20)
+    assert len(rig.edges.rising) == made and rig.board.resets == 0
+
+
+@pytest.mark.req("LNK-02", "SAFE-05", "MOT-05")
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.long)])
+def test_frames_of_every_kind_leave_a_running_pump_running_and_exact(image, count):
+    rig = Rig(image)
+    rig.start(6_000_000)
+    draw = Draw(7)
+    ids = itertools.count(1)
+    tame = [row for row in harmless() if row.name != "log"]
+    data = b"".join(line(draw, tame, ids) for _ in range(count))
+    send_and_watch(rig, data, most_ticks(data))
+
+
+@pytest.mark.req("SAFE-04", "SAFE-05", "MOT-06")
+def test_a_loop_that_failed_three_times_comes_back_halted_with_its_alarm_and_a_record(image):
+    """The image itself boots after the program that fails: the jumper is taken off meanwhile."""
+    rig = Rig(
+        image,
+        program="""
+from thecal import app
+class Broken(app.App):
+    turns = 0
+    def tick(self):
+        self.turns += 1
+        if self.turns > 40:
+            raise ValueError
+        super().tick()
+app.App = Broken
+app.run()
+""",
+    )
+    rig.start(60_000_000)
+    rig.board.release_pin("MAINTENANCE")
+    rig.board.set_pin("MAINTENANCE", 1)
+    rig.board.run_until(lambda: rig.board.resets == 1, 6_000, "the reset of a loop that fails")
+    made = len(rig.edges.rising)
+    rig.run_ticks(30)
+    status = rig.status()
+    assert status["state"] == "HALTED" and status["alarm"] == LOOP_FAULT
+    assert rig.board.pin("EN") == 1 and rig.board.resets == 1
+    assert len(rig.edges.rising) <= made + 1, "the pulse of the self-test"
+    found = rig.ask("log", stream="faults", **{"from": 0})
+    from thecal_host import log
+
+    entries = [bytes.fromhex(found["entries"][at : at + 64]) for at in range(0, len(found["entries"]), 64)]
+    codes = [(event["code"], event["a"]) for event in map(log.event_of, entries)]
+    assert ("alarm", LOOP_FAULT) in codes
