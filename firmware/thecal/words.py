@@ -117,6 +117,7 @@ NAMES = (
         "delivery.remainder.grains",
         "delivery.remainder.settled",
         "line.least_steps",
+        "changes.accepted",
     ),
     ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
     ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
@@ -221,6 +222,7 @@ def _same_set(pump, kept):
         and kept[48] == ~remainder.grains
         and kept[49] == (not remainder.settled)
         and kept[50] == ~line.least_steps
+        and kept[51] == ~pump.changes.accepted
     )
 
 
@@ -272,6 +274,7 @@ def _keep_set(pump, kept):
     kept[48] = ~remainder.grains
     kept[49] = not remainder.settled
     kept[50] = ~line.least_steps
+    kept[51] = ~pump.changes.accepted
 
 
 def _same_running(course, kept):
