@@ -23,13 +23,27 @@ from thecal_bench.kept import joined
 from thecal_bench.quantities import CONCENTRATION, of_message, show
 from thecal_bench.readback import differences
 
-from thecal_host.link import PROTOCOL_VERSION, LinkClient
+from thecal_host.link import PROTOCOL_VERSION, LinkClient, needs_id
 from thecal_host.pharmacy import Library
 from thecal_host.ports import Port
 from thecal_host.text import clock_text, mass_text, rate_text, volume_text
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0
+
+# Then the pump is asked what became of it.
+OUTCOME_TIMEOUT_S = 2.0
+OUTCOMES = {
+    "waiting": "it waits and is still to be carried out",
+    "done": "asked again, the pump says that it has been carried out",
+    "denied": "asked again, the pump says that it was denied",
+    "refused": "asked again, the pump says that it was refused",
+    "cancelled": "asked again, the pump says that a stop cancelled it",
+    "cut": "the pump was reset: it may have been carried out or not, and will not be any more; look with "
+    "`thecal status`",
+    "unknown": "the pump does not know of it: it was not carried out",
+}
+"""What is told of a command whose reply was lost."""
 HELLO_TIMEOUT_S = 4.0
 
 # While waiting, ask for hello again this often: the first may have met a board that was still booting.
@@ -204,11 +218,20 @@ class Pump:
         reply = self._wait([request_id], self.clock_s() + REPLY_TIMEOUT_S)
         if reply is None:
             raise PumpError(
-                f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: the pump may "
-                "have taken it or not; look with `thecal status` before you ask again"
+                f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: "
+                + self._what_became_of(cmd, request_id)
             )
         self._check(cmd, reply)
         return reply
+
+    def _what_became_of(self, cmd: str, request_id: int) -> str:
+        """Of a command whose reply was lost: the pump keeps the outcomes by ID."""
+        if needs_id(cmd):
+            asked = self.client.request("outcome", of_run=self.client.run, of=request_id)
+            said = self._wait([asked], self.clock_s() + OUTCOME_TIMEOUT_S) or {}
+            if said.get("outcome") in OUTCOMES:
+                return OUTCOMES[said["outcome"]]
+        return "the pump may have taken it or not; look with `thecal status` before you ask again"
 
     def propose(self, therapy: dict[str, Any]) -> Proposal:
         """Have a therapy read back. Raises PumpError when the read-back is not what was sent."""
