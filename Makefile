@@ -10,11 +10,11 @@ WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv image flash deploy test test-long mutants check bench trace clean distclean
+.PHONY: help run setup system venv image flash deploy test test-long mutants check bench bench-quick trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+		printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 run: setup image ## a therapy with a bolus on the emulated board, live, then a report in build/run/
 	.venv/bin/thecal run
@@ -60,6 +60,9 @@ bench: setup image ## how exact, steady and fast, beside the usual way; how soon
 	@PYTHONPATH=tools python3 -m image.stock
 	$(PYTHON) -m thecal_bench.benchmark
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
+
+bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
+	$(PYTHON) -m thecal_bench.quick
 
 clean: ## remove what was built (the sources of the image are kept)
 	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build build/image/stock

@@ -1,0 +1,74 @@
+"""`make bench-quick`: what a tick of the pump costs, in under a minute, written into the README.
+
+Emulated cycles of a tick at three rates, beside the cheaper of the two controls of `make bench` in the same
+run; bytes of heap per tick; a reset; the size of the image. `make test` measures them again and fails
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from thecal_host.text import rate_text
+
+from thecal_bench.benchmarks import published
+from thecal_bench.benchmarks.boot import POWER, measure_boots
+from thecal_bench.benchmarks.cost import measure_cost
+from thecal_bench.benchmarks.motion import NOMINAL, THECAL, Task, run_task
+from thecal_bench.chip.bench import DEFAULT_IMAGE
+
+NAME = "a tick"
+RATES = (60_000_000, 6_000_000, 5_000)  # nL/h
+SECONDS = 1  # of steady flow: the mean of 10 ticks
+DESIGNS = (THECAL, NOMINAL)  # the other control does the same and more
+COST_TURNS = 10
+TOLERANCE = 0.1
+HEADER = ("", "Thecal", "Timer")
+
+
+def _cycles(task: Task) -> float:
+    return run_task(task).cycles_per_tick
+
+
+def measure(image: Path = DEFAULT_IMAGE, jobs: int = 2) -> list[Sequence[str]]:
+    """The rows of the table, under HEADER. Raises BenchError if something did not run."""
+    tasks = [Task(design, rate, SECONDS, image=image) for rate in RATES for design in DESIGNS]
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        boots = pool.submit(measure_boots, RATES[0], False, (POWER,), image)
+        heap = [pool.submit(measure_cost, design, RATES[0], COST_TURNS, image) for design in DESIGNS]
+        cycles = dict(zip(tasks, pool.map(_cycles, tasks), strict=True))
+        (boot,) = boots.result()
+        used = [f"{cost.result().bytes_per_tick:,.0f} bytes" for cost in heap]
+    rows: list[Sequence[str]] = []
+    for rate in RATES:
+        of_rate = (cycles[Task(design, rate, SECONDS, image=image)] for design in DESIGNS)
+        rows.append((f"CPU cycles in 100 ms, {rate_text(rate)}", *(f"{number:,.0f}" for number in of_rate)))
+    rows.append((f"heap allocated in 100 ms, {rate_text(RATES[0])}", *used))
+    rows.append(("from power to EN held off", f"{boot.en_driven_us / 1000:,.2f} ms", ""))
+    dosing_s = (boot.step_us or 0) / 1e6
+    rows.append((f"from power to dosing again, {rate_text(RATES[0])}", f"{dosing_s:,.2f} s", ""))
+    made = json.loads(image.with_suffix(".json").read_text())
+    rows.append(("image", f"{made['flash']['image_bytes']:,} bytes", ""))
+    return rows
+
+
+def main(
+    image: Annotated[Path, typer.Option(help="The UF2 to run.")] = DEFAULT_IMAGE,
+    readme: Annotated[Path, typer.Option(help="The page that is written to.")] = published.README,
+) -> None:
+    """What a tick of the pump costs, beside the usual way."""
+    rows = measure(image, os.cpu_count() or 1)
+    published.write(readme, NAME, "bench-quick", HEADER, rows)
+    for row in rows:
+        typer.echo("  ".join(f"{cell:>14}" if number else f"{cell:45}" for number, cell in enumerate(row)))
+    typer.echo(f"written into {readme}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
