@@ -213,13 +213,13 @@ def test_the_line_of_every_key_is_where_it_was_written(tables):
 
 
 @given(
-    st.integers(1, 60 * 10**6).map(lambda n: Fraction(n, 1000)),
+    st.integers(2_000, 120 * 10**6),  # DOSE-04; a whole nL/h can be delivered exactly
     st.sampled_from([("mL/h", 10**6), ("uL/h", 1000), ("nL/h", 1), ("mL/day", Fraction(10**6, 24))]),
 )
-def test_a_rate_reaches_the_link_exactly(number, unit):
+def test_a_rate_reaches_the_link_exactly(rate_nl_h, unit):
     name, factor = unit
-    text = f'[therapy]\nmode = "continuous"\nrate = "{decimal_text(number)} {name}"\n'
+    text = f'[therapy]\nmode = "continuous"\nrate = "{decimal_text(Fraction(rate_nl_h) / factor)} {name}"\n'
     therapy = s.parse(f'duration = "1 h"\n{text}').therapy
     said = therapy.message(s.Profile()) or {}
-    assert Fraction(said["rate_num"], said["rate_den"]) == number * factor
+    assert Fraction(said["rate_num"], said["rate_den"]) == rate_nl_h
     assert all(type(said[key]) is int for key in ("rate_num", "rate_den"))
