@@ -1,0 +1,78 @@
+"""DOSE-06 on the chip: the largest week, slice by slice: how long each takes, and what memory is left."""
+
+import pytest
+from thecal.proposing import SLICES_A_TICK
+
+pytestmark = pytest.mark.chip
+
+SLICE_US = 6_000
+"""What a slice may take: all of a tick's then leave a quarter of it for the pump itself."""
+
+WEEK = """
+import gc, time, micropython
+from thecal import app, states
+a = app.App()
+p = a.pump
+while p.state != states.STOPPED:
+    a.wait()
+    a.tick()
+a.stepper.enable(False)
+proposing = p.orders.proposing
+PARTS = 1 + 336 // 24
+worst = {}
+def go(part):
+    proposing.begin({"part": part})
+    answer = None
+    number = 0
+    while answer is None:
+        before = time.ticks_us()
+        answer = next(proposing.slices)
+        took = time.ticks_diff(time.ticks_us(), before)
+        number += 1
+        if took > worst.get(part["index"], (0, 0))[0]:
+            worst[part["index"]] = (took, number)
+    return answer
+def steps(first):
+    made = []
+    for index in range(first, first + 24):
+        day, of_day = divmod(index, 48)
+        made.append({"at_ms": of_day * 1800000 + index * 100, "days": 1 << day,
+                     "rate_num": 840001 + index * 104729, "rate_den": 420})
+    return made
+gc.collect()
+free = gc.mem_free()
+least = free
+for round in range(ROUNDS):
+    head = {"mode": "flex", "drug": "morphine", "concentration_pg_nl": 1000,
+            "limit": {"volume_nl": 10000000, "window_ms": 86400000}}
+    go({"index": 0, "count": PARTS, "therapy": head})
+    for number in range(1, PARTS):
+        answer = go({"index": number, "count": PARTS, "steps": steps((number - 1) * 24)})
+    before = time.ticks_us()
+    p.orders._apply(p.orders.proposed)
+    applied = time.ticks_diff(time.ticks_us(), before)
+    p.orders.proposed = answer = None
+    while p.keeper.busy():
+        a.wait()
+        a.tick()
+    gc.collect()
+    least = min(least, gc.mem_free())
+micropython.kbd_intr(3)
+print()
+print("worst", max(worst.values()), "apply", applied, "free", free, "least", least,
+      "count", p.therapies.count, "steps", len(p.prescription.basal))
+"""
+
+
+@pytest.mark.req("DOSE-06", "LIM-11")
+@pytest.mark.parametrize("rounds", [1, pytest.param(13, marks=pytest.mark.long)])
+def test_the_largest_week_fits_the_memory_and_no_slice_takes_long(pump_prompt, rounds):
+    printed = pump_prompt.run(f"ROUNDS = {rounds}" + WEEK, limit_ms=120_000 * rounds)
+    last = printed.strip().splitlines()[-1]
+    words = last.replace("(", "").replace(")", "").replace(",", "").split()
+    said = dict(zip(words[3::2], map(int, words[4::2]), strict=True))
+    assert said["count"] == rounds and said["steps"] == 336, last
+    assert int(words[1]) <= SLICE_US, last
+    assert SLICES_A_TICK * SLICE_US < 75_000
+    assert said["apply"] < 100_000, last
+    assert said["free"] - said["least"] < 16_000, last
