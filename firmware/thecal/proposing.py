@@ -119,7 +119,7 @@ class Proposing:
 
     def _find_peaks(self, therapy):
         """What the checks ask for and takes long: the fullest window, and day, of the week."""
-        windows = [(therapy.basal, therapy.window_ticks)] if therapy.limit else []
+        windows = [(therapy.basal, self.pump.prospect.steady_ticks(therapy))] if therapy.limit else []
         if therapy.concentration:
             windows.append((therapy.basal, TICKS_PER_DAY))
             if self.pump.prescription:

@@ -57,14 +57,17 @@ class Prospect:
         # The ledger rounds a step that is begun up: more than a bound is by a step or more.
         return pump.ledger.trial_peak_steps(flows, one, DAY_TICKS, pump.tick) - 1
 
+    def steady_ticks(self, therapy):
+        """The length of the windows that `check_steady_limit` looks at; to be looked at in pieces before."""
+        return therapy.window_ticks + bucket_ticks_of(therapy.window_ticks) + TICKS_PER_S
+
     def check_steady_limit(self, therapy):
         """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""
         if not therapy.limit or not therapy.basal:
             return
         mechanism = self.pump.mechanism
         one = mechanism.grains_per_step
-        window_ticks = therapy.window_ticks + bucket_ticks_of(therapy.window_ticks) + TICKS_PER_S
-        peak = therapy.basal.peak_grains(window_ticks, one)
+        peak = therapy.basal.peak_grains(self.steady_ticks(therapy), one)
         if peak > mechanism.grains_of_volume(*therapy.limit)[0] * one:
             raise PrescriptionError(
                 [
