@@ -8,9 +8,10 @@ before that, so `forget` is all that a stop has to do.
 from .dose import formulary, prescription, program
 from .dose.schedule import TICKS_PER_DAY
 
-# What is done in a tick, in slices of at most 3 ms each on the board (host_tests/chip/test_week.py).
-SLICES_A_TICK = 12
+# What is done in a tick, in slices of some 3 ms each on the board (host_tests/chip/test_week.py).
+SLICES_A_TICK = 10
 WINDOWS_A_SLICE = 4  # of those that are looked at for a peak
+LONG = False  # yielded before a slice that takes up to 50 ms: it has a tick of its own
 
 
 class Proposing:
@@ -44,6 +45,9 @@ class Proposing:
             while answer is None and left > 0:
                 answer = next(self.slices)
                 left -= 1
+                if answer is LONG:
+                    answer = None
+                    break
         except prescription.PrescriptionError:
             self.forget()
             raise
@@ -79,14 +83,16 @@ class Proposing:
         reader = draft.reader
         draft.drop()
         for answer in self._weigh(reader):
-            if answer is not None:
+            if answer:
                 answer["complete"] = True
             yield answer
 
     def _weigh(self, reader):
         """Hold what was read against all that limits it, and read it back."""
         pump = self.pump
+        one = pump.mechanism.grains_per_step
         therapy = reader.finish()
+        long = len(therapy.basal) > prescription.PAGE_STEPS
         line = pump.line
         bridge = line.bridge_under(therapy)
         yield
@@ -95,19 +101,24 @@ class Proposing:
         pump.prospect.check_steady_limit(therapy)
         yield
         soft = self.orders.judge(therapy)
-        yield
+        if long:
+            yield LONG
+            therapy.basal.week_grains(one)  # is asked for next
+            yield LONG
         readback = therapy.readback()
         if therapy.concentration and not formulary.find(pump.library, therapy.drug)[5]:
             readback["approved"] = 0
         if soft:
             readback["soft"] = [name for name, _ in soft]
-        yield
+        if long:
+            yield LONG
         if pump.reservoir.known and therapy.basal:
             # RES-03: the earliest that LOW can come, every permitted bolus taken.
             left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.executed_steps))
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
         if bridge and bridge.left_steps:
-            yield
+            if long:
+                yield LONG
             week_tick = pump.week_tick(1) if pump.clock_known else -1
             leaving = line.concentration if bridge is not line.bridge else line.leaving()
             readback.update(bridge.readback(therapy, leaving, week_tick))
@@ -129,5 +140,5 @@ class Proposing:
                 continue
             one = self.pump.mechanism.grains_per_step
             for number, _ in enumerate(basal.find_peak(window_ticks, one)):
-                if number % WINDOWS_A_SLICE == 0:
+                if (number + 1) % WINDOWS_A_SLICE == 0:
                     yield

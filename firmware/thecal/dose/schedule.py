@@ -25,6 +25,7 @@ class Schedule:
         self.rate_grains = array("i")
         self._slowest = -1  # found when they are asked for ...
         self._fastest = -1
+        self._week = -1
         self._peaks = {}  # ... by length of the window
         for entry in entries:
             self.put(entry[0], entry[1], entry[2])
@@ -35,6 +36,7 @@ class Schedule:
     def put(self, start, rate_steps, rate_grains):
         """One more entry, or another rate for a start that is there. True if it is a new start."""
         self._slowest = self._fastest = -1
+        self._week = -1
         self._peaks.clear()
         starts = self.starts
         at = self._after(start)
@@ -140,10 +142,12 @@ class Schedule:
 
     def week_grains(self, one):
         """What flows in a week, in grains."""
-        total = 0
-        for index in range(len(self.starts)):
-            total += self.ticks(index) * self.grains(index, one)
-        return total
+        if self._week < 0:
+            total = 0
+            for index in range(len(self.starts)):
+                total += self.ticks(index) * self.grains(index, one)
+            self._week = total
+        return self._week
 
     def peak_grains(self, window_ticks, one):
         """The most that flows in any `window_ticks` (below a week) once the schedule has run for a week, in
