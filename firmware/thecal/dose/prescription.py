@@ -456,8 +456,9 @@ class Reader:
             self.say("steps: flex needs a list of them")
         rate = found.slowest()
         if self.basal and found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
-            kvo = plain.rate(*found.kvo)
-            self.say("kvo: %s, must not be above the basal rate %s" % (kvo, plain.rate(*rate, unlike=kvo)))
+            basal = plain.rate(*rate)
+            kvo = plain.rate(*found.kvo, unlike=basal)
+            self.say("kvo: %s, must not be above the basal rate %s" % (kvo, basal))
         if found.patient_bolus and found.max_rate_nl_h:
             fastest, bolus = found.fastest(), found.patient_bolus.rate
             if fastest[0] * bolus[1] + bolus[0] * fastest[1] > found.max_rate_nl_h * fastest[1] * bolus[1]:
