@@ -22,7 +22,7 @@ READS, AT_ONCE, FLOW = -1, 0, 1
 
 # What carrying it out takes of `frame.WORK_A_TICK`: of most no more than their answer; after those that take
 # longer the rest waits for the next tick.
-ANSWER_WORK = 8
+ANSWER_WORK = 3
 LONG_WORK = WORK_A_TICK
 GOING_ON_WORK = WORK_A_TICK - 32  # of each tick in which an earlier command is still carried out
 

@@ -17,9 +17,9 @@ from ..signals import RX_BYTES
 from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
 
 LINE_BYTES = 4096  # longest line, without its LF
-# What is done for the link in one tick. One unit is a value of a request with its key; it takes up to 0.3 ms
-# on the board, see host_tests/chip/test_parser.py.
-WORK_A_TICK = 128
+# What is done for the link in one tick. One unit is a value of a request with its key; it takes half a
+# millisecond on the board, the longest numbers twice that: see host_tests/chip/test_parser.py.
+WORK_A_TICK = 64
 LINE_WORK = 1  # a line, whatever it is
 MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
 STATUS_BYTES = 704  # more than the longest status frame, and kept free for it

@@ -16,6 +16,8 @@ MOST_DEPTH = 6  # objects and lists inside each other; a flex therapy takes four
 # Values of all kinds in a request. A flex week in a line of 4 096 bytes has at most 70 steps of 5 values; the
 # memory of so many of the largest is in `host_tests/chip/test_parser.py`.
 MOST_VALUES = 512
+# Keys of an object: a therapy has 18. MicroPython looks for one key after the other where it has many.
+MOST_KEYS = 32
 MOST_DIGITS = 19  # of a number: the largest that any argument may be is 10**18
 # Bytes of a text, escapes as they stand there: the longest name of a soft limit has 68.
 MOST_TEXT = 128
@@ -119,6 +121,8 @@ class Parser:
         """The next byte that is no blank; not taken yet. -1 at the end, if none is needed."""
         data = self.data
         at = self.at
+        if at < self.end and data[at] > 32:  # as good as always
+            return data[at]
         end = min(self.end, at + MOST_BLANKS + 1)
         while at < end:
             byte = data[at]
@@ -159,6 +163,8 @@ class Parser:
         if byte != _QUOTE:
             self._bad("a key must be a text")
         key = self._text()
+        if len(holder) == MOST_KEYS:
+            raise Malformed(TOO_LARGE, "at most %d keys in an object" % MOST_KEYS)
         if key in holder:
             self._bad("the key %s stands twice" % key[:24])
         if self._byte() != _COLON:

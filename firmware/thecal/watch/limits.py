@@ -12,10 +12,8 @@ are filled or rescaled from it, and one more in every tick (6 min for all).
 Memory: three rings, each twice, and the working space of the prediction, 49 kB.
 """
 
-from array import array
-
 from ..smallint import small
-from .twice import PairedCounts
+from .twice import PairedCounts, grown
 
 LEAST_BUCKETS = 1_440
 MOST_BUCKETS = 1_800
@@ -90,7 +88,7 @@ class WindowLedger:
         self.looked_at = self.day
         self.window_ticks = DAY_TICKS
         # For peak_steps: the flow of two windows and two buckets, less the one window that stays.
-        self.flowed = array("I", bytes(4 * (MOST_BUCKETS + 4)))
+        self.flowed = grown(0, MOST_BUCKETS + 4)
 
     def advance(self, ticks, steps):
         """`ticks` have passed, in which `steps` were executed; they count from now."""

@@ -20,13 +20,28 @@ def complements(words):
     return array("i", [0] * words)
 
 
+PIECE = 16
+
+
+def grown(value, size):
+    """An array of `size` times `value`, grown in place: one that is made from a list or from bytes leaves a
+    hole as large as itself in the heap, and what comes over the link needs large pieces of it.
+    """
+    piece = array("I", [value] * PIECE)
+    found = array("I")
+    for _ in range(size // PIECE):
+        found.extend(piece)
+    for _ in range(size % PIECE):
+        found.append(value)
+    return found
+
+
 class PairedCounts:
     """An array of counts, 0 to 2^30 - 1, each with its complement. Whoever changes one changes both."""
 
     def __init__(self, size):
-        # From bytes: a list of so many would need twice the room for a moment.
-        self.counts = array("I", bytes(4 * size))
-        self.complements = array("I", LARGEST.to_bytes(4, "little") * size)
+        self.counts = grown(0, size)
+        self.complements = grown(LARGEST, size)
         self.sound = True  # no pair was ever seen that did not agree
         self._next = 0
 
