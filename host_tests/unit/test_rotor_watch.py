@@ -271,3 +271,21 @@ def test_what_is_drawn_back_wears_nothing_off(desk):
     desk.look(steps=64, encoder=2)
     desk.look(steps=-64, encoder=-2)
     assert desk.motion.pulses == 2
+
+
+@pytest.mark.req("RES-04", "MOT-02", "SAFE-10")
+def test_the_numbers_of_the_rotor_s_watch_are_those_that_were_decided():
+    """10 L at 0.1 mL a revolution, or two years; two pitches; five minutes, one with a bolus."""
+    assert (motion.SERVICE_REVOLUTIONS, motion.SERVICE_DAYS) == (100_000, 730)
+    assert (motion.AGREE_PITCHES, motion.BASAL_TICKS, motion.BOLUS_TICKS) == (2, 3_000, 600)
+
+
+@pytest.mark.req("SAFE-10")
+@pytest.mark.parametrize(("made", "row"), [(16, FREE_FLOW), (17, QUIET)])
+def test_two_pulses_with_at_most_half_a_pitch_of_steps_between_are_free_flow(desk, made, row):
+    for _ in range(8):
+        assert desk.look(steps=64, encoder=2) == QUIET
+    desk.look()
+    assert desk.look(encoder=1) == QUIET
+    assert [desk.look(steps=1) for _ in range(made)] == [QUIET] * made
+    assert desk.look(encoder=1) == row

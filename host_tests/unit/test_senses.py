@@ -360,9 +360,7 @@ def test_acknowledging_takes_away_what_latches_and_nothing_that_still_is_so():
     assert any(cleared) and not any(standing[row] for row in range(len(standing)) if row not in lasting)
 
 
-@pytest.mark.req("RES-04", "SAFE-04", "SAFE-09")
-def test_the_numbers_of_service_resets_and_supply_are_those_that_were_decided():
-    assert (motion.SERVICE_REVOLUTIONS, motion.SERVICE_DAYS) == (100_000, 730)
+@pytest.mark.req("SAFE-04", "SAFE-09")
+def test_the_numbers_of_resets_and_supply_are_those_that_were_decided():
     assert (resets.MOST_RESETS, resets.WINDOW_TICKS) == (4, 6_000)
     assert (senses.SUPPLY_LOW_MV, senses.SUPPLY_BACK_MV, senses.SUPPLY_CRITICAL_MV) == (10_800, 11_100, 9_600)
-    assert (motion.AGREE_PITCHES, motion.BASAL_TICKS, motion.BOLUS_TICKS) == (2, 3_000, 600)
