@@ -17,10 +17,11 @@ from thecal_host.link import LinkClient
 
 NL_PER_STEP = Fraction(100_000, 3_200)
 TICKS_PER_HOUR = 36_000
+MOST_NL_H = 120_000_000
 
 rates_nl_h = st.one_of(
-    st.sampled_from([2_000, 60_000_000, 59_999_999]),
-    st.integers(2_000, 60_000_000),
+    st.sampled_from([2_000, 60_000_000, 119_000_000, 59_999_999]),
+    st.integers(2_000, 119_000_000),  # a bolus fills what is left of 120 mL/h
     st.integers(2_000, 200_000),
 )
 # After which change, nL, ms.
@@ -46,7 +47,8 @@ class LawBench(HostBench):
     def _turn(self, tick: int, at_cycles: int) -> None:
         for grid in range(self.seen_tick + 1, tick + 1):
             if self.seen_tick >= 0:
-                bolus = min(self.bolus_rate, self.bolus_left)
+                room = steps_per_tick(MOST_NL_H) - self.rate_steps  # DOSE-12
+                bolus = min(self.bolus_rate, self.bolus_left, room)
                 self.bolus_left -= bolus
                 self.owed += self.rate_steps + bolus
             for rates in self.changes.pop(grid, []):
