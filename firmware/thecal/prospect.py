@@ -6,11 +6,13 @@ of the old drug.
 """
 
 from .causes import GRANTED, HISTORY, MAX_DOSE, RESERVOIR, Refused
+from .dose.delivery import CLINICIAN, PATIENT
 from .dose.prescription import PrescriptionError
 from .dose.schedule import TICKS_PER_WEEK
 from .signals import TICK_MS
-from .states import STOPPED
-from .watch.limits import DAY_TICKS, bucket_ticks_of
+from .states import MOVING, STOPPED
+from .watch.ahead import peak_steps
+from .watch.limits import DAY_TICKS
 
 TICKS_PER_S = 1_000 // TICK_MS
 
@@ -26,10 +28,13 @@ class Prospect:
         pump = self.pump
         one = pump.mechanism.grains_per_step
         bolus = self._grains_of(volume)
-        committed = pump.delivery.committed_grains(pump.executed_steps)
-        if pump.prescription.limit and not self._fits_limit(bolus, rate, committed):
-            return MAX_DOSE
+        if pump.prescription.limit:
+            window_ticks = pump.prescription.window_ticks
+            profile = self._with_one_more(volume, rate, window_ticks)
+            if self._peak_steps(profile, window_ticks, pump.guard.limit_steps) > pump.guard.limit_steps:
+                return MAX_DOSE
         if pump.reservoir.known:
+            committed = pump.delivery.committed_grains(pump.executed_steps)
             ticks = -(-bolus // self._grains_per_tick(rate))
             basal = 0
             for piece_ticks, grains in self._basal(pump.prescription, pump.week_tick(1), ticks, pump.bridge):
@@ -43,23 +48,12 @@ class Prospect:
         """The most steps that any 24 h hold, with what flowed, one more bolus (nL at nL/h) and all that is
         committed, none of which a bridge is open for.
         """
-        pump = self.pump
-        one = pump.mechanism.grains_per_step
-        bolus = self._grains_of(volume)
-        committed = pump.delivery.committed_grains(pump.executed_steps)
-        ticks = min(-(-bolus // self._grains_per_tick(rate)), DAY_TICKS)
-        horizon = ticks + DAY_TICKS
-        flows = [
-            self._basal(pump.prescription, pump.week_tick(1), horizon, None),
-            [(ticks, -(-bolus // ticks)), (DAY_TICKS, 0)],
-            [(1, committed), (horizon - 1, 0)],
-        ]
-        # The ledger rounds a step that is begun up: more than a bound is by a step or more.
-        return pump.ledger.trial_peak_steps(flows, one, DAY_TICKS, pump.tick) - 1
+        # A flow that fills a bound makes the begun step as well: more is by a step or more.
+        return self._peak_steps(self._with_one_more(volume, rate, DAY_TICKS), DAY_TICKS, None) - 1
 
     def steady_ticks(self, therapy):
         """The length of the windows that `check_steady_limit` looks at; to be looked at in pieces before."""
-        return therapy.window_ticks + bucket_ticks_of(therapy.window_ticks) + TICKS_PER_S
+        return therapy.window_ticks
 
     def check_steady_limit(self, therapy):
         """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""
@@ -68,12 +62,12 @@ class Prospect:
         mechanism = self.pump.mechanism
         one = mechanism.grains_per_step
         peak = therapy.basal.peak_grains(self.steady_ticks(therapy), one)
-        if peak > mechanism.grains_of_volume(*therapy.limit)[0] * one:
+        if peak > self._grains_of(therapy.limit):
             raise PrescriptionError(
                 [
                     "limit: the basal alone gives %d nL in %d ms, the limit is %d nL"
                     % (
-                        mechanism.volume_nl(peak // one),
+                        -(-peak * mechanism.nl_per_rev // (one * mechanism.steps_per_rev)),
                         therapy.window_ticks * TICK_MS,
                         therapy.limit[0] // therapy.limit[1],
                     )
@@ -87,17 +81,14 @@ class Prospect:
         """
         if not therapy.limit or not therapy.basal:
             return
-        limit = bridge.volume(*therapy.limit) if bridge else therapy.limit
-        limit_steps = self.pump.mechanism.grains_of_volume(*limit)[0]
-        horizon = therapy.window_ticks + bucket_ticks_of(therapy.window_ticks)
-        if self._peak_after(therapy, week_tick, 0, horizon, bridge) <= limit_steps:
+        if self._fits_after(therapy, week_tick, 0, bridge):
             return
-        late = horizon
-        # Each look takes most of a tick: only a motor at rest has the time to search.
+        late = therapy.window_ticks
+        # Each look takes a part of a tick: only a motor at rest has the time to search.
         early = 0 if self.pump.state == STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
-            if self._peak_after(therapy, week_tick, middle, horizon, bridge) <= limit_steps:
+            if self._fits_after(therapy, week_tick, middle, bridge):
                 late = middle
             else:
                 early = middle
@@ -107,44 +98,50 @@ class Prospect:
             "limit: with what was given already the therapy could start in %d s" % -(-late // TICKS_PER_S),
         )
 
-    def _peak_after(self, therapy, week_tick, delay_ticks, horizon, bridge):
+    def _fits_after(self, therapy, week_tick, delay_ticks, bridge):
+        """Whether the basal of `therapy` from so many ticks on is within its limit, with all that was given
+        and the boluses that run.
+        """
         pump = self.pump
-        one = pump.mechanism.grains_per_step
-        profile = self._basal(therapy, week_tick, horizon, bridge)
-        if delay_ticks:
-            profile = [(delay_ticks, 0)] + profile
-        # What is owed and what boluses still owe counts at once.
-        committed = pump.delivery.committed_grains(pump.executed_steps)
-        flows = [profile, [(1, committed), (delay_ticks + horizon - 1, 0)]]
-        return pump.ledger.trial_peak_steps(flows, one, therapy.window_ticks, pump.tick)
+        limit = bridge.volume(*therapy.limit) if bridge else therapy.limit
+        limit_steps = pump.guard.steps_of_limit(*limit)
+        boluses = [bolus[1:] for bolus in pump.delivery.boluses_to_come()]
+        week_tick = (week_tick + delay_ticks) % TICKS_PER_WEEK
 
-    def _fits_limit(self, bolus, rate, committed):
-        """LIM-04 for `bolus` grains at `rate` nL/h and `committed` grains that are owed already."""
+        def basal(ticks):
+            profile = self._basal(therapy, week_tick, ticks, bridge)
+            return [(delay_ticks, 0)] + profile if delay_ticks else profile
+
+        most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
+        profile = with_boluses(basal, boluses, most, therapy.window_ticks)
+        return self._peak_steps(profile, therapy.window_ticks, limit_steps) <= limit_steps
+
+    def _with_one_more(self, volume, rate, window_ticks):
+        """What flows with one more bolus of nL at nL/h, until a whole window after the last one."""
         pump = self.pump
         therapy = pump.prescription
-        one = pump.mechanism.grains_per_step
-        window_ticks = therapy.window_ticks
-        bucket_ticks = pump.ledger.window.bucket_ticks
-        flow = self._grains_per_tick(rate)
-        ticks = -(-bolus // flow)
-        if ticks <= window_ticks:
-            horizon = ticks + window_ticks + bucket_ticks
-            bolus_profile = [(ticks, -(-bolus // ticks)), (horizon - ticks, 0)]
+        boluses = pump.delivery.boluses_to_come()
+        # Of a kind there is one at a time, and the patient's goes first.
+        kind = PATIENT if pump.delivery.owed.active[CLINICIAN] else CLINICIAN
+        boluses.append((kind, self._grains_of(volume), self._grains_per_tick(rate)))
+        boluses.sort()
+
+        def basal(ticks):
+            return self._basal(therapy, pump.week_tick(1), ticks, pump.bridge)
+
+        most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
+        return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
+
+    def _peak_steps(self, profile, window_ticks, enough):
+        pump = self.pump
+        delivery = pump.delivery
+        if pump.state in MOVING:
+            owed = delivery.owed_grains(pump.executed_steps)
         else:
-            # It fills whole windows: past the first one they are all alike but for the schedule.
-            horizon = 2 * window_ticks + bucket_ticks
-            bolus_profile = [(horizon, flow)]
-            full_ticks = window_ticks + bucket_ticks + TICKS_PER_S
-            peak = therapy.basal.peak_grains(full_ticks, one) + flow * full_ticks
-            if peak > pump.guard.limit_steps * one:
-                return False
-        # What is committed counts at once, which errs on the safe side.
-        flows = [
-            self._basal(therapy, pump.week_tick(1), horizon, pump.bridge),
-            bolus_profile,
-            [(1, committed), (horizon - 1, 0)],
-        ]
-        return pump.ledger.peak_steps(flows, one) <= pump.guard.limit_steps
+            owed = delivery.remainder.owed_grains(pump.executed_steps)
+        owed += delivery.quarter
+        one = pump.mechanism.grains_per_step
+        return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough)
 
     def _basal(self, therapy, week_tick, ticks, bridge):
         """What the basal gives in the next `ticks`: a list of (ticks, grains per tick)."""
@@ -182,3 +179,47 @@ class Prospect:
     def _grains_per_tick(self, rate):
         steps, grains = self.pump.mechanism.grains_per_tick(*rate)
         return steps * self.pump.mechanism.grains_per_step + grains
+
+
+def with_boluses(basal, boluses, most, after_ticks):
+    """The flow until the last bolus is through and `after_ticks` longer, as a list of (ticks, grains per
+    tick): what `basal(ticks)` gives, and above it one bolus after the other, (grains, grains per tick),
+    within `most` for all; the last tick of each with what is left of it.
+    """
+    ticks = after_ticks
+    for grains, rate in boluses:
+        ticks += -(-grains // rate)
+    while True:
+        profile, done = _laid_over(basal(ticks), boluses, most)
+        if done >= 0 and ticks >= done + after_ticks or ticks >= TICKS_PER_WEEK:
+            return profile
+        ticks = done + after_ticks if done >= 0 else 2 * ticks
+
+
+def _laid_over(basal, boluses, most):
+    """As `with_boluses`, as long as `basal`; and when the last bolus is through, -1 for not yet."""
+    profile = []
+    waiting = list(boluses)
+    at = done = 0
+    for ticks, flow in basal:
+        while ticks:
+            now = ticks
+            more = 0
+            if waiting:
+                left, rate = waiting[0]
+                rate = min(rate, most - flow)
+                if rate > 0:
+                    more = rate
+                    now = min(ticks, left // rate)
+                    if now == 0:
+                        now = 1
+                        more = left
+                    left -= now * more
+                    waiting[0] = (left, waiting[0][1])
+                    if left == 0:
+                        waiting.pop(0)
+                        done = at + now
+            profile.append((now, flow + more))
+            ticks -= now
+            at += now
+    return profile, -1 if waiting else done

@@ -168,6 +168,7 @@ class Pump:
         if not self.words.trusted:
             self._memory_fault()
         self._compare(words.TIME)
+        self._compare(words.HISTORY)
         if not self.words.trusted:
             self.board_s = inputs.tick_s  # whatever it was: no jump of time
             self.board_ms = inputs.tick_ms
@@ -177,6 +178,7 @@ class Pump:
             self._wake_up(inputs)
         if self.state == states.POST:
             self._leave_post()
+        self.words.keep(words.HISTORY)
         self._keep(words.TIME)
         return ticks
 
@@ -483,7 +485,6 @@ class Pump:
             self._memory_fault()
         if self.guard.runaway_steps(executed_steps):
             self.raise_alarm(alarms.RUNAWAY)
-        self.guard.look_at_window(executed_steps, self.ledger.content_steps(), self.line.credit_steps)
         if self.line.bridge and self.line.bridge.left_steps == 0:
             self._bridge_cleared(self.line.bridge)
         if self.state not in states.MOVING:
@@ -604,24 +605,47 @@ class Pump:
             # First to where the motor ought to be at the end of this tick, then on from there.
             self.to_boundary()
             self.planned_steps = self.executed_steps
-            self._order(outputs, self.delivery.position(), 1)
+            self._order(outputs, self.delivery.position(), 1, 1)
             self.delivery.plan_from_now()
             free = QUEUE_SEGMENTS
         else:
             free = inputs.queue_free
         while free > 0:
-            ticks = self.delivery.next_ticks()
-            self._order(outputs, self.delivery.plan(ticks), ticks)
+            ahead = self.delivery.planned_ahead()
+            ticks = self._segment_ticks(ahead)
+            self._order(outputs, self.delivery.plan(ticks), ticks, ahead + ticks)
             free -= 1
         if self.state not in states.MOVING:  # a fault was found on the way
             outputs.enable = False
             outputs.halt = True
 
-    def _order(self, outputs, wanted, ticks):
+    def _segment_ticks(self, ahead):
+        """How long the segment is that begins so many ticks from now: up to an even tick, so that the history
+        knows where the motor's segments end; and a single tick where half of the steps are too many.
+        """
+        if (self.tick + ahead) % SEGMENT_TICKS:
+            return 1
+        ticks = self.delivery.next_ticks()
+        if ticks > 1 and self.guard.limit_steps:
+            self._look_at_window(ahead + 1)
+            room_steps = self.guard.room_steps(self.planned_steps)
+            if room_steps < self.guard.segment_most[1]:
+                steps = self.delivery.planned_position(ticks) - self.planned_steps
+                if steps - steps // SEGMENT_TICKS > room_steps:
+                    return 1
+        return ticks
+
+    def _look_at_window(self, ahead):
+        content_steps = self.ledger.content_then(ahead) if self.guard.limit_steps else 0
+        self.guard.look_at_window(self.executed_steps, content_steps, self.line.credit_steps)
+
+    def _order(self, outputs, wanted, ticks, ahead):
+        """A segment of so many ticks that ends so many ticks from now."""
         drawn_from_steps = self.line.drawn_from_steps
         if drawn_from_steps >= 0:
             self._order_back(outputs, drawn_from_steps - (wanted - drawn_from_steps), ticks)
             return
+        self._look_at_window(ahead)
         allowed = self.guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
             # What the guard cuts is never made up for, but given up only when its time comes: this plan may

@@ -1,6 +1,6 @@
 """The critical words (SAFE-07): which numbers the dose depends on, and when each of them is compared.
 
-The table is `NAMES`: three groups of words, each named by its way from the pump. What is kept of them, and
+The table is `NAMES`: four groups of words, each named by its way from the pump. What is kept of them, and
 how it is compared, is `watch/twice.py`. A group is compared before the part of the tick that is the first to
 use it, and what runs with time is kept again when the part that lets it run is done; between the two nothing
 may change it:
@@ -9,6 +9,7 @@ may change it:
              the tick, the first half kept once time has passed
     DOSE     what is owed: around the passing of a tick of it
     PLAN     what is planned, and the furthest order: around the orders
+    HISTORY  the stretch that grows and the reader of what leaves the window: as TIME
 
 What runs without the motor is not compared while it rests: a start begins it anew.
 
@@ -63,7 +64,7 @@ BOLUSES = (
 )
 COURSE = RUNNING + TURN + BOLUSES
 
-TIME, DOSE, PLAN = range(3)
+TIME, DOSE, PLAN, HISTORY = range(4)
 NAMES = (
     (
         "tick",
@@ -75,12 +76,12 @@ NAMES = (
         "ledger_steps",
         "line.credit_steps",
         "line.bridge.left_steps",
-        "ledger.window.total",
-        "ledger.window.index",
-        "ledger.window.left_ticks",
-        "ledger.day.total",
-        "ledger.day.index",
-        "ledger.day.left_ticks",
+        "ledger.content",
+        "ledger.part",
+        "ledger.turn",
+        "ledger.early_steps",
+        "ledger.history.half",
+        "ledger.history.odd",
         "state",
         "base_steps",
         "line.drawn_from_steps",
@@ -101,10 +102,6 @@ NAMES = (
         "lockout.end_tick",
         "lockout.ended",
         "ledger.window_ticks",
-        "ledger.window.bucket_ticks",
-        "ledger.window.size",
-        "ledger.day.bucket_ticks",
-        "ledger.day.size",
         "mechanism.nl_per_rev",
         "mechanism.steps_per_rev",
         "mechanism.grains_per_step",
@@ -121,6 +118,30 @@ NAMES = (
     ),
     ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
     ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
+    (
+        "ledger.history.open.units",
+        "ledger.history.open.steps",
+        "ledger.history.open.remainder",
+        "ledger.reader.unit",
+        "ledger.reader.mid",
+        "ledger.reader.rest",
+        "ledger.history.open.a",
+        "ledger.history.open.b",
+        "ledger.history.first",
+        "ledger.history.head",
+        "ledger.history.held_units",
+        "ledger.parts",
+        "ledger.epoch",
+        "ledger.reader.at",
+        "ledger.reader.weight",
+        "ledger.reader.record.kind",
+        "ledger.reader.record.units",
+        "ledger.reader.record.whole",
+        "ledger.reader.record.a",
+        "ledger.reader.record.b",
+        "ledger.reader.record.m",
+        "ledger.mixed",
+    ),
 )
 GROUPS = range(len(NAMES))
 # What follows is the table once more for the comparing and once for the keeping, word by word: a loop over
@@ -128,8 +149,8 @@ GROUPS = range(len(NAMES))
 
 
 def _same_clock(pump, kept):
-    window = pump.ledger.window
-    day = pump.ledger.day
+    ledger = pump.ledger
+    history = ledger.history
     line = pump.line
     bridge = line.bridge
     return (
@@ -142,18 +163,18 @@ def _same_clock(pump, kept):
         and kept[6] == ~pump.ledger_steps
         and kept[7] == ~line.credit_steps
         and kept[8] == (~bridge.left_steps if bridge else 0)
-        and kept[9] == ~window.total
-        and kept[10] == ~window.index
-        and kept[11] == ~window.left_ticks
-        and kept[12] == ~day.total
-        and kept[13] == ~day.index
-        and kept[14] == ~day.left_ticks
+        and kept[9] == ~ledger.content
+        and kept[10] == ~ledger.part
+        and kept[11] == ~ledger.turn
+        and kept[12] == ~ledger.early_steps
+        and kept[13] == ~history.half
+        and kept[14] == (not history.odd)
     )
 
 
 def _keep_clock(pump, kept):
-    window = pump.ledger.window
-    day = pump.ledger.day
+    ledger = pump.ledger
+    history = ledger.history
     line = pump.line
     bridge = line.bridge
     kept[0] = ~pump.tick
@@ -165,12 +186,12 @@ def _keep_clock(pump, kept):
     kept[6] = ~pump.ledger_steps
     kept[7] = ~line.credit_steps
     kept[8] = ~bridge.left_steps if bridge else 0
-    kept[9] = ~window.total
-    kept[10] = ~window.index
-    kept[11] = ~window.left_ticks
-    kept[12] = ~day.total
-    kept[13] = ~day.index
-    kept[14] = ~day.left_ticks
+    kept[9] = ~ledger.content
+    kept[10] = ~ledger.part
+    kept[11] = ~ledger.turn
+    kept[12] = ~ledger.early_steps
+    kept[13] = ~history.half
+    kept[14] = not history.odd
 
 
 def _same_set(pump, kept):
@@ -178,8 +199,6 @@ def _same_set(pump, kept):
     reservoir = pump.reservoir
     lockout = pump.lockout
     ledger = pump.ledger
-    window = ledger.window
-    day = ledger.day
     mechanism = pump.mechanism
     line = pump.line
     bridge = line.bridge
@@ -206,23 +225,19 @@ def _same_set(pump, kept):
         and kept[32] == ~lockout.end_tick
         and kept[33] == (not lockout.ended)
         and kept[34] == ~ledger.window_ticks
-        and kept[35] == ~window.bucket_ticks
-        and kept[36] == ~window.size
-        and kept[37] == ~day.bucket_ticks
-        and kept[38] == ~day.size
-        and kept[39] == ~mechanism.nl_per_rev
-        and kept[40] == ~mechanism.steps_per_rev
-        and kept[41] == ~mechanism.grains_per_step
-        and kept[42] == ~pump.delivery.quarter
-        and kept[43] == (~bridge.old if bridge else 0)
-        and kept[44] == (~bridge.new if bridge else 0)
-        and kept[45] == (~bolus.lockout_ticks if bolus else 0)
-        and kept[46] == (~bolus.max_per_day if bolus else 0)
-        and kept[47] == ~remainder.steps
-        and kept[48] == ~remainder.grains
-        and kept[49] == (not remainder.settled)
-        and kept[50] == ~line.least_steps
-        and kept[51] == ~pump.changes.accepted
+        and kept[35] == ~mechanism.nl_per_rev
+        and kept[36] == ~mechanism.steps_per_rev
+        and kept[37] == ~mechanism.grains_per_step
+        and kept[38] == ~pump.delivery.quarter
+        and kept[39] == (~bridge.old if bridge else 0)
+        and kept[40] == (~bridge.new if bridge else 0)
+        and kept[41] == (~bolus.lockout_ticks if bolus else 0)
+        and kept[42] == (~bolus.max_per_day if bolus else 0)
+        and kept[43] == ~remainder.steps
+        and kept[44] == ~remainder.grains
+        and kept[45] == (not remainder.settled)
+        and kept[46] == ~line.least_steps
+        and kept[47] == ~pump.changes.accepted
     )
 
 
@@ -231,8 +246,6 @@ def _keep_set(pump, kept):
     reservoir = pump.reservoir
     lockout = pump.lockout
     ledger = pump.ledger
-    window = ledger.window
-    day = ledger.day
     mechanism = pump.mechanism
     line = pump.line
     bridge = line.bridge
@@ -258,23 +271,19 @@ def _keep_set(pump, kept):
     kept[32] = ~lockout.end_tick
     kept[33] = not lockout.ended
     kept[34] = ~ledger.window_ticks
-    kept[35] = ~window.bucket_ticks
-    kept[36] = ~window.size
-    kept[37] = ~day.bucket_ticks
-    kept[38] = ~day.size
-    kept[39] = ~mechanism.nl_per_rev
-    kept[40] = ~mechanism.steps_per_rev
-    kept[41] = ~mechanism.grains_per_step
-    kept[42] = ~pump.delivery.quarter
-    kept[43] = ~bridge.old if bridge else 0
-    kept[44] = ~bridge.new if bridge else 0
-    kept[45] = ~bolus.lockout_ticks if bolus else 0
-    kept[46] = ~bolus.max_per_day if bolus else 0
-    kept[47] = ~remainder.steps
-    kept[48] = ~remainder.grains
-    kept[49] = not remainder.settled
-    kept[50] = ~line.least_steps
-    kept[51] = ~pump.changes.accepted
+    kept[35] = ~mechanism.nl_per_rev
+    kept[36] = ~mechanism.steps_per_rev
+    kept[37] = ~mechanism.grains_per_step
+    kept[38] = ~pump.delivery.quarter
+    kept[39] = ~bridge.old if bridge else 0
+    kept[40] = ~bridge.new if bridge else 0
+    kept[41] = ~bolus.lockout_ticks if bolus else 0
+    kept[42] = ~bolus.max_per_day if bolus else 0
+    kept[43] = ~remainder.steps
+    kept[44] = ~remainder.grains
+    kept[45] = not remainder.settled
+    kept[46] = ~line.least_steps
+    kept[47] = ~pump.changes.accepted
 
 
 def _same_running(course, kept):
@@ -387,6 +396,73 @@ def _keep_boluses(course, kept):
     kept[36] = not clinician.endless
 
 
+def _same_history(pump, kept):
+    ledger = pump.ledger
+    history = ledger.history
+    stretch = history.open
+    reader = ledger.reader
+    record = reader.record
+    return (
+        kept[0] == ~stretch.units
+        and kept[1] == ~stretch.steps
+        and kept[2] == ~stretch.remainder
+        and kept[3] == ~reader.unit
+        and kept[4] == (not reader.mid)
+        and kept[5] == ~reader.rest
+        and kept[6] == ~stretch.a
+        and kept[7] == ~stretch.b
+        and kept[8] == ~history.first
+        and kept[9] == ~history.head
+        and kept[10] == ~history.held_units
+        and kept[11] == ~ledger.parts
+        and kept[12] == ~ledger.epoch
+        and kept[13] == ~reader.at
+        and kept[14] == ~reader.weight
+        and kept[15] == ~record.kind
+        and kept[16] == ~record.units
+        and kept[17] == ~record.whole
+        and kept[18] == ~record.a
+        and kept[19] == ~record.b
+        and kept[20] == ~record.m
+        and kept[21] == (not ledger.mixed)
+    )
+
+
+def _keep_history_clock(pump, kept):
+    stretch = pump.ledger.history.open
+    reader = pump.ledger.reader
+    kept[0] = ~stretch.units
+    kept[1] = ~stretch.steps
+    kept[2] = ~stretch.remainder
+    kept[3] = ~reader.unit
+    kept[4] = not reader.mid
+    kept[5] = ~reader.rest
+
+
+def _keep_history_turn(pump, kept):
+    ledger = pump.ledger
+    history = ledger.history
+    stretch = history.open
+    reader = ledger.reader
+    record = reader.record
+    kept[6] = ~stretch.a
+    kept[7] = ~stretch.b
+    kept[8] = ~history.first
+    kept[9] = ~history.head
+    kept[10] = ~history.held_units
+    kept[11] = ~ledger.parts
+    kept[12] = ~ledger.epoch
+    kept[13] = ~reader.at
+    kept[14] = ~reader.weight
+    kept[15] = ~record.kind
+    kept[16] = ~record.units
+    kept[17] = ~record.whole
+    kept[18] = ~record.a
+    kept[19] = ~record.b
+    kept[20] = ~record.m
+    kept[21] = not ledger.mixed
+
+
 class Words:
     """The second copies of the critical words of `pump`. Once they are not `trusted` any more nothing is
     compared or kept: there is nothing right to be kept.
@@ -405,6 +481,8 @@ class Words:
         kept = self.copies[group]
         if group == TIME:
             return _same_clock(pump, kept) and _same_set(pump, kept)
+        if group == HISTORY:
+            return _same_history(pump, kept)
         delivery = pump.delivery
         if group == DOSE:
             course = delivery.owed
@@ -426,6 +504,14 @@ class Words:
         kept = self.copies[group]
         if group == TIME:
             _keep_clock(self.pump, kept)
+            return
+        if group == HISTORY:
+            ledger = self.pump.ledger
+            _keep_history_clock(self.pump, kept)
+            if ledger.turned or ledger.reader.turned or ledger.history.turned or ledger.history.open.turned:
+                ledger.turned = ledger.reader.turned = ledger.history.turned = False
+                ledger.history.open.turned = False
+                _keep_history_turn(self.pump, kept)
             return
         course = self._keep_running(group, kept)
         if course.turned:
@@ -455,7 +541,7 @@ class Words:
     def keep_all(self):
         """Any word was changed, by whom it is right."""
         delivery = self.pump.delivery
-        delivery.owed.turned = delivery.planned.turned = True
+        delivery.owed.turned = delivery.planned.turned = self.pump.ledger.turned = True
         for group in GROUPS:
             self.keep(group)
         self.keep_set()
@@ -466,6 +552,9 @@ class Words:
         if group == TIME:
             _keep_clock(self.pump, now)
             _keep_set(self.pump, now)
+        elif group == HISTORY:
+            _keep_history_clock(self.pump, now)
+            _keep_history_turn(self.pump, now)
         else:
             course = self._keep_running(group, now)
             _keep_turn(course, now)

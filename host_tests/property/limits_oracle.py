@@ -10,8 +10,7 @@ every step that was made. From that it knows
 - what every window holds, as mass where there is a drug; what fills a new line is in no window.
 
 Steps are stamped with the tick by which they were made, so a step of tick k came between k - 1 and k; windows
-are counted from tick t - W to t with both ends, which covers (t - W, t] for every instant t between two ticks
-as well.
+are (t - W, t] at every tick t. A window holds more than its limit when it does so by a microstep or more.
 
 A limit judges each step that is made after the confirm of its therapy: the window that ends with this step
 must not hold more. What was given under an earlier, larger limit is in that window too: while it alone is
@@ -303,8 +302,10 @@ class Oracle:
 
     def why_not(self) -> str:
         """The first reason of LIM-02 that is plain from time alone; "" if there is none."""
-        if not self.running or not self.therapy or "patient_bolus" not in self.therapy:
+        if not self.running or not self.therapy:
             return "not_running"
+        if "patient_bolus" not in self.therapy:
+            return "not_prescribed"
         if self.bridge and self.tick <= self.bridge_over():
             return "bridge"
         if self.patient:
@@ -345,7 +346,7 @@ class Oracle:
         if len(new) and self.therapy and "limit" in self.therapy:
             limit = self.therapy["limit"]
             ticks = self._ticks[: self.executed]
-            first = numpy.searchsorted(ticks, new - limit["window_ms"] // 100, side="left")
+            first = numpy.searchsorted(ticks, new - limit["window_ms"] // 100, side="right")
             given = numpy.concatenate(([0], numpy.cumsum(self._masses[: self.executed])))
             # No dose comes with what fills the line: it judges no window, not even one too full already.
             dose = self._masses[self.checked : self.executed] > 0
@@ -353,7 +354,9 @@ class Oracle:
             worst = int(content.argmax())
             assert self.week is not None
             most = 4 * limit["volume_nl"] * self.week.concentration
-            assert content[worst] <= most, (
+            # What is more than the limit is so by a step: of the drug before, if that weighs more.
+            step = int(self._masses[self.checked : self.executed].max())
+            assert content[worst] < most + step, (
                 f"LIM-03: {content[worst] / 4:g} pg in the {limit['window_ms']} ms before tick {new[worst]}, "
                 f"at most {most / 4:g}"
             )

@@ -2,7 +2,7 @@
 
 While nothing can change (no bytes, no button, no step of the day, no end of a bolus, no level of the
 reservoir, no order that the guard would cut), every segment follows from the rate by arithmetic.
-`SkippingBench` then moves the pump, its queue and its window rings on to where they would stand after so many
+`SkippingBench` then moves the pump, its queue and its history on to where they would stand after so many
 ticks, and tells `on_steps` the tick of every step made meanwhile. Everything else runs tick by tick, through
 `Pump.step`. That both ways leave the same pump behind, field by field, is shown in `test_limits_machine.py`.
 
@@ -11,7 +11,6 @@ It reads and writes the pump's fields: this is a bench, not an oracle.
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from typing import Any
 
@@ -22,10 +21,12 @@ from thecal.dose.schedule import TICKS_PER_WEEK
 from thecal.drivers import segment
 from thecal.pump import LONG_STOP_TICKS
 from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
-from thecal.smallint import LARGEST
 from thecal.watch import alarms
+from thecal.watch.ahead import peak_steps
+from thecal.watch.stretches import BLOCK, LUMP, MOST_UNITS, PAIR, TICKS, Record
 from thecal_bench.inprocess import TICK_CYCLES
 
+DAY_TICKS = 864_000
 # Closer than this to a change nothing is skipped: what is ordered ahead, and then some.
 MARGIN_TICKS = 12
 LEAST_SKIP_TICKS = 30
@@ -107,8 +108,7 @@ class SkippingBench(MemoryBench):
             room = min(room, LONG_STOP_TICKS - (pump.tick - pump.stopped_tick) - MARGIN_TICKS)
             if room < LEAST_SKIP_TICKS:
                 return False
-        for ring in (pump.ledger.day, pump.ledger.window):
-            _move_ring(ring, room, numpy.empty(0, dtype=numpy.int64), 0)
+        pump.ledger.advance(room, 0)
         self._pass(room)
         pump.words.keep_all()
         return True
@@ -194,7 +194,7 @@ class SkippingBench(MemoryBench):
         if self._executed_steps != executed(self._tick) or pump.planned_steps != position(self._tick + ahead):
             return False
         room -= room % SEGMENT_TICKS
-        while room >= LEAST_SKIP_TICKS and self._would_cut(room, position, executed, grid):
+        while room >= LEAST_SKIP_TICKS and self._would_cut(room, rate, held, executed):
             room = room // 4
             room -= room % SEGMENT_TICKS
         if room < LEAST_SKIP_TICKS:
@@ -210,8 +210,7 @@ class SkippingBench(MemoryBench):
         self.on_steps(ticks)
         self.seen_steps = end
 
-        for ring in (pump.ledger.day, pump.ledger.window):
-            _move_ring(ring, room, ticks, self._tick)
+        _move_history(pump.ledger, self._tick, room, rate, held, one, executed)
         for course in (owed, planned):
             course.basal.advance(room)
             if kind >= 0:
@@ -236,55 +235,107 @@ class SkippingBench(MemoryBench):
         pump.dose_steps += end - start
         pump.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
-        pump.guard.look_at_window(end, pump.ledger.content_steps(), 0)
         pump.words.keep_all()
         return True
 
-    def _would_cut(self, room, position, executed, grid) -> bool:
-        """Whether the guard would cut an order in the next `room` ticks, and a little later."""
-        guard = self.pump.guard
-        if not guard.limit_steps:
+    def _would_cut(self, room, rate, held, executed) -> bool:
+        """Whether the guard would cut an order in the next `room` ticks, or a little later, or have one made
+        in two halves.
+        """
+        pump = self.pump
+        if not pump.guard.limit_steps:
             return False
-        ring = self.pump.ledger.window
-        # Within a bucket content and executed steps grow alike, so it is tightest at a bucket's last tick.
-        count = (room + MARGIN_TICKS - ring.left_ticks) // ring.bucket_ticks + 1
-        ends = self._tick + ring.left_ticks - 1 + numpy.arange(0, max(count, 0) + 1) * ring.bucket_ticks
-        ends[-1] = self._tick + room + MARGIN_TICKS
-        made = executed(ends)
-        passed = numpy.concatenate(([self._executed_steps], made[:-1]))
-        counts = _in_order(ring)
-        counts = numpy.concatenate((counts, numpy.zeros(len(ends) - 1, dtype=numpy.int64)))
-        counts[ring.size - 1 :] += made - passed
-        total = numpy.concatenate(([0], numpy.cumsum(counts)))
-        content = total[ring.size :] - total[: -ring.size]
-        ahead = SEGMENT_TICKS * (QUEUE_SEGMENTS + 1) - (ends - grid) % SEGMENT_TICKS
-        wanted = position(ends + ahead)
-        return bool((wanted > made + guard.limit_steps - content).any())
+        one = pump.mechanism.grains_per_step
+        ledger = pump.ledger
+        until = room + MARGIN_TICKS
+        owed = held + rate + (pump.delivery.origin_steps - pump.executed_steps) * one
+        peak = peak_steps(ledger, ledger.window_ticks, [(until, rate)], owed, one)
+        if peak != pump.guard.limit_steps:
+            return peak > pump.guard.limit_steps
+        made = executed(self._tick + 1 + numpy.arange(until)) - self._executed_steps
+        given = numpy.concatenate((counts_by_tick(ledger), counts_by_tick(ledger)[-1] + made))
+        content = given[-until:] - given[-until - ledger.window_ticks : -ledger.window_ticks]
+        return bool((content > pump.guard.limit_steps).any())
 
 
-def _in_order(ring) -> Any:
-    """The buckets of a ring, the oldest first."""
-    counts = numpy.frombuffer(ring.counts, dtype=numpy.uint32)[: ring.size].astype(numpy.int64)
-    return numpy.roll(counts, -1 - ring.index)
+def counts_by_tick(ledger) -> Any:
+    """What the history says was executed by each tick of the last day, from 0 at its beginning."""
+    history = ledger.history
+    record = Record()
+    parts = [numpy.zeros(1, dtype=numpy.int64)]
+    done = 0
+    at = history.first * BLOCK
+    while True:
+        last = at == history.head
+        if last:
+            history.load_open(record)
+        elif not history.load(record, at):
+            at = history.beginning_after(at // BLOCK)
+            continue
+        if last and not record.units:
+            break
+        if record.kind == PAIR:
+            counts = numpy.array([record.a, record.a + record.m])
+        elif record.kind == LUMP:
+            counts = numpy.zeros(2 * record.units, dtype=numpy.int64)
+            counts[-1] = record.m
+        else:
+            units = numpy.arange(record.units + 1)
+            ends = record.whole * units + (record.a * units + record.m) // record.b
+            counts = numpy.empty(2 * record.units, dtype=numpy.int64)
+            counts[1::2] = ends[1:]
+            counts[0::2] = ends[:-1] + (ends[1:] - ends[:-1] + 1) // 2
+        parts.append(done + counts)
+        done += int(counts[-1])
+        if last:
+            break
+        at = history.following(at)
+    if history.odd:
+        parts.append(numpy.array([done + history.half]))
+    counts = numpy.concatenate(parts)[-DAY_TICKS - 1 :]
+    return counts - counts[0]
 
 
-def _move_ring(ring, ticks: int, step_ticks, tick: int) -> None:
-    """What `ring.advance` and `ring.add` leave after `ticks`, with steps in `step_ticks`, from `tick` on."""
-    passed = 0 if ticks < ring.left_ticks else 1 + (ticks - ring.left_ticks) // ring.bucket_ticks
-    into = (step_ticks - tick - ring.left_ticks) // ring.bucket_ticks + 1
-    if len(into):
-        new = numpy.bincount(numpy.maximum(into, 0), minlength=passed + 1)
-    else:
-        new = numpy.zeros(min(passed, ring.size) + 1, dtype=numpy.int64)
-    counts = _in_order(ring)
-    counts[-1] += new[0]
-    counts = numpy.concatenate((counts, new[1:]))[-ring.size :]
-    ring.index = (ring.index + passed) % ring.size
-    counts_now = numpy.roll(counts, ring.index + 1).astype(numpy.uint32)
-    ring.counts[: ring.size] = array("I", counts_now.tobytes())
-    ring.buckets.complements[: ring.size] = array("I", (LARGEST - counts_now).astype(numpy.uint32).tobytes())
-    ring.total = int(counts.sum())
-    if passed:
-        ring.left_ticks = ring.bucket_ticks - (ticks - ring.left_ticks) % ring.bucket_ticks
-    else:
-        ring.left_ticks -= ticks
+def _move_history(ledger, tick: int, ticks: int, rate: int, held: int, one: int, executed) -> None:
+    """What `ledger.advance` leaves after so many single ticks at that rate, told in as few stretches."""
+    end = tick + ticks
+    at = tick
+    while at < end and (ledger.history.odd or at == tick):
+        at += 1
+        ledger.advance(1, int(executed(at) - executed(at - 1)))
+    ledger.history.close()
+    ahead = held + rate * (at - tick)
+    while end - at >= TICKS:
+        units = min((end - at) // TICKS, MOST_UNITS)
+        line = _line(TICKS * rate, ahead % one, one, units)
+        while line is None:
+            units = (units + 1) // 2
+            line = _line(TICKS * rate, ahead % one, one, units)
+        ledger.history.append_line(units, *line)
+        at += TICKS * units
+        ahead += TICKS * units * rate
+    ledger.recount()
+    while at < end:
+        at += 1
+        ledger.advance(1, int(executed(at) - executed(at - 1)))
+
+
+def _line(rate: int, held: int, one: int, units: int) -> tuple[int, int, int, int, int] | None:
+    """Steps, whole, a, b, m of a line with small numbers through all points of (rate * u + held) // one."""
+    u = numpy.arange(units + 1)
+    points = (rate * u + held) // one
+    # The convergents of rate / one.
+    a_before, a, b_before, b = 0, 1, 1, 0
+    num, den = rate, one
+    most = MOST_UNITS if units > 255 else 255  # fits the record of so many units
+    while den and b <= most:
+        quotient = num // den
+        num, den = den, num % den
+        a_before, a = a, quotient * a + a_before
+        b_before, b = b, quotient * b + b_before
+        m = int((b * points - a * u).max())
+        if b <= most and m < b and ((a * u + m) // b == points).all():
+            return int(points[-1]), a // b, a % b, b, m
+    if units == 1:
+        return int(points[-1]), int(points[-1]), 0, 1, 0
+    return None

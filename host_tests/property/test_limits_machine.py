@@ -26,13 +26,15 @@ from hypothesis.stateful import (
 )
 from limits_oracle import DAY, UNITS_PER_NL_H, Oracle
 from pump_on_desk import request
-from skipping_bench import SkippingBench
-from thecal import states
+from skipping_bench import SkippingBench, counts_by_tick
+from thecal import prospect, states
 from thecal.causes import CAUSES
 from thecal.pump import Pump
 from thecal.watch import alarms
+from thecal.watch.ahead import peak_steps
 from thecal.watch.limits import WindowLedger
 from thecal.watch.lockout import Lockout
+from thecal.watch.stretches import AHEAD_TICKS
 
 HOUR_MS = 3_600_000
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -72,10 +74,10 @@ def therapies(draw, drug: bool = False) -> dict[str, Any]:
         }
     if "patient_bolus" in therapy or draw(st.booleans()):
         window_ms = draw(windows_ms)
-        # What the basal takes, its over-count, and room for so many boluses, rarely none.
-        basal_nl = fastest * window_ms // HOUR_MS
-        room_nl = volume_nl * draw(st.sampled_from([1, 2, 3, 5, 7, 40])) // 2
-        therapy["limit"] = {"volume_nl": basal_nl + basal_nl // 400 + 100 + room_nl, "window_ms": window_ms}
+        # What the basal takes, and room for so many boluses, rarely none.
+        basal_nl = -(-fastest * window_ms // HOUR_MS)
+        room_nl = volume_nl * draw(st.sampled_from([0, 1, 2, 2, 3, 4, 5, 7, 40])) // 2
+        therapy["limit"] = {"volume_nl": basal_nl + room_nl, "window_ms": window_ms}
     therapy["line_nl"] = draw(st.sampled_from([0, 700, 2_000, 12_000]))
     if drug:
         therapy["drug"] = "hydromorphone"
@@ -114,9 +116,14 @@ class LimitsMachine(RuleBasedStateMachine):
     # --- to do something, and to see what came of it
 
     def ask(self, cmd: str, **arguments: Any) -> dict[str, Any]:
-        """One request, in a tick of its own. The oracle then stands at the end of that tick."""
+        """One request, in a tick of its own. The oracle then stands at the end of that tick, or of the one in
+        which it was answered: a week is looked through in several ticks.
+        """
         self.bench.send(request(cmd, **arguments))
         self.bench.advance_to_tick(self.bench.tick + 1)
+        while not self.replies:
+            assert cmd == "program", f"no reply to `{cmd}`"
+            self.bench.advance_to_tick(self.bench.tick + 1)
         (reply,) = self.replies
         self.replies.clear()
         self.follow_events()  # an alarm may have stopped it in this tick
@@ -200,9 +207,8 @@ class LimitsMachine(RuleBasedStateMachine):
         old = therapy["limit"]
         assert self.oracle.week is not None
         rate_nl_h = max(self.oracle.week.rates) // UNITS_PER_NL_H
-        basal_nl = rate_nl_h * window_ms // HOUR_MS
         room_nl = max(old["volume_nl"] - rate_nl_h * old["window_ms"] // HOUR_MS, 0)
-        volume_nl = basal_nl * 401 // 400 + room_nl * part // 8 + 60
+        volume_nl = -(-rate_nl_h * window_ms // HOUR_MS) + room_nl * part // 8
         therapy["limit"] = {"volume_nl": volume_nl, "window_ms": window_ms}
         if "patient_bolus" in therapy:
             therapy["patient_bolus"]["lockout_ms"] = lockout_ms
@@ -505,11 +511,15 @@ def test_a_refill_before_an_order_that_was_cut_comes_due_loses_nothing(freely):
 @pytest.mark.req("LIM-06")
 @pytest.mark.parametrize("window_ticks", [36_000, 144_000, DAY])
 def test_a_start_that_has_to_wait_a_whole_window_can_be_searched_for(window_ticks):
-    """As `_check_history` asks: nothing for almost a window and a bucket, then the basal for as long."""
+    """As `check_history` asks: nothing for almost a window, then the basal for as long."""
+    one = 472_500_000
     ledger = WindowLedger()
-    ledger.set_window(window_ticks, 0)
-    long = window_ticks + ledger.window.bucket_ticks
-    ledger.peak_steps([[(long - 1, 0), (long, 1_000_000)]], 472_500_000)
+    ledger.set_window(window_ticks)
+    ledger.advance(10, 5)
+    profile = [(window_ticks - 1, 0), (window_ticks, 1_000_000)]
+    flows = window_ticks * 1_000_000
+    assert peak_steps(ledger, window_ticks, profile, 0, one) == max(flows // one, 5)
+    assert peak_steps(ledger, window_ticks, profile, one - 1, one) == max((flows + one - 1) // one, 5)
 
 
 @pytest.mark.req("LIM-05", "DOSE-14")
@@ -546,32 +556,31 @@ def window_measured_from_the_last_start(patch) -> None:
 
     def forgetful(self, state, cause):
         if state == states.RUNNING:
-            self.ledger.window.configure(self.ledger.window_ticks, self.tick)
+            self.ledger.history.begin()
+            self.ledger.recount()
         enter(self, state, cause)
 
     patch.setattr(Pump, "enter", forgetful)
 
 
 def bolus_not_counted_in_the_prediction(patch) -> None:
-    peak_steps = WindowLedger.peak_steps
-
-    def forgetful(self, flows, one):
-        return peak_steps(self, [flows[0]] + [nothing(flow) for flow in flows[1:]], one)
-
-    patch.setattr(WindowLedger, "peak_steps", forgetful)
-
-
-def basal_forgotten_in_the_prediction(patch) -> None:
-    peak_steps = WindowLedger.peak_steps
+    with_boluses = prospect.with_boluses
     patch.setattr(
-        WindowLedger,
-        "peak_steps",
-        lambda self, flows, one: peak_steps(self, [nothing(flows[0])] + flows[1:], one),
+        prospect,
+        "with_boluses",
+        lambda basal, boluses, most, after: with_boluses(basal, [], most, after),
     )
 
 
-def nothing(flow: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    return [(ticks, 0) for ticks, _ in flow]
+def basal_forgotten_in_the_prediction(patch) -> None:
+    with_boluses = prospect.with_boluses
+    patch.setattr(
+        prospect,
+        "with_boluses",
+        lambda basal, boluses, most, after: with_boluses(
+            lambda ticks: [(piece, 0) for piece, _ in basal(ticks)], boluses, most, after
+        ),
+    )
 
 
 FAULTS = [
@@ -619,10 +628,14 @@ def fields(thing: Any, path: str = "pump", seen: set[int] | None = None) -> dict
 # Room for the answer to the next question, which no pump looks at before it has written it, and what the
 # senses made of samples: those of skipped ticks are missing.
 SCRATCH = (
-    "pump.ledger.flowed",
-    "pump.ledger.looked_at",
-    "pump.ledger.day.buckets._next",
-    "pump.ledger.window.buckets._next",
+    # The same history may be told in other stretches: `counts_by_tick` compares what they say.
+    "pump.ledger.history",
+    "pump.ledger.reader",
+    "pump.ledger.scout",
+    "pump.ledger.turn",
+    "pump.ledger.leaving",
+    "pump.ledger.turned",
+    "pump.guard.window_most",
     "pump.words",
     "pump.writer",
     "pump.senses",
@@ -675,6 +688,9 @@ def lived(therapy: dict[str, Any], stretches: list[tuple[str, int]], skip: bool)
     # On until a status has been sent, whose numbers are kept.
     bench.advance_to_tick(bench.tick + 12)
     left = fields(bench.pump) | fields(bench.motor, "motor")
+    ledger = bench.pump.ledger
+    left["history"] = counts_by_tick(ledger).tolist()
+    left["content"] = [ledger.content_then(ticks) for ticks in range(AHEAD_TICKS + 1)]
     return made, {path: left[path] for path in left if not path.startswith(SCRATCH)}, bench.skipped_ticks
 
 

@@ -22,7 +22,7 @@ TESTS = {
     "DRIVER_FAULT": "unit/test_senses.py::test_a_driver_that_reports_a_fault_stops_the_pump",
     "LIBRARY_FAULT": "unit/test_therapy.py::test_a_damaged_library_lets_no_therapy_start",
     "MEMORY_FAULT": "unit/test_bit_flips.py::"
-    "test_a_flipped_bucket_of_the_window_is_found_within_minutes_and_when_it_is_used",
+    "test_a_flipped_byte_of_the_history_is_found_within_minutes_and_when_it_is_used",
     "RESET_LOOP": "unit/test_resets.py::"
     "test_more_resets_than_may_be_latch_the_pump_and_a_reset_does_not_free_it",
     "JOURNAL_FAULT": "unit/test_keeper.py::test_a_flash_that_takes_nothing_stops_the_pump",

@@ -194,14 +194,32 @@ def test_after_a_fault_of_the_memory_nothing_starts_before_a_reset(base):
 
 
 @pytest.mark.req("SAFE-07")
-def test_a_flipped_bucket_of_the_window_is_found_within_minutes_and_when_it_is_used(base):
+def test_a_flipped_byte_of_the_history_is_found_within_minutes_and_when_it_is_used(base):
     bench = copy.deepcopy(base.bench)
-    ring = bench.pump.ledger.window
-    ring.buckets.counts[(ring.index + 700) % ring.size] ^= 1 << 12
-    bench.advance_to_tick(bench.tick + len(ring.counts) + 1)
+    history = bench.pump.ledger.history
+    history.bytes[len(history.bytes) // 2] ^= 1 << 4
+    bench.advance_to_tick(bench.tick + len(history.bytes) // 4 + 1)
     assert bench.pump.alarms.standing[alarms.MEMORY_FAULT]
-    bench = copy.deepcopy(base.bench)
-    ring = bench.pump.ledger.window
-    ring.buckets.counts[(ring.index + 1) % ring.size] += 5
-    bench.advance_to_tick(bench.tick + ring.left_ticks + 1)
-    assert bench.pump.alarms.standing[alarms.MEMORY_FAULT]
+    for change in (byte_of_a_record, steps_of_a_block, leaving_steps, leaning_point):
+        bench = copy.deepcopy(base.bench)
+        change(bench.pump.ledger)
+        bench.pump.ledger.recount()
+        bench.advance_to_tick(bench.tick + 60)
+        assert bench.pump.alarms.standing[alarms.MEMORY_FAULT], change.__name__
+
+
+def byte_of_a_record(ledger):
+    ledger.history.bytes[1] ^= 1
+
+
+def steps_of_a_block(ledger):
+    ledger.history.steps.counts[0] += 5
+
+
+def leaving_steps(ledger):
+    ledger.recount = lambda: None
+    ledger.leaving.counts[3] += 1
+
+
+def leaning_point(ledger):
+    ledger.history.open.points.counts[0] ^= 1

@@ -141,8 +141,9 @@ def test_a_new_rate_throws_the_queue_away_and_keeps_what_is_owed(desk):
     assert not desk.outputs.motion_flush
     desk.inputs.executed_steps = 10
     desk.ask("confirm", digest=twice["digest"])
-    # 3 ticks at 16/3, then 32/3 a tick: 16, + 2 x 10 2/3, + 4 x 10 2/3 ...
-    assert desk.outputs.motion_flush and desk.targets == [16, 37, 58, 80, 101]
+    # 3 ticks at 16/3, then 32/3 a tick: 16, and since segments of two ticks end on even ones, + 10 2/3,
+    # + 3 x 10 2/3, + 5 x 10 2/3 ..., each with a quarter and rounded down.
+    assert desk.outputs.motion_flush and desk.targets == [16, 26, 48, 69, 90]
 
 
 @pytest.mark.req("DOSE-07", "DOSE-12")
@@ -215,8 +216,8 @@ def test_stop_cancels_the_bolus_and_what_the_motor_ran_on_by_is_owed_less(desk):
     desk.tick(executed_steps=67)
     desk.ask("start")
     # Owed at the stop: 2 ticks of basal and that of the bolus, 64.0 steps; 3 too many were made until it was
-    # heard.
-    assert desk.targets == [64, 74, 85, 96, 106], "a fresh basal from where all was owed"
+    # heard. Then one tick up to an even one, and two at a time.
+    assert desk.targets == [64, 69, 80, 90, 101], "a fresh basal from where all was owed"
 
 
 @pytest.mark.req("MOT-01")

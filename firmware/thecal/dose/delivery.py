@@ -160,6 +160,34 @@ class Course:
             return 1
         return SEGMENT_TICKS
 
+    def position_after(self, ticks, quarter):
+        """`position` a few ticks later, if the flow does not change until then."""
+        steps = self.basal.steps
+        grains = self.basal.grains
+        one = self.basal.grains_per_step
+        flowing = self.flowing()
+        for kind in range(KINDS):
+            if self.active[kind]:
+                steps += self.boluses[kind].steps
+                grains += self.boluses[kind].grains
+                if grains >= one:
+                    grains -= one
+                    steps += 1
+        while ticks > 0:
+            ticks -= 1
+            steps += self.basal.rate_steps
+            grains += self.basal.rate_grains
+            if grains >= one:
+                grains -= one
+                steps += 1
+            if flowing >= 0:
+                steps += self.boluses[flowing].rate_steps
+                grains += self.boluses[flowing].rate_grains
+                if grains >= one:
+                    grains -= one
+                    steps += 1
+        return steps + 1 if grains >= one - quarter else steps
+
     def position(self, quarter):
         """What is owed, rounded to the step after adding a quarter."""
         steps = self.basal.steps
@@ -286,6 +314,14 @@ class Delivery:
         """How long the next segment is: the flow changes only at its end: its steps are spread evenly."""
         return self.planned.steady_ticks()
 
+    def planned_ahead(self):
+        """How many ticks from the current one what is planned reaches."""
+        return (self.planned.week_tick - self.owed.week_tick) % TICKS_PER_WEEK + self.ahead
+
+    def planned_position(self, ticks):
+        """Where the motor will be that long after what is planned, if the flow stays as it is."""
+        return self.origin_steps + self.planned.position_after(ticks, self.quarter)
+
     def plan(self, ticks):
         """Plan one more segment of `ticks` ticks and return the position at its end."""
         while ticks:
@@ -310,6 +346,28 @@ class Delivery:
         if not self.owed.active[kind]:
             return 0
         return self.owed.boluses[kind].limit_steps - self.owed.boluses[kind].steps
+
+    def owed_grains(self, executed_steps):
+        """What is still to be executed of all that is owed by now, grains; below 0 if the motor is ahead."""
+        owed = self.owed
+        one = owed.basal.grains_per_step
+        grains = (self.origin_steps + owed.basal.steps - executed_steps) * one + owed.basal.grains
+        for kind in range(KINDS):
+            if owed.active[kind]:
+                grains += owed.boluses[kind].steps * one + owed.boluses[kind].grains
+        return grains
+
+    def boluses_to_come(self):
+        """What the active boluses do not owe yet: (kind, grains left, grains per tick as asked for)."""
+        owed = self.owed
+        one = owed.basal.grains_per_step
+        found = []
+        for kind in range(KINDS):
+            if owed.active[kind]:
+                bolus = owed.boluses[kind]
+                left = (bolus.limit_steps - bolus.steps) * one + bolus.limit_grains - bolus.grains
+                found.append((kind, left, owed.wanted_steps[kind] * one + owed.wanted_grains[kind]))
+        return found
 
     def committed_grains(self, executed_steps):
         """What is still to be executed of all that is owed by now, and of the boluses that run: grains."""

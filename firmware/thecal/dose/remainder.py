@@ -32,15 +32,22 @@ class Remainder:
 
     def settle(self, executed_steps):
         """The motor rests there, or goes on from there."""
-        if self.settled:
-            return
+        self.steps = self._settled_at(executed_steps)
         self.settled = True
+
+    def owed_grains(self, executed_steps):
+        """What a start would owe there at once, grains; below 0 where the motor is ahead."""
+        return self._settled_at(executed_steps) * self.grains_per_step + self.grains
+
+    def _settled_at(self, executed_steps):
+        if self.settled:
+            return self.steps
         steps = self.steps - executed_steps
         if steps > 0:
-            steps = 0  # owed and not made: given up
-        elif steps < -self.most_ahead_steps:
-            steps = -1  # never ordered: a fault with its own alarm, which no next dose makes up for
-        self.steps = steps
+            return 0  # owed and not made: given up
+        if steps < -self.most_ahead_steps:
+            return -1  # never ordered: a fault with its own alarm, which no next dose makes up for
+        return steps
 
     def drop(self):
         """What is in the line now is something else, and nothing is owed of it."""

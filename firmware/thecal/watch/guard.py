@@ -44,16 +44,26 @@ class Guard:
         return executed_steps - self.ordered_steps if executed_steps > self.ordered_steps else 0
 
     def set_limit(self, num, den):
-        """No window may hold more than num/den nL; num 0 for no limit."""
-        self.limit_steps = small(num * self.steps_per_rev // (den * self.nl_per_rev))
+        """No window may hold more than num/den nL; num 0 for no limit. More is by a whole microstep: a flow
+        that fills the limit makes the begun one as well, now and then.
+        """
+        self.limit_steps = self.steps_of_limit(num, den)
+
+    def steps_of_limit(self, num, den):
+        """The most steps that a limit of num/den nL allows."""
+        return small(-(-num * self.steps_per_rev // (den * self.nl_per_rev)))
 
     def look_at_window(self, executed_steps, content_steps, filling_steps):
-        """The window ending now holds `content_steps`, all that was executed so far among them; the next
-        `filling_steps` only fill the line and are no dose.
+        """Of all that was executed so far the window that ends with the next order will hold `content_steps`;
+        the next `filling_steps` only fill the line and are no dose.
         """
         self.window_most = LARGEST
         if self.limit_steps:
             self.window_most = executed_steps + filling_steps + max(self.limit_steps - content_steps, 0)
+
+    def room_steps(self, planned_steps):
+        """How many steps beyond what is planned the window that was looked at has room for."""
+        return self.window_most - planned_steps
 
     def allow_back(self, start_steps, target_steps, least_steps, ticks):
         """The same backward: `target_steps` or more, and never behind `least_steps`."""

@@ -1,298 +1,328 @@
-"""What was executed in the last so many hours, in bounded memory, and what any coming window would hold.
+"""What was executed in the window that ends now, and in those that end up to a second ahead: LIM-03, exact.
 
-A `WindowLedger` counts steps in 1 440 to 1 800 buckets of whole ticks. A bucket counts until the last of its
-steps has left the window, so a content is never too small, and too large by at most what flows in W/1440 (for
-windows of whole minutes, which are all that can be programmed). Programming clears nothing: a second ring
-keeps the last day in buckets of a minute, from which a window of another length is filled; there, too, a step
-counts until the last moment of its bucket.
+A step counts from the tick in which it was executed until that tick has left the window (t - W, t], neither
+longer nor shorter. `stretches.History` keeps what was executed; a `Reader` goes through it at the tick that
+leaves the window twelve ticks from now, so that what the motor is ordered to do ahead can be judged against
+what the window will hold by then: `content_then`. Programming clears nothing (LIM-13): the history is that
+of a day, whatever the window, and a window of another length is counted anew from it.
 
-Every bucket is kept twice (`twice.PairedCounts`): a count is compared when it leaves the window, when windows
-are filled or rescaled from it, and one more in every tick (6 min for all).
+After a reset the history is that of the journal, by the minute: each minute's steps count as if executed in
+its last tick, so windows that begin within a minute hold all of it.
 
-Memory: three rings, each twice, and the working space of the prediction, 49 kB.
+A change of drug changes what an older step weighs. Every step keeps the unit in which it was executed, an
+epoch, and weighs `weights[epoch]` parts of the present unit's `parts`; with one drug all is 1. So the mass is
+exact however often that happens (seven times in a day; the eighth weighs the oldest like the heaviest).
 """
 
-from ..smallint import small
-from .twice import PairedCounts, grown
+from ..smallint import LARGEST, small
+from .stretches import (
+    AHEAD_TICKS,
+    DAY_UNITS,
+    EPOCHS,
+    LINE,
+    MINUTE_UNITS,
+    OPEN,
+    PAIR,
+    TICKS,
+    History,
+    Record,
+)
+from .twice import PairedCounts
 
-LEAST_BUCKETS = 1_440
-MOST_BUCKETS = 1_800
-DAY_TICKS = 864_000
-DAY_BUCKET_TICKS = DAY_TICKS // LEAST_BUCKETS
-# The motor is ordered at most a second ahead; what is planned must fit the window that far ahead as well.
-AHEAD_TICKS = 10
-
-
-def bucket_ticks_of(window_ticks):
-    """The longest bucket that keeps the over-count within W/1440: what the buckets are longer than the window
-    counts against it. Where there is none, the one with the smallest over-count.
-    """
-    longest = max(window_ticks // LEAST_BUCKETS, 1)
-    best = over = 0
-    for ticks in range(longest, -(-window_ticks // MOST_BUCKETS) - 1, -1):
-        this = ticks + -window_ticks % ticks
-        if not best or this < over:
-            best, over = ticks, this
-        if over <= longest:
-            break
-    return small(best)
+DAY_TICKS = DAY_UNITS * TICKS
+LEAST_WINDOW_TICKS = 600
+MERGED_ONE_BY_ONE = 40  # ticks; what is longer is one rest
+MOST_PARTS = 1 << 18  # a unit's step with up to 2 000 steps a tick stays small
+DAY_MINUTES = 1_440
 
 
-class _Ring:
-    """Steps per bucket over the last `window_ticks`. `total` is what all buckets hold, the current one among
-    them.
-    """
+class Reader:
+    """Goes through a history tick by tick, where it is put."""
 
-    def __init__(self):
-        self.buckets = PairedCounts(MOST_BUCKETS + 2)
-        self.counts = self.buckets.counts  # to be read
-        self.begin(DAY_TICKS, 0)
+    def __init__(self, history):
+        self.history = history
+        self.record = Record()
+        self.at = 0  # byte of the record
+        self.unit = 0  # of the record, the next one to be read
+        self.mid = False  # in the middle of the unit before, of which
+        self.rest = 0  # so many steps are left
+        self.weight = 1
+        self.turned = True  # on another record
 
-    def configure(self, window_ticks, tick):
-        """Start empty, for windows of that length."""
-        self.begin(window_ticks, tick)
-        for index in range(self.size):
-            self.buckets.set(index, 0)
+    def copy(self, other):
+        """Go where another one is."""
+        self.at = other.at
+        self.unit = other.unit
+        self.mid = other.mid
+        self.rest = other.rest
+        self.enter()
 
-    def begin(self, window_ticks, tick):
-        """The same on buckets that are empty, or will all be set: there are many, and a boot is short."""
-        self.bucket_ticks = bucket_ticks_of(window_ticks)
-        # A full window of old buckets, and the current one.
-        self.size = small(-(-window_ticks // self.bucket_ticks) + 1)
-        self.total = 0
-        self.index = 0
-        self.left_ticks = self.bucket_ticks - tick % self.bucket_ticks
+    def enter(self):
+        """Read the record at `at`."""
+        history = self.history
+        if self.at == history.head:
+            history.load_open(self.record)
+        else:
+            history.load(self.record, self.at)
+        self.weight = history.weight_at(self.at)
+        self.turned = True
 
-    def advance(self, ticks):
-        """Let time pass; buckets that have left the window are forgotten."""
-        while ticks >= self.left_ticks:
-            ticks -= self.left_ticks
-            self.left_ticks = self.bucket_ticks
-            self.index = self.index + 1 if self.index + 1 < self.size else 0
-            self.total -= self.buckets.take(self.index)
-        self.left_ticks -= ticks
+    def go_on(self):
+        """To the next record."""
+        self.at = self.history.following(self.at)
+        self.unit = 0
+        self.enter()
 
-    def add(self, steps):
-        """Steps executed since the last call."""
-        self.buckets.add(self.index, steps)
-        self.total += steps
+    def next(self):
+        """Steps executed in the next tick."""
+        if self.mid:
+            self.mid = False
+            return self.rest
+        record = self.record
+        if record.kind == OPEN:
+            self.history.load_open(record)
+            self.turned = True
+        elif self.unit >= record.units:
+            self.go_on()
+        unit = self.unit
+        kind = record.kind
+        self.unit = unit + 1
+        self.mid = True
+        if kind >= LINE:
+            a = record.a
+            b = record.b
+            m = record.m
+            count = record.whole + (a * unit + a + m) // b - (a * unit + m) // b
+            self.rest = count >> 1
+            return count - self.rest
+        if kind == PAIR:
+            self.rest = record.m
+            return record.a
+        self.rest = record.m if unit + 1 == record.units else 0
+        return 0
 
 
 class WindowLedger:
-    """Executed steps, for windows of one programmed length."""
+    """Executed steps, for windows of one programmed length, an even number of ticks, a day at most."""
 
     def __init__(self):
-        self.day = _Ring()
-        self.window = _Ring()
-        self.trial = _Ring()  # a window that is only asked about
-        self.looked_at = self.day
+        self.history = History()
+        self.reader = Reader(self.history)
+        self.scout = Reader(self.history)  # for windows that are only asked about
         self.window_ticks = DAY_TICKS
-        # For peak_steps: the flow of two windows and two buckets, less the one window that stays.
-        self.flowed = grown(0, MOST_BUCKETS + 4)
+        self.content = 0  # of the window that ends now: whole steps ...
+        self.part = 0  # ... and parts of one
+        self.parts = 1  # in a step of the present unit
+        self.mixed = False  # there may be steps that weigh something else
+        self.turned = True  # more than time has passed, for who keeps a copy (words.py)
+        self.epoch = 0
+        self.early_steps = 0  # counted before their tick
+        self.leaving = PairedCounts(AHEAD_TICKS)  # steps that leave the window in each of the next ticks ...
+        self.weighing = PairedCounts(AHEAD_TICKS)  # ... and what each weighs
+        self.turn = 0
+        self.recount()
+
+    # --- in every tick
 
     def advance(self, ticks, steps):
-        """`ticks` have passed, in which `steps` were executed; they count from now."""
-        self.day.advance(ticks)
-        self.window.advance(ticks)
-        self.looked_at = self.window if self.looked_at is self.day else self.day
-        self.looked_at.buckets.look_at_next()
-        if steps > 0:
-            self.day.add(steps)
-            self.window.add(steps)
+        """`ticks` have passed, in the last of which `steps` were executed."""
+        self.history.look_at_next()
+        if ticks > MERGED_ONE_BY_ONE:
+            ticks = self._rest(ticks)
+        while ticks > 1:
+            self._tick(0)
+            ticks -= 1
+        if ticks:
+            self._tick(steps)
+        elif steps > 0:
+            self.early_steps += steps
+            self.content += steps
+
+    def _tick(self, steps):
+        history = self.history
+        early = self.early_steps
+        if early:
+            self.early_steps = 0
+            self.content -= early
+            steps += early
+        if not history.odd:
+            history.first_tick(steps)
+        elif history.last_tick(steps):
+            if history.moved:
+                self._follow()
+                return
+            if self.reader.record.kind == OPEN:
+                self.reader.at = history.closed_at
+                self.reader.enter()
+        leaving = self.leaving
+        turn = self.turn
+        gone = leaving.counts[turn]
+        if gone + leaving.complements[turn] != LARGEST:
+            leaving.sound = False
+        reader = self.reader
+        leaves = reader.next()
+        if leaves != gone:
+            leaving.set(turn, leaves)
+        self.turn = turn + 1 if turn + 1 < AHEAD_TICKS else 0
+        if not self.mixed:
+            self.content += steps - gone
+            return
+        part = self.part - gone * self.weighing.counts[turn]
+        self.weighing.set(turn, reader.weight)
+        whole = part // self.parts
+        self.part = small(part - whole * self.parts)
+        self.content = small(self.content + steps + whole)
+
+    def _rest(self, ticks):
+        """All but a few of so many ticks pass without a step. Returns those that are left."""
+        if self.history.odd:
+            self._tick(0)
+            ticks -= 1
+        units = (ticks - 1) // TICKS
+        ticks -= units * TICKS
+        while units:
+            now = min(units, DAY_UNITS)
+            self.history.rest(now)
+            units -= now
+        self.recount()
+        return ticks
+
+    def _follow(self):
+        """The history holds what it holds elsewhere, or the last step of another drug may be gone."""
+        if self.mixed and len(self.history.epochs_used()) == 1:
+            self.history.weights.set(self.epoch, 1)
+            self.parts = 1
+            self.mixed = False
+        self.recount()
+
+    # --- when something changes
 
     def load(self, minutes, tick):
-        """Begin with the dose of the last day: `minutes[age]` was given in the minute so long ago."""
-        self.window_ticks = DAY_TICKS
-        day = self.day
-        window = self.window
-        day.begin(DAY_TICKS, tick)
-        window.begin(DAY_TICKS, tick)
-        total = 0
-        place = day.index
-        for age in range(day.size):
-            steps = minutes[age]
-            total += steps
-            day.buckets.set(place, steps)
-            window.buckets.set(place, steps)
-            place = place - 1 if place else day.size - 1
-        day.total = window.total = total
+        """Begin with the dose of the last day: `minutes[age]` was given in the minute so long ago, in the
+        present one by `tick`.
+        """
+        history = self.history
+        history.begin()
+        self.parts = 1
+        self.mixed = False
+        self.epoch = 0
+        self.early_steps = 0
+        units = 0
+        for age in range(DAY_MINUTES, 0, -1):
+            steps = minutes[age] if age < len(minutes) else 0
+            units += MINUTE_UNITS
+            if steps:
+                history.append_lump(units - MINUTE_UNITS, 0)
+                history.append_lump(MINUTE_UNITS, small(steps))
+                units = 0
+        begun_ticks = tick % (MINUTE_UNITS * TICKS)
+        begun = small(minutes[0])
+        history.append_lump(units, 0)
+        if begun_ticks & 1:
+            history.append_lump(begun_ticks // TICKS, 0)
+            history.first_tick(begun)
+        elif begun_ticks:
+            history.append_lump(begun_ticks // TICKS, begun)
+        else:
+            self.early_steps = begun
+        self.recount()
 
-    def set_window(self, window_ticks, tick):
+    def set_window(self, window_ticks, _tick=0):
         """Count for windows of another length (up to a day) from now on. No history is lost."""
-        if window_ticks == self.window_ticks:
-            return
-        self.window_ticks = window_ticks
-        self._fill(self.window, window_ticks, tick)
+        if window_ticks != self.window_ticks:
+            self.window_ticks = window_ticks
+            self.recount()
 
-    def _fill(self, window, window_ticks, tick):
-        window.configure(window_ticks, tick)
-        day = self.day
-        # From the newest bucket back: each counts as if all of it had been executed at its last moment.
-        for age in range(day.size):
-            age_ticks = age * DAY_BUCKET_TICKS - day.left_ticks if age else 0
-            age_buckets = age_ticks // window.bucket_ticks
-            if age_buckets >= window.size:
-                break
-            index = (day.index - age) % day.size
-            day.buckets.look(index)
-            steps = day.counts[index]
-            window.buckets.add((window.index - age_buckets) % window.size, steps)
-            window.total += steps
+    def recount(self):
+        """Find the content of the window, and what leaves it next, from the history."""
+        reader = self.reader
+        content = self.put(reader, self.window_ticks)
+        for ahead in range(AHEAD_TICKS):
+            self.leaving.set(ahead, reader.next())
+            self.weighing.set(ahead, reader.weight)
+        self.turn = 0
+        self.content = small(content // self.parts + self.early_steps)
+        self.part = small(content % self.parts)
+        self.history.moved = False
+
+    def put(self, reader, window_ticks):
+        """Put a reader where the window that ends now begins. Returns what that holds, in parts of a step."""
+        history = self.history
+        reader.at, left, content = history.behind(window_ticks // TICKS)
+        reader.unit = 0
+        reader.mid = False
+        reader.enter()
+        while left >= reader.record.units and reader.record.kind != OPEN:
+            left -= reader.record.units
+            content -= reader.record.steps() * reader.weight
+            reader.go_on()
+        content -= reader.record.upto(left) * reader.weight
+        reader.unit = small(left)
+        content += history.half * self.parts
+        if history.odd:
+            content -= reader.next() * reader.weight
+        return content
 
     def rescale(self, num, den):
-        """Count every step so far as num/den of one from now on: a step of another drug. What the buckets
-        from any one to the newest hold is rounded up, less than a step in all.
-        """
-        for ring in (self.day, self.window):
-            true = 0
-            scaled = 0
-            for age in range(ring.size):
-                index = (ring.index - age) % ring.size
-                ring.buckets.look(index)
-                true += ring.counts[index]
-                upto = -(-true * num // den)
-                ring.buckets.set(index, upto - scaled)
-                scaled = upto
-            ring.total = small(scaled)
+        """Count every step so far as num/den of one from now on: a step of another drug."""
+        history = self.history
+        early = self.early_steps
+        self.early_steps = 0
+        half = history.half + early
+        used = history.epochs_used()
+        weights = history.weights
+        if len(used) == EPOCHS:
+            oldest = used.pop(0)
+            weights.set(used[0], max(weights.counts[oldest], weights.counts[used[0]]))
+            history.adopt(oldest, used[0])
+        epoch = [index for index in range(EPOCHS) if index not in used][0]
+        scaled = {index: weights.counts[index] * num for index in used}
+        parts = self.parts * den
+        divisor = parts
+        for index in used:
+            divisor = _common(divisor, scaled[index])
+        parts //= divisor
+        largest = max([parts] + [weight // divisor for weight in scaled.values()])
+        for index in used:
+            weight = scaled[index] // divisor
+            weights.set(index, weight if largest <= MOST_PARTS else -(-weight * MOST_PARTS // largest))
+        if largest > MOST_PARTS:
+            parts = max(parts * MOST_PARTS // largest, 1)
+        self.parts = small(parts)
+        self.mixed = True
+        self.epoch = epoch
+        history.new_epoch(epoch, self.parts)
+        if history.odd:
+            history.half = small(-(-half * num // den))
+        else:
+            self.early_steps = small(-(-early * num // den))
+        self.recount()
 
     def sound(self):
-        """Whether all buckets that were looked at agreed with their second copy."""
-        return self.day.buckets.sound and self.window.buckets.sound
+        """Whether all that was looked at agreed with its second copy."""
+        return self.leaving.sound and self.weighing.sound and self.history.believed()
+
+    # --- to be asked
 
     def content_steps(self):
-        """The most that any window ending now can hold."""
-        return self.window.total
+        """What the window ending now holds, a begun step counted whole."""
+        return self.content + 1 if self.part else self.content
 
-    def trial_peak_steps(self, flows, grains_per_step, window_ticks, tick):
-        """`peak_steps` for windows of another length than the one in force, which stays in force."""
-        if window_ticks == self.window_ticks:
-            return self.peak_steps(flows, grains_per_step)
-        self._fill(self.trial, window_ticks, tick)
-        kept = self.window
-        self.window = self.trial
-        peak = self.peak_steps(flows, grains_per_step)
-        self.window = kept
-        return peak
-
-    def peak_steps(self, flows, grains_per_step):
-        """The largest content of any window from now on, while `flows` flow on top of the history.
-
-        `flows` is a list of profiles, each a list of (ticks, grains per tick), all of the same length in
-        time, at most two windows and a bucket; what comes after their end is not looked at. One turn of the
-        loop per bucket, in small integers: 60 ms on the board for a window of 1 440.
-        """
-        window = self.window
-        size = window.size
-        counts = window.counts
-        flowed = self.flowed
-        bucket_ticks = window.bucket_ticks
-        profile = merged(flows)
-        buckets = -(-sum(ticks for ticks, _ in profile) // bucket_ticks)
-        # A bucket of the future leaves the window after `size` more; a little later here, since what is
-        # compared is the flow of AHEAD_TICKS further on.
-        stay = size + -(-AHEAD_TICKS // bucket_ticks)
-        kept = buckets - stay
-        walk = _Walk(profile, grains_per_step)
-        walk.go(AHEAD_TICKS)
-        walk.go(window.left_ticks)
-        steps = walk.steps
-        grains = walk.grains
-        history = peak = window.total
-        index = window.index
+    def content_then(self, ticks):
+        """What will be left of it in the window that ends so many ticks later, at most AHEAD_TICKS."""
+        counts = self.leaving.counts
         gone = 0
-        number = 1  # buckets from now on, the current one is the first
-        while number <= buckets:
-            # So many strides of one bucket in which the flow does not change; at least one, by the long way.
-            strides = walk.strides(bucket_ticks)
-            stride_steps, stride_grains = walk.stride(bucket_ticks)
-            while True:
-                content = history + steps - gone
-                if content >= peak:
-                    peak = content + 1  # the begun step
-                if number <= kept:
-                    flowed[number] = steps
-                if number >= stay:
-                    gone = flowed[number - stay + 1]
-                # On to the next bucket: the oldest one leaves the window.
-                if number < size:
-                    index += 1
-                    if index == size:
-                        index = 0
-                    history -= counts[index]
-                elif number == size:
-                    history = 0
-                number += 1
-                if number > buckets or strides == 0:
-                    break
-                strides -= 1
-                steps += stride_steps
-                grains += stride_grains
-                if grains >= grains_per_step:
-                    grains -= grains_per_step
-                    steps += 1
-            if number <= buckets:
-                walk.steps = steps
-                walk.grains = grains
-                walk.go(bucket_ticks)
-                steps = walk.steps
-                grains = walk.grains
-        return peak
+        index = self.turn % AHEAD_TICKS  # a flipped bit is found by who compares it, not here
+        while ticks > 0:
+            gone += counts[index] * self.weighing.counts[index] if self.mixed else counts[index]
+            index = index + 1 if index + 1 < AHEAD_TICKS else 0
+            ticks -= 1
+        if not self.mixed:
+            return self.content - gone
+        return small(self.content - (gone - self.part) // self.parts)
 
 
-class _Walk:
-    """The whole steps that have flowed by a point that moves through a profile."""
-
-    def __init__(self, profile, grains_per_step):
-        self.profile = profile
-        self.one = grains_per_step
-        self.steps = 0
-        self.grains = 0
-        self.piece = 0
-        self.left = profile[0][0]
-
-    def go(self, ticks):
-        """Move on by `ticks`, from piece to piece."""
-        while ticks and self.piece < len(self.profile):
-            now = min(ticks, self.left)
-            grains = self.grains + now * self.profile[self.piece][1]
-            self.steps = small(self.steps + grains // self.one)
-            self.grains = small(grains % self.one)
-            ticks -= now
-            self.left -= now
-            if self.left == 0:
-                self.piece += 1
-                self.left = self.profile[self.piece][0] if self.piece < len(self.profile) else 0
-
-    def strides(self, ticks):
-        """How often one can move on by `ticks` without leaving the piece; they are taken off it."""
-        count = small(self.left // ticks)
-        self.left -= count * ticks
-        if self.left == 0 and count:
-            count -= 1  # the last one goes to the next piece
-            self.left = ticks
-        return count
-
-    def stride(self, ticks):
-        """What flows in `ticks` within this piece: (whole steps, grains)."""
-        rate = self.profile[self.piece][1] if self.piece < len(self.profile) else 0
-        return small(rate * ticks // self.one), small(rate * ticks % self.one)
-
-
-def merged(flows):
-    """Several profiles, lists of (ticks, grains per tick) of the same length, as one."""
-    profile = flows[0]
-    for other in flows[1:]:
-        both = []
-        left = list(profile)
-        right = list(other)
-        while left and right:
-            ticks = min(left[0][0], right[0][0])
-            if ticks:
-                both.append((ticks, left[0][1] + right[0][1]))
-            for side in (left, right):
-                if side[0][0] == ticks:
-                    side.pop(0)
-                else:
-                    side[0] = (side[0][0] - ticks, side[0][1])
-        profile = both
-    return profile
+def _common(a, b):
+    while b:
+        a, b = b, a % b
+    return a

@@ -1,0 +1,269 @@
+"""What any coming window would hold: its peak, exact to the microstep and the tick (LIM-04, LIM-06).
+
+From the next tick on the motor executes floor(x) where x, what is owed and a quarter of a step, is straight
+in pieces; what leaves a window is the history, stretch by stretch, and then that same flow. So the content of
+a window is, between two corners of the one or the other, floor(x) less the points of a digital line, and
+the largest there is found without walking: by the slopes, at an end; in doubt, by Euclid's steps
+(`largest`). Blocks and stretches that can not hold more than what was found already are passed over.
+
+In the day after a change of drug, when older steps weigh a fraction, the peak is up to a step too large, and
+never too small. It works on command, in numbers of any size.
+"""
+
+from .stretches import AHEAD_TICKS, BLOCK, LUMP, OPEN, PAIR, TICKS
+
+
+def largest(points, slope, one, a, b, m):
+    """The largest slope * i - one * floor((a * i + m) / b) for i from 0 to points - 1.
+
+    Euclid's algorithm on a and b: the floor runs through 0 .. its last value, and only the first or the last
+    i before it rises can be best, which is the same question for the line turned over.
+    """
+    drop = -one
+    begun = 0
+    best = None
+    while True:
+        slope += drop * (a // b)
+        a %= b
+        begun += drop * (m // b)
+        m %= b
+        top = (a * (points - 1) + m) // b
+        for value in (begun, begun + slope * (points - 1) + drop * top):
+            if best is None or value > best:
+                best = value
+        if top == 0 or (slope >= 0 and drop >= 0) or (slope <= 0 and drop <= 0):
+            return best
+        if slope < 0:
+            begun += slope + drop
+        points = top
+        m = b - m - 1
+        a, b = b, a
+        slope, drop = drop, slope
+
+
+class Flow:
+    """What will be executed by so many ticks from now: `owed` grains by the end of this tick, a quarter of a
+    step among them, and then the `profile`, a list of (ticks, grains per tick). `one` is grains per step.
+    """
+
+    def __init__(self, profile, owed, one):
+        self.one = one
+        self.pieces = []  # (begins, ends, grains by its beginning, grains per tick)
+        at = 1
+        for ticks, rate in profile:
+            if ticks:
+                self.pieces.append((at, at + ticks, owed, rate))
+                at += ticks
+                owed += ticks * rate
+        self.ends = at
+        self.index = 0
+
+    def grains(self, at):
+        """By tick `at`, 1 or more; quick if they are asked for in order."""
+        pieces = self.pieces
+        index = self.index
+        while index and pieces[index][0] > at:
+            index -= 1
+        while index + 1 < len(pieces) and pieces[index][1] < at:
+            index += 1
+        self.index = index
+        begins, ends, owed, rate = pieces[index]
+        return owed + (min(at, ends) - begins) * rate
+
+    def between(self, begin, end):
+        """The pieces of which a part lies there, the first of them with `begin` in it."""
+        self.grains(begin)
+        index = self.index
+        while index < len(self.pieces) and (self.pieces[index][0] < end or self.pieces[index][0] == begin):
+            yield self.pieces[index]
+            index += 1
+
+
+class Ahead:
+    """The search for the peak. `enough`: a peak above that is not looked for, the first one found will do."""
+
+    def __init__(self, ledger, scout, window_ticks, flow, enough):
+        self.history = ledger.history
+        self.parts = ledger.parts
+        self.scout = scout
+        self.window_ticks = window_ticks
+        self.flow = flow
+        self.enough = enough
+        self.peak = 0
+        self.gone = 0  # parts that have left the window ...
+        self.at = 0  # ... by then
+        self.content = 0  # parts, of the window that ends now
+        self.looks = 0  # stretches that were looked at one by one
+
+    def over(self):
+        """Whether nothing more is to be looked for."""
+        return self.enough is not None and self.peak > self.enough
+
+    def search(self, content):
+        """The peak of windows that end with the flow at the latest; `content` parts are in the one now."""
+        self.content = content
+        scout = self.scout
+        for _ in range(AHEAD_TICKS):
+            self._tick(scout.next() * scout.weight)
+        if scout.mid:
+            self._tick(scout.next() * scout.weight)
+        while not self.over() and self.at < self.flow.ends:
+            if self._pass_block():
+                continue
+            if scout.record.kind == OPEN:
+                self._stretch()
+                if self.history.odd:
+                    self._tick(self.history.half * self.parts)
+                self._beyond()
+                break
+            self._stretch()
+            scout.go_on()
+        return self.peak
+
+    def _value(self, at, gone):
+        """The content of the window that ends at `at`, rounded up, when so many parts have left it."""
+        flow = self.flow
+        steps = max(flow.grains(at) // flow.one, 0)
+        return steps - (gone - self.content) // self.parts
+
+    def _try(self, at, gone):
+        if 0 < at <= self.flow.ends:
+            value = self._value(at, gone)
+            if value > self.peak:
+                self.peak = value
+
+    def _tick(self, parts):
+        """One tick in which so many parts leave."""
+        self.at += 1
+        self.gone += parts
+        self._try(self.at, self.gone)
+
+    def _none_better(self, ticks):
+        """Whether none of the next so many ticks can be better, whatever leaves in them."""
+        best = self.peak if self.enough is None else max(self.peak, self.enough)
+        return self._value(min(self.at + ticks, self.flow.ends), self.gone) <= best
+
+    def _pass_block(self):
+        """Go over a whole block, if the scout is at its beginning and nothing in it matters."""
+        scout = self.scout
+        history = self.history
+        if scout.unit or scout.at % BLOCK or scout.at // BLOCK == history.head // BLOCK:
+            return False
+        block = scout.at // BLOCK
+        units = history.units.counts[block]
+        if not self._none_better(units * TICKS):
+            return False
+        self.at += units * TICKS
+        self.gone += history.steps.counts[block] * scout.weight
+        scout.at = history.beginning_after(block)
+        scout.enter()
+        return True
+
+    def _stretch(self):
+        """The rest of the record in which the scout is."""
+        scout = self.scout
+        record = scout.record
+        left = record.units - scout.unit
+        before = record.upto(scout.unit)
+        weight = scout.weight
+        parts = (record.steps() - before) * weight
+        self.looks += 1
+        if left and not self._none_better(left * TICKS):
+            if record.kind == PAIR:
+                self._try(self.at + 1, self.gone + record.a * weight)
+            elif record.kind == LUMP:
+                self._try(min(self.at + left * TICKS - 1, self.flow.ends), self.gone)
+            else:
+                self._line(record, scout.unit, left, weight)
+        self.at += left * TICKS
+        self.gone += parts
+        self._try(self.at, self.gone)
+
+    def _line(self, record, unit, left, weight):
+        """`left` units of a line from `unit` on."""
+        before = (record.a * unit + record.m) // record.b
+        line = (record.whole, record.a, record.b, record.a * unit + record.m - before * record.b)
+        end = min(self.at + left * TICKS, self.flow.ends)
+        for begins, ends, owed, rate in self.flow.between(max(self.at, 1), end):
+            first = max(begins, self.at)
+            last = min(ends, end)
+            from_unit = -(-(first - self.at) // TICKS)
+            to_unit = (last - self.at) // TICKS
+            if last - self.at & 1:
+                # A corner in the middle of a unit.
+                done = _point(line, to_unit)
+                count = _point(line, to_unit + 1) - done
+                self._try(last, self.gone + (done + count - count // 2) * weight)
+            if from_unit <= to_unit:
+                grains = owed + (self.at + from_unit * TICKS - begins) * rate
+                self._points(line, from_unit, to_unit - from_unit + 1, grains, rate * TICKS, weight)
+
+    def _points(self, line, unit, points, grains, rate, weight):
+        """The best of so many points of a line, at which the flow is at `grains` and grows by `rate`."""
+        whole, a, b, m = line
+        one = self.flow.one
+        base = self.gone + (whole * unit + (a * unit + m) // b) * weight
+        m = (a * unit + m) % b
+        grains_weight = one * weight
+        # In grains of a part: one step is `parts` of them. What flows, less what leaves.
+        slope = rate * self.parts - grains_weight * whole
+        start = (grains * self.parts) - (base - self.content) * one
+        last = points - 1
+        best = self.peak if self.enough is None else max(self.peak, self.enough)
+        # No point lies further below the line than (b - 1) / b.
+        low = (start + grains_weight) * b - grains_weight * (m + 1)
+        rise = (slope * b - grains_weight * a) * last
+        most = self._steps(max(low, low + rise) // b)
+        if most <= best:
+            return
+        ends = (
+            start - grains_weight * (m // b),
+            start + slope * last - grains_weight * ((a * last + m) // b),
+        )
+        value = self._steps(max(ends))
+        if value < most and b > 1 and (self.enough is None or value <= self.enough):
+            value = self._steps(start + largest(points, slope, grains_weight, a, b, m))
+        if value > self.peak:
+            self.peak = value
+
+    def _steps(self, grains):
+        """Grains of parts as whole steps: exact where all steps weigh the same, else rounded up."""
+        return grains // self.flow.one if self.parts == 1 else -(-grains // (self.flow.one * self.parts))
+
+    def _beyond(self):
+        """Windows that hold nothing of the history."""
+        flow = self.flow
+        one = flow.one
+        weight = self.parts
+        shift = self.at  # the tick that leaves is so much earlier
+        self.gone = self.content
+        for begins, ends, owed, rate in list(flow.pieces):
+            if self.over() or begins + shift >= flow.ends:
+                return
+            line = (rate // one, rate % one, one, owed % one)
+            gone = self.content + owed // one * self.parts
+            last_leaves = min(ends + shift, flow.ends)
+            for other_begins, other_ends, other_owed, other_rate in flow.between(begins + shift, last_leaves):
+                first = max(other_begins, begins + shift)
+                last = min(other_ends, last_leaves)
+                if first <= last:
+                    self.gone = gone
+                    grains = other_owed + (first - other_begins) * other_rate
+                    self._points(line, first - begins - shift, last - first + 1, grains, other_rate, weight)
+
+
+def _point(line, unit):
+    whole, a, b, m = line
+    return whole * unit + (a * unit + m) // b
+
+
+def peak_steps(ledger, window_ticks, profile, owed, one, enough=None):
+    """The largest content, in steps, of any window of that length that ends in the ticks to come, up to the
+    end of `profile`, a list of (ticks, grains per tick) that begins with the end of this tick; `owed` grains
+    are to be executed by then, with the quarter of a step that `Delivery.position` adds. With `enough`: that
+    or less if none holds more, and otherwise the first that was found.
+    """
+    scout = ledger.scout
+    content = ledger.put(scout, window_ticks)
+    content += ledger.early_steps * ledger.parts
+    return Ahead(ledger, scout, window_ticks, Flow(profile, owed, one), enough).search(content)

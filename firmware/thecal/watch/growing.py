@@ -1,0 +1,86 @@
+"""The stretch that still grows: a digital straight line, recognized point by point.
+
+The line is followed by the points that lean on it (Debled-Rennesson and Reveilles, "A linear algorithm for
+segmentation of digital curves", 1995): whether the next count lies on it takes a sum and two comparisons, for
+the remainder a x + m - b y is carried along, 0 .. b - 1 for every point. So all stays in small integers. If
+the new point lies just beyond, on either side, the line turns: it goes through the new point and the first
+one that leans on that side. Nothing allocates after construction.
+"""
+
+from .twice import PairedCounts
+
+# Of the points (x, y) that lean on the line of a stretch the first and the last, from above and from below.
+UPPER_FIRST, UPPER_LAST, LOWER_FIRST, LOWER_LAST = range(0, 8, 2)
+
+
+class Open:
+    """The stretch that still grows: `units` and `steps` of it; its line a/b, and the remainder there of the
+    last point, 0 .. b - 1.
+    """
+
+    def __init__(self):
+        self.turned = True  # another line than before
+        self.points = PairedCounts(8)
+        self.begin()
+
+    def begin(self):
+        """Of nothing yet."""
+        self.units = 0
+        self.steps = 0
+        self.remainder = 0
+        self.a = 0
+        self.b = 1
+        self.turned = True
+
+    def grow(self, count):
+        """Take one more unit with `count` steps. False, and unchanged, if no line holds that as well."""
+        x = self.units + 1
+        y = self.steps + count
+        if x == 1:
+            self.a = count
+            self.turned = True
+            for point in (UPPER_FIRST, LOWER_FIRST):
+                self._lean(point, 0, 0)
+            for point in (UPPER_LAST, LOWER_LAST):
+                self._lean(point, 1, y)
+        else:
+            b = self.b
+            remainder = self.remainder + self.a - b * count
+            if 0 <= remainder < b:
+                self.remainder = remainder
+                if remainder == 0:
+                    self._lean(UPPER_LAST, x, y)
+                if remainder == b - 1:
+                    self._lean(LOWER_LAST, x, y)
+            elif remainder == -1:
+                self._turn(UPPER_FIRST, UPPER_LAST, LOWER_FIRST, LOWER_LAST, x, y)
+                self.remainder = 0
+            elif remainder == b:
+                self._turn(LOWER_FIRST, LOWER_LAST, UPPER_FIRST, UPPER_LAST, x, y)
+                self.remainder = self.b - 1
+            else:
+                return False
+        self.units = x
+        self.steps = y
+        return True
+
+    def _lean(self, point, x, y):
+        self.points.set(point, x)
+        self.points.set(point + 1, y)
+
+    def _turn(self, first, last, other_first, other_last, x, y):
+        """The line goes through the first point on one side and the new one, which lies just beyond."""
+        points = self.points
+        for index in range(8):
+            points.look(index)
+        counts = points.counts
+        self._lean(other_first, counts[other_last], counts[other_last + 1])
+        self._lean(last, x, y)
+        self.a = y - counts[first + 1]
+        self.b = x - counts[first]
+        self.turned = True
+
+    def phase(self):
+        """m of the line, 0 .. b - 1."""
+        self.points.look(UPPER_FIRST)
+        return -(self.a % self.b * self.points.counts[UPPER_FIRST]) % self.b
