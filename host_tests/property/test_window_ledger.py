@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from small_ints import SmallInt
 from thecal.watch.ahead import largest, peak_steps
 from thecal.watch.limits import DAY_TICKS, WindowLedger
-from thecal.watch.stretches import AHEAD_TICKS, BLOCKS, DAY_UNITS, History, Record
+from thecal.watch.stretches import AHEAD_TICKS, BLOCKS, CHANGES_A_DAY, DAY_UNITS, History, Record
 
 ONE = 472_500_000  # grains per step of the reference mechanism
 
@@ -156,9 +156,9 @@ def changes(number: int, lengths: list[int] | None = None) -> list[tuple[int, Fr
 @pytest.mark.parametrize("uneven", [pytest.param(False, marks=pytest.mark.long), True])
 def test_two_thousand_changes_of_flow_in_a_day_are_kept_exactly(uneven):
     """Evenly through the day, and the worst that a few long flows between short ones may do."""
-    lengths = [60 + 7 * (n % 5) if n % 8 else 2_800 for n in range(2_000)] if uneven else None
+    lengths = [60 + 7 * (n % 5) if n % 8 else 2_800 for n in range(CHANGES_A_DAY)] if uneven else None
     listed = Listed()
-    made = executed(changes(2_000, lengths))[:DAY_TICKS]
+    made = executed(changes(CHANGES_A_DAY, lengths))[:DAY_TICKS]
     listed.go(made)
     listed.check()
     for window_ticks in (6_000, 36_000, 144_000, DAY_TICKS):

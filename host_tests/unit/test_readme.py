@@ -24,6 +24,7 @@ from thecal.record.therapies import KEPT
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
+from thecal.watch.stretches import CHANGES_A_DAY
 from thecal_bench import quantities, scenario
 from thecal_bench.chip.nets import load_nets
 from thecal_bench.plant import ADC_MAX, REFERENCE
@@ -290,7 +291,7 @@ FIGURES = [
     f"At most {MOST_WAITING} commands wait in all",
     f"{RECORD_BYTES} bytes (",
     f"A tick is {TICK_MS} ms",
-    f"it is 1/{24 * 60} of the flow",
+    f"exact for {CHANGES_A_DAY:_} changes of flow in 24 hours".replace("_", " "),
     f"up to {MOST_STEPS_A_DAY} steps a day",
     f"may have its own: {MOST_STEPS}.",
     f"in parts of {MOST_PART_STEPS} steps",

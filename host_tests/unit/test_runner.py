@@ -22,7 +22,7 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
 FILES = sorted(SCENARIOS.glob("*.toml"))
 HOUR_MS = 3_600_000
 
-A_WEEK = ("flex_week",)
+A_WEEK = ("flex_week", "limit_is_the_basal")
 """Files that take minutes."""
 
 HEAD = """

@@ -23,6 +23,7 @@ from ..smallint import LARGEST, small
 from .growing import Open
 from .twice import PairedCounts
 
+CHANGES_A_DAY = 2_000  # of flow, by any rates, that are kept exactly (LIM-03)
 TICKS = 2  # in a unit
 DAY_UNITS = 432_000
 AHEAD_TICKS = 12  # the motor is ordered up to ten ticks ahead, and judged against the window at that time
