@@ -186,7 +186,7 @@ class Course:
                 if grains >= one:
                     grains -= one
                     steps += 1
-        return steps + 1 if grains >= one - quarter else steps
+        return steps if grains < one - quarter else steps + 1
 
     def position(self, quarter):
         """What is owed, rounded to the step after adding a quarter."""
@@ -371,12 +371,9 @@ class Delivery:
 
     def committed_grains(self, executed_steps):
         """What is still to be executed of all that is owed by now, and of the boluses that run: grains."""
-        owed = self.owed
-        one = owed.basal.grains_per_step
-        grains = (self.origin_steps + owed.basal.steps - executed_steps) * one + owed.basal.grains
-        for kind in range(KINDS):
-            if owed.active[kind]:
-                grains += owed.boluses[kind].limit_steps * one + owed.boluses[kind].limit_grains
+        grains = self.owed_grains(executed_steps)
+        for _, left, _ in self.boluses_to_come():
+            grains += left
         return max(grains, 0)
 
     def bolus_owed_steps(self, kind):

@@ -77,7 +77,10 @@ class History:
 
     def __init__(self):
         self.bytes = bytearray(BLOCKS * BLOCK)
-        self.mirror = bytearray(b"\xff" * (BLOCKS * BLOCK))
+        self.mirror = bytearray(BLOCKS * BLOCK)
+        blank = b"\xff" * BLOCK
+        for block in range(BLOCKS):
+            self.mirror[block * BLOCK : block * BLOCK + BLOCK] = blank
         self.units = PairedCounts(BLOCKS)  # in each block ...
         self.steps = PairedCounts(BLOCKS)
         self.epochs = PairedCounts(BLOCKS)  # ... and in which unit they are counted:
