@@ -39,11 +39,14 @@ def test_no_step_passes_the_nearest_of_window_reservoir_and_booking(guard, bound
 def test_the_window_has_the_room_that_the_limit_leaves_and_what_fills_the_line(guard):
     guard.look_at_window(5_000, 900, 0)
     assert guard.allow(5_000, 5_050, 1) == 5_050, "no limit"
-    guard.set_limit(31_249, 1)  # a step is 31.25 nL: not one
-    assert guard.limit_steps == 999
-    guard.set_limit(62_499, 2)
-    assert guard.limit_steps == 999
+    # More than the limit is by a whole microstep (LIM-03): of 31.25 nL, 1 000 are 31 250.
     guard.set_limit(31_250, 1)
+    assert guard.limit_steps == 1_000
+    guard.set_limit(62_501, 2)
+    assert guard.limit_steps == 1_001
+    guard.set_limit(31_219, 1)  # 31.25 above 999.008 would be 1 000.008 steps
+    assert guard.limit_steps == 1_000
+    guard.set_limit(62_499, 2)
     assert guard.limit_steps == 1_000
     guard.look_at_window(5_000, 900, 0)
     assert guard.window_most == 5_100
