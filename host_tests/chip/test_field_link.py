@@ -41,20 +41,14 @@ def send_and_watch(rig: Rig, data: bytes, ticks: int) -> None:
 
 
 @pytest.mark.req("LNK-02", "LNK-03", "LNK-05", "SAFE-05", "MOT-05")
-@pytest.mark.parametrize(
-    "path", [path for path in FILES if "stop" not in path.stem], ids=lambda path: path.stem
-)
-def test_what_came_from_the_field_leaves_a_running_pump_running_and_exact(image, path):
+def test_what_came_from_the_field_leaves_a_running_pump_running_and_exact(image):
+    """One file after the other on one pump; the `prime` and `stop` of the last one end stopped."""
     rig = Rig(image)
     rig.start(6_000_000)
-    data = path.read_bytes()
-    send_and_watch(rig, data, most_ticks(data))
-
-
-@pytest.mark.req("LNK-02", "ALM-05")
-def test_a_prime_and_a_stop_in_one_burst_end_stopped(image):
-    rig = Rig(image)
-    rig.start(6_000_000)
+    for path in FILES:
+        if path.stem != "prime_then_stop":
+            data = path.read_bytes()
+            send_and_watch(rig, data, most_ticks(data))
     rig.bench.send(next(path for path in FILES if path.stem == "prime_then_stop").read_bytes())
     rig.run_ticks(20)
     made = len(rig.edges.rising)

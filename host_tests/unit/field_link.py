@@ -68,4 +68,4 @@ class RunningPump:
 
 def most_ticks(data: bytes) -> int:
     """A bound on how long the pump may take over it: so many bytes in a tick, and so many lines."""
-    return len(data) // 512 + data.count(b"\n") // 8 + 25
+    return len(data) // 512 + data.count(b"\n") // 10 + 15
