@@ -364,3 +364,23 @@ def test_acknowledging_takes_away_what_latches_and_nothing_that_still_is_so():
 def test_the_numbers_of_resets_and_supply_are_those_that_were_decided():
     assert (resets.MOST_RESETS, resets.WINDOW_TICKS) == (4, 6_000)
     assert (senses.SUPPLY_LOW_MV, senses.SUPPLY_BACK_MV, senses.SUPPLY_CRITICAL_MV) == (10_800, 11_100, 9_600)
+
+
+@pytest.mark.req("OCC-02", "ALM-08")
+def test_an_inlet_that_is_closed_is_told_while_the_motor_moves_until_it_begins_anew():
+    feel = Feel()
+
+    def look(codes, moving=True):
+        feel.tick += 1
+        feel.inputs.pressure_down_raw = 400 + feel.tick % 2
+        feel.inputs.pressure_up_raw = 400 - codes + feel.tick % 2
+        feel.inputs.supply_raw = 2_400
+        feel.senses.read(feel.inputs, feel.tick)
+        return feel.senses.look(feel.inputs, feel.tick, 1, 0, 0, moving, moving)
+
+    assert {look(0) for _ in range(20)} == {-1}
+    assert alarms.OCCLUSION_UP in {look(300) for _ in range(20)}, "15 kPa below the room's"
+    assert {look(0, moving=False) for _ in range(30)} == {-1}
+    assert look(0) == alarms.OCCLUSION_UP, "it stands until the motor begins anew"
+    feel.senses.begin(0)
+    assert {look(0) for _ in range(20)} == {-1}
