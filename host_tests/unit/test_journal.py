@@ -393,3 +393,57 @@ def test_a_fault_is_written_among_the_events_first():
             if inside and desk.journal.order_kind == layout.PROGRAM:
                 written.append(ring)
     assert written == [layout.EVENTS, layout.FAULTS]
+
+
+@pytest.mark.req("REC-02")
+def test_a_lower_reservation_that_was_torn_may_be_found_some_day():
+    desk = Desk().boot()
+    words = desk.journal.words
+    words[layout.RESERVED] = 1_000
+    desk.journal.reserve()
+    desk.settle()
+    words[layout.RESERVED] = 500
+    desk.journal.reserve()
+    desk.turn()
+    desk.ok = False
+    words[layout.RESERVED] = 1_000
+    desk.turn()
+    assert desk.journal.booked() == 500
+    desk.settle()
+    assert desk.journal.booked() == 1_000
+
+
+@pytest.mark.req("LIM-13", "REC-01")
+def test_a_change_of_unit_waits_in_the_history_for_its_snapshot():
+    desk = Desk().boot()
+    journal = desk.journal
+    while True:
+        journal.save()
+        if desk.turn(erase_allowed=False) == layout.NOTHING and journal.saved_ticket != journal.save_ticket:
+            break
+    journal.rescale(1, 4, 0)
+    assert [desk.turn(erase_allowed=False) for _ in range(3)] == [layout.NOTHING] * 3
+    desk.settle()
+    assert journal.rescale_ticket == 0
+
+
+@pytest.mark.req("REC-05")
+def test_a_wipe_takes_the_newest_state_last_and_no_sector_for_erased_that_is_not():
+    desk = Desk().boot()
+    journal = desk.journal
+    for _ in range(100):
+        journal.save()
+        desk.settle()
+    head = journal.rings[layout.STATE].head
+    assert head > 0
+    journal.wipe()
+    erased = []
+    while desk.turn() == layout.ERASE:
+        erased.append(journal.order_offset // layout.SECTOR)
+        desk.ok = desk.ok and len(erased) != 7
+    states = layout.RING_SECTORS[layout.STATE]
+    assert erased[6] == erased[7], "once more"
+    del erased[7]
+    assert erased[states - 1] == head and sorted(erased[:states]) == list(range(states))
+    assert erased[states:] == list(range(states, SECTORS))
+    assert bytes(desk.flash.image) == b"\xff" * len(desk.flash.image)
