@@ -447,3 +447,18 @@ def test_a_wipe_takes_the_newest_state_last_and_no_sector_for_erased_that_is_not
     assert erased[states - 1] == head and sorted(erased[:states]) == list(range(states))
     assert erased[states:] == list(range(states, SECTORS))
     assert bytes(desk.flash.image) == b"\xff" * len(desk.flash.image)
+
+
+@pytest.mark.req("LIM-03", "LIM-13", "REC-01")
+def test_a_change_of_unit_rounds_each_minute_of_the_history_up():
+    """101 steps in minute 3 are 25.25 of the new unit, 9 open ones 2.25."""
+    desk = Desk().boot()
+    words = desk.journal.words
+    words[layout.TICK] = 4 * layout.MINUTE_TICKS + 50
+    words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE] = 110
+    desk.journal.close_minute(3, 101)
+    desk.settle()
+    desk.journal.rescale(1, 4, 110)
+    desk.settle()
+    history = Desk(desk.flash).journal.history
+    assert history is not None and list(history.minutes[:3]) == [3, 26, 0]

@@ -54,3 +54,30 @@ def test_a_bolus_far_faster_than_the_basal_waits_until_it_is_booked_and_is_not_c
         basal_nl = (desk.tick - ticks) * rate_ul_h * 1_000 / 36_000
         assert abs(desk.executed_nl - before_nl - 100_000 - basal_nl) <= 2 * NL_PER_STEP
         assert not desk.of("limited") and not desk.of("starved")
+
+
+@pytest.mark.req("REC-02", "DOSE-01")
+def test_a_reservation_that_shrinks_still_covers_the_first_step_after_what_is_ordered():
+    journal = Desk().boot().journal
+    ledger = Ledger(journal, 32)
+    ledger.set_flow(53, 1, 3)
+    ledger.step(1, 0, 533, 0, True)
+    assert journal.words[layout.RESERVED] == 1_067, "two seconds"
+    ledger.set_flow(0, 1, 30)
+    ledger.step(2, 53, 106, 53, True)
+    assert journal.words[layout.RESERVED] == 106 + 1, "a record would come too late for that step"
+    ledger.step(3, 107, 107, 107, True)
+    assert journal.words[layout.RESERVED] == 107 + 20, "a minute of the new flow"
+    ledger.step(4, 107, 107, 107, False)
+    assert journal.words[layout.RESERVED] == 107
+
+
+@pytest.mark.req("REC-02")
+def test_what_a_halted_pump_had_booked_is_given_up():
+    desk = PumpOnBench()
+    desk.start()
+    desk.run(50)
+    desk.pump.fail()
+    desk.run(20)
+    words = desk.pump.keeper.journal.words
+    assert words[layout.RESERVED] == words[layout.EXECUTED] == desk.pump.executed_steps > 0
