@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pump_on_bench import NL_PER_STEP, PumpOnBench
 from test_journal import Desk
+from thecal import states
 from thecal.record import layout
 from thecal.record.ledger import Ledger
 
@@ -28,16 +29,23 @@ def test_an_erase_wants_seventeen_ticks_of_motion_booked():
 def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
     desk = PumpOnBench()
     desk.start(rate_num=rate_ml_h * 1_000_000)
-    pump, journal = desk.pump, desk.pump.keeper.journal
-    erases = 0
-    desk.run(20)
-    for _ in range(5_000):
-        desk.run(1)
+    pump, flash = desk.pump, desk.bench.flash
+    erased = []
+    obey = flash.obey
+
+    def watched(journal, inputs):
         if journal.order_kind == layout.ERASE:
-            erases += 1
+            erased.append(journal.order_offset)
             ahead = pump.keeper.ledger.booked_steps - pump.executed_steps
             assert ahead >= ERASE_TICKS * rate_ml_h * 3_200 // 3_600
-    assert erases >= 2 and not desk.bench.motor.starved
+        obey(journal, inputs)
+
+    desk.run(20)
+    flash.obey = watched
+    for number in range(40):  # each takes a slot of its own, which is erased for it
+        desk.program(rate_num=rate_ml_h * 1_000_000 - number)
+        desk.run(80)
+    assert len(erased) >= 40 and not desk.bench.motor.starved
 
 
 @pytest.mark.req("REC-02", "DOSE-07", "DOSE-08")
@@ -81,3 +89,16 @@ def test_what_a_halted_pump_had_booked_is_given_up():
     desk.run(20)
     words = desk.pump.keeper.journal.words
     assert words[layout.RESERVED] == words[layout.EXECUTED] == desk.pump.executed_steps > 0
+
+
+@pytest.mark.req("REC-02", "REC-04", "DOSE-01")
+@pytest.mark.parametrize("rate_ml_h", [1, 60])
+def test_what_a_reset_resumes_is_booked_before_it_flows(rate_ml_h):
+    desk = PumpOnBench()
+    desk.start(rate_num=rate_ml_h * 1_000_000)
+    for wait in (30, 77, 200):
+        desk.run(wait)
+        desk.reset()
+        assert desk.pump.state == states.RUNNING
+    desk.run(50)
+    assert not desk.of("limited") and not desk.of("starved")

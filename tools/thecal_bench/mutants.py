@@ -36,7 +36,7 @@ FIRMWARE = Path("firmware") / "thecal"
 
 COPIED = ("firmware", "tools", "host_tests", "boards", "pyproject.toml", "README.md", "Makefile")
 WORKERS = 2
-TIMEOUT_S = 900
+TIMEOUT_S = 600
 """A run of tests that takes longer hangs: the longest take two minutes on a machine that is free."""
 
 CAUGHT, SURVIVED, ARGUED, BROKEN = "caught", "survived", "argued", "broken"
@@ -260,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--unchecked", action="store_true", help="take it that all tests pass without a fault"
     )
+    parser.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S")
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--anchors", action="store_true", help="only see whether each still has its place")
     given = parser.parse_args(arguments)
@@ -274,7 +275,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def tell(verdict: Verdict) -> None:
         print(f"{verdict.outcome:9}{verdict.mutant.id:8}{verdict.mutant.file}: {verdict.said}", flush=True)
 
-    verdicts = Campaign(chosen, workers=given.workers, told=tell, check=not given.unchecked).run()
+    campaign = Campaign(
+        chosen, workers=given.workers, timeout_s=given.timeout, told=tell, check=not given.unchecked
+    )
+    verdicts = campaign.run()
     print("\n".join(summary(verdicts)))
     left_out = len(mutants) - len(chosen)
     print(f"{time.monotonic() - started_s:.0f} s; {left_out} of the chip left out (--chip)")

@@ -1,0 +1,78 @@
+"""Bounds of a therapy that nothing else reaches, the digest, what a fault is; and what is committed, by hand."""
+
+import itertools
+
+import pytest
+from pump_on_desk import SIX_ML_H, PumpOnDesk
+from thecal.dose import mechanism, prescription, program
+from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
+from thecal.dose.schedule import Schedule
+from thecal.record import events, layout
+from thecal.watch import lockout
+
+BOLUS = {"volume_nl": 10_000, "rate_num": 6_000_000, "rate_den": 1, "lockout_ms": 60_000, "max_per_day": 3}
+LIMIT = {"volume_nl": 30_000_000, "window_ms": 3_600_000}
+
+
+def said(**changes) -> str:
+    """What is said against 6 mL/h with these; empty if nothing is."""
+    desk = PumpOnDesk()
+    desk.tick()
+    reply = desk.ask("program", therapy={**SIX_ML_H, **changes})
+    return "" if reply["ok"] else reply["message"]
+
+
+@pytest.mark.req("LIM-01", "LIM-02")
+def test_a_day_has_96_patient_boluses_at_most_wherever_that_is_kept():
+    assert prescription.MOST_A_DAY == lockout.MOST_A_DAY == layout.MOST_GRANTS == 96
+    assert said(patient_bolus={**BOLUS, "max_per_day": 96}, limit=LIMIT) == ""
+    assert "max_per_day: 97" in said(patient_bolus={**BOLUS, "max_per_day": 97}, limit=LIMIT)
+
+
+@pytest.mark.req("LIM-03", "LIM-12")
+@pytest.mark.parametrize(("window_ms", "sound"), [(3_600_000, True), (3_660_000, True), (3_600_100, False)])
+def test_a_window_is_whole_minutes(window_ms, sound):
+    assert (said(limit={**LIMIT, "window_ms": window_ms}) == "") == sound
+
+
+@pytest.mark.req("RES-02")
+@pytest.mark.parametrize(
+    ("low_nl", "empty_nl", "sound"), [(500_000, 500_000, True), (500_000, 500_001, False)]
+)
+def test_empty_is_not_above_low(low_nl, empty_nl, sound):
+    found = said(low_nl=low_nl, empty_nl=empty_nl)
+    assert (found == "") == sound and ("empty_nl" in found) != sound
+
+
+@pytest.mark.req("LIM-10")
+def test_the_digests_of_four_hundred_read_backs_are_all_different():
+    digests = {program.digest({"rate_num": number}) for number in range(400)}
+    assert len(digests) == 400 and all(len(digest) == 8 for digest in digests)
+    for place in range(8):
+        assert len({digest[place] for digest in digests}) == 16
+
+
+@pytest.mark.req("REC-06")
+def test_what_is_kept_apart_as_a_fault_was_decided():
+    names = {event.name for event in events.EVENTS if event.code in events.FAULTS}
+    assert {"boot", "starved", "limited", "fault", "alarm", "post_failed", "journal", "part_failed"} <= names
+    assert not names & {"denied", "state", "therapy", "bolus_start", "bolus_end", "refill"}
+
+
+@pytest.mark.req("LIM-04", "RES-05")
+@pytest.mark.parametrize(("executed", "ticks"), itertools.product([0, 3, 16], [0, 1, 5]))
+def test_what_is_committed_is_what_is_owed_and_not_made_and_what_boluses_have_to_come(executed, ticks):
+    """6 mL/h, 16/3 steps a tick; boluses of 320 and of 64 steps at 6 mL/h, the patient's first."""
+    mech = mechanism.reference(120)
+    one = mech.grains_per_step
+    delivery = Delivery(mech)
+    delivery.begin(0)
+    schedule = Schedule()
+    schedule.put(0, *mech.grains_per_tick(6_000_000, 1))
+    delivery.owed.most_steps, delivery.owed.most_grains = mech.grains_per_tick(60_000_000, 1)
+    delivery.owed.follow(schedule, 0, True)
+    delivery.begin_bolus(CLINICIAN, (10_000, 1), (6_000_000, 1))
+    delivery.begin_bolus(PATIENT, (2_000, 1), (6_000_000, 1))
+    delivery.advance(1 + ticks)
+    owed = ticks * 16 * one // 3  # of the basal; the boluses' is a part of what is to come
+    assert delivery.committed_grains(executed) == max(owed + (320 + 64 - executed) * one, 0)
