@@ -102,3 +102,26 @@ def test_what_a_reset_resumes_is_booked_before_it_flows(rate_ml_h):
         assert desk.pump.state == states.RUNNING
     desk.run(50)
     assert not desk.of("limited") and not desk.of("starved")
+
+
+@pytest.mark.req("REC-02", "DOSE-08")
+@pytest.mark.parametrize("running", [False, True])
+def test_a_flow_is_covered_when_a_second_of_it_is_booked_and_asking_has_it_booked(running):
+    desk = PumpOnBench()
+    desk.program(rate_num=10_000)
+    if running:
+        assert desk.ask("start")["ok"]
+    desk.run(50)
+    keeper, flow = desk.pump.keeper, (50, 0)
+    begin = keeper.begin
+    asked = []
+
+    def begin_and_ask(inputs):
+        booked = begin(inputs)
+        asked.append(keeper.covers(flow))
+        assert asked[-1] == (keeper.ledger.booked_steps - desk.pump.executed_steps > 11 * 50)
+        return booked
+
+    keeper.begin = begin_and_ask
+    desk.run(6)
+    assert asked[0] is False and asked[-1] and keeper.covers((0, 0))

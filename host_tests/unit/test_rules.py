@@ -1,4 +1,4 @@
-"""Bounds of a therapy that nothing else reaches, the digest, what a fault is; and what is committed, by hand."""
+"""Bounds of a therapy that nothing else reaches, the digest, what a fault is; what is committed, by hand."""
 
 import itertools
 
