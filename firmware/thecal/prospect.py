@@ -11,7 +11,7 @@ from .dose.prescription import PrescriptionError
 from .dose.schedule import TICKS_PER_WEEK
 from .signals import TICK_MS
 from .states import MOVING, STOPPED
-from .watch.ahead import peak_steps
+from .watch.ahead import MOST_LOOKS, peak_steps
 from .watch.limits import DAY_TICKS
 
 TICKS_PER_S = 1_000 // TICK_MS
@@ -141,7 +141,7 @@ class Prospect:
             owed = delivery.remainder.owed_grains(pump.executed_steps)
         owed += delivery.quarter
         one = pump.mechanism.grains_per_step
-        return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough)
+        return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS)
 
     def _basal(self, therapy, week_tick, ticks, bridge):
         """What the basal gives in the next `ticks`: a list of (ticks, grains per tick)."""

@@ -49,7 +49,7 @@ def test_the_first_press_gives_a_bolus_and_the_next_a_denial_with_its_reason(ima
 
 @pytest.mark.req("LIM-04", "MOT-05")
 def test_the_prediction_of_a_full_window_fits_into_its_tick(image):
-    """A day in 1 440 buckets, looked through for a press while the motor runs: no tick is merged by it."""
+    """A history looked through for a press while the motor runs: no tick is merged by it."""
     rig = Rig(image)
     therapy = {
         "mode": "continuous",

@@ -82,9 +82,7 @@ COMMANDS = (
         work=LONG_WORK,
         proposes=True,
     ),
-    Command(
-        "library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK, proposes=True
-    ),
+    Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK, proposes=True),
     Command(
         "confirm",
         CLINICIAN,

@@ -7,9 +7,15 @@ the largest there is found without walking: by the slopes, at an end; in doubt, 
 (`largest`). Blocks and stretches that can not hold more than what was found already are passed over.
 
 In the day after a change of drug, when older steps weigh a fraction, the peak is up to a step too large, and
-never too small. It works on command, in numbers of any size.
+never too small.
+
+It works on command, in numbers of any size, and has to be done within a tick, beside a motor that wants its
+next order: a stretch takes a millisecond on the board, a block that is passed over half of one. So no more
+than `looks` stretches are looked at one by one. Where more are in doubt the rest counts block by block, as if
+nothing had left a window before the whole block has: too much by what flowed in one, and never too little.
 """
 
+from ..smallint import LARGEST
 from .stretches import AHEAD_TICKS, BLOCK, LUMP, OPEN, PAIR, TICKS
 
 
@@ -39,6 +45,9 @@ def largest(points, slope, one, a, b, m):
         m = b - m - 1
         a, b = b, a
         slope, drop = drop, slope
+
+
+MOST_LOOKS = 40  # 40 ms, and up to 34 ms for all blocks
 
 
 class Flow:
@@ -82,7 +91,7 @@ class Flow:
 class Ahead:
     """The search for the peak. `enough`: a peak above that is not looked for, the first one found will do."""
 
-    def __init__(self, ledger, scout, window_ticks, flow, enough):
+    def __init__(self, ledger, scout, window_ticks, flow, enough, looks):
         self.history = ledger.history
         self.parts = ledger.parts
         self.scout = scout
@@ -93,7 +102,9 @@ class Ahead:
         self.gone = 0  # parts that have left the window ...
         self.at = 0  # ... by then
         self.content = 0  # parts, of the window that ends now
-        self.looks = 0  # stretches that were looked at one by one
+        self.looks = looks  # stretches that may still be looked at one by one
+        self.block_ends = 0  # the tick with which the block ends in which the scout is ...
+        self.block_gone = 0  # ... and what has left the window by then
 
     def over(self):
         """Whether nothing more is to be looked for."""
@@ -107,17 +118,21 @@ class Ahead:
             self._tick(scout.next() * scout.weight)
         if scout.mid:
             self._tick(scout.next() * scout.weight)
+        self._enter_block()
         while not self.over() and self.at < self.flow.ends:
-            if self._pass_block():
-                continue
             if scout.record.kind == OPEN:
                 self._stretch()
                 if self.history.odd:
                     self._tick(self.history.half * self.parts)
                 self._beyond()
                 break
-            self._stretch()
-            scout.go_on()
+            if not scout.unit and scout.at % BLOCK == 0:
+                self._enter_block()
+            if self.looks > 0 and self.at + 1 < self.block_ends and not self._none_better(self.block_ends):
+                self._stretch()
+                scout.go_on()
+            else:
+                self._pass_block()
         return self.peak
 
     def _value(self, at, gone):
@@ -138,46 +153,79 @@ class Ahead:
         self.gone += parts
         self._try(self.at, self.gone)
 
-    def _none_better(self, ticks):
-        """Whether none of the next so many ticks can be better, whatever leaves in them."""
+    def _none_better(self, until):
+        """Whether none of the ticks up to that one can be better, whatever leaves in them."""
         best = self.peak if self.enough is None else max(self.peak, self.enough)
-        return self._value(min(self.at + ticks, self.flow.ends), self.gone) <= best
+        return self._value(min(until, self.flow.ends), self.gone) <= best
 
-    def _pass_block(self):
-        """Go over a whole block, if the scout is at its beginning and nothing in it matters."""
+    def _enter_block(self):
+        """Note where the block ends that the scout is in, and what it leaves."""
         scout = self.scout
         history = self.history
-        if scout.unit or scout.at % BLOCK or scout.at // BLOCK == history.head // BLOCK:
-            return False
         block = scout.at // BLOCK
-        units = history.units.counts[block]
-        if not self._none_better(units * TICKS):
-            return False
-        self.at += units * TICKS
-        self.gone += history.steps.counts[block] * scout.weight
-        scout.at = history.beginning_after(block)
+        if block == history.head // BLOCK:
+            self.block_ends = self.flow.ends + 1  # has no end yet
+            return
+        if not scout.unit and scout.at % BLOCK == 0:
+            self.block_ends = self.at + history.units.counts[block] * TICKS
+            self.block_gone = self.gone + history.steps.counts[block] * scout.weight
+            return
+        units, parts = history.behind_block(block)
+        self.block_ends = self.window_ticks - TICKS * units - history.odd
+        self.block_gone = self.content - parts - history.half * self.parts
+
+    def _pass_block(self):
+        """Go over the rest of a block: nothing in it matters, or there is no time to look what does."""
+        scout = self.scout
+        history = self.history
+        if scout.at // BLOCK == history.head // BLOCK:
+            self._pass_rest()
+            return
+        if not self._none_better(self.block_ends):
+            self._try(min(self.block_ends, self.flow.ends), self.gone)
+        self.at = self.block_ends
+        self.gone = self.block_gone
+        scout.at = history.beginning_after(scout.at // BLOCK)
+        scout.unit = 0
         scout.enter()
-        return True
+
+    def _pass_rest(self):
+        """The same for the block that is being filled, up to the stretch that grows."""
+        scout = self.scout
+        at = self.at
+        gone = self.gone
+        while scout.record.kind != OPEN:
+            record = scout.record
+            at += (record.units - scout.unit) * TICKS
+            gone += (record.steps() - record.upto(scout.unit)) * scout.weight
+            scout.go_on()
+        if not self._none_better(at):
+            self._try(min(at, self.flow.ends), self.gone)
+        self.at = at
+        self.gone = gone
 
     def _stretch(self):
         """The rest of the record in which the scout is."""
         scout = self.scout
         record = scout.record
-        left = record.units - scout.unit
-        before = record.upto(scout.unit)
+        unit = scout.unit
+        left = record.units - unit
         weight = scout.weight
-        parts = (record.steps() - before) * weight
-        self.looks += 1
-        if left and not self._none_better(left * TICKS):
+        steps = record.steps()
+        if unit:
+            steps -= record.upto(unit)
+        ends = self.at + left * TICKS
+        self.looks -= 1
+        if left and not self._none_better(ends):
             if record.kind == PAIR:
                 self._try(self.at + 1, self.gone + record.a * weight)
             elif record.kind == LUMP:
-                self._try(min(self.at + left * TICKS - 1, self.flow.ends), self.gone)
+                self._try(min(ends - 1, self.flow.ends), self.gone)
             else:
-                self._line(record, scout.unit, left, weight)
-        self.at += left * TICKS
-        self.gone += parts
-        self._try(self.at, self.gone)
+                self._line(record, unit, left, weight)
+        self.at = ends
+        self.gone += steps * weight
+        self._try(ends, self.gone)
 
     def _line(self, record, unit, left, weight):
         """`left` units of a line from `unit` on."""
@@ -257,13 +305,14 @@ def _point(line, unit):
     return whole * unit + (a * unit + m) // b
 
 
-def peak_steps(ledger, window_ticks, profile, owed, one, enough=None):
+def peak_steps(ledger, window_ticks, profile, owed, one, enough=None, looks=LARGEST):
     """The largest content, in steps, of any window of that length that ends in the ticks to come, up to the
     end of `profile`, a list of (ticks, grains per tick) that begins with the end of this tick; `owed` grains
     are to be executed by then, with the quarter of a step that `Delivery.position` adds. With `enough`: that
-    or less if none holds more, and otherwise the first that was found.
+    or less if none holds more, and otherwise the first that was found. With `looks`: at most so many
+    stretches are looked at one by one.
     """
     scout = ledger.scout
     content = ledger.put(scout, window_ticks)
-    content += ledger.early_steps * ledger.parts
-    return Ahead(ledger, scout, window_ticks, Flow(profile, owed, one), enough).search(content)
+    owed += ledger.early_steps * one  # counted, and their tick is still to come
+    return Ahead(ledger, scout, window_ticks, Flow(profile, owed, one), enough, looks).search(content)

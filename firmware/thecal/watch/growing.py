@@ -39,10 +39,10 @@ class Open:
         if x == 1:
             self.a = count
             self.turned = True
-            for point in (UPPER_FIRST, LOWER_FIRST):
-                self._lean(point, 0, 0)
-            for point in (UPPER_LAST, LOWER_LAST):
-                self._lean(point, 1, y)
+            self._lean(UPPER_FIRST, 0, 0)
+            self._lean(LOWER_FIRST, 0, 0)
+            self._lean(UPPER_LAST, 1, y)
+            self._lean(LOWER_LAST, 1, y)
         else:
             b = self.b
             remainder = self.remainder + self.a - b * count

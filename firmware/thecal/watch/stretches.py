@@ -304,38 +304,47 @@ class History:
 
     def load(self, record, at):
         """Decode the record at that byte. False if the block ends there."""
-        kind = self._get(at)
+        own = self.bytes
+        mirror = self.mirror
+        kind = own[at]
+        if kind > EVEN:
+            self.sound = False
+            kind = ENDS
+        end = at + BYTES[kind]
+        byte = at
+        while byte < end:
+            if own[byte] + mirror[byte] != 255:
+                self.sound = False
+            byte += 1
         record.b = 1
         record.a = record.m = record.whole = 0
         if kind == ENDS:
             return False
         if kind >= LINE:
-            record.whole = self._get(at + 1)
-            if kind == LONG:
-                record.units = self._get_number(at + 2, 2)
-                record.a = self._get_number(at + 4, 2)
-                record.b = self._get_number(at + 6, 2)
-                record.m = self._get_number(at + 8, 2)
-            else:
-                record.units = self._get(at + 2)
-                if kind == LINE:
-                    record.a = self._get(at + 3)
-                    record.b = self._get(at + 4)
-                    record.m = self._get(at + 5)
             record.kind = LINE
+            record.whole = own[at + 1]
+            if kind == LINE:
+                record.units = own[at + 2]
+                record.a = own[at + 3]
+                record.b = own[at + 4] or 1  # a flipped bit is found by who compares it
+                record.m = own[at + 5]
+            elif kind == EVEN:
+                record.units = own[at + 2]
+            else:
+                record.units = own[at + 2] | own[at + 3] << 8
+                record.a = own[at + 4] | own[at + 5] << 8
+                record.b = own[at + 6] | own[at + 7] << 8 or 1
+                record.m = own[at + 8] | own[at + 9] << 8
         elif kind < LUMP:
             width = 1 if kind == PAIR else 4
             record.kind = PAIR
             record.units = 1
-            record.a = self._get_number(at + 1, width)
-            record.m = self._get_number(at + 1 + width, width)
+            record.a = self._number(at + 1, width)
+            record.m = self._number(at + 1 + width, width)
         else:
             record.kind = LUMP
-            record.units = MINUTE_UNITS if kind == MINUTE else self._get_number(at + 1, 3)
-            record.m = self._get_number(at + 1, 2) if kind == MINUTE else self._get_number(at + 4, 4)
-        if record.b == 0 or kind > EVEN:
-            self.sound = False
-            record.b = 1
+            record.units = MINUTE_UNITS if kind == MINUTE else self._number(at + 1, 3)
+            record.m = self._number(at + 1, 2) if kind == MINUTE else self._number(at + 4, 4)
         return True
 
     def load_open(self, record):
@@ -396,6 +405,16 @@ class History:
             at = self.beginning_after(at // BLOCK)
         return at, left, weight
 
+    def behind_block(self, block):
+        """Units and weight of all that was kept behind a block, but for a half unit that has begun."""
+        units = self.open.units
+        weight = self.open.steps * self.weight_at(self.head)
+        while block != self.head // BLOCK:
+            block = after(block)
+            units += self.units.counts[block]
+            weight += self.steps.counts[block] * self.weight_at(block * BLOCK)
+        return units, weight
+
     def epochs_used(self):
         """From the oldest to the newest."""
         used = []
@@ -414,17 +433,11 @@ class History:
             if self.epochs.counts[block] == epoch:
                 self.epochs.set(block, other)
 
-    def _get(self, at):
-        value = self.bytes[at]
-        if value + self.mirror[at] != 255:
-            self.sound = False
-        return value
-
-    def _get_number(self, at, width):
+    def _number(self, at, width):
         value = 0
         while width:
             width -= 1
-            value = value << 8 | self._get(at + width)
+            value = value << 8 | self.bytes[at + width]
         return value if value <= LARGEST else LARGEST
 
     def _put(self, at, value):
