@@ -203,20 +203,22 @@ class Campaign:
 
     def run(self) -> list[Verdict]:
         """What came of each, in the order of the table."""
-        waiting: queue.SimpleQueue[Mutant | str] = queue.SimpleQueue()
         names = {test for mutant in self.mutants if self.check and not mutant.chip for test in mutant.tests}
-        for name in sorted(names):
-            waiting.put(name)
-        for mutant in self.mutants:
-            waiting.put(mutant)
+        self._share(sorted(names))  # all of them, before a fault is judged by any
+        self._share(self.mutants)
+        order = {mutant.id: place for place, mutant in enumerate(self.mutants)}
+        self.verdicts.sort(key=lambda verdict: order[verdict.mutant.id])
+        return self.verdicts
+
+    def _share(self, work: Sequence[Mutant | str]) -> None:
+        waiting: queue.SimpleQueue[Mutant | str] = queue.SimpleQueue()
+        for item in work:
+            waiting.put(item)
         threads = [threading.Thread(target=self._work, args=(waiting,)) for _ in range(self.workers)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        order = {mutant.id: place for place, mutant in enumerate(self.mutants)}
-        self.verdicts.sort(key=lambda verdict: order[verdict.mutant.id])
-        return self.verdicts
 
     def _work(self, waiting: queue.SimpleQueue[Mutant | str]) -> None:
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
