@@ -36,7 +36,8 @@ class Talk:
 
     def ask(self, command: str, **arguments) -> dict:
         self._id += 1
-        text = json.dumps({"id": self._id, "cmd": command, **arguments}).encode()
+        asked = {"id": self._id, "run": "00000001", "cmd": command, **arguments}
+        text = json.dumps(asked).encode()
         self.bench.send(b"%s %08x\n" % (text, zlib.crc32(text)))
         for _ in range(20):
             self.bench.advance_to_tick(self.bench.tick + 1)
