@@ -165,7 +165,7 @@ def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch
     assert desk.pump.state == states.RUNNING
 
 
-@pytest.mark.xfail(strict=False, reason="open: not worked out anew yet for windows that are exact to the tick")
+@pytest.mark.xfail(strict=False, reason="open: to be worked out anew for exact windows")
 @pytest.mark.req("LIM-05", "DOSE-01")
 @pytest.mark.parametrize("closed_ticks", [1, 2, 7, 55, 300])
 @pytest.mark.parametrize("rate_nl_h", [6_000_000, 100_000])
@@ -213,7 +213,7 @@ def test_the_concentration_is_not_changed_under_a_bolus(desk, line_nl):
     assert desk.pump.prescription.concentration == (4_000, 1)
 
 
-@pytest.mark.xfail(strict=False, reason="open: not worked out anew yet for windows that are exact to the tick")
+@pytest.mark.xfail(strict=False, reason="open: to be worked out anew for exact windows")
 @pytest.mark.req("LIM-06")
 def test_a_basal_that_breaks_its_own_limit_is_refused(desk):
     therapy = {**SIX_ML_H, "limit": {"volume_nl": 24_000_000, "window_ms": 14_400_000}}
