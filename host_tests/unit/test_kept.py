@@ -47,8 +47,16 @@ def plain(path: str, value: Any) -> tuple[Callable[[Any], None], Callable[[Any],
     return _set(path, value), _get(path), value
 
 
+STANDING = (alarms.AIR, alarms.RESERVOIR_EMPTY, alarms.MAX_DOSE)  # latching and not, HIGH and LOW
+
+
 def alarm(pump: Any) -> None:
-    pump.alarms.set(alarms.AIR)
+    for row in STANDING:
+        pump.alarms.set(row)
+
+
+def standing(pump: Any) -> Any:
+    return [pump.alarms.standing[row] for row in STANDING]
 
 
 def refill(pump: Any) -> None:
@@ -103,7 +111,7 @@ KEPT: dict[str, tuple[Callable[[Any], None], Callable[[Any], Any], Any]] = {
     "state": (_set("state", states.HALTED), _get("state"), states.HALTED),
     "resets": (resets, _get("resets.count"), MOST_RESETS + 1),
     "boot_tick_1": (resets, lambda pump: list(pump.resets.ticks)[1:], [101, 102, 103]),
-    "alarms_0": (alarm, lambda pump: pump.alarms.standing[alarms.AIR], True),
+    "alarms_0": (alarm, standing, [True] * 3),
     "first_cause": plain("alarms.first_cause", alarms.STALL),
     "alarms_stopped": plain("alarms.stopped_bits", 1 << alarms.STALL),
     "failed_parts": plain("senses.failed.bits", 5),
@@ -132,10 +140,14 @@ WITH_OTHERS = {
     "rotor_pulses": plain("rotor_pulses", 4_321),
     "denials": (
         lambda pump: [pump.lockout.deny(pump.tick) for _ in range(3)],
-        _get("lockout.denied_count"),
-        3,
+        lambda pump: (pump.lockout.denied_count, pump.lockout.denied_in_last_day(pump.tick)),
+        (3, 3),
     ),
-    "grants": (lambda pump: pump.lockout.grant(pump.tick), _get("lockout.count"), 1),
+    "grants": (
+        lambda pump: pump.lockout.grant(pump.tick),
+        lambda pump: (pump.lockout.count, pump.lockout.in_last_day(pump.tick)),
+        (1, 1),
+    ),
     "dose_steps": (_set("dose_steps", POSITION), _get("dose_steps"), POSITION + BOOKED),
 }
 
@@ -223,3 +235,73 @@ def test_every_field_is_tested_or_it_is_said_where():
     assert filled == set(KEPT) | set(WITH_OTHERS) | set(ELSEWHERE)
     assert not (set(KEPT) | set(WITH_OTHERS)) & set(ELSEWHERE)
     assert len(alarms.ALARMS) <= 30, "a bit for each in one small integer"
+
+
+@pytest.mark.req("ALM-06", "REC-01")
+def test_a_reset_makes_no_strike_of_an_alarm_that_stood_before_the_last_start():
+    """MAX_DOSE stood when the pump was started: no stop that follows is because of it."""
+    desk = aged_desk()
+
+    def stood(pump: Any) -> None:
+        alarm(pump)
+        pump.alarms.raised_bits = pump.alarms.stopped_bits = 0
+
+    pump = cut(desk, stood)
+    assert standing(pump) == [True] * 3
+    assert pump.alarms.raised_bits == pump.alarms.stopped_bits == 0
+
+
+DRUG = {
+    "mode": "continuous",
+    "drug": "morphine",
+    "concentration_pg_nl": 10_000,
+    "rate_num": 100_000,
+    "rate_den": 1,
+}
+
+
+@pytest.mark.req("REC-05", "DOSE-10")
+def test_a_drug_in_the_line_that_can_not_be_named_any_more_is_a_fault_and_no_other_drug_follows_it():
+    desk = PumpOnBench()
+    desk.confirm(DRUG)
+    desk.run(60)
+    assert desk.ask("start")["ok"]
+    desk.run(30)
+    desk.ask("stop")
+    desk.confirm({"mode": "minimum"})
+    desk.run(60)
+    journal = desk.pump.keeper.journal
+    serial = journal.words[layout.DRUG_SERIAL]
+    assert 0 < serial < journal.words[layout.SERIALS[layout.THERAPY]], "another therapy is in force"
+    start = journal._slot_start(layout.THERAPY, journal.slot_serials[layout.THERAPY].index(serial))
+    desk.bench.flash.image[start + 40] ^= 0xFF
+    desk.reset()
+    assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
+    assert desk.pump.prescription.mode == "minimum" and desk.pump.line.drug == "?"
+
+
+@pytest.mark.req("REC-01", "LIM-03", "LIM-13")
+def test_wherever_a_cut_comes_the_unit_of_what_was_given_is_that_of_the_therapy_in_force():
+    """100 uL of 10 mg/mL are 50 of 20 mg/mL. The power goes so many ticks after the confirmation."""
+    found = set()
+    for ticks in range(24):
+        desk = PumpOnBench()
+        desk.confirm({**DRUG, "rate_num": 6_000_000})
+        desk.run(60)
+        assert desk.ask("start")["ok"]
+        desk.run(600)
+        desk.ask("stop")
+        desk.run(5)
+        given = desk.pump.ledger.content_steps()
+        assert desk.ask("confirm", digest=desk.ask("new_line")["digest"])["ok"]
+        proposal = desk.ask("program", therapy={**DRUG, "rate_num": 6_000_000, "concentration_pg_nl": 20_000})
+        accept = proposal["readback"].get("soft", [])
+        desk.client.request("confirm", digest=proposal["digest"], accept=accept)
+        desk.run(ticks)
+        desk.bench.power_cut(1)
+        pump = desk.bench.pump
+        concentration = pump.prescription.concentration[0]
+        found.add(concentration)
+        least = given if concentration == 10_000 else given // 2
+        assert least <= pump.ledger.content_steps() <= least + 2 * BOOKED + 2, ticks
+    assert found == {10_000, 20_000}

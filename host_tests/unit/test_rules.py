@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk
-from thecal.dose import mechanism, prescription, program
+from thecal.dose import formulary, mechanism, prescription, program
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
+from thecal.dose.remainder import Remainder
 from thecal.dose.schedule import Schedule
 from thecal.record import events, layout
 from thecal.watch import lockout
@@ -76,3 +77,34 @@ def test_what_is_committed_is_what_is_owed_and_not_made_and_what_boluses_have_to
     delivery.advance(1 + ticks)
     owed = ticks * 16 * one // 3  # of the basal; the boluses' is a part of what is to come
     assert delivery.committed_grains(executed) == max(owed + (320 + 64 - executed) * one, 0)
+
+
+@pytest.mark.req("DOSE-01")
+def test_the_part_of_a_step_stays_owed_over_a_stop_and_nothing_else_is_caught_up():
+    remainder = Remainder(1_000, 50)
+    remainder.stop_at(105, 7)
+    assert remainder.owed_grains(100) == 7, "five steps owed and not made are given up"
+    remainder.settle(100)
+    assert (remainder.steps, remainder.grains) == (0, 7)
+    remainder.stop_at(100, 7)
+    remainder.settle(103)
+    assert (remainder.steps, remainder.grains) == (-3, 7), "made and not owed yet: counts against what comes"
+    remainder.settle(500)
+    assert remainder.steps == -3, "settled once"
+    remainder.stop_at(100, 7)
+    remainder.settle(151)
+    assert (remainder.steps, remainder.grains) == (-1, 7), "further than it was ever ordered: a fault"
+    remainder.drop()
+    assert remainder.owed_grains(100) == 0
+
+
+@pytest.mark.req("LIM-08")
+@pytest.mark.parametrize(("entry", "bound", "asks"), [(True, True, 0), (True, False, 1), (False, True, 1)])
+def test_one_entry_that_is_not_verified_is_enough_to_ask(entry, bound, asks):
+    bounds = (
+        ("dose_per_day", "high", "", 10**9, "label", True),
+        ("bolus", "high", "", 10**9, "label", bound),
+    )
+    library = formulary.seal(1, [("drug", (), "label", entry, bounds, True)])
+    problems, soft = formulary.judge(library, "drug", 1_000, daily=(10**6, 1))
+    assert problems == [] and [name for name, _ in soft] == ["drug.unverified"] * asks
