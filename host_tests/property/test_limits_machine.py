@@ -215,6 +215,8 @@ class LimitsMachine(RuleBasedStateMachine):
         self.program(therapy)
 
     def program(self, therapy: dict[str, Any]) -> None:
+        if self.oracle.prime:
+            self.stop()  # a shorter line would take its credit away, and the limit cut the rest of the prime
         proposal = self.ask("program", therapy=therapy)
         self.settle_denied(proposal)
         if proposal["ok"]:
