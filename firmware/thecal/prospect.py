@@ -31,7 +31,8 @@ class Prospect:
         if pump.prescription.limit:
             window_ticks = pump.prescription.window_ticks
             profile = self._with_one_more(volume, rate, window_ticks)
-            if self._peak_steps(profile, window_ticks, pump.guard.limit_steps) > pump.guard.limit_steps:
+            limit_steps = pump.guard.limit_steps
+            if self._peak_steps(profile, window_ticks, limit_steps, pump.guard.limit_rest) > limit_steps:
                 return MAX_DOSE
         if pump.reservoir.known:
             committed = pump.delivery.committed_grains(pump.executed_steps)
@@ -114,7 +115,8 @@ class Prospect:
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         profile = with_boluses(basal, boluses, most, therapy.window_ticks)
-        return self._peak_steps(profile, therapy.window_ticks, limit_steps) <= limit_steps
+        rest = pump.guard.rest_of_limit(*limit)
+        return self._peak_steps(profile, therapy.window_ticks, limit_steps, rest) <= limit_steps
 
     def _with_one_more(self, volume, rate, window_ticks):
         """What flows with one more bolus of nL at nL/h, until a whole window after the last one."""
@@ -132,7 +134,7 @@ class Prospect:
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
 
-    def _peak_steps(self, profile, window_ticks, enough):
+    def _peak_steps(self, profile, window_ticks, enough, rest=(0, 1)):
         pump = self.pump
         delivery = pump.delivery
         if pump.state in MOVING:
@@ -141,7 +143,7 @@ class Prospect:
             owed = delivery.remainder.owed_grains(pump.executed_steps)
         owed += delivery.quarter
         one = pump.mechanism.grains_per_step
-        return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS)
+        return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS, rest)
 
     def _basal(self, therapy, week_tick, ticks, bridge):
         """What the basal gives in the next `ticks`: a list of (ticks, grains per tick)."""

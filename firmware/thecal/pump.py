@@ -636,7 +636,10 @@ class Pump:
         return ticks
 
     def _look_at_window(self, ahead):
-        content_steps = self.ledger.content_then(ahead) if self.guard.limit_steps else 0
+        content_steps = 0
+        if self.guard.limit_steps:
+            rest = self.guard.limit_rest
+            content_steps = self.ledger.content_then(ahead, rest[0], rest[1])
         self.guard.look_at_window(self.executed_steps, content_steps, self.line.credit_steps)
 
     def _order(self, outputs, wanted, ticks, ahead):

@@ -141,6 +141,7 @@ NAMES = (
         "ledger.reader.record.b",
         "ledger.reader.record.m",
         "ledger.mixed",
+        "ledger.excess",
     ),
 )
 GROUPS = range(len(NAMES))
@@ -425,6 +426,7 @@ def _same_history(pump, kept):
         and kept[19] == ~record.b
         and kept[20] == ~record.m
         and kept[21] == (not ledger.mixed)
+        and kept[22] == ~ledger.excess
     )
 
 
@@ -461,6 +463,7 @@ def _keep_history_turn(pump, kept):
     kept[19] = ~record.b
     kept[20] = ~record.m
     kept[21] = not ledger.mixed
+    kept[22] = ~ledger.excess
 
 
 class Words:

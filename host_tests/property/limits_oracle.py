@@ -354,8 +354,9 @@ class Oracle:
             worst = int(content.argmax())
             assert self.week is not None
             most = 4 * limit["volume_nl"] * self.week.concentration
-            # What is more than the limit is so by a step: of the drug before, if that weighs more.
-            step = int(self._masses[self.checked : self.executed].max())
+            # What is more than the limit is so by a step, of the heaviest drug in the last day.
+            recent = int(numpy.searchsorted(ticks, ticks[-1] - DAY, side="right"))
+            step = int(self._masses[recent : self.executed].max())
             assert content[worst] < most + step, (
                 f"LIM-03: {content[worst] / 4:g} pg in the {limit['window_ms']} ms before tick {new[worst]}, "
                 f"at most {most / 4:g}"

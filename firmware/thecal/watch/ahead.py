@@ -6,8 +6,8 @@ a window is, between two corners of the one or the other, floor(x) less the poin
 the largest there is found without walking: by the slopes, at an end; in doubt, by Euclid's steps
 (`largest`). Blocks and stretches that can not hold more than what was found already are passed over.
 
-In the day after a change of drug, when older steps weigh a fraction, the peak is up to a step too large, and
-never too small.
+In the day after a change of drug, when older steps weigh a fraction, it is `WindowLedger.rounded`, and up to
+a step too large.
 
 It works on command, in numbers of any size, and has to be done within a tick, beside a motor that wants its
 next order: a stretch takes a millisecond on the board, a block that is passed over half of one. So no more
@@ -91,7 +91,9 @@ class Flow:
 class Ahead:
     """The search for the peak. `enough`: a peak above that is not looked for, the first one found will do."""
 
-    def __init__(self, ledger, scout, window_ticks, flow, enough, looks):
+    def __init__(self, ledger, scout, window_ticks, flow, enough, looks, rest):
+        self.ledger = ledger
+        self.rest = rest  # (num, den), the part of a step that the limit has
         self.history = ledger.history
         self.parts = ledger.parts
         self.scout = scout
@@ -139,7 +141,9 @@ class Ahead:
         """The content of the window that ends at `at`, rounded up, when so many parts have left it."""
         flow = self.flow
         steps = max(flow.grains(at) // flow.one, 0)
-        return steps - (gone - self.content) // self.parts
+        if not self.ledger.mixed:
+            return steps - (gone - self.content)
+        return steps + self.ledger.rounded(self.content - gone, *self.rest)
 
     def _try(self, at, gone):
         if 0 < at <= self.flow.ends:
@@ -275,8 +279,10 @@ class Ahead:
             self.peak = value
 
     def _steps(self, grains):
-        """Grains of parts as whole steps: exact where all steps weigh the same, else rounded up."""
-        return grains // self.flow.one if self.parts == 1 else -(-grains // (self.flow.one * self.parts))
+        """Grains of parts as whole steps: exact where all steps weigh the same."""
+        if not self.ledger.mixed:
+            return grains // self.flow.one
+        return self.ledger.rounded(-(-grains // self.flow.one), *self.rest)
 
     def _beyond(self):
         """Windows that hold nothing of the history."""
@@ -305,14 +311,14 @@ def _point(line, unit):
     return whole * unit + (a * unit + m) // b
 
 
-def peak_steps(ledger, window_ticks, profile, owed, one, enough=None, looks=LARGEST):
+def peak_steps(ledger, window_ticks, profile, owed, one, enough=None, looks=LARGEST, rest=(0, 1)):
     """The largest content, in steps, of any window of that length that ends in the ticks to come, up to the
     end of `profile`, a list of (ticks, grains per tick) that begins with the end of this tick; `owed` grains
     are to be executed by then, with the quarter of a step that `Delivery.position` adds. With `enough`: that
     or less if none holds more, and otherwise the first that was found. With `looks`: at most so many
-    stretches are looked at one by one.
+    stretches are looked at one by one. `rest`, (num, den), is the part of a step that the limit has.
     """
     scout = ledger.scout
     content = ledger.put(scout, window_ticks)
     owed += ledger.early_steps * one  # counted, and their tick is still to come
-    return Ahead(ledger, scout, window_ticks, Flow(profile, owed, one), enough, looks).search(content)
+    return Ahead(ledger, scout, window_ticks, Flow(profile, owed, one), enough, looks, rest).search(content)

@@ -23,6 +23,7 @@ class Guard:
         self.steps_per_rev = steps_per_rev
         self.ordered_steps = 0  # the furthest position ever allowed
         self.limit_steps = 0  # most steps in any window, 0 without a limit
+        self.limit_rest = (0, 1)
         self.window_most = LARGEST  # positions beyond which nothing may be ordered, by the window ...
         self.reservoir_most = LARGEST  # ... and by the reservoir
         self.booked_most = LARGEST  # ... and by what is written down
@@ -48,10 +49,16 @@ class Guard:
         that fills the limit makes the begun one as well, now and then.
         """
         self.limit_steps = self.steps_of_limit(num, den)
+        self.limit_rest = self.rest_of_limit(num, den)
 
     def steps_of_limit(self, num, den):
         """The most steps that a limit of num/den nL allows."""
         return small(-(-num * self.steps_per_rev // (den * self.nl_per_rev)))
+
+    def rest_of_limit(self, num, den):
+        """The part of a step that a limit of num/den nL has beyond the whole ones, a fraction."""
+        steps = den * self.nl_per_rev
+        return num * self.steps_per_rev % steps, steps
 
     def look_at_window(self, executed_steps, content_steps, filling_steps):
         """Of all that was executed so far the window that ends with the next order will hold `content_steps`;

@@ -113,7 +113,8 @@ class WindowLedger:
         self.content = 0  # of the window that ends now: whole steps ...
         self.part = 0  # ... and parts of one
         self.parts = 1  # in a step of the present unit
-        self.mixed = False  # there may be steps that weigh something else
+        self.mixed = False  # there may be steps that weigh something else:
+        self.excess = 0  # so many parts more than one of the present unit, the heaviest of them
         self.turned = True  # more than time has passed, for who keeps a copy (words.py)
         self.epoch = 0
         self.early_steps = 0  # counted before their tick
@@ -193,6 +194,7 @@ class WindowLedger:
             self.history.weights.set(self.epoch, 1)
             self.parts = 1
             self.mixed = False
+            self.excess = 0
         self.recount()
 
     # --- when something changes
@@ -205,6 +207,7 @@ class WindowLedger:
         history.begin()
         self.parts = 1
         self.mixed = False
+        self.excess = 0
         self.epoch = 0
         self.early_steps = 0
         units = 0
@@ -290,6 +293,7 @@ class WindowLedger:
             parts = max(parts * MOST_PARTS // largest, 1)
         self.parts = small(parts)
         self.mixed = True
+        self.excess = max([0] + [weights.counts[index] - self.parts for index in used])
         self.epoch = epoch
         history.new_epoch(epoch, self.parts)
         if history.odd:
@@ -308,8 +312,13 @@ class WindowLedger:
         """What the window ending now holds, a begun step counted whole."""
         return self.content + 1 if self.part else self.content
 
-    def content_then(self, ticks):
-        """What will be left of it in the window that ends so many ticks later, at most AHEAD_TICKS."""
+    def content_then(self, ticks, rest=0, den=1):
+        """What will be left of it in the window that ends so many ticks later, at most AHEAD_TICKS.
+
+        More than a limit is by a microstep or more, of the heaviest drug there was. So with two drugs this
+        is rounded down to a step, or up where it goes beyond the part of a step, rest/den, that the limit
+        has.
+        """
         counts = self.leaving.counts
         gone = 0
         index = self.turn % AHEAD_TICKS  # a flipped bit is found by who compares it, not here
@@ -319,7 +328,15 @@ class WindowLedger:
             ticks -= 1
         if not self.mixed:
             return self.content - gone
-        return small(self.content - (gone - self.part) // self.parts)
+        left = self.content * self.parts + self.part - gone
+        return small(self.rounded(left, rest, den))
+
+    def rounded(self, content, rest, den):
+        """So many parts of a step as whole ones, to be held against a limit; see `content_then`."""
+        content -= self.excess
+        whole = content // self.parts
+        part = content - whole * self.parts
+        return whole + 1 if rest and part * den >= rest * self.parts else whole
 
 
 def _common(a, b):
