@@ -113,6 +113,7 @@ class Oracle:
     clock_offset: int | None = None
     base_steps: int = 0
     owed: int = 0
+    part: int = 0  # of it, at the last stop
     patient: Bolus | None = None
     clinician: Bolus | None = None
     grants: list[int] = field(default_factory=list)
@@ -222,7 +223,7 @@ class Oracle:
         self.empty = False
         self.credit = 0
         self.base_steps = self.executed
-        self.owed = 0
+        self.owed = self.part
 
     def stop(self, tick: int) -> None:
         """By command or alarm: nothing flows after `tick`, boluses are over."""
@@ -230,6 +231,9 @@ class Oracle:
         self.prime = None
         if self.running:
             self.running = False
+            # DOSE-01: the part of a step stays owed, and so does what the motor is ahead.
+            left = (self.base_steps - self.executed) * UNITS_PER_STEP + self.owed
+            self.part = left if left < 0 else left % UNITS_PER_STEP
             for kind in ("patient", "clinician"):
                 if getattr(self, kind):
                     self._end(kind, self.tick, False)
@@ -272,6 +276,7 @@ class Oracle:
             if getattr(self, kind):
                 self._end(kind, tick + 1, False)
         self.tick = tick + 2
+        self.part = 0
         if was_running:
             self.start()
 
