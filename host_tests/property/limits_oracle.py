@@ -253,8 +253,9 @@ class Oracle:
             self.bridge = Bridge(old.concentration, self.executed, line_nl)
 
     def new_line(self) -> None:
-        """It is new or empty: nothing of an old drug is in it."""
+        """It is new or empty: nothing of an old drug is in it, and of none is a part of a step owed."""
         assert self.therapy is not None
+        self.part = 0
         self.bridge = None
         self.empty = True
         self.credit = steps_of(self.therapy.get("line_nl", 0))
