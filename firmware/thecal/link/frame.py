@@ -18,7 +18,7 @@ from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
 
 LINE_BYTES = 4096  # longest line, without its LF
 # What is done for the link in one tick. One unit is a value of a request with its key; it takes half a
-# millisecond on the board, the longest numbers twice that: see host_tests/chip/test_parser.py.
+# millisecond on the board, the longest numbers twice that: see host_tests/chip/test_parser_on_chip.py.
 WORK_A_TICK = 64
 LINE_WORK = 1  # a line, whatever it is
 MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request

@@ -14,7 +14,7 @@ TOO_LARGE = "too_large"  # a request, but more than a bound allows
 
 MOST_DEPTH = 6  # objects and lists inside each other; a flex therapy takes four
 # Values of all kinds in a request. A flex week in a line of 4 096 bytes has at most 70 steps of 5 values; the
-# memory of so many of the largest is in `host_tests/chip/test_parser.py`.
+# memory of so many of the largest is in `host_tests/chip/test_parser_on_chip.py`.
 MOST_VALUES = 512
 # Keys of an object: a therapy has 18. MicroPython looks for one key after the other where it has many.
 MOST_KEYS = 32
