@@ -10,7 +10,7 @@ WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv image flash deploy test test-long mutants check bench bench-quick trace clean distclean
+.PHONY: help run setup system venv image flash deploy test test-long mutants check bench bench-quick cycles trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -63,6 +63,9 @@ bench: setup image ## how exact, steady and fast, beside the usual way; how soon
 
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
 	$(PYTHON) -m thecal_bench.quick
+
+cycles: setup image ## where the cycles of a tick go, by Python function
+	$(PYTHON) -m thecal_bench.cycles
 
 clean: ## remove what was built (the sources of the image are kept)
 	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build build/image/stock

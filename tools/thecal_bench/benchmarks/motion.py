@@ -13,7 +13,8 @@ while flash is erased.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +48,7 @@ while True:
 SLICE_MS = 100
 START_LIMIT_MS = 5_000
 REPLY_TICKS = 50
+SETTLING_TICKS = 10
 NS_PER_S = 1_000_000_000
 TICKS_PER_H = 3600 * NS_PER_S // TICK_NS
 FLOOD_BYTES = 700  # in each slice; more than the pump takes from a well-behaved host
@@ -98,12 +100,9 @@ def _run_thecal(task: Task, progress: Callable[[float], object]) -> Motion:
         edges, segments = EdgeRecorder(bench.board), SegmentRecorder(bench.board, 0)
         client = LinkClient(bench.send)
         bench.on_data = client.feed
-        bench.advance_to_tick(2)  # what is sent before the loop runs may go to the prompt
+        bench.advance_to_tick(2)
         edges.clear()  # of the self-test's pulse
-        therapy = {"mode": "continuous", "rate_num": task.rate_nl_h, "rate_den": 1}
-        digest = _ask(bench, client, "program", therapy=therapy)["digest"]
-        _ask(bench, client, "confirm", digest=digest)
-        _ask(bench, client, "start")
+        start_thecal(bench, client, task.rate_nl_h)
         (tick,) = (e["tick"] for e in client.events if e["code"] == "state" and e["b"] == RUNNING)
         start_ns = tick * TICK_NS + bench.board.now_ns - bench.now_ns
         motion = _deliver(bench, task, start_ns, edges, progress)
@@ -111,6 +110,26 @@ def _run_thecal(task: Task, progress: Callable[[float], object]) -> Motion:
         # The first segment starts a little before the tick's end that delivery is counted from.
         motion.taken = [(at - start, word) for at, word in segments.taken if at - start <= motion.end_cycle]
         return motion
+
+
+@contextmanager
+def steady(task: Task) -> Iterator[ChipBench]:
+    """The pump on the chip, having delivered at the task's rate for a second."""
+    with ChipBench(image=task.image) as bench:
+        client = LinkClient(bench.send)
+        bench.on_data = client.feed
+        start_thecal(bench, client, task.rate_nl_h)
+        bench.advance_to_tick(bench.tick + SETTLING_TICKS)
+        yield bench
+
+
+def start_thecal(bench: ChipBench, client: LinkClient, rate_nl_h: int) -> None:
+    """From power-on to the tick in which the pump has said that it runs."""
+    bench.advance_to_tick(2)  # what is sent before the loop runs may go to the prompt
+    therapy = {"mode": "continuous", "rate_num": rate_nl_h, "rate_den": 1}
+    digest = _ask(bench, client, "program", therapy=therapy)["digest"]
+    _ask(bench, client, "confirm", digest=digest)
+    _ask(bench, client, "start")
 
 
 def _ask(bench: ChipBench, client: LinkClient, cmd: str, **arguments: object) -> dict:
