@@ -126,13 +126,17 @@ def test_the_motor_driver_is_off_from_reset_until_started_and_again_after_one(im
 
 @pytest.mark.req("DOSE-01")
 def test_the_first_pulse_of_a_slow_rate_is_where_arithmetic_puts_it(image):
-    """2 mL/h is 16/9 microsteps a tick: the first pulse is due a quarter of a period after the start."""
+    """2 mL/h is 16/9 microsteps a tick: the first pulse is due a quarter of a period after the start.
+
+    The first segment lasts to an even tick. In 200 ms are floor(32/9 + 1/4) = 3 steps, in 100 ms floor(16/9 +
+    1/4) = 2.
+    """
     rig = Rig(image)
     rig.start(2_000_000)
     tick = max(rig.changes)
     rig.run_ticks(12)
     period_ns = 100_000_000 / Fraction(16, 9)
     due_ns = rig.bench._due_ns(tick)
-    # 3 steps are ordered in the first 200 ms, so the period there is 66.7 ms
-    assert abs(rig.edges.rising[0] * 8 - due_ns - 200_000_000 / 3 / 4) < 100_000
+    first_period_ns = Fraction(100_000_000, 2) if tick % 2 else Fraction(200_000_000, 3)
+    assert abs(rig.edges.rising[0] * 8 - due_ns - first_period_ns / 4) < 100_000
     assert period_ns * 0.9 < (rig.edges.rising[9] - rig.edges.rising[0]) * 8 / 9 < period_ns * 1.1
