@@ -8,6 +8,7 @@ is wrong is shown by planting faults in it.
 
 from __future__ import annotations
 
+import itertools
 import json
 from array import array
 from collections import deque
@@ -704,8 +705,10 @@ def lived(therapy: dict[str, Any], stretches: list[tuple[str, int]], skip: bool)
     replies: list[bytes] = []
     bench.on_data = lambda data: replies.extend(line for line in data.splitlines() if b'"reply"' in line)
 
+    numbers = itertools.count(1)  # the same in both lives: the pump keeps them
+
     def ask(asked: dict[str, Any]) -> dict[str, Any]:
-        bench.send(request(**asked))
+        bench.send(request(**asked, id=next(numbers)))
         bench.advance_to_tick(bench.tick + 1)
         return json.loads(replies.pop()[:-9])
 
