@@ -20,7 +20,8 @@ from .layout import DOSE, EXECUTED, MINUTE_TICKS, RESERVED, TICK
 
 QUANTUM_TICKS = 600
 LEAST_TICKS = 20
-LEAD_TICKS = 14  # the motor's queue, and what a record may wait for others
+RECORD_TICKS = 4  # what a record may wait for others, and until it is heard of
+LEAD_TICKS = 10 + RECORD_TICKS  # the motor's queue before that
 ERASE_TICKS = 17  # before an erase: the queue, what it may last, and then a record
 
 
@@ -38,6 +39,7 @@ class Ledger:
         words[EXECUTED] = words[RESERVED]
         self.booked_steps = words[RESERVED]
         self.quantum_steps = 1
+        self.record_steps = 0
         self.lead_steps = 0
         self.erase_lead_steps = 0
         self._steps = 0
@@ -51,6 +53,8 @@ class Ledger:
         quantum = min(self._steps, self.most_steps)
         self._flow(rate_steps, rate_grains, grains_per_step, LEAST_TICKS)
         self.quantum_steps = max(quantum, self._steps + (1 if self._grains else 0), 1)
+        self._flow(rate_steps, rate_grains, grains_per_step, RECORD_TICKS)
+        self.record_steps = self._steps
         self._flow(rate_steps, rate_grains, grains_per_step, LEAD_TICKS)
         self.lead_steps = self._steps
         self._flow(rate_steps, rate_grains, grains_per_step, ERASE_TICKS)
@@ -102,7 +106,7 @@ class Ledger:
                     return
             else:
                 # What is ordered, and the first steps after it: they come before a record can.
-                target = max(target, min(ordered_steps + self.lead_steps + 1, reserved))
+                target = max(target, min(ordered_steps + self.record_steps + 1, reserved))
         else:
             target = executed_steps
         if target != reserved:
