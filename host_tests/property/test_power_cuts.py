@@ -218,7 +218,7 @@ def go_on(device: Device, ticks: int = 12) -> None:
             actions = (("flow", 30 * ML_H),)
         device.tick(actions)
         if number >= ticks and all(
-            ring.cursor == journal.log_count for ring in journal.rings[layout.EVENTS :]
+            journal.rings[number].cursor == journal.log_count for number in layout.STREAMS
         ):
             return
     raise AssertionError("the log is not written within 10 s of a boot")
