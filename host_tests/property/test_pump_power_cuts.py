@@ -12,10 +12,12 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from thecal import states
+from thecal.dose import program
 from thecal.dose.delivery import PATIENT
 from thecal.keeper import Keeper
 from thecal.pump import Pump
@@ -238,7 +240,7 @@ def test_the_script_does_what_it_is_there_for(whole):
     assert whole.pump.state == states.STOPPED and whole.over_steps == 0
     true_steps = whole.bench.motor.executed_steps(whole.bench._at_cycles)
     assert whole.pump.executed_steps == true_steps
-    assert whole.pump.therapies.get(whole.pump.therapies.count)[2] == THIRD
+    assert program.Packed(whole.pump.therapies.get(whole.pump.therapies.count)).head == THIRD
 
 
 def a_cut(commands: int, seed: int) -> tuple[int, str, int]:
@@ -339,10 +341,11 @@ def erased_while_the_queue_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_planted_fault_is_caught(plant, monkeypatch):
     """By the very cuts that the pump as it is survives (`test_a_cut_in_any_flash_command_...`)."""
     plant(monkeypatch)
-    # Nonsense that is believed ends in an overflow before anything can be asserted of it.
-    with pytest.raises((AssertionError, OverflowError)):
+    with pytest.raises(AssertionError):
         for seed in range(60):
-            Life().run([a_cut(300, seed)])
+            # Nonsense that is believed may end in what no array holds before anything can be asserted of it.
+            with suppress(OverflowError, ValueError):
+                Life().run([a_cut(300, seed)])
 
 
 @pytest.mark.long
