@@ -18,6 +18,7 @@ from thecal.link.frame import LineReader, crc_into  # noqa: E402
 from thecal.link.parser import Parser  # noqa: E402
 from thecal.record import events, journal, layout, pages  # noqa: E402
 from thecal.record.ledger import Ledger  # noqa: E402
+from thecal.watch.ahead import peak_steps  # noqa: E402
 from thecal.watch.guard import Guard  # noqa: E402
 from thecal.watch.limits import WindowLedger  # noqa: E402
 from thecal.watch.occlusion import Occlusion, UpstreamOcclusion  # noqa: E402
@@ -81,7 +82,8 @@ def window(draw):
         if draw.below(50) == 0:
             ledger.set_window(6_000 + draw.below(858_000), 0)
         print("window", ledger.content_steps())
-    print("peak", ledger.peak_steps([[(900_000, 5_000_000)], [(600, 9_000_000), (899_400, 0)]], 472_500_000))
+    profile = [(600, 14_000_000), (899_400, 5_000_000)]
+    print("peak", peak_steps(ledger, 864_000, profile, 0, 472_500_000))
 
 
 def segments(draw):
