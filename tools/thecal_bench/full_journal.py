@@ -4,32 +4,61 @@ The slots of drug libraries and calibrations stay as they were: a library that w
 what this measures.
 
 `fill` goes on from the journal of a pump that runs, with the firmware's own `Journal`: two days of minutes at
-the pump's rate with patient boluses and denials among them, more events and faults than are kept, a
+the pump's rate with patient boluses and denials among them, more events, faults and commands than are kept, a
 reservation ten times a minute, and a therapy in every slot. What it leaves is the state it found, later.
 """
 
 from __future__ import annotations
 
-import json
-
-from thecal.record import events, layout
+from thecal.dose import program
+from thecal.dose.mechanism import reference
+from thecal.dose.prescription import DAY_MS, Reader
+from thecal.dose.schedule import MOST_STEPS_A_DAY
+from thecal.drivers.segment import MAX_STEPS
+from thecal.record import events, layout, outcomes
 from thecal.record.journal import Journal
 from thecal.record.recovery import Ring
+from thecal.signals import SEGMENT_TICKS
 
 from .flash_model import SECTOR, FlashModel, crc_into
 
 MINUTE_STEPS = 32_000  # 60 mL/h
 RESERVES_A_MINUTE = 10
 PROMPT_MINUTES = 15  # a bolus, a denial
-# As long as a line of the link takes: 13 steps on each day of the week.
-LONGEST_THERAPY = {
+# Every key, each as long as it may be; 48 steps on each day of the week.
+LONGEST_HEAD = {
     "mode": "flex",
-    "steps": [
-        {"at_ms": 3_600_000 * hour, "days": 1 << day, "rate_num": 5_000 + hour}
-        for day in range(7)
-        for hour in range(13)
-    ],
+    "drug": "x" * 32,
+    "concentration_pg_nl": [99_999_989, 9_973],
+    "kvo_num": 2_000,
+    "kvo_den": 1,
+    "patient_bolus": {
+        "dose_pg": 15_000_000_000,
+        "duration_ms": 86_400_000,
+        "lockout_ms": 86_400_000,
+        "max_per_day": 96,
+    },
+    "limit": {"dose_pg": 50_000_000_000, "window_ms": 86_400_000},
+    "low_nl": 60_000_000,
+    "empty_nl": 60_000_000,
+    "on_low": "continue",
+    "line_nl": 5_000_000,
+    "max_rate_nl_h": 60_000_000,
 }
+LONGEST_STEPS = [
+    {"at_ms": DAY_MS // MOST_STEPS_A_DAY * number, "rate_num": 5_000 + 100 * number, "rate_den": 1}
+    for number in range(MOST_STEPS_A_DAY)
+]
+
+
+def longest_therapy() -> bytes:
+    """The longest that can be kept, as the pump keeps it."""
+    reader = Reader(LONGEST_HEAD, reference(MAX_STEPS // SEGMENT_TICKS))
+    reader.head()
+    for step in LONGEST_STEPS:
+        reader.step(step, "step")
+    therapy = reader.finish()
+    return program.pack("0" * 8, 0x3FFF_FFFF, LONGEST_HEAD, therapy)
 
 
 class _Filler:
@@ -72,7 +101,17 @@ class _Filler:
         if number % PROMPT_MINUTES == 0:
             words[layout.DENIALS] += 1
             journal.grant(words[layout.TICK])
+        self.command(number)
         self.settle()
+
+    def command(self, number: int) -> None:
+        """One is announced and closed."""
+        kept = self.journal.outcomes
+        tick = self.journal.words[layout.TICK]
+        place = kept.open(outcomes.key(0x7FFF_FFFF, number), b"crc.", tick, 0)
+        kept.announce(place)
+        self.settle()
+        kept.close(place, outcomes.DONE, 0, tick)
 
     def therapies(self) -> None:
         """The longest therapy into every slot but the last, which gets the one in force."""
@@ -81,11 +120,9 @@ class _Filler:
         in_force = journal.blob(layout.THERAPY, journal.words[serial])
         if in_force is None:
             raise ValueError("the journal to go on from has no therapy")
-        digest, _ = json.loads(in_force)
-        longest = json.dumps([digest, LONGEST_THERAPY]).encode()
         slots = journal.slots[layout.THERAPY][0]
-        for text in [longest] * (slots - 1) + [bytes(in_force)]:
-            journal.begin_blob(layout.THERAPY, text)
+        for data in [longest_therapy()] * (slots - 1) + [bytes(in_force)]:
+            journal.begin_blob(layout.THERAPY, data)
             self.settle()
             journal.adopt()
             journal.save()
