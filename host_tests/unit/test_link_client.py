@@ -79,9 +79,7 @@ def test_requests_are_numbered_and_replies_come_back_by_number():
     second = client.request("bolus", volume_nl=5000, duration_ms=300000)
     assert sent == [
         encode({"id": first, "cmd": "hello"}),
-        encode(
-            {"id": second, "run": "0123abcd", "cmd": "bolus", "volume_nl": 5000, "duration_ms": 300000}
-        ),
+        encode({"id": second, "run": "0123abcd", "cmd": "bolus", "volume_nl": 5000, "duration_ms": 300000}),
     ]
     assert client.reply(first) is None
     late = {"type": "reply", "id": second, "ok": True}

@@ -1,5 +1,4 @@
-"""Patient boluses, limits, the reservoir, flex days and the clock, on the in-process board. Answers by hand.
-"""
+"""Patient boluses, limits, the reservoir, flex days and the clock, on the in-process board. Answers by hand."""
 
 from fractions import Fraction
 
@@ -221,7 +220,7 @@ def test_the_concentration_is_not_changed_under_a_bolus(desk, line_nl):
 
 @pytest.mark.req("LIM-06")
 def test_a_basal_that_breaks_its_own_limit_is_refused(desk):
-    """6 mL/h in 4 h are 24 mL: what just fills the limit is no more than it, and a nanolitre less is broken."""
+    """6 mL/h in 4 h are 24 mL: a limit of that is just filled, one of a nanolitre less is broken."""
     therapy = {**SIX_ML_H, "limit": {"volume_nl": 24_000_000, "window_ms": 14_400_000}}
     assert desk.ask("program", therapy=therapy)["ok"]
     therapy["limit"]["volume_nl"] -= 1
