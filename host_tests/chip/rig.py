@@ -1,4 +1,4 @@
-"""The image on the emulated board, its motor under a logic analyser, held against schedule and prescription."""
+"""The image on the emulated board, its motor under a logic analyser, against schedule and prescription."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TICKS_PER_HOUR = 36_000
 
 
 def pulse_cycles(word: int) -> list[int]:
-    """When the pulses of a segment rise, in PIO cycles after it was taken: lead, long periods, short periods."""
+    """When the pulses of a segment rise, in PIO cycles after it was taken: lead, long and short periods."""
     q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
     at = 6 + q
     cycles = []

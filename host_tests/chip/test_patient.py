@@ -9,7 +9,7 @@ pytestmark = pytest.mark.chip
 
 @pytest.mark.req("LIM-01", "LIM-02", "LIM-07", "SIM-01")
 def test_the_first_press_gives_a_bolus_and_the_next_a_denial_with_its_reason(image):
-    """2 uL at 12 mL/h take 0.6 s; then lockout. The motor makes the bolus and no step for the denied press."""
+    """2 uL at 12 mL/h take 0.6 s; then lockout. The motor makes the bolus, no step for the denied press."""
     rig = Rig(image)
     therapy = {
         "mode": "continuous",

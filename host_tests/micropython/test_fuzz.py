@@ -19,7 +19,7 @@ BENCH = Path(str(unixport.__file__)).parent
 BATCH = struct.Struct("<BBxxI")
 
 FREE_BYTES = 2 * 64 * 1024
-"""Twice what `host_tests/chip/test_parser_on_chip.py` finds free at least on the board beside a pump that runs:
+"""Twice what `host_tests/chip/test_parser_on_chip.py` finds free at least beside a pump that runs:
 objects of the unix port are twice as large."""
 
 

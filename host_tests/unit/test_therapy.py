@@ -1,4 +1,4 @@
-"""Patient boluses, limits, the reservoir, flex days and the clock, on the in-process board. Answers by hand."""
+"""Patient boluses, limits, reservoir, flex days and the clock, on the in-process board. Answers by hand."""
 
 from fractions import Fraction
 
