@@ -26,9 +26,9 @@ from .causes import (
     SELF_TEST_FAILED,
     Refused,
 )
+from .clock import TICK_MS
 from .dose import formulary
 from .dose.delivery import CLINICIAN, PATIENT
-from .signals import TICK_MS
 from .watch import alarms
 from .watch.parts import names
 
@@ -46,7 +46,7 @@ def why_no_patient_bolus(pump):
         return BRIDGE
     if pump.delivery.owed.active[PATIENT]:
         return BOLUS_ACTIVE
-    tick = pump.tick + 1
+    tick = pump.clock.tick + 1
     if pump.lockout.locked(tick, bolus.lockout_ticks):
         return LOCKOUT
     if pump.lockout.in_last_day(tick) >= bolus.max_per_day:
@@ -117,13 +117,13 @@ def sentence(pump, kind, reason, volume):
         return "a %s bolus is flowing, with %s to come" % (WHOSE[kind], left)
     if reason == LOCKOUT:
         ticks = pump.prescription.patient_bolus.lockout_ticks
-        left = ticks - (pump.tick + 1 - pump.lockout.end_tick)
+        left = ticks - (pump.clock.tick + 1 - pump.lockout.end_tick)
         return "the lockout of %s has another %s to run" % (
             plain.time(ticks * TICK_MS),
             plain.time(left * TICK_MS),
         )
     if reason == MAX_PER_DAY:
-        given = pump.lockout.in_last_day(pump.tick + 1)
+        given = pump.lockout.in_last_day(pump.clock.tick + 1)
         return "%d patient boluses in the last 24 h, at most %d a day" % (
             given,
             pump.prescription.patient_bolus.max_per_day,

@@ -56,10 +56,10 @@ class Host:
         """Carry out what this tick's requests, and those that waited, ask for."""
         session = self.session
         self._answer_stops(outputs)
-        entry = self.queue.stop_due(self.pump.tick)
+        entry = self.queue.stop_due(self.pump.clock.tick)
         while entry is not None:
             self._stop(entry.request, entry.place, outputs)
-            entry = self.queue.stop_due(self.pump.tick)
+            entry = self.queue.stop_due(self.pump.clock.tick)
         session.begin_tick(inputs, outputs)
         self._go_on(outputs)
         self._carry_out_due(inputs, outputs)
@@ -95,7 +95,7 @@ class Host:
         if command.changes == commands.READS:
             self._read(request, inputs, outputs)
             return
-        held = "at_tick" in request and request["at_tick"] - command.changes > self.pump.tick
+        held = "at_tick" in request and request["at_tick"] - command.changes > self.pump.clock.tick
         if command.name == commands.STOP and not held:
             self._stop(request, self._opened(request, command), outputs)
             return
@@ -114,7 +114,7 @@ class Host:
             self._send(outputs, refusal(request, "busy", "a therapy or a library waits already"))
         else:
             place = self._opened(request, command)
-            self.queue.accept(request, command, self.pump.tick, place)
+            self.queue.accept(request, command, self.pump.clock.tick, place)
             if held:
                 answer = reply_to(request)
                 answer["ok"] = answer["held"] = True
@@ -129,7 +129,7 @@ class Host:
         place = self.outcomes.find(wanted)
         if place != NOWHERE:  # a stop, which always acts, whosever ID it has
             return place if self.outcomes.told(place)[1] == row else NO_PLACE
-        return self.outcomes.open(wanted, self.session.frame(), self.pump.tick, row)
+        return self.outcomes.open(wanted, self.session.frame(), self.pump.clock.tick, row)
 
     def _again(self, request, place, outputs):
         """An ID that is known: the first answer, and nothing is done."""
@@ -220,7 +220,7 @@ class Host:
     def _carry_out_due(self, inputs, outputs):
         """What is due and can act, in order; the first one that has to wait holds up the rest."""
         while True:
-            entry = self.queue.first(self.pump.tick)
+            entry = self.queue.first(self.pump.clock.tick)
             if entry is None or not self._may_act(entry):
                 return
             self.queue.take(entry)
@@ -245,7 +245,7 @@ class Host:
     def _expect(self):
         """Have written down in time what those need that are held for one of the next ticks."""
         for entry in self.queue.waiting:
-            if entry.turn_tick - self.pump.tick < EXPECT_TICKS and entry.command.name != commands.STOP:
+            if entry.turn_tick - self.pump.clock.tick < EXPECT_TICKS and entry.command.name != commands.STOP:
                 self._may_act(entry)
 
     def _carry_out(self, entry, outputs):
@@ -283,7 +283,7 @@ class Host:
             result, why = DENIED, CAUSES.index(answer["reason"])
         text = json.dumps(answer, separators=(",", ":"))
         if place != NO_PLACE:
-            self.outcomes.close(place, result, why, self.pump.tick)
+            self.outcomes.close(place, result, why, self.pump.clock.tick)
             self.last.keep(id_of(request), text)
         self.pump.writer.send_text(outputs, text, answer["id"])
 
@@ -301,7 +301,7 @@ class Host:
         pump.stop_ordered()
         answer = pump.orders.carry_out(request)
         if place != NO_PLACE:
-            self.outcomes.close(place, DONE, 0, pump.tick)
+            self.outcomes.close(place, DONE, 0, pump.clock.tick)
         keeper = pump.keeper
         if not keeper or keeper.rests():
             self._send(outputs, answer)
@@ -311,12 +311,12 @@ class Host:
             text = "the pump is %s; this answer waits for no record" % states.STATES[pump.state]
             self._send(outputs, refusal(request, "busy", text))
         else:
-            self.stops.add(answer, pump.tick)
+            self.stops.add(answer, pump.clock.tick)
 
     def _answer_stops(self, outputs):
         keeper = self.pump.keeper
         while self.stops.waiting:
-            answer = self.stops.next(keeper.journal.saved_ticket, not keeper.writes(), self.pump.tick)
+            answer = self.stops.next(keeper.journal.saved_ticket, not keeper.writes(), self.pump.clock.tick)
             if answer is None:
                 return
             self._send(outputs, answer)

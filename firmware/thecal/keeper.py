@@ -157,9 +157,7 @@ class Keeper:
         if journal.status != SOUND:
             journal.save()
             return
-        pump.tick = words[INDEX["tick"]]
-        pump.tick_s = pump.tick // 10
-        pump.tick_ms = pump.tick % 10 * 100
+        pump.clock.resume(words[INDEX["tick"]])
         pump.executed_steps = pump.ledger_steps = words[INDEX["executed_steps"]]
         pump.dose_steps = words[INDEX["dose_steps"]]
         pump.state = words[INDEX["state"]]
@@ -167,7 +165,7 @@ class Keeper:
         for index in range(min(words[RESETS], MOST_RESETS)):
             pump.resets.ticks[index] = words[RESET_TICKS[index]]
         self.was_reset = True
-        pump.ledger.load(history.minutes, pump.tick)
+        pump.ledger.load(history.minutes, pump.clock.tick)
         self._restore_alarms()
         lockout = pump.lockout
         lockout.count = words[INDEX["grants"]]
@@ -199,7 +197,7 @@ class Keeper:
     def _restore_alarms(self):
         pump = self.pump
         words = self.journal.words
-        pump.alarms.advance(pump.tick)
+        pump.alarms.advance(pump.clock.tick)
         for row in range(len(alarms.ALARMS)):
             if words[INDEX["alarms_0"]] >> row & 1:
                 pump.alarms.set(row)
@@ -352,7 +350,7 @@ class Keeper:
         # Nothing is booked of what goes backward: then it counts as made when it is.
         ahead = (steps > 0 or grains > 0) and pump.state != DRAW_BACK
         ordered_steps = pump.planned_steps if moving else pump.executed_steps
-        self.ledger.step(pump.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
+        self.ledger.step(pump.clock.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
         if self.journal.blob_done():
             self._adopt()
         self._fill()
@@ -403,7 +401,7 @@ class Keeper:
                 written[index] = words[index]
                 changed = True
         if lockout.count > words[GRANTS]:
-            journal.grant(pump.tick + 1)
+            journal.grant(pump.clock.tick + 1)
         elif changed:
             journal.save()
 

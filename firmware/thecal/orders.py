@@ -26,17 +26,15 @@ from .causes import (
     THREE_STRIKES,
     Refused,
 )
+from .clock import TICK_MS, TICKS_PER_DAY, TICKS_PER_MIN, TICKS_PER_S, TICKS_PER_WEEK
 from .dose import formulary, prescription, program
 from .dose.delivery import CLINICIAN, PATIENT
-from .dose.schedule import TICKS_PER_WEEK
 from .link import commands
 from .link.session import refusal, reply_to
-from .link.telemetry import TICKS_PER_S
 from .proposing import Proposing
 from .record import events
 from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
-from .signals import TICK_MS
 from .smallint import small
 from .watch import alarms, parts
 
@@ -46,7 +44,7 @@ PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
 
 BEGIN_ANEW = "begin_anew"
 NEW_LINE = "new_line"
-QUIET_TICKS = 864_000  # no window, lockout or daily count reaches back further than a day
+QUIET_TICKS = TICKS_PER_DAY  # no window, lockout or daily count reaches back further than a day
 USED_UP = "used_up"
 
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
@@ -134,7 +132,7 @@ class Orders:
             "protocol": version.PROTOCOL,
             "product": "thecal",
             "version": version.VERSION,
-            "tick": pump.tick,
+            "tick": pump.clock.tick,
             "tick_ms": TICK_MS,
             "state": states.STATES[pump.state],
             "nl_per_rev": pump.mechanism.nl_per_rev,
@@ -205,8 +203,8 @@ class Orders:
         if old and old.drug == therapy.drug and old.concentration and old.basal:
             doses["previous"] = self._daily_pg(old)
             changes = pump.changes
-            doses["since_change_s"] = changes.since_s(pump.tick, changes.changed_tick)
-            doses["since_start_s"] = changes.since_s(pump.tick, changes.started_tick)
+            doses["since_change_s"] = changes.since_s(pump.clock.tick, changes.changed_tick)
+            doses["since_start_s"] = changes.since_s(pump.clock.tick, changes.started_tick)
         return doses
 
     def _daily_pg(self, therapy):
@@ -215,7 +213,7 @@ class Orders:
         if not therapy.basal:
             return (0, 1)
         one = pump.mechanism.grains_per_step
-        peak = therapy.basal.peak_grains(TICKS_PER_WEEK // 7, one)
+        peak = therapy.basal.peak_grains(TICKS_PER_DAY, one)
         return (
             peak * pump.mechanism.nl_per_rev * therapy.concentration[0],
             pump.mechanism.steps_per_rev * one * therapy.concentration[1],
@@ -250,11 +248,10 @@ class Orders:
         keeper = pump.keeper
         status = keeper.journal.status if keeper else SOUND
         if status == SOUND and pump.counts.ended and pump.state not in states.MOVING:
-            quiet_ticks = pump.tick - pump.stopped_tick
+            quiet_ticks = pump.clock.tick - pump.stopped_tick
             if quiet_ticks < QUIET_TICKS:
-                raise Refused(
-                    NOT_RESTED, "the pump has rested for %d min, not for a day" % (quiet_ticks // 600)
-                )
+                quiet_min = quiet_ticks // TICKS_PER_MIN
+                raise Refused(NOT_RESTED, "the pump has rested for %d min, not for a day" % quiet_min)
             return self._propose(BEGIN_ANEW, {BEGIN_ANEW: USED_UP})
         if status not in USELESS:
             raise Refused(JOURNAL_IN_USE, "the journal is %s: it is gone on with" % STATUSES[status])
@@ -299,17 +296,17 @@ class Orders:
         line = pump.line
         bridge = self._bridge_under(therapy)
         if pump.state == states.RUNNING and therapy.basal:
-            pump.prospect.check_history(therapy, pump.week_tick(1), bridge)
+            pump.prospect.check_history(therapy, pump.clock.week_tick(1), bridge)
         opens_bridge = bridge is not line.bridge
         ratio = line.unit_change(therapy)
-        packed = program.pack(self.proposed_digest, pump.tick_s, self.proposed_head, therapy)
+        packed = program.pack(self.proposed_digest, pump.clock.tick_s, self.proposed_head, therapy)
         if pump.keeper:
             pump.keeper.applied(THERAPY, packed)
         other = therapy.drug and therapy.drug != line.drug
         if other:
             pump.delivery.remainder.drop()
         runs = pump.state == states.RUNNING
-        pump.changes.applied(pump.tick + 1, other, self._changes_dose(therapy), runs)
+        pump.changes.applied(pump.clock.tick + 1, other, self._changes_dose(therapy), runs)
         pump.changes.accept(pump.library, therapy.drug, self.proposed_soft)
         line.take(therapy, bridge)
         if opens_bridge:
@@ -404,12 +401,12 @@ class Orders:
         if not formulary.check(pump.library):
             pump.raise_alarm(alarms.LIBRARY_FAULT)
             raise Refused(LIBRARY_DAMAGED, "the drug library is damaged: send it again")
-        pump.prospect.check_history(pump.prescription, pump.week_tick(1), pump.bridge)
+        pump.prospect.check_history(pump.prescription, pump.clock.week_tick(1), pump.bridge)
         if pump.alarms.third_start():
             pump.raise_alarm(alarms.THREE_STRIKES)
             raise Refused(THREE_STRIKES, "this is the third start after the same alarm: look for its cause")
         pump.enter(states.RUNNING, COMMAND)
-        pump.changes.started(pump.tick + 1, pump.prescription.drug)
+        pump.changes.started(pump.clock.tick + 1, pump.prescription.drug)
         return {"state": states.STATES[pump.state]}
 
     def _do_prime(self, request):
@@ -505,8 +502,8 @@ class Orders:
     def _do_attempts(self, request):
         pump = self.pump
         return {
-            "granted_last_day": pump.lockout.in_last_day(pump.tick),
-            "denied_last_day": pump.lockout.denied_in_last_day(pump.tick),
+            "granted_last_day": pump.lockout.in_last_day(pump.clock.tick),
+            "denied_last_day": pump.lockout.denied_in_last_day(pump.clock.tick),
             "granted": pump.lockout.count,
             "denied": pump.lockout.denied_count,
         }
@@ -568,10 +565,9 @@ class Orders:
         if pump.state == states.RUNNING and len(pump.prescription.basal) > 1:
             # Set back again and again, a clock could hold the fastest step of the day for ever.
             pump.prospect.check_history(pump.prescription, week_s * TICKS_PER_S, pump.bridge)
-        was_s = pump.week_tick(1) // TICKS_PER_S if pump.clock_known else -1
+        was_s = pump.clock.week_tick(1) // TICKS_PER_S if pump.clock.known else -1
         # The time that is given is that of the end of this tick, when it takes effect.
-        pump.clock_offset = (week_s * TICKS_PER_S - pump.tick - 1) % TICKS_PER_WEEK
-        pump.clock_known = True
+        pump.clock.set_week(week_s * TICKS_PER_S)
         pump.event(events.CLOCK, week_s, was_s)
         pump.clear_alarm(alarms.CLOCK_LOST)
         if pump.state == states.RUNNING:
@@ -627,7 +623,7 @@ class Orders:
         pump = self.pump
         pump.event(events.DENIED, commands.row_of(name), reason)
         if name == "patient_bolus":
-            pump.lockout.deny(pump.tick + 1)
+            pump.lockout.deny(pump.clock.tick + 1)
         if reason == MAX_DOSE:
             pump.raise_alarm(alarms.MAX_DOSE)
 
@@ -637,7 +633,7 @@ class Orders:
         reason = denials.why_no_patient_bolus(pump)
         if reason == GRANTED:
             bolus = pump.prescription.patient_bolus
-            pump.lockout.grant(pump.tick + 1)
+            pump.lockout.grant(pump.clock.tick + 1)
             self._begin_bolus(PATIENT, bolus.volume, bolus.rate)
         else:
             self._deny("patient_bolus", reason)

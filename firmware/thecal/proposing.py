@@ -5,8 +5,8 @@ One at a time. `begin` with a request, then `go_on` once a tick until it gives t
 before that, so `forget` is all that a stop has to do.
 """
 
+from .clock import TICKS_PER_DAY
 from .dose import formulary, prescription, program
-from .dose.schedule import TICKS_PER_DAY
 
 # What is done in a tick, in slices of some 3 ms each on the board (host_tests/chip/test_week.py).
 SLICES_A_TICK = 10
@@ -119,7 +119,7 @@ class Proposing:
         if bridge and bridge.left_steps:
             if long:
                 yield LONG
-            week_tick = pump.week_tick(1) if pump.clock_known else -1
+            week_tick = pump.clock.week_tick(1) if pump.clock.known else -1
             leaving = line.concentration if bridge is not line.bridge else line.leaving()
             readback.update(bridge.readback(therapy, leaving, week_tick))
         head = {key: reader.therapy[key] for key in reader.therapy if key != "steps"}

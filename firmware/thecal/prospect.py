@@ -6,15 +6,11 @@ of the old drug.
 """
 
 from .causes import GRANTED, HISTORY, MAX_DOSE, RESERVOIR, Refused
+from .clock import TICK_MS, TICKS_PER_DAY, TICKS_PER_S, TICKS_PER_WEEK
 from .dose.delivery import CLINICIAN, PATIENT
 from .dose.prescription import PrescriptionError
-from .dose.schedule import TICKS_PER_WEEK
-from .signals import TICK_MS
 from .states import MOVING, STOPPED
 from .watch.ahead import MOST_LOOKS, peak_steps
-from .watch.limits import DAY_TICKS
-
-TICKS_PER_S = 1_000 // TICK_MS
 
 
 class Prospect:
@@ -38,7 +34,8 @@ class Prospect:
             committed = pump.delivery.committed_grains(pump.executed_steps)
             ticks = -(-bolus // self._grains_per_tick(rate))
             basal = 0
-            for piece_ticks, grains in self._basal(pump.prescription, pump.week_tick(1), ticks, pump.bridge):
+            week_tick = pump.clock.week_tick(1)
+            for piece_ticks, grains in self._basal(pump.prescription, week_tick, ticks, pump.bridge):
                 basal += piece_ticks * grains
             left = pump.reservoir.empty_steps - pump.executed_steps
             if bolus + committed + basal > left * one:
@@ -50,7 +47,7 @@ class Prospect:
         committed, none of which a bridge is open for.
         """
         # A flow that fills a bound makes the begun step as well: more is by a step or more.
-        return self._peak_steps(self._with_one_more(volume, rate, DAY_TICKS), DAY_TICKS, None) - 1
+        return self._peak_steps(self._with_one_more(volume, rate, TICKS_PER_DAY), TICKS_PER_DAY, None) - 1
 
     def steady_ticks(self, therapy):
         """The length of the windows that `check_steady_limit` looks at; to be looked at in pieces before."""
@@ -129,7 +126,7 @@ class Prospect:
         boluses.sort()
 
         def basal(ticks):
-            return self._basal(therapy, pump.week_tick(1), ticks, pump.bridge)
+            return self._basal(therapy, pump.clock.week_tick(1), ticks, pump.bridge)
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
@@ -169,7 +166,7 @@ class Prospect:
 
     def _scheduled(self, schedule, week_tick, ticks):
         one = self.pump.mechanism.grains_per_step
-        if self.pump.clock_known or len(schedule) == 1:
+        if self.pump.clock.known or len(schedule) == 1:
             return schedule.profile(week_tick, ticks, one)
         # With the time unknown the lowest entry flows, but the clock may be set at any moment.
         return [(ticks, schedule.grains(schedule.highest(), one))]

@@ -15,22 +15,22 @@ wall.
 
 from . import states, words
 from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESET_FAULT, RESUME, SELF_TEST
+from .clock import MS_PER_S, TICK_MS, TICKS_PER_HOUR, TICKS_PER_MIN, TICKS_PER_S, Clock
 from .dose import formulary, prescription
 from .dose.changes import Changes
 from .dose.delivery import KINDS, PATIENT, Delivery
 from .dose.formulary_data import LIBRARY
 from .dose.line import Line
-from .dose.schedule import TICKS_PER_WEEK
 from .host import Host
 from .keeper import Keeper
 from .link.frame import FrameWriter, crc_into
-from .link.telemetry import STATUS_PERIOD_TICKS, TICKS_PER_S, Telemetry
+from .link.telemetry import STATUS_PERIOD_TICKS, Telemetry
 from .orders import Orders
 from .prospect import Prospect
 from .record import events
 from .record.repeats import Repeats, kind_of
 from .record.therapies import Therapies
-from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
+from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from .smallint import LARGEST
 from .watch import alarms, parts, selftest
 from .watch.button import StopButton
@@ -43,8 +43,8 @@ from .watch.resets import Resets
 from .watch.senses import Senses
 
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
-TELL_TICKS = 600  # from one event of cut orders to the next
-LONG_STOP_TICKS = 12 * 36_000  # own choice: half a day without a flow that is programmed
+TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
+LONG_STOP_TICKS = 12 * TICKS_PER_HOUR  # own choice: half a day without a flow that is programmed
 
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
 
@@ -61,13 +61,8 @@ class Pump:
     def __init__(self, mechanism, crc=crc_into, journal=None, log=None):
         self.mechanism = mechanism
         self.state = states.BOOT
-        self.board_s = 0  # the board's own time and count, which begin anew at every reset ...
-        self.board_ms = 0
+        self.clock = Clock()
         self.base_steps = 0  # executed before the last reset
-        self.tick = 0  # ... and the pump's, which go on
-        self.tick_s = 0
-        self.tick_ms = 0
-        self.passed_ticks = 1  # with this tick: more than one where some were merged
         self.executed_steps = 0
         self.ledger_steps = 0  # executed and entered in the window
         self.prescription = None
@@ -79,8 +74,6 @@ class Pump:
         self.dose_steps = 0  # executed, what filled the line left out
         self.line = Line()
         self.stopped_tick = 0
-        self.clock_offset = 0  # tick of the week at boot
-        self.clock_known = False
         self.button_was_pressed = False
         self.early = False  # a command that changes the flow is being carried out
         self.replan = False
@@ -170,10 +163,9 @@ class Pump:
         self._compare(words.TIME)
         self._compare(words.HISTORY)
         if not self.words.trusted:
-            self.board_s = inputs.tick_s  # whatever it was: no jump of time
-            self.board_ms = inputs.tick_ms
+            self.clock.stand_still(inputs.tick_s, inputs.tick_ms)  # whatever it was: no jump of time
         ticks = self._let_time_pass(inputs)
-        self.stop_button.look(inputs.button_stop, self.passed_ticks)
+        self.stop_button.look(inputs.button_stop, self.clock.passed_ticks)
         if self.state == states.BOOT:
             self._wake_up(inputs)
         if self.state == states.POST:
@@ -249,8 +241,7 @@ class Pump:
 
     def _make_loggable(self):
         """Whatever the words say now, it must be possible to halt and to write down that it was so."""
-        self.tick_s &= LARGEST
-        self.tick_ms %= 1_000
+        self.clock.make_loggable()
         if not states.BOOT < self.state < len(states.STATES):
             self.state = states.RUNNING  # from where a halt ends all that may be under way
 
@@ -272,7 +263,7 @@ class Pump:
             self._failed_before()
         if self.keeper and self.keeper.therapy_lost:
             self.raise_alarm(alarms.JOURNAL_FAULT)
-        if self.was_reset and self.resets.too_many(self.tick):
+        if self.was_reset and self.resets.too_many(self.clock.tick):
             self.raise_alarm(alarms.RESET_LOOP)
 
     def _failed_before(self):
@@ -336,7 +327,7 @@ class Pump:
             for kind in range(KINDS):
                 self._bolus_ended(kind, complete=False)
             self.delivery.forfeit(self.executed_steps)
-        self.stopped_tick = self.tick
+        self.stopped_tick = self.clock.tick
         self.clear_alarm(alarms.LONG_STOP)
         if self.line.drawn_from_steps >= 0 and left in states.MOVING:
             self._draw_back_cut_short()
@@ -358,18 +349,9 @@ class Pump:
         self._settle()
 
     def _let_time_pass(self, inputs):
-        ticks = (inputs.tick_s - self.board_s) * TICKS_PER_S + (inputs.tick_ms - self.board_ms) // TICK_MS
-        self.board_s = inputs.tick_s
-        self.board_ms = inputs.tick_ms
-        self.tick += ticks
-        self.passed_ticks = max(ticks, 1)
-        self.tick_s += ticks // TICKS_PER_S
-        self.tick_ms += ticks % TICKS_PER_S * TICK_MS
-        if self.tick_ms >= 1_000:
-            self.tick_ms -= 1_000
-            self.tick_s += 1
-        self.alarms.advance(self.tick)
-        self.senses.read(inputs, self.tick)
+        ticks = self.clock.advance(inputs.tick_s, inputs.tick_ms)
+        self.alarms.advance(self.clock.tick)
+        self.senses.read(inputs, self.clock.tick)
         self.executed_steps = inputs.executed_steps + self.base_steps
         if self.words.trusted:
             self._enter_in_window(ticks)
@@ -413,9 +395,9 @@ class Pump:
 
     def _tell_cut(self):
         """An event for all that was cut, once a minute: for each order it would fill the log."""
-        if self.cut_steps and self.tick - self.cut_told_tick >= TELL_TICKS:
+        if self.cut_steps and self.clock.tick - self.cut_told_tick >= TELL_TICKS:
             self.event(events.LIMITED, self.cut_steps, 0)
-            self.cut_told_tick = self.tick
+            self.cut_told_tick = self.clock.tick
             self.cut_steps = 0
 
     def to_boundary(self):
@@ -431,13 +413,10 @@ class Pump:
         owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*self.line.volume(*therapy.kvo))
         owed.kvo = therapy.on_low_kvo and self.alarms.standing[alarms.RESERVOIR_LOW]
         schedule = self.line.schedule(therapy)
-        owed.follow(schedule, self.week_tick(self.delivery.ahead), self.clock_known)
+        owed.follow(schedule, self.clock.week_tick(self.delivery.ahead), self.clock.known)
         self.replan = True
-        if therapy.mode == "flex" and not self.clock_known:
+        if therapy.mode == "flex" and not self.clock.known:
             self.raise_alarm(alarms.CLOCK_LOST)
-
-    def week_tick(self, ahead):
-        return (self.tick + ahead + self.clock_offset) % TICKS_PER_WEEK
 
     def _bolus_ended(self, kind, complete):
         if not self.bolus_nl[kind]:
@@ -447,7 +426,7 @@ class Pump:
             volume_nl = min(max(self._given_nl(kind), 0), volume_nl)
         self.bolus_nl[kind] = 0
         if kind == PATIENT:
-            self.lockout.end(self.tick + self.delivery.ahead)
+            self.lockout.end(self.clock.tick + self.delivery.ahead)
         if self.line.drawn_from_steps < 0:
             ended = events.PRIME_END if self.line.priming else ENDS[kind]
             self.event(ended, volume_nl, 1 if complete else 0)
@@ -503,7 +482,7 @@ class Pump:
         moving = self.state in states.MOVING
         row = senses.look(
             inputs,
-            self.tick,
+            self.clock.tick,
             ticks,
             self.executed_steps,
             self.guard.ordered_steps,
@@ -515,7 +494,7 @@ class Pump:
             self.event(events.PART_FAILED, part, senses.failed.kinds[part])
         if row >= 0 and self.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
             self.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
-        stalled_ticks = senses.motion.recovered_ticks(self.tick, self.executed_steps) if moving else -1
+        stalled_ticks = senses.motion.recovered_ticks(self.clock.tick, self.executed_steps) if moving else -1
         if stalled_ticks >= 0:
             self.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
         if self.keeper and self.keeper.journal.failed:
@@ -523,14 +502,14 @@ class Pump:
         self._follow(alarms.SUPPLY_LOW, senses.supply_low)
         self._follow(alarms.STOP_HELD, self.stop_button.stuck())
         self.counts.look(
-            self.tick,
+            self.clock.tick,
             self.executed_steps,
             self.dose_steps,
             senses.motion.pulses,
             self.log.count,
             self.keeper.journal.last_sequence() if self.keeper else 0,
         )
-        self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.tick) or self.counts.due)
+        self._follow(alarms.SERVICE_DUE, senses.motion.service_due(self.clock.tick) or self.counts.due)
         self._follow(alarms.COUNT_END, self.counts.ended)
 
     def _follow(self, row, stands):
@@ -546,7 +525,11 @@ class Pump:
         outputs.alarm_sound = self.alarms.sounding()
 
     def _watch_stop(self):
-        if self.tick - self.stopped_tick > LONG_STOP_TICKS and self.prescription and self.prescription.basal:
+        if (
+            self.clock.tick - self.stopped_tick > LONG_STOP_TICKS
+            and self.prescription
+            and self.prescription.basal
+        ):
             self.raise_alarm(alarms.LONG_STOP)
 
     def _bridge_cleared(self, bridge):
@@ -623,7 +606,7 @@ class Pump:
         """How long the segment is that begins so many ticks from now: up to an even tick, so that the history
         knows where the motor's segments end; and a single tick where half of the steps are too many.
         """
-        if (self.tick + ahead) % SEGMENT_TICKS:
+        if (self.clock.tick + ahead) % SEGMENT_TICKS:
             return 1
         ticks = self.delivery.next_ticks()
         if ticks > 1 and self.guard.limit_steps:
@@ -705,7 +688,7 @@ class Pump:
         self.guard.set_max_rate(therapy.max_rate_nl_h)
         self._set_limit()
         if therapy.limit:
-            self.ledger.set_window(therapy.window_ticks, self.tick)
+            self.ledger.set_window(therapy.window_ticks, self.clock.tick)
         if self.keeper:
             self.keeper.therapy_changed()
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
@@ -722,24 +705,24 @@ class Pump:
     # --- record
 
     def event(self, code, a, b):
-        if code in events.REPEATABLE and not self.repeats.is_single(self.tick, kind_of(code, a, b)):
+        if code in events.REPEATABLE and not self.repeats.is_single(self.clock.tick, kind_of(code, a, b)):
             return
         # What changes the flow, or is refused to, does so at the end of the tick.
         if not self.early and not self.delivery.ahead:
-            self.log.add(self.tick_s, self.tick_ms, code, a, b, self.executed_steps)
-        elif self.tick_ms + TICK_MS < 1_000:
-            self.log.add(self.tick_s, self.tick_ms + TICK_MS, code, a, b, self._steps_ahead())
+            self.log.add(self.clock.tick_s, self.clock.tick_ms, code, a, b, self.executed_steps)
+        elif self.clock.tick_ms + TICK_MS < MS_PER_S:
+            self.log.add(self.clock.tick_s, self.clock.tick_ms + TICK_MS, code, a, b, self._steps_ahead())
         else:
-            self.log.add(self.tick_s + 1, 0, code, a, b, self._steps_ahead())
+            self.log.add(self.clock.tick_s + 1, 0, code, a, b, self._steps_ahead())
 
     def _tell_repeats(self):
         """What came again and again, and what the log lost because of it."""
         repeats = self.repeats
-        index = repeats.due(self.tick)
+        index = repeats.due(self.clock.tick)
         while index >= 0:
             self.event(events.REPEATED, repeats.kinds[index], repeats.more[index])
-            repeats.told(index, self.tick)
-            index = repeats.due(self.tick)
+            repeats.told(index, self.clock.tick)
+            index = repeats.due(self.clock.tick)
         if self.keeper:
             lost = self.keeper.journal.lost_events
             if lost > self.lost_told and not self.keeper.journal.is_behind():
@@ -756,14 +739,14 @@ class Pump:
             if number < 0 or not self.telemetry.event(outputs, self.log.record(number)):
                 break
             self.log.sent += 1
-        if self.tick % STATUS_PERIOD_TICKS < self.passed_ticks:  # merged ticks count as well
+        if self.clock.tick % STATUS_PERIOD_TICKS < self.clock.passed_ticks:  # merged ticks count as well
             self.status(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 
     def status(self, inputs, outputs):
         flowing = self.delivery.owed.flowing()
         values = self.telemetry.values
-        values[0] = self.tick
+        values[0] = self.clock.tick
         values[1] = self._rate_nl_h()
         values[2] = self.delivery.position()
         values[3] = self.executed_steps

@@ -1,11 +1,9 @@
 """What crosses the border between the rooms and the drivers: `Inputs` (filled) and `Outputs` (obeyed).
 
 Both are allocated once and refilled in place. All numbers are integers below 2^30. Time is the nominal time
-of the tick (a multiple of `TICK_MS` since boot); the loop's own lateness never shows in it, so every record
-is stamped in whole ticks.
+of the tick, in whole ticks since boot; the loop's own lateness never shows in it.
 """
 
-TICK_MS = 100  # the fixed-rate loop, 10 Hz
 SEGMENT_TICKS = 2  # a motion segment lasts exactly 200 ms, or 100 ms around the end of a bolus
 QUEUE_SEGMENTS = 4  # depth of the PIO's transmit FIFO: segments that wait behind the running one
 RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack

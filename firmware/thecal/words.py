@@ -67,11 +67,11 @@ COURSE = RUNNING + TURN + BOLUSES
 TIME, DOSE, PLAN, HISTORY = range(4)
 NAMES = (
     (
-        "tick",
-        "tick_s",
-        "tick_ms",
-        "board_s",
-        "board_ms",
+        "clock.tick",
+        "clock.tick_s",
+        "clock.tick_ms",
+        "clock.board_s",
+        "clock.board_ms",
         "executed_steps",
         "ledger_steps",
         "line.credit_steps",
@@ -85,8 +85,8 @@ NAMES = (
         "state",
         "base_steps",
         "line.drawn_from_steps",
-        "clock_offset",
-        "clock_known",
+        "clock.week_offset",
+        "clock.known",
         "post_failures",
         "guard.limit_steps",
         "guard.reservoir_most",
@@ -155,11 +155,11 @@ def _same_clock(pump, kept):
     line = pump.line
     bridge = line.bridge
     return (
-        kept[0] == ~pump.tick
-        and kept[1] == ~pump.tick_s
-        and kept[2] == ~pump.tick_ms
-        and kept[3] == ~pump.board_s
-        and kept[4] == ~pump.board_ms
+        kept[0] == ~pump.clock.tick
+        and kept[1] == ~pump.clock.tick_s
+        and kept[2] == ~pump.clock.tick_ms
+        and kept[3] == ~pump.clock.board_s
+        and kept[4] == ~pump.clock.board_ms
         and kept[5] == ~pump.executed_steps
         and kept[6] == ~pump.ledger_steps
         and kept[7] == ~line.credit_steps
@@ -178,11 +178,11 @@ def _keep_clock(pump, kept):
     history = ledger.history
     line = pump.line
     bridge = line.bridge
-    kept[0] = ~pump.tick
-    kept[1] = ~pump.tick_s
-    kept[2] = ~pump.tick_ms
-    kept[3] = ~pump.board_s
-    kept[4] = ~pump.board_ms
+    kept[0] = ~pump.clock.tick
+    kept[1] = ~pump.clock.tick_s
+    kept[2] = ~pump.clock.tick_ms
+    kept[3] = ~pump.clock.board_s
+    kept[4] = ~pump.clock.board_ms
     kept[5] = ~pump.executed_steps
     kept[6] = ~pump.ledger_steps
     kept[7] = ~line.credit_steps
@@ -209,8 +209,8 @@ def _same_set(pump, kept):
         kept[15] == ~pump.state
         and kept[16] == ~pump.base_steps
         and kept[17] == ~line.drawn_from_steps
-        and kept[18] == ~pump.clock_offset
-        and kept[19] == (not pump.clock_known)
+        and kept[18] == ~pump.clock.week_offset
+        and kept[19] == (not pump.clock.known)
         and kept[20] == ~pump.post_failures
         and kept[21] == ~guard.limit_steps
         and kept[22] == ~guard.reservoir_most
@@ -255,8 +255,8 @@ def _keep_set(pump, kept):
     kept[15] = ~pump.state
     kept[16] = ~pump.base_steps
     kept[17] = ~line.drawn_from_steps
-    kept[18] = ~pump.clock_offset
-    kept[19] = not pump.clock_known
+    kept[18] = ~pump.clock.week_offset
+    kept[19] = not pump.clock.known
     kept[20] = ~pump.post_failures
     kept[21] = ~guard.limit_steps
     kept[22] = ~guard.reservoir_most

@@ -55,7 +55,7 @@ a.stepper.halt()
 a.stepper.enable(False)
 micropython.kbd_intr(3)
 print()
-print("ticks", p.tick, "bytes", gc.mem_alloc() - before, "state", states.STATES[p.state])
+print("ticks", p.clock.tick, "bytes", gc.mem_alloc() - before, "state", states.STATES[p.state])
 """,
         limit_ms=60_000,
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy
 from memory_bench import MemoryBench
 from thecal import states
-from thecal.dose.schedule import TICKS_PER_WEEK
+from thecal.clock import TICKS_PER_WEEK
 from thecal.drivers import segment
 from thecal.pump import LONG_STOP_TICKS
 from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
@@ -105,7 +105,7 @@ class SkippingBench(MemoryBench):
         if pump.settling or pump.state in states.MOVING:
             return False
         if not pump.alarms.standing[alarms.LONG_STOP]:
-            room = min(room, LONG_STOP_TICKS - (pump.tick - pump.stopped_tick) - MARGIN_TICKS)
+            room = min(room, LONG_STOP_TICKS - (pump.clock.tick - pump.stopped_tick) - MARGIN_TICKS)
             if room < LEAST_SKIP_TICKS:
                 return False
         pump.ledger.advance(room, 0)
@@ -118,11 +118,11 @@ class SkippingBench(MemoryBench):
         pump.telemetry.status_seq += (self._tick + ticks) // STATUS_TICKS - self._tick // STATUS_TICKS
         self._tick += ticks
         self._at_cycles = self._tick * TICK_CYCLES
-        pump.tick += ticks
-        pump.tick_s, tenths = divmod(self._tick, 10)
-        pump.tick_ms = tenths * 100
-        pump.board_s, tenths = divmod(self._tick - self._boot_tick, 10)
-        pump.board_ms = tenths * 100
+        pump.clock.tick += ticks
+        pump.clock.tick_s, tenths = divmod(self._tick, 10)
+        pump.clock.tick_ms = tenths * 100
+        pump.clock.board_s, tenths = divmod(self._tick - self._boot_tick, 10)
+        pump.clock.board_ms = tenths * 100
         self.skipped_ticks += ticks
 
     def _skip_running(self, room: int) -> bool:

@@ -215,7 +215,7 @@ class World:
         def read(*arguments: Any) -> Any:
             request = following(*arguments)
             if request is not None:
-                oracle.read(request, pump.tick, pump.stop_button.held)
+                oracle.read(request, pump.clock.tick, pump.stop_button.held)
             return request
 
         def carried_out(request: dict[str, Any]) -> Any:
@@ -259,7 +259,7 @@ class World:
         bench, oracle = self.bench, self.oracle
         pump: Any = bench.pump
         down = bench.inputs.button_stop
-        tick = pump.tick + 1 if not bench._off else -1
+        tick = pump.clock.tick + 1 if not bench._off else -1
         if down and not self.stop_is_down and not bench._off:
             if pump.host.queue.waiting:
                 oracle.seen["button while something waits"] += 1
@@ -333,7 +333,7 @@ class World:
 
     def offset(self) -> int:
         """From the pump's ticks to the bench's."""
-        return self.bench.tick - self.bench.pump.tick
+        return self.bench.tick - self.bench.pump.clock.tick
 
     def say(self, data: bytes) -> None:
         if not self.bench._off:
@@ -385,7 +385,7 @@ class World:
         row = commands.find(cmd)
         assert row is not None
         if row.changes != commands.READS and cmd != "cancel" and chance.random() < 0.35:
-            arguments["at_tick"] = max(self.bench.pump.tick + chance.randrange(-1, 12), 0)
+            arguments["at_tick"] = max(self.bench.pump.clock.tick + chance.randrange(-1, 12), 0)
         return self.frame(cmd, **arguments)
 
     def act(self) -> None:

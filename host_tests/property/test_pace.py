@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_ints import SmallInt
+from thecal.clock import TICK_MS
 from thecal.drivers.pace import LATEST_MS, MASK, Pace
-from thecal.signals import TICK_MS
 
 starts_ms = st.one_of(st.integers(0, MASK), st.integers(MASK - 2_000, MASK))
 # how long after the previous tick was run the loop looks again: early, on time, late, much too late

@@ -137,7 +137,7 @@ class Life:
             else:
                 reply = self._ask(cmd, **arguments)
                 if cmd == "patient_bolus" and reply and reply.get("granted"):
-                    self.grants.append(self.pump.tick)
+                    self.grants.append(self.pump.clock.tick)
         self._advance(50)
         assert "starved" not in events_of(self)
 

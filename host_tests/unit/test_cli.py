@@ -292,7 +292,7 @@ def test_priming_the_clock_and_the_attempts_are_commands(run, therapy_file):
     assert refused.exit_code == 1 and "line_nl" in refused.stderr
     result = run(port, "set-time", "--to", "tue 06:30")
     assert result.exit_code == 0 and "tue 06:30" in result.output
-    assert port.bench.pump.clock_known
+    assert port.bench.pump.clock.known
     assert run(port, "set-time", "--to", "noon").exit_code == 2
     assert "Denied: 0 in the last 24 hours, 0 in all." in run(port, "attempts").output
 

@@ -173,4 +173,4 @@ def test_the_aged_flash_is_what_it_says():
     bench.advance_to_tick(5)
     pump = bench.pump
     assert not pump.counts.due and pump.prescription
-    assert pump.tick > 1_000_000 and pump.executed_steps >= 3_200_000
+    assert pump.clock.tick > 1_000_000 and pump.executed_steps >= 3_200_000

@@ -139,13 +139,13 @@ WITH_OTHERS = {
     # What goes with every step or tick, or with a record of its own, need not make one by itself.
     "rotor_pulses": plain("rotor_pulses", 4_321),
     "denials": (
-        lambda pump: [pump.lockout.deny(pump.tick) for _ in range(3)],
-        lambda pump: (pump.lockout.denied_count, pump.lockout.denied_in_last_day(pump.tick)),
+        lambda pump: [pump.lockout.deny(pump.clock.tick) for _ in range(3)],
+        lambda pump: (pump.lockout.denied_count, pump.lockout.denied_in_last_day(pump.clock.tick)),
         (3, 3),
     ),
     "grants": (
-        lambda pump: pump.lockout.grant(pump.tick),
-        lambda pump: (pump.lockout.count, pump.lockout.in_last_day(pump.tick)),
+        lambda pump: pump.lockout.grant(pump.clock.tick),
+        lambda pump: (pump.lockout.count, pump.lockout.in_last_day(pump.clock.tick)),
         (1, 1),
     ),
     "dose_steps": (_set("dose_steps", POSITION), _get("dose_steps"), POSITION + BOOKED),

@@ -12,9 +12,10 @@ import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
 from thecal import prospect
+from thecal.clock import TICKS_PER_DAY
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
 from thecal.dose.mechanism import reference
-from thecal.dose.schedule import TICKS_PER_DAY, Schedule
+from thecal.dose.schedule import Schedule
 from thecal.smallint import LARGEST
 from thecal.watch.guard import ROUNDING_STEPS, Guard
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from thecal.clock import TICK_MS
 from thecal.dose.mechanism import REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV
 from thecal.dose.prescription import PAGE_STEPS
 from thecal.dose.program import MOST_PART_STEPS
@@ -21,7 +22,7 @@ from thecal.link.queue import MOST_WAITING
 from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import LEAST_TICKS, QUANTUM_TICKS
 from thecal.record.therapies import KEPT
-from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS, TICK_MS
+from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
 from thecal.watch.stretches import CHANGES_A_DAY

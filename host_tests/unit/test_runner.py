@@ -461,7 +461,7 @@ def test_the_clock_stands_where_the_scenario_says_at_its_beginning(clock):
         result.finish()
         assert isinstance(board.pump, pump.Pump)
         begin_tick = result.story.begin_tick or 0
-        assert (board.pump.clock_offset + begin_tick) % 6_048_000 * 100 == experiment.clock_ms
+        assert (board.pump.clock.week_offset + begin_tick) % 6_048_000 * 100 == experiment.clock_ms
 
 
 # --- expectations that do not hold

@@ -68,14 +68,14 @@ def test_what_waits_while_a_library_is_written_is_cancelled_by_a_stop(by, ticks)
     desk.client.request("confirm", digest=proposal["digest"])
     desk.run(1 + ticks)
     number = desk.client.request("start")
-    later = desk.client.request("start", at_tick=desk.pump.tick + 40)
+    later = desk.client.request("start", at_tick=desk.pump.clock.tick + 40)
     desk.run(1)
     if by == "link":
         desk.client.request("stop")
     elif by == "word":
         desk.bench.send(b"stop\n")
     elif by == "held":
-        desk.client.request("stop", at_tick=desk.pump.tick + 1)
+        desk.client.request("stop", at_tick=desk.pump.clock.tick + 1)
     else:
         desk.bench.press("stop", 3)
     desk.run(1)
@@ -232,7 +232,7 @@ def test_outcomes_can_be_asked_for_also_after_a_reset_and_older_ones_are_unknown
 def test_so_many_commands_wait_and_no_more_can_and_they_can_be_listed_and_cancelled():
     desk = PumpOnBench()
     desk.start()
-    at_tick = desk.pump.tick + 10_000
+    at_tick = desk.pump.clock.tick + 10_000
     numbers = [desk.client.request("stop", at_tick=at_tick) for _ in range(MOST_WAITING)]
     desk.run(2)
     assert all((desk.client.reply(number) or {})["held"] for number in numbers)

@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
+from thecal.clock import TICK_MS
+
 from thecal_bench.plant import Plant
 
-TICK_MS = 100
 TICK_NS = TICK_MS * 1_000_000
 
 BOOT_TICKS = 12

@@ -18,9 +18,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from thecal.link.telemetry import TICKS_PER_S
+from thecal.clock import TICK_MS, TICKS_PER_S
 from thecal.record import events
-from thecal.signals import TICK_MS
 
 from thecal_host.pump import Pump, PumpError
 

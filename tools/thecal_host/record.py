@@ -258,7 +258,7 @@ def _in_effect(timed: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
 
     What is ordered is stamped with that time; that the reservoir is low is found out a tick before it.
     """
-    from thecal.signals import TICK_MS
+    from thecal.clock import TICK_MS
     from thecal.watch.alarms import RESERVOIR_LOW
 
     at_ms, event = timed

@@ -5,6 +5,7 @@ Times are ticks since the first boot. A therapy without a drug (minimum, stopped
 it as it is: the drug is still the one in the line.
 """
 
+from ..clock import TICKS_PER_S
 from .formulary import BOLUS, DOSE_PER_DAY, find, limit_name
 
 NEVER = -1
@@ -44,4 +45,4 @@ class Changes:
 
     def since_s(self, tick, then):
         """Whole seconds from one of its ticks to now; None if that never was."""
-        return None if then == NEVER else (tick - then) // 10
+        return None if then == NEVER else (tick - then) // TICKS_PER_S

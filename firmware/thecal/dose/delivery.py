@@ -22,10 +22,10 @@ start of a dose begins. Fillings of the line and draw-backs are no dose: they le
 # A schedule that changes at some tick is there.
 # pyright: reportOptionalMemberAccess=false
 
+from ..clock import TICKS_PER_WEEK
 from ..signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .rate import Flow
 from .remainder import Remainder
-from .schedule import TICKS_PER_WEEK
 
 PATIENT, CLINICIAN = range(2)  # who a bolus is for; the patient's goes first
 KINDS = 2

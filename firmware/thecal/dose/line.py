@@ -27,15 +27,13 @@ again, -1 until the first time; a start, a new line and what fills it end the co
 """
 
 from .. import plain
-from ..signals import TICK_MS
+from ..clock import TICKS_PER_S, TICKS_PER_WEEK
 from ..smallint import LARGEST
 from .prescription import PrescriptionError
-from .schedule import TICKS_PER_WEEK
 from .units import HOURS_PER_DAY, ratio, reduced
 
 MINIMUM = "minimum"  # the mode whose rate is a volume, whatever leaves
 LEAVES = "the old drug has not left the line yet"
-TICKS_PER_S = 1_000 // TICK_MS
 NO_POSITION = -1
 
 

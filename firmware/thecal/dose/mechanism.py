@@ -14,11 +14,10 @@ The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3
 and a grain of 1/420 nL/h x 1 tick.
 """
 
-from ..signals import TICK_MS
+from ..clock import TICKS_PER_HOUR
 from ..smallint import LARGEST, small
 from .units import reduced
 
-TICKS_PER_HOUR = 3_600_000 // TICK_MS
 # Two remainders are added before the carry is taken out, and their sum must stay small.
 MOST_GRAINS_PER_STEP = LARGEST >> 1
 # Parts of 1 nL/h that a rate may have, the finest that fits wins: each holds all smaller ones.

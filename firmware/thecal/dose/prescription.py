@@ -22,8 +22,9 @@ step by step, then `finish`. Keys:
 """
 
 from .. import plain
+from ..clock import TICK_MS, TICKS_PER_DAY
 from ..telling import Problems, shown
-from .schedule import MOST_STEPS_A_DAY, TICKS_PER_DAY, Schedule
+from .schedule import MOST_STEPS_A_DAY, Schedule
 from .units import (
     CONCENTRATION_TEXT,
     concentration_of,
@@ -33,7 +34,6 @@ from .units import (
     volume_of_dose,
 )
 
-TICK_MS = 100
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 

@@ -8,8 +8,8 @@ three arrays side by side: ten bytes an entry, 3.4 kB for the longest week.
 
 from array import array
 
-TICKS_PER_DAY = 864_000
-TICKS_PER_WEEK = 7 * TICKS_PER_DAY
+from ..clock import TICKS_PER_WEEK
+
 MOST_STEPS_A_DAY = 48  # DOSE-06: as insulin pumps have; implants offer 13
 MOST_STEPS = 7 * MOST_STEPS_A_DAY
 

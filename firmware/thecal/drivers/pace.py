@@ -7,7 +7,7 @@ numbers below 2^30 (`time.ticks_ms`, `time.ticks_us`), which are two views of on
 milliseconds, the microseconds place a motion segment's start on it.
 """
 
-from ..signals import TICK_MS
+from ..clock import TICK_MS
 
 # The counters wrap at 2^30. 2^30 itself would be a heap object on the board, and so would all that is
 # computed with it.

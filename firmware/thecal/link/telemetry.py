@@ -5,10 +5,9 @@ The status frame is formatted from a row of fields in the order of `STATUS_FIELD
 `status` as a command gives the same frame.
 """
 
-from ..signals import TICK_MS
+from ..clock import TICK_MS, TICKS_PER_S
 from .frame import STATUS_BYTES, Text
 
-TICKS_PER_S = 1_000 // TICK_MS
 STATUS_PERIOD_TICKS = TICKS_PER_S
 EVENT_BYTES = 160  # more than the longest event frame
 

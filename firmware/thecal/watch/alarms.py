@@ -15,17 +15,18 @@ for hours is MEDIUM, what only has to be known is LOW. Responses are ALM-08's. N
 - The third start within 10 min after the same alarm and stop is not to be obeyed (ALM-06).
 """
 
+from ..clock import TICKS_PER_HOUR, TICKS_PER_MIN
+
 HIGH, MEDIUM, LOW = range(3)
 PRIORITIES = ("HIGH", "MEDIUM", "LOW")
 CONTINUE, KVO, STOP = range(3)
 RESPONSES = ("continue", "kvo", "stop")
 
-TICKS_PER_MIN = 600
 PAUSE_TICKS = 2 * TICKS_PER_MIN
 MOST_PAUSE_TICKS = 10 * TICKS_PER_MIN
 RESOUND_TICKS = 80
 STRIKE_TICKS = 10 * TICKS_PER_MIN
-LONG_STOP_RISES_TICKS = 12 * 60 * TICKS_PER_MIN
+LONG_STOP_RISES_TICKS = 12 * TICKS_PER_HOUR
 
 
 class Alarm:

@@ -6,8 +6,9 @@ ever hold.
 
 from array import array
 
+from ..clock import TICKS_PER_DAY
+
 MOST_A_DAY = 96
-DAY_TICKS = 864_000
 
 
 class Lockout:
@@ -53,7 +54,7 @@ def _younger_than_a_day(ring, count, tick):
     found = 0
     number = count - 1
     while number >= 0 and number > count - 1 - MOST_A_DAY:
-        if tick - ring[number % MOST_A_DAY] >= DAY_TICKS:
+        if tick - ring[number % MOST_A_DAY] >= TICKS_PER_DAY:
             break
         found += 1
         number -= 1

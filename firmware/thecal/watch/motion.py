@@ -21,13 +21,13 @@ The times of SAFE-10 are those of the Open PCA Pump's requirements 1.0.0 (R5.4.0
 The tolerances are own choices: one pitch of steps made, and what the encoder can tell, two pitches more.
 """
 
+from ..clock import TICKS_PER_DAY
 from . import alarms
 from .parts import ENCODER, EXTRA, FAILED, INDEX, MISSING, STEP_SENSE
 
 AGREE_PITCHES = 2
 BASAL_TICKS = 3_000
 BOLUS_TICKS = 600
-TICKS_PER_DAY = 864_000
 # Own choice for the bench: 10 L through one tubing, or two years.
 SERVICE_REVOLUTIONS = 100_000
 SERVICE_DAYS = 730

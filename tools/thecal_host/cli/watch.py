@@ -249,7 +249,7 @@ def _since_first_boot(text: str | None) -> int | None:
 def _print_events(found: Sequence[dict[str, Any]], as_json: bool, as_csv: bool) -> None:
     import csv
 
-    from thecal.signals import TICK_MS
+    from thecal.clock import TICK_MS
 
     from thecal_host.text import clock_text, event_text
 
