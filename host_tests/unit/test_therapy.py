@@ -5,10 +5,11 @@ from fractions import Fraction
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
 from thecal import causes, prospect, pump, states
+from thecal.clock import TICKS_PER_DAY
 from thecal.dose import formulary, formulary_data, mechanism, prescription
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms
-from thecal.watch.lockout import DAY_TICKS, Lockout
+from thecal.watch.lockout import Lockout
 from thecal.watch.reservoir import Reservoir
 
 # 1 mL at 60 mL/h is one minute, 600 ticks
@@ -78,7 +79,7 @@ def test_no_more_than_so_many_in_a_rolling_day_whatever_is_programmed(desk):
     assert desk.ask("patient_bolus")["reason"] == "max_per_day"
     desk.program(patient_bolus=fast, limit=limit, rate_num=2_000)
     assert desk.ask("patient_bolus")["reason"] == "max_per_day", "programming clears no count"
-    desk.bench.advance_to_tick(first + DAY_TICKS - 3)
+    desk.bench.advance_to_tick(first + TICKS_PER_DAY - 3)
     assert desk.ask("patient_bolus")["reason"] == "max_per_day"
     assert desk.ask("patient_bolus")["granted"], "the first grant is a day old"
 
@@ -562,7 +563,7 @@ def test_the_attempts_of_the_last_day_can_be_read(desk):
         desk.ask("patient_bolus")
     found = desk.ask("attempts")
     assert (found["granted_last_day"], found["denied_last_day"]) == (1, 3)
-    desk.bench.advance_to_tick(desk.tick + DAY_TICKS)
+    desk.bench.advance_to_tick(desk.tick + TICKS_PER_DAY)
     found = desk.ask("attempts")
     assert (found["granted_last_day"], found["denied_last_day"], found["denied"]) == (0, 0, 3)
 
@@ -584,12 +585,12 @@ def test_the_readback_says_when_low_can_come_at_the_earliest(desk):
 @pytest.mark.req("LIM-02")
 def test_lockout_counts_by_the_tick_and_keeps_the_longest_day():
     lockout = Lockout()
-    assert not lockout.locked(0, DAY_TICKS)
+    assert not lockout.locked(0, TICKS_PER_DAY)
     lockout.grant(10)
     lockout.end(20)
     assert not lockout.locked(20, 0)
-    assert lockout.locked(20 + DAY_TICKS - 1, DAY_TICKS) and not lockout.locked(20 + DAY_TICKS, DAY_TICKS)
-    assert lockout.in_last_day(10 + DAY_TICKS - 1) == 1 and lockout.in_last_day(10 + DAY_TICKS) == 0
+    assert lockout.locked(20 + TICKS_PER_DAY - 1, TICKS_PER_DAY) and not lockout.locked(20 + TICKS_PER_DAY, TICKS_PER_DAY)
+    assert lockout.in_last_day(10 + TICKS_PER_DAY - 1) == 1 and lockout.in_last_day(10 + TICKS_PER_DAY) == 0
     for tick in range(100, 300):
         lockout.grant(tick)
     assert lockout.in_last_day(300) == 96, "more than a day may ever hold"
