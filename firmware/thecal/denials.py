@@ -39,10 +39,10 @@ def why_no_patient_bolus(pump):
     """The reason to deny the patient a bolus, or GRANTED; the tick is at its boundary."""
     if pump.state != states.RUNNING:
         return NOT_RUNNING
-    bolus = pump.prescription.patient_bolus
+    bolus = pump.regimen.prescription.patient_bolus
     if not bolus:
         return NOT_PRESCRIBED
-    if pump.bridge:
+    if pump.line.bridge:
         return BRIDGE
     if pump.delivery.owed.active[PATIENT]:
         return BOLUS_ACTIVE
@@ -58,7 +58,7 @@ def why_no_clinician_bolus(pump):
     """The reason to deny the clinician any bolus at all, or GRANTED."""
     if pump.state != states.RUNNING:
         return NOT_RUNNING
-    if pump.bridge:
+    if pump.line.bridge:
         return BRIDGE
     return BOLUS_ACTIVE if pump.delivery.owed.active[CLINICIAN] else GRANTED
 
@@ -67,20 +67,23 @@ def bounds_broken(pump, volume, rate):
     """The bounds of the drug library that a clinician bolus of `volume` nL at `rate` nL/h breaks beyond those
     that were accepted with the therapy, as (name, text).
     """
-    therapy = pump.prescription
+    therapy = pump.regimen.prescription
     if not therapy.concentration:
         return ()
-    if not formulary.check(pump.library) or formulary.find(pump.library, therapy.drug) is None:
+    if (
+        not formulary.check(pump.regimen.library)
+        or formulary.find(pump.regimen.library, therapy.drug) is None
+    ):
         raise Refused(LIBRARY_DAMAGED, "the drug library is damaged, or %s is not in it" % therapy.drug)
     num, den = therapy.concentration
     mechanism = pump.mechanism
     steps = pump.prospect.most_in_a_day(volume, rate)
     return formulary.over_bounds(
-        pump.library,
+        pump.regimen.library,
         therapy.drug,
         (volume[0] * num, volume[1] * den),
         (steps * mechanism.nl_per_rev * num, mechanism.steps_per_rev * den),
-        pump.changes.accepted,
+        pump.regimen.changes.accepted,
     )
 
 
@@ -110,13 +113,13 @@ def sentence(pump, kind, reason, volume):
     if reason == NOT_PRESCRIBED:
         return "the therapy in force provides for no patient bolus"
     if reason == BRIDGE:
-        left = plain.volume(pump.mechanism.volume_nl(pump.bridge.left_steps))
+        left = plain.volume(pump.mechanism.volume_nl(pump.line.bridge.left_steps))
         return "the line still holds %s of the drug of before: no bolus until it is through" % left
     if reason == BOLUS_ACTIVE:
         left = plain.volume(pump.mechanism.volume_nl(pump.delivery.bolus_left_steps(kind)))
         return "a %s bolus is flowing, with %s to come" % (WHOSE[kind], left)
     if reason == LOCKOUT:
-        ticks = pump.prescription.patient_bolus.lockout_ticks
+        ticks = pump.regimen.prescription.patient_bolus.lockout_ticks
         left = ticks - (pump.clock.tick + 1 - pump.lockout.end_tick)
         return "the lockout of %s has another %s to run" % (
             plain.time(ticks * TICK_MS),
@@ -126,18 +129,18 @@ def sentence(pump, kind, reason, volume):
         given = pump.lockout.in_last_day(pump.clock.tick + 1)
         return "%d patient boluses in the last 24 h, at most %d a day" % (
             given,
-            pump.prescription.patient_bolus.max_per_day,
+            pump.regimen.prescription.patient_bolus.max_per_day,
         )
     if reason == MAX_DOSE:
         return "a window of %s would hold more than its limit of %s, with this bolus of %s" % (
-            plain.time(pump.prescription.window_ticks * TICK_MS),
-            plain.volume(*pump.prescription.limit),
+            plain.time(pump.regimen.prescription.window_ticks * TICK_MS),
+            plain.volume(*pump.regimen.prescription.limit),
             plain.volume(*volume),
         )
-    left_nl = pump.mechanism.volume_nl(max(pump.reservoir.left_steps(pump.executed_steps), 0))
+    left_nl = pump.mechanism.volume_nl(max(pump.reservoir.left_steps(pump.position.executed_steps), 0))
     return "%s are left, EMPTY is at %s: that is not enough for this bolus of %s" % (
         plain.volume(left_nl),
-        plain.volume(pump.prescription.empty_nl),
+        plain.volume(pump.regimen.prescription.empty_nl),
         plain.volume(*volume),
     )
 
@@ -190,5 +193,5 @@ def check_fit(pump):
 
 def check_not_empty(pump):
     """Refused where nothing is left above EMPTY."""
-    if pump.reservoir.empty(pump.executed_steps):
+    if pump.reservoir.empty(pump.position.executed_steps):
         raise Refused(EMPTY, "the reservoir is EMPTY: refill it")

@@ -115,7 +115,7 @@ class Keeper:
         self.was_reset = False
         self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
         self.ratio = None  # a change of unit that is still to be written
-        pump.therapies.use(self._stored_therapy, 0)
+        pump.regimen.therapies.use(self._stored_therapy, 0)
         self.flow_steps = -1
         self.flow_grains = 0
 
@@ -158,8 +158,7 @@ class Keeper:
             journal.save()
             return
         pump.clock.resume(words[INDEX["tick"]])
-        pump.executed_steps = pump.ledger_steps = words[INDEX["executed_steps"]]
-        pump.dose_steps = words[INDEX["dose_steps"]]
+        pump.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
         pump.state = words[INDEX["state"]]
         pump.resets.count = words[RESETS]
         for index in range(min(words[RESETS], MOST_RESETS)):
@@ -177,20 +176,18 @@ class Keeper:
         lockout.end_tick = max(words[INDEX["lockout_end_tick"]], 0)
         self._restore_line()
         for kind in range(KINDS):
-            pump.bolus_nl[kind] = words[BOLUS_NL + kind]
-            # At most: the basal beside it is in it as well.
-            given_nl = pump.mechanism.volume_nl(max(pump.executed_steps - words[BOLUS_FROM + kind], 0))
-            pump.bolus_given_nl[kind] = min(given_nl, pump.bolus_nl[kind])
+            given_steps = max(pump.position.executed_steps - words[BOLUS_FROM + kind], 0)
+            pump.boluses.resume(kind, words[BOLUS_NL + kind], pump.mechanism.volume_nl(given_steps))
         if words[INDEX["fill_nl"]] >= 0:
             reservoir = pump.reservoir
             reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
-        changes = pump.changes
+        changes = pump.regimen.changes
         changes.started_tick = words[DRUG_STARTED] - 1
         changes.changed_tick = words[DOSE_CHANGED] - 1
         changes.accepted = words[ACCEPTED]
         self._restore_library()
         self._restore_therapies()
-        pump.rotor_pulses = words[PULSES]
+        pump.senses.motion.pulses = words[PULSES]
         journal.history = None  # its arrays are the pump's now
         journal.save()
 
@@ -215,17 +212,17 @@ class Keeper:
         text = self.journal.blob(LIBRARY, serial)
         if text is not None:
             version, drugs, crc = json.loads(bytes(text))
-            self.pump.library = (version, _tuples(drugs), crc)
+            self.pump.regimen.library = (version, _tuples(drugs), crc)
         elif serial:
-            self.pump.library = NO_LIBRARY
+            self.pump.regimen.library = NO_LIBRARY
 
     def _restore_therapies(self):
         pump = self.pump
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
-        pump.therapies.use(self._stored_therapy, serial)
-        pump.prescription = self._therapy(serial)
-        if pump.prescription is None:
+        pump.regimen.therapies.use(self._stored_therapy, serial)
+        pump.regimen.prescription = self._therapy(serial)
+        if pump.regimen.prescription is None:
             self.therapy_lost = self.therapy_lost or serial > 0
 
     def _restore_line(self):
@@ -233,10 +230,10 @@ class Keeper:
         pump = self.pump
         words = self.journal.words
         line = pump.line
-        line.credit_steps = max(words[CREDIT_END] - pump.executed_steps, 0)
+        line.credit_steps = max(words[CREDIT_END] - pump.position.executed_steps, 0)
         line.empty = words[LINE_EMPTY] == 1 and pump.state not in MOVING
         if words[BRIDGE_OLD]:
-            left_steps = max(words[BRIDGE_END] - pump.executed_steps, 0)
+            left_steps = max(words[BRIDGE_END] - pump.position.executed_steps, 0)
             line.bridge = Bridge(left_steps, words[BRIDGE_OLD], words[BRIDGE_NEW])
         line.drawn_from_steps = words[DRAWN_FROM]
         line.least_steps = words[LEAST]
@@ -282,7 +279,7 @@ class Keeper:
 
     def therapy_changed(self):
         """The fastest flow that the therapy in force takes by itself."""
-        self.own_steps, self.own_grains = self.fastest(self.pump.prescription, self.pump.line.bridge)
+        self.own_steps, self.own_grains = self.fastest(self.pump.regimen.prescription, self.pump.line.bridge)
 
     def fastest(self, therapy, bridge):
         """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top, or what
@@ -316,7 +313,9 @@ class Keeper:
             return True
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
-        needed = self.pump.delivery.position() if self.pump.state in MOVING else self.pump.executed_steps
+        needed = (
+            self.pump.delivery.position() if self.pump.state in MOVING else self.pump.position.executed_steps
+        )
         part_steps = small(flow[1] * AHEAD_TICKS // self.pump.mechanism.grains_per_step)
         return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
 
@@ -324,7 +323,7 @@ class Keeper:
         """Bring the journal's fields up to date and choose the next flash command."""
         pump = self.pump
         steps = grains = 0
-        if pump.prescription and (moving or pump.state == STOPPED):
+        if pump.regimen.prescription and (moving or pump.state == STOPPED):
             steps = self.own_steps
             grains = self.own_grains
         if _above(self.expected_steps, self.expected_grains, steps, grains):
@@ -349,17 +348,19 @@ class Keeper:
             self.ledger.set_flow(steps, grains, pump.mechanism.grains_per_step)
         # Nothing is booked of what goes backward: then it counts as made when it is.
         ahead = (steps > 0 or grains > 0) and pump.state != DRAW_BACK
-        ordered_steps = pump.planned_steps if moving else pump.executed_steps
-        self.ledger.step(pump.clock.tick, pump.executed_steps, ordered_steps, pump.dose_steps, ahead)
+        ordered_steps = pump.planned_steps if moving else pump.position.executed_steps
+        self.ledger.step(
+            pump.clock.tick, pump.position.executed_steps, ordered_steps, pump.position.dose_steps, ahead
+        )
         if self.journal.blob_done():
             self._adopt()
         self._fill()
         if self.ratio and not self.busy() and not self.journal.rescale_ticket:
-            self.journal.rescale(self.ratio[0], self.ratio[1], pump.dose_steps)
+            self.journal.rescale(self.ratio[0], self.ratio[1], pump.position.dose_steps)
             self.ratio = None
         self.journal.log_count = pump.log.count
         # A motor that rests, or waits for its first booking, is late for nothing.
-        rests = not moving or ordered_steps <= pump.executed_steps
+        rests = not moving or ordered_steps <= pump.position.executed_steps
         self.journal.order(rests or self.ledger.covers_erase())
 
     def _fill(self):
@@ -383,8 +384,8 @@ class Keeper:
         words[FILLED_AT] = reservoir.filled_at_steps
         self._fill_line()
         for kind in range(KINDS):
-            words[BOLUS_NL + kind] = pump.bolus_nl[kind]
-            words[BOLUS_FROM + kind] = pump.bolus_from_steps[kind] if pump.bolus_nl[kind] else 0
+            words[BOLUS_NL + kind] = pump.boluses.volume_nl[kind]
+            words[BOLUS_FROM + kind] = pump.boluses.from_steps[kind] if pump.boluses.volume_nl[kind] else 0
         lockout = pump.lockout
         words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
         words[DENIALS] = lockout.denied_count
@@ -410,12 +411,12 @@ class Keeper:
         words = self.journal.words
         line = pump.line
         words[LINE_EMPTY] = 1 if line.empty else 0
-        words[CREDIT_END] = pump.executed_steps + line.credit_steps if line.credit_steps else 0
+        words[CREDIT_END] = pump.position.executed_steps + line.credit_steps if line.credit_steps else 0
         words[DRAWN_FROM] = line.drawn_from_steps
         words[LEAST] = line.least_steps
         if not self.busy():  # what a therapy changed of the line is written with it
             bridge = line.bridge
-            words[BRIDGE_END] = pump.executed_steps + bridge.left_steps if bridge else 0
+            words[BRIDGE_END] = pump.position.executed_steps + bridge.left_steps if bridge else 0
             words[BRIDGE_OLD] = bridge.old if bridge else 0
             words[BRIDGE_NEW] = bridge.new if bridge else 0
         down = pump.senses.down
@@ -446,15 +447,15 @@ class Keeper:
         self._fill_changes()
         serial = journal.adopt()
         if therapy:
-            self.pump.therapies.written()
-        if therapy and self.pump.prescription.concentration:
+            self.pump.regimen.therapies.written()
+        if therapy and self.pump.regimen.prescription.concentration:
             journal.words[DRUG_SERIAL] = serial
         journal.save()
 
     def _fill_changes(self):
         """They belong to the therapy in force: written no sooner than it is."""
         words = self.journal.words
-        changes = self.pump.changes
+        changes = self.pump.regimen.changes
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1
         words[ACCEPTED] = changes.accepted

@@ -35,7 +35,6 @@ from .proposing import Proposing
 from .record import events
 from .record.layout import LIBRARY, SOUND, STATUSES, THERAPY, USELESS
 from .record.pages import STREAMS, page
-from .smallint import small
 from .watch import alarms, parts
 
 # OCC-05: 69 kPa in a line of 0.75 uL/kPa; more can not be stored before the threshold is reached.
@@ -177,7 +176,7 @@ class Orders:
         if not therapy.concentration:
             return []
         problems, soft = formulary.judge(
-            pump.library, therapy.drug, therapy.concentration, **self._doses(therapy)
+            pump.regimen.library, therapy.drug, therapy.concentration, **self._doses(therapy)
         )
         if problems:
             raise prescription.PrescriptionError(problems)
@@ -199,10 +198,10 @@ class Orders:
             )
         if therapy.limit:
             doses["limit"] = (therapy.limit[0] * num, therapy.limit[1] * den)
-        old = pump.prescription
+        old = pump.regimen.prescription
         if old and old.drug == therapy.drug and old.concentration and old.basal:
             doses["previous"] = self._daily_pg(old)
-            changes = pump.changes
+            changes = pump.regimen.changes
             doses["since_change_s"] = changes.since_s(pump.clock.tick, changes.changed_tick)
             doses["since_start_s"] = changes.since_s(pump.clock.tick, changes.started_tick)
         return doses
@@ -282,9 +281,9 @@ class Orders:
         elif isinstance(proposed, tuple):
             if pump.keeper:
                 pump.keeper.applied(LIBRARY, json.dumps(proposed).encode())
-            pump.event(events.LIBRARY, proposed[0], pump.library[0])
-            pump.library = proposed
-            pump.changes.accepted = 0  # of bounds that may be others now
+            pump.event(events.LIBRARY, proposed[0], pump.regimen.library[0])
+            pump.regimen.library = proposed
+            pump.regimen.changes.accepted = 0  # of bounds that may be others now
             pump.clear_alarm(alarms.LIBRARY_FAULT)
         else:
             self._apply(proposed)
@@ -306,8 +305,8 @@ class Orders:
         if other:
             pump.delivery.remainder.drop()
         runs = pump.state == states.RUNNING
-        pump.changes.applied(pump.clock.tick + 1, other, self._changes_dose(therapy), runs)
-        pump.changes.accept(pump.library, therapy.drug, self.proposed_soft)
+        pump.regimen.changes.applied(pump.clock.tick + 1, other, self._changes_dose(therapy), runs)
+        pump.regimen.changes.accept(pump.regimen.library, therapy.drug, self.proposed_soft)
         line.take(therapy, bridge)
         if opens_bridge:
             pump.event(events.BRIDGE, therapy.line_nl, 1)
@@ -316,8 +315,8 @@ class Orders:
         pump.set_therapy(therapy)
         fastest = therapy.fastest()
         if self.proposed_soft:
-            pump.event(events.SOFT_LIMITS, len(self.proposed_soft), pump.library[0])
-        pump.therapies.add(packed)
+            pump.event(events.SOFT_LIMITS, len(self.proposed_soft), pump.regimen.library[0])
+        pump.regimen.therapies.add(packed)
         pump.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
         if pump.state == states.RUNNING:
             if therapy.basal:
@@ -327,7 +326,7 @@ class Orders:
 
     def _changes_dose(self, therapy):
         """Whether another dose of the drug is in force with `therapy` than now."""
-        old = self.pump.prescription
+        old = self.pump.regimen.prescription
         if not old or not old.concentration or not therapy.concentration:
             return False
         before, after = self._daily_pg(old), self._daily_pg(therapy)
@@ -338,7 +337,7 @@ class Orders:
         pump = self.pump
         line = pump.line
         # What is executed up to the end of this tick comes out before a new one.
-        ahead = pump.delivery.position() - pump.executed_steps if pump.state in states.MOVING else 0
+        ahead = pump.delivery.position() - pump.position.executed_steps if pump.state in states.MOVING else 0
         bridge = line.bridge_under(therapy, max(ahead, 0))
         opens = bridge is not line.bridge
         if opens and pump.delivery.owed.flowing() >= 0:
@@ -356,7 +355,7 @@ class Orders:
         """DOSE-09: the line is new or empty, and what fills it is no dose. A clinician says so."""
         pump = self.pump
         self._check_new_line()
-        readback = {"new_line_nl": pump.prescription.line_nl}
+        readback = {"new_line_nl": pump.regimen.prescription.line_nl}
         bridge = pump.line.bridge
         if bridge:
             readback["bridge_ends_nl"] = pump.mechanism.volume_nl(bridge.left_steps)
@@ -364,15 +363,15 @@ class Orders:
 
     def _check_new_line(self):
         denials.check_stopped(self.pump)
-        if self.pump.prescription is None:
+        if self.pump.regimen.prescription is None:
             raise Refused(NO_THERAPY, "no therapy says what the line holds (line_nl): program one first")
 
     def _renew_line(self):
         pump = self.pump
         self._check_new_line()
-        bridge = pump.line.renew(pump.prescription)
+        bridge = pump.line.renew(pump.regimen.prescription)
         pump.delivery.remainder.drop()
-        pump.event(events.NEW_LINE, pump.prescription.line_nl, 0)
+        pump.event(events.NEW_LINE, pump.regimen.prescription.line_nl, 0)
         if bridge:
             pump.event(events.BRIDGE, pump.mechanism.volume_nl(bridge.left_steps), 0)
             pump.rescale(bridge.old, bridge.new)
@@ -380,8 +379,8 @@ class Orders:
 
     def _refilled(self, volume_nl):
         pump = self.pump
-        left_ul = pump.mechanism.volume_ul(pump.reservoir.left_steps(pump.executed_steps))
-        pump.reservoir.refill(volume_nl, pump.executed_steps)
+        left_ul = pump.mechanism.volume_ul(pump.reservoir.left_steps(pump.position.executed_steps))
+        pump.reservoir.refill(volume_nl, pump.position.executed_steps)
         pump.set_reservoir_most()
         pump.event(events.REFILL, volume_nl, left_ul)
         pump.clear_alarm(alarms.RESERVOIR_EMPTY)
@@ -394,25 +393,25 @@ class Orders:
     def _do_start(self, request):
         pump = self.pump
         denials.check_stopped(pump, starts=True)
-        if pump.prescription is None or not pump.prescription.basal:
+        if pump.regimen.prescription is None or not pump.regimen.prescription.basal:
             raise Refused(NO_THERAPY, "no therapy with a flow is programmed")
         denials.check_not_empty(pump)
         denials.check_fit(pump)
-        if not formulary.check(pump.library):
+        if not formulary.check(pump.regimen.library):
             pump.raise_alarm(alarms.LIBRARY_FAULT)
             raise Refused(LIBRARY_DAMAGED, "the drug library is damaged: send it again")
-        pump.prospect.check_history(pump.prescription, pump.clock.week_tick(1), pump.bridge)
+        pump.prospect.check_history(pump.regimen.prescription, pump.clock.week_tick(1), pump.line.bridge)
         if pump.alarms.third_start():
             pump.raise_alarm(alarms.THREE_STRIKES)
             raise Refused(THREE_STRIKES, "this is the third start after the same alarm: look for its cause")
         pump.enter(states.RUNNING, COMMAND)
-        pump.changes.started(pump.clock.tick + 1, pump.prescription.drug)
+        pump.regimen.changes.started(pump.clock.tick + 1, pump.regimen.prescription.drug)
         return {"state": states.STATES[pump.state]}
 
     def _do_prime(self, request):
         pump = self.pump
         volume_nl = request["volume_nl"]
-        line_nl = pump.prescription.line_nl if pump.prescription else 0
+        line_nl = pump.regimen.prescription.line_nl if pump.regimen.prescription else 0
         credit_steps = pump.line.credit_steps
         denials.check_stopped(pump)
         denials.check_fit(pump)
@@ -445,7 +444,7 @@ class Orders:
         pump.event(events.PRIME_START, volume_nl, 0)
 
     def _motor_nl_h(self):
-        therapy = self.pump.prescription
+        therapy = self.pump.regimen.prescription
         return min(PRIME_RATE_NL_H, therapy.max_rate_nl_h) if therapy else PRIME_RATE_NL_H
 
     def _run_motor(self, volume_nl):
@@ -455,16 +454,17 @@ class Orders:
         owed = pump.delivery.owed
         owed.most_steps, owed.most_grains = pump.mechanism.grains_per_tick(most_nl_h, 1)
         pump.delivery.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
-        pump.bolus_nl[CLINICIAN] = volume_nl
-        pump.bolus_from_steps[CLINICIAN] = pump.executed_steps
+        pump.boluses.begin(CLINICIAN, (volume_nl, 1), pump.position.executed_steps)
         pump.replan = True
 
     def _do_therapy(self, request):
         pump = self.pump
-        number = request.get("number", pump.therapies.count)
-        data = pump.therapies.get(number)
+        number = request.get("number", pump.regimen.therapies.count)
+        data = pump.regimen.therapies.get(number)
         if data is None:
-            raise Refused(NOT_KEPT, "number: %d is not kept, the last is %d" % (number, pump.therapies.count))
+            raise Refused(
+                NOT_KEPT, "number: %d is not kept, the last is %d" % (number, pump.regimen.therapies.count)
+            )
         kept = program.Packed(data)
         answer = {"number": number, "tick_s": kept.tick_s, "digest": kept.digest, "therapy": kept.head}
         if kept.basal:
@@ -486,14 +486,14 @@ class Orders:
         """OCC-05: relieve the line before it is opened and delivery resumes."""
         pump = self.pump
         pump.enter(states.DRAW_BACK, COMMAND)
-        pump.line.draw_back(pump.executed_steps, self._most_back_steps())
+        pump.line.draw_back(pump.position.executed_steps, self._most_back_steps())
         self._run_motor(volume_nl)
         pump.event(events.DRAW_BACK, volume_nl, 1)
 
     def _to_draw_back_nl(self):
         """What the line holds above its rest, as far as it may be drawn back."""
         pump = self.pump
-        may_steps = pump.line.may_draw_steps(pump.executed_steps, self._most_back_steps())
+        may_steps = pump.line.may_draw_steps(pump.position.executed_steps, self._most_back_steps())
         return min(pump.senses.stored_nl(), pump.mechanism.volume_nl(may_steps))
 
     def _most_back_steps(self):
@@ -548,8 +548,8 @@ class Orders:
         pump.alarms.clear_first_cause()
         pump.senses.failed.forget()
         if pump.state == states.HALTED:
-            pump.guard.rest(pump.executed_steps)
-            if stored_nl > 0 and pump.prescription and not pump.post_failures:
+            pump.guard.rest(pump.position.executed_steps)
+            if stored_nl > 0 and pump.regimen.prescription and not pump.post_failures:
                 self._draw_back(stored_nl)
             else:
                 pump.enter(states.STOPPED, COMMAND)
@@ -562,9 +562,9 @@ class Orders:
             raise prescription.PrescriptionError(
                 ["week_s: %d, must be 0 to %d seconds" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
             )
-        if pump.state == states.RUNNING and len(pump.prescription.basal) > 1:
+        if pump.state == states.RUNNING and len(pump.regimen.prescription.basal) > 1:
             # Set back again and again, a clock could hold the fastest step of the day for ever.
-            pump.prospect.check_history(pump.prescription, week_s * TICKS_PER_S, pump.bridge)
+            pump.prospect.check_history(pump.regimen.prescription, week_s * TICKS_PER_S, pump.line.bridge)
         was_s = pump.clock.week_tick(1) // TICKS_PER_S if pump.clock.known else -1
         # The time that is given is that of the end of this tick, when it takes effect.
         pump.clock.set_week(week_s * TICKS_PER_S)
@@ -576,7 +576,7 @@ class Orders:
 
     def _do_patient_bolus(self, request):
         reason = self.patient_bolus()
-        bolus = self.pump.prescription and self.pump.prescription.patient_bolus
+        bolus = self.pump.regimen.prescription and self.pump.regimen.prescription.patient_bolus
         return self._answer(PATIENT, reason, bolus.volume if bolus else (0, 1))
 
     def _do_bolus(self, request):
@@ -586,7 +586,7 @@ class Orders:
         reason = denials.why_no_clinician_bolus(pump)
         if reason == GRANTED:
             rate = prescription.bolus_rate(
-                pump.prescription, pump.mechanism, volume[0], request["duration_ms"]
+                pump.regimen.prescription, pump.mechanism, volume[0], request["duration_ms"]
             )
             broken = denials.bounds_broken(pump, volume, rate)
             reason = denials.why_not_accepted(broken, request.get("accept", ()))
@@ -598,7 +598,7 @@ class Orders:
             answer = self._answer(CLINICIAN, reason, volume)
         if reason == GRANTED:
             if broken:
-                pump.event(events.SOFT_LIMITS, len(broken), pump.library[0])
+                pump.event(events.SOFT_LIMITS, len(broken), pump.regimen.library[0])
             self._begin_bolus(CLINICIAN, volume, rate)
             answer["rate_num"], answer["rate_den"] = rate
         else:
@@ -614,10 +614,9 @@ class Orders:
     def _begin_bolus(self, kind, volume, rate):
         pump = self.pump
         pump.delivery.begin_bolus(kind, volume, rate)
-        pump.bolus_nl[kind] = small(volume[0] // volume[1]) or 1
-        pump.bolus_from_steps[kind] = pump.executed_steps
+        pump.boluses.begin(kind, volume, pump.position.executed_steps)
         pump.replan = True
-        pump.event(STARTS[kind], pump.bolus_nl[kind], rate[0] // rate[1])
+        pump.event(STARTS[kind], pump.boluses.volume_nl[kind], rate[0] // rate[1])
 
     def _deny(self, name, reason):
         pump = self.pump
@@ -632,7 +631,7 @@ class Orders:
         pump = self.pump
         reason = denials.why_no_patient_bolus(pump)
         if reason == GRANTED:
-            bolus = pump.prescription.patient_bolus
+            bolus = pump.regimen.prescription.patient_bolus
             pump.lockout.grant(pump.clock.tick + 1)
             self._begin_bolus(PATIENT, bolus.volume, bolus.rate)
         else:

@@ -106,7 +106,7 @@ class Proposing:
             therapy.basal.week_grains(one)  # is asked for next
             yield LONG
         readback = therapy.readback()
-        if therapy.concentration and not formulary.find(pump.library, therapy.drug)[5]:
+        if therapy.concentration and not formulary.find(pump.regimen.library, therapy.drug)[5]:
             readback["approved"] = 0
         if soft:
             readback["soft"] = [name for name, _ in soft]
@@ -114,7 +114,7 @@ class Proposing:
             yield LONG
         if pump.reservoir.known and therapy.basal:
             # RES-03: the earliest that LOW can come, every permitted bolus taken.
-            left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.executed_steps))
+            left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.position.executed_steps))
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
         if bridge and bridge.left_steps:
             if long:
@@ -133,8 +133,8 @@ class Proposing:
         windows = [(therapy.basal, self.pump.prospect.steady_ticks(therapy))] if therapy.limit else []
         if therapy.concentration:
             windows.append((therapy.basal, TICKS_PER_DAY))
-            if self.pump.prescription:
-                windows.append((self.pump.prescription.basal, TICKS_PER_DAY))
+            if self.pump.regimen.prescription:
+                windows.append((self.pump.regimen.prescription.basal, TICKS_PER_DAY))
         for basal, window_ticks in windows:
             if not basal:
                 continue

@@ -24,20 +24,22 @@ class Prospect:
         pump = self.pump
         one = pump.mechanism.grains_per_step
         bolus = self._grains_of(volume)
-        if pump.prescription.limit:
-            window_ticks = pump.prescription.window_ticks
+        if pump.regimen.prescription.limit:
+            window_ticks = pump.regimen.prescription.window_ticks
             profile = self._with_one_more(volume, rate, window_ticks)
             limit_steps = pump.guard.limit_steps
             if self._peak_steps(profile, window_ticks, limit_steps, pump.guard.limit_rest) > limit_steps:
                 return MAX_DOSE
         if pump.reservoir.known:
-            committed = pump.delivery.committed_grains(pump.executed_steps)
+            committed = pump.delivery.committed_grains(pump.position.executed_steps)
             ticks = -(-bolus // self._grains_per_tick(rate))
             basal = 0
             week_tick = pump.clock.week_tick(1)
-            for piece_ticks, grains in self._basal(pump.prescription, week_tick, ticks, pump.bridge):
+            for piece_ticks, grains in self._basal(
+                pump.regimen.prescription, week_tick, ticks, pump.line.bridge
+            ):
                 basal += piece_ticks * grains
-            left = pump.reservoir.empty_steps - pump.executed_steps
+            left = pump.reservoir.empty_steps - pump.position.executed_steps
             if bolus + committed + basal > left * one:
                 return RESERVOIR
         return GRANTED
@@ -118,7 +120,7 @@ class Prospect:
     def _with_one_more(self, volume, rate, window_ticks):
         """What flows with one more bolus of nL at nL/h, until a whole window after the last one."""
         pump = self.pump
-        therapy = pump.prescription
+        therapy = pump.regimen.prescription
         boluses = pump.delivery.boluses_to_come()
         # Of a kind there is one at a time, and the patient's goes first.
         kind = PATIENT if pump.delivery.owed.active[CLINICIAN] else CLINICIAN
@@ -126,7 +128,7 @@ class Prospect:
         boluses.sort()
 
         def basal(ticks):
-            return self._basal(therapy, pump.clock.week_tick(1), ticks, pump.bridge)
+            return self._basal(therapy, pump.clock.week_tick(1), ticks, pump.line.bridge)
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
@@ -135,9 +137,9 @@ class Prospect:
         pump = self.pump
         delivery = pump.delivery
         if pump.state in MOVING:
-            owed = delivery.owed_grains(pump.executed_steps)
+            owed = delivery.owed_grains(pump.position.executed_steps)
         else:
-            owed = delivery.remainder.owed_grains(pump.executed_steps)
+            owed = delivery.remainder.owed_grains(pump.position.executed_steps)
         owed += delivery.quarter
         one = pump.mechanism.grains_per_step
         return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS, rest)

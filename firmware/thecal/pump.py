@@ -17,19 +17,19 @@ from . import states, words
 from .causes import ALARM, COMMAND, ILLEGAL_MOVE, POWER_ON, RESET_FAULT, RESUME, SELF_TEST
 from .clock import MS_PER_S, TICK_MS, TICKS_PER_HOUR, TICKS_PER_MIN, TICKS_PER_S, Clock
 from .dose import formulary, prescription
-from .dose.changes import Changes
+from .dose.boluses import Boluses
 from .dose.delivery import KINDS, PATIENT, Delivery
-from .dose.formulary_data import LIBRARY
 from .dose.line import Line
 from .host import Host
 from .keeper import Keeper
 from .link.frame import FrameWriter, crc_into
 from .link.telemetry import STATUS_PERIOD_TICKS, Telemetry
 from .orders import Orders
+from .position import Position
 from .prospect import Prospect
 from .record import events
 from .record.repeats import Repeats, kind_of
-from .record.therapies import Therapies
+from .regimen import Regimen
 from .signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from .smallint import LARGEST
 from .watch import alarms, parts, selftest
@@ -62,16 +62,9 @@ class Pump:
         self.mechanism = mechanism
         self.state = states.BOOT
         self.clock = Clock()
-        self.base_steps = 0  # executed before the last reset
-        self.executed_steps = 0
-        self.ledger_steps = 0  # executed and entered in the window
-        self.prescription = None
-        self.therapies = Therapies()
-        self.library = LIBRARY
-        self.bolus_nl = [0, 0]  # volume of each running bolus, rounded down, for the log
-        self.bolus_from_steps = [0, 0]  # where the motor was when it began ...
-        self.bolus_given_nl = [0, 0]  # ... and what it had given when a reset cut it
-        self.dose_steps = 0  # executed, what filled the line left out
+        self.position = Position()
+        self.regimen = Regimen()
+        self.boluses = Boluses()
         self.line = Line()
         self.stopped_tick = 0
         self.button_was_pressed = False
@@ -88,7 +81,6 @@ class Pump:
         )
         self.ledger = WindowLedger()
         self.lockout = Lockout()
-        self.changes = Changes()
         self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.alarms = alarms.Alarms()
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
@@ -115,7 +107,6 @@ class Pump:
             self.resumed_from = self.state
             self.state = states.BOOT
             self.line.priming = self.resumed_from == states.PRIMING
-            self.base_steps = self.executed_steps
         self.unsettled = False  # a move or an order may have changed any critical word
         self.words = words.Words(self)
         self.words.keep_all()
@@ -250,9 +241,9 @@ class Pump:
         if self.keeper and (self.keeper.journal.torn or not self.keeper.sound()):
             self.event(events.JOURNAL, self.keeper.journal.status, self.keeper.journal.torn)
         self.enter(states.POST, POWER_ON)
-        self.guard.rest(self.executed_steps)
-        if self.prescription:
-            self.set_therapy(self.prescription)
+        self.guard.rest(self.position.executed_steps)
+        if self.regimen.prescription:
+            self.set_therapy(self.regimen.prescription)
         for kind in range(KINDS):
             # REC-03: a bolus that a reset cut is never started again by itself.
             self._bolus_ended(kind, complete=False)
@@ -289,7 +280,7 @@ class Pump:
     def _self_test(self, inputs):
         """What the drivers found, and what the pump can tell of itself; any failure keeps the motor off."""
         self.post_failures = inputs.post_failures
-        if not formulary.check(self.library):
+        if not formulary.check(self.regimen.library):
             self.post_failures |= 1 << parts.LIBRARY
         if self.keeper and not self.keeper.sound():
             self.post_failures |= 1 << parts.JOURNAL
@@ -315,8 +306,8 @@ class Pump:
             raise IllegalMove("%s to %s" % (states.STATES[left], states.STATES[state]))
         self.state = state
         if state in states.MOVING:
-            self.delivery.begin(self.executed_steps, state == states.RUNNING)
-            self.senses.begin(self.executed_steps, state == states.DRAW_BACK)
+            self.delivery.begin(self.position.executed_steps, state == states.RUNNING)
+            self.senses.begin(self.position.executed_steps, state == states.DRAW_BACK)
             self.line.priming = False
         if state == states.RUNNING:
             self.line.started()
@@ -326,20 +317,11 @@ class Pump:
             self.alarms.motion_stopped()
             for kind in range(KINDS):
                 self._bolus_ended(kind, complete=False)
-            self.delivery.forfeit(self.executed_steps)
+            self.delivery.forfeit(self.position.executed_steps)
         self.stopped_tick = self.clock.tick
         self.clear_alarm(alarms.LONG_STOP)
         if self.line.drawn_from_steps >= 0 and left in states.MOVING:
             self._draw_back_cut_short()
-
-    @property
-    def rotor_pulses(self):
-        """Encoder pulses ever made: what the head has worn (RES-04)."""
-        return self.senses.motion.pulses
-
-    @rotor_pulses.setter
-    def rotor_pulses(self, pulses):
-        self.senses.motion.pulses = pulses
 
     def fail(self):
         """The loop around the pump failed in this tick: halt. The motor is off already."""
@@ -352,17 +334,17 @@ class Pump:
         ticks = self.clock.advance(inputs.tick_s, inputs.tick_ms)
         self.alarms.advance(self.clock.tick)
         self.senses.read(inputs, self.clock.tick)
-        self.executed_steps = inputs.executed_steps + self.base_steps
+        self.position.executed_steps = inputs.executed_steps + self.position.base_steps
         if self.words.trusted:
             self._enter_in_window(ticks)
         return ticks
 
     def _enter_in_window(self, ticks):
-        steps = self.executed_steps - self.ledger_steps
+        steps = self.position.executed_steps - self.position.entered_steps
         if steps:  # what is drawn back credits nothing, and counts once more when it goes forward
-            self.ledger_steps = self.executed_steps
+            self.position.entered_steps = self.position.executed_steps
             steps = self.line.moved(steps)
-        self.dose_steps += steps
+        self.position.dose_steps += steps
         self.ledger.advance(ticks, steps)
 
     # --- dose
@@ -372,20 +354,22 @@ class Pump:
             self.event(events.MERGED, ticks - 1, 0)
         through = self.delivery.advance(ticks)
         if inputs.starved:
-            forfeited = self.delivery.position() - self.executed_steps
+            forfeited = self.delivery.position() - self.position.executed_steps
             self.delivery.drop(forfeited)
             self.event(events.STARVED, forfeited, 0)
             self.replan = True
         bolus = through >= 0 or self.delivery.owed.flowing() >= 0
         if self.line.drawn_from_steps < 0:
-            row = self.senses.motion.compare(ticks, self.delivery.position(), self.executed_steps, bolus)
+            row = self.senses.motion.compare(
+                ticks, self.delivery.position(), self.position.executed_steps, bolus
+            )
             if row >= 0:
                 self.raise_alarm(row)
         self._tell_cut()
         if self.cut_ticks > 0:
             self.cut_ticks -= 1
             # Between two ends of segments a motor that is cut nowhere may be a step behind, too.
-            missing_steps = self.delivery.position() - self.executed_steps - 1
+            missing_steps = self.delivery.position() - self.position.executed_steps - 1
             if missing_steps > 0:
                 self.delivery.drop(missing_steps)
         if through >= 0:
@@ -407,7 +391,7 @@ class Pump:
                 self._bolus_ended(through, complete=True)
 
     def follow_schedule(self):
-        therapy = self.prescription
+        therapy = self.regimen.prescription
         owed = self.delivery.owed
         owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
         owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*self.line.volume(*therapy.kvo))
@@ -419,12 +403,11 @@ class Pump:
             self.raise_alarm(alarms.CLOCK_LOST)
 
     def _bolus_ended(self, kind, complete):
-        if not self.bolus_nl[kind]:
+        volume_nl = self.boluses.end(kind)
+        if not volume_nl:
             return
-        volume_nl = self.bolus_nl[kind]
         if not complete:
             volume_nl = min(max(self._given_nl(kind), 0), volume_nl)
-        self.bolus_nl[kind] = 0
         if kind == PATIENT:
             self.lockout.end(self.clock.tick + self.delivery.ahead)
         if self.line.drawn_from_steps < 0:
@@ -440,20 +423,20 @@ class Pump:
         """OCC-05: by a stop, an alarm or a reset. The line still holds the rest, so the alarm stands again
         until that is drawn back too.
         """
-        drawn_steps = self.line.drawn_from_steps - self.executed_steps
+        drawn_steps = self.line.drawn_from_steps - self.position.executed_steps
         self.line.drawn_from_steps = -1
         self.event(events.DRAW_BACK, self.mechanism.volume_nl(max(drawn_steps, 0)), 2)
         self.raise_alarm(alarms.OCCLUSION_DOWN)
 
     def _given_nl(self, kind):
         if self.state == states.POST:
-            return self.bolus_given_nl[kind]
+            return self.boluses.given_nl[kind]
         return self.mechanism.volume_nl(self.delivery.bolus_owed_steps(kind))
 
     # --- watch
 
     def _watch(self, inputs, ticks):
-        executed_steps = self.executed_steps
+        executed_steps = self.position.executed_steps
         failed = inputs.post_failures & ~self.post_failures
         if failed:  # SAFE-08: found while running
             self.before_change()
@@ -470,7 +453,7 @@ class Pump:
             self._watch_stop()
             return
         newly_low = self.reservoir.low(executed_steps) and self.raise_alarm(alarms.RESERVOIR_LOW)
-        if newly_low and self.state == states.RUNNING and self.prescription.on_low_kvo:
+        if newly_low and self.state == states.RUNNING and self.regimen.prescription.on_low_kvo:
             self.before_change()
             self.to_boundary()
             self.follow_schedule()
@@ -484,7 +467,7 @@ class Pump:
             inputs,
             self.clock.tick,
             ticks,
-            self.executed_steps,
+            self.position.executed_steps,
             self.guard.ordered_steps,
             moving,
             self.state == states.RUNNING,
@@ -494,7 +477,9 @@ class Pump:
             self.event(events.PART_FAILED, part, senses.failed.kinds[part])
         if row >= 0 and self.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
             self.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
-        stalled_ticks = senses.motion.recovered_ticks(self.clock.tick, self.executed_steps) if moving else -1
+        stalled_ticks = (
+            senses.motion.recovered_ticks(self.clock.tick, self.position.executed_steps) if moving else -1
+        )
         if stalled_ticks >= 0:
             self.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
         if self.keeper and self.keeper.journal.failed:
@@ -503,8 +488,8 @@ class Pump:
         self._follow(alarms.STOP_HELD, self.stop_button.stuck())
         self.counts.look(
             self.clock.tick,
-            self.executed_steps,
-            self.dose_steps,
+            self.position.executed_steps,
+            self.position.dose_steps,
             senses.motion.pulses,
             self.log.count,
             self.keeper.journal.last_sequence() if self.keeper else 0,
@@ -527,8 +512,8 @@ class Pump:
     def _watch_stop(self):
         if (
             self.clock.tick - self.stopped_tick > LONG_STOP_TICKS
-            and self.prescription
-            and self.prescription.basal
+            and self.regimen.prescription
+            and self.regimen.prescription.basal
         ):
             self.raise_alarm(alarms.LONG_STOP)
 
@@ -548,11 +533,6 @@ class Pump:
         if self.keeper:
             self.keeper.rescale(old, new)
             self.keeper.therapy_changed()
-
-    @property
-    def bridge(self):
-        """The line's bridge, None without."""
-        return self.line.bridge
 
     def raise_alarm(self, row):
         """Raise an alarm and respond to it. True if it did not stand yet."""
@@ -579,7 +559,7 @@ class Pump:
                 self.settling -= 1
                 if self.settling == 0:
                     # The queue was emptied after the last tick, so this is where the motor came to rest.
-                    self.guard.rest(self.executed_steps)
+                    self.guard.rest(self.position.executed_steps)
             return
         self.settling = 2
         if self.replan:
@@ -587,7 +567,7 @@ class Pump:
             outputs.motion_flush = True
             # First to where the motor ought to be at the end of this tick, then on from there.
             self.to_boundary()
-            self.planned_steps = self.executed_steps
+            self.planned_steps = self.position.executed_steps
             self._order(outputs, self.delivery.position(), 1, 1)
             self.delivery.plan_from_now()
             free = QUEUE_SEGMENTS
@@ -623,7 +603,7 @@ class Pump:
         if self.guard.limit_steps:
             rest = self.guard.limit_rest
             content_steps = self.ledger.content_then(ahead, rest[0], rest[1])
-        self.guard.look_at_window(self.executed_steps, content_steps, self.line.credit_steps)
+        self.guard.look_at_window(self.position.executed_steps, content_steps, self.line.credit_steps)
 
     def _order(self, outputs, wanted, ticks, ahead):
         """A segment of so many ticks that ends so many ticks from now."""
@@ -643,7 +623,7 @@ class Pump:
                 self._tell_cut()
             if allowed >= self.guard.window_most:
                 self.raise_alarm(alarms.LIMIT_GUARD)
-        outputs.targets[outputs.target_count] = allowed - self.base_steps
+        outputs.targets[outputs.target_count] = allowed - self.position.base_steps
         outputs.target_ticks[outputs.target_count] = ticks
         outputs.target_count += 1
         if allowed > self.planned_steps:
@@ -653,7 +633,7 @@ class Pump:
         """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
         allowed = self.guard.allow_back(self.planned_steps, wanted, self.line.least_steps, ticks)
         outputs.reverse = True
-        outputs.targets[outputs.target_count] = allowed - self.base_steps
+        outputs.targets[outputs.target_count] = allowed - self.position.base_steps
         outputs.target_ticks[outputs.target_count] = ticks
         outputs.target_count += 1
         self.planned_steps = min(self.planned_steps, allowed)
@@ -684,7 +664,7 @@ class Pump:
 
     def set_therapy(self, therapy):
         """Put a prescription in force; the flow follows it when it is asked for next."""
-        self.prescription = therapy
+        self.regimen.prescription = therapy
         self.guard.set_max_rate(therapy.max_rate_nl_h)
         self._set_limit()
         if therapy.limit:
@@ -695,7 +675,7 @@ class Pump:
         self.set_reservoir_most()
 
     def _set_limit(self):
-        limit = self.prescription.limit or (0, 1)
+        limit = self.regimen.prescription.limit or (0, 1)
         self.guard.set_limit(*self.line.volume(*limit))
 
     def set_reservoir_most(self):
@@ -709,7 +689,7 @@ class Pump:
             return
         # What changes the flow, or is refused to, does so at the end of the tick.
         if not self.early and not self.delivery.ahead:
-            self.log.add(self.clock.tick_s, self.clock.tick_ms, code, a, b, self.executed_steps)
+            self.log.add(self.clock.tick_s, self.clock.tick_ms, code, a, b, self.position.executed_steps)
         elif self.clock.tick_ms + TICK_MS < MS_PER_S:
             self.log.add(self.clock.tick_s, self.clock.tick_ms + TICK_MS, code, a, b, self._steps_ahead())
         else:
@@ -730,7 +710,7 @@ class Pump:
                 self.lost_told = lost
 
     def _steps_ahead(self):
-        return self.delivery.position() if self.delivery.ahead else self.executed_steps
+        return self.delivery.position() if self.delivery.ahead else self.position.executed_steps
 
     def report(self, inputs, outputs):
         """The rest of the tick: events and status, as far as there is room."""
@@ -749,11 +729,11 @@ class Pump:
         values[0] = self.clock.tick
         values[1] = self._rate_nl_h()
         values[2] = self.delivery.position()
-        values[3] = self.executed_steps
+        values[3] = self.position.executed_steps
         values[4] = self.guard.ordered_steps
-        values[5] = self.mechanism.volume_ul(self.executed_steps)
+        values[5] = self.mechanism.volume_ul(self.position.executed_steps)
         values[6] = self.mechanism.volume_nl(self.delivery.bolus_left_steps(flowing)) if flowing >= 0 else 0
-        values[7] = self.mechanism.volume_ul(self.reservoir.left_steps(self.executed_steps))
+        values[7] = self.mechanism.volume_ul(self.reservoir.left_steps(self.position.executed_steps))
         values[8] = self.ledger.content_steps()
         values[9] = self.guard.limit_steps
         values[10] = inputs.pressure_down_raw

@@ -72,8 +72,8 @@ NAMES = (
         "clock.tick_ms",
         "clock.board_s",
         "clock.board_ms",
-        "executed_steps",
-        "ledger_steps",
+        "position.executed_steps",
+        "position.entered_steps",
         "line.credit_steps",
         "line.bridge.left_steps",
         "ledger.content",
@@ -83,7 +83,7 @@ NAMES = (
         "ledger.history.half",
         "ledger.history.odd",
         "state",
-        "base_steps",
+        "position.base_steps",
         "line.drawn_from_steps",
         "clock.week_offset",
         "clock.known",
@@ -108,13 +108,13 @@ NAMES = (
         "delivery.quarter",
         "line.bridge.old",
         "line.bridge.new",
-        "prescription.patient_bolus.lockout_ticks",
-        "prescription.patient_bolus.max_per_day",
+        "regimen.prescription.patient_bolus.lockout_ticks",
+        "regimen.prescription.patient_bolus.max_per_day",
         "delivery.remainder.steps",
         "delivery.remainder.grains",
         "delivery.remainder.settled",
         "line.least_steps",
-        "changes.accepted",
+        "regimen.changes.accepted",
     ),
     ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
     ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
@@ -160,8 +160,8 @@ def _same_clock(pump, kept):
         and kept[2] == ~pump.clock.tick_ms
         and kept[3] == ~pump.clock.board_s
         and kept[4] == ~pump.clock.board_ms
-        and kept[5] == ~pump.executed_steps
-        and kept[6] == ~pump.ledger_steps
+        and kept[5] == ~pump.position.executed_steps
+        and kept[6] == ~pump.position.entered_steps
         and kept[7] == ~line.credit_steps
         and kept[8] == (~bridge.left_steps if bridge else 0)
         and kept[9] == ~ledger.content
@@ -183,8 +183,8 @@ def _keep_clock(pump, kept):
     kept[2] = ~pump.clock.tick_ms
     kept[3] = ~pump.clock.board_s
     kept[4] = ~pump.clock.board_ms
-    kept[5] = ~pump.executed_steps
-    kept[6] = ~pump.ledger_steps
+    kept[5] = ~pump.position.executed_steps
+    kept[6] = ~pump.position.entered_steps
     kept[7] = ~line.credit_steps
     kept[8] = ~bridge.left_steps if bridge else 0
     kept[9] = ~ledger.content
@@ -203,11 +203,11 @@ def _same_set(pump, kept):
     mechanism = pump.mechanism
     line = pump.line
     bridge = line.bridge
-    bolus = pump.prescription.patient_bolus if pump.prescription else None
+    bolus = pump.regimen.prescription.patient_bolus if pump.regimen.prescription else None
     remainder = pump.delivery.remainder
     return (
         kept[15] == ~pump.state
-        and kept[16] == ~pump.base_steps
+        and kept[16] == ~pump.position.base_steps
         and kept[17] == ~line.drawn_from_steps
         and kept[18] == ~pump.clock.week_offset
         and kept[19] == (not pump.clock.known)
@@ -238,7 +238,7 @@ def _same_set(pump, kept):
         and kept[44] == ~remainder.grains
         and kept[45] == (not remainder.settled)
         and kept[46] == ~line.least_steps
-        and kept[47] == ~pump.changes.accepted
+        and kept[47] == ~pump.regimen.changes.accepted
     )
 
 
@@ -250,10 +250,10 @@ def _keep_set(pump, kept):
     mechanism = pump.mechanism
     line = pump.line
     bridge = line.bridge
-    bolus = pump.prescription.patient_bolus if pump.prescription else None
+    bolus = pump.regimen.prescription.patient_bolus if pump.regimen.prescription else None
     remainder = pump.delivery.remainder
     kept[15] = ~pump.state
-    kept[16] = ~pump.base_steps
+    kept[16] = ~pump.position.base_steps
     kept[17] = ~line.drawn_from_steps
     kept[18] = ~pump.clock.week_offset
     kept[19] = not pump.clock.known
@@ -284,7 +284,7 @@ def _keep_set(pump, kept):
     kept[44] = ~remainder.grains
     kept[45] = not remainder.settled
     kept[46] = ~line.least_steps
-    kept[47] = ~pump.changes.accepted
+    kept[47] = ~pump.regimen.changes.accepted
 
 
 def _same_running(course, kept):

@@ -60,7 +60,7 @@ for round in range(ROUNDS):
 micropython.kbd_intr(3)
 print()
 print("worst", max(worst.values()), "apply", applied, "free", free, "least", least,
-      "count", p.therapies.count, "steps", len(p.prescription.basal))
+      "count", p.regimen.therapies.count, "steps", len(p.regimen.prescription.basal))
 """
 
 

@@ -113,8 +113,8 @@ class Desk:
         orders = pump.orders
         return (
             pump.state,
-            id(pump.prescription),
-            id(pump.library),
+            id(pump.regimen.prescription),
+            id(pump.regimen.library),
             id(orders.proposed),
             orders.proposed_digest,
         )

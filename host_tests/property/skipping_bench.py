@@ -175,7 +175,7 @@ class SkippingBench(MemoryBench):
         if pump.reservoir.known and not pump.alarms.standing[alarms.RESERVOIR_LOW]:
             levels.append(pump.reservoir.low_steps)
         if pump.line.bridge:
-            levels.append(pump.executed_steps + pump.line.bridge.left_steps)
+            levels.append(pump.position.executed_steps + pump.line.bridge.left_steps)
         for level in levels:
             room = min(room, ((level - origin) * one - 1 - held) // rate - MARGIN_TICKS)
 
@@ -231,8 +231,8 @@ class SkippingBench(MemoryBench):
         motor._end_cycles += room * TICK_CYCLES
         self._executed_steps = end
         pump.line.moved(end - start)
-        pump.executed_steps = pump.ledger_steps = end
-        pump.dose_steps += end - start
+        pump.position.executed_steps = pump.position.entered_steps = end
+        pump.position.dose_steps += end - start
         pump.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
         pump.words.keep_all()
@@ -248,7 +248,7 @@ class SkippingBench(MemoryBench):
         one = pump.mechanism.grains_per_step
         ledger = pump.ledger
         until = room + MARGIN_TICKS
-        owed = held + rate + (pump.delivery.origin_steps - pump.executed_steps) * one
+        owed = held + rate + (pump.delivery.origin_steps - pump.position.executed_steps) * one
         peak = peak_steps(ledger, ledger.window_ticks, [(until, rate)], owed, one)
         if peak != pump.guard.limit_steps:
             return peak > pump.guard.limit_steps

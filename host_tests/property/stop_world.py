@@ -348,7 +348,7 @@ class World:
         self.ask("program", therapy=THERAPY)
         self.ask("confirm", digest=self.digest)
         self.advance(20)
-        assert self.bench.pump.prescription is not None
+        assert self.bench.pump.regimen.prescription is not None
 
     def arguments(self, cmd: str) -> dict[str, Any]:
         """Something that this command may be given."""

@@ -246,10 +246,10 @@ class LineMachine(RuleBasedStateMachine):
             # What is made up to the end of the tick of the confirm comes out before what it changes.
             bridge = self.pump.line.bridge
             changed = drug and self.truth.old is None and bridge is not None
-            made = self.pump.executed_steps
+            made = self.pump.position.executed_steps
             ahead = bridge.left_steps - steps_of(line_nl) - 1 if changed else 0
             self.truth.program(therapy, ahead)
-            assert made == self.pump.executed_steps
+            assert made == self.pump.position.executed_steps
             if changed:
                 assert 0 <= ahead <= 60_000_000 * 3 // TICKS_PER_HOUR // NL_PER_STEP
             self.line_nl = line_nl
@@ -425,7 +425,7 @@ def refill_gives_credit(patch: pytest.MonkeyPatch) -> None:
     def generous(orders: Any, volume_nl: int) -> None:
         refilled(orders, volume_nl)
         pump = orders.pump
-        pump.line.credit_steps = steps_of(pump.prescription.line_nl)
+        pump.line.credit_steps = steps_of(pump.regimen.prescription.line_nl)
 
     patch.setattr(Orders, "_refilled", generous)
 
@@ -452,7 +452,7 @@ def credit_is_whole_again_after_a_reset(patch: pytest.MonkeyPatch) -> None:
         restore(keeper)
         pump = keeper.pump
         if pump.line.credit_steps:
-            pump.line.credit_steps = steps_of(pump.prescription.line_nl)
+            pump.line.credit_steps = steps_of(pump.regimen.prescription.line_nl)
 
     patch.setattr(Keeper, "restore", forgetful)
 

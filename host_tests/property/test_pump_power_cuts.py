@@ -172,7 +172,7 @@ class Life:
         after = self.pump
         self.boot_events = after.log.count
         true_steps = self.bench.motor.executed_steps(self.bench._at_cycles)
-        over_steps = after.executed_steps - true_steps
+        over_steps = after.position.executed_steps - true_steps
         assert over_steps >= 0, f"{-over_steps} steps were made and forgotten"
         # A record that a cut left half written may be believed at one boot and not at the next.
         assert over_steps <= self.over_steps + max(self.quanta_steps) + 1, f"{over_steps} steps too many"
@@ -181,7 +181,7 @@ class Life:
         # cut, if that comes before the first snapshot.
         self.most_tick = max(self.most_tick, before.tick)
         assert after.tick <= self.most_tick and before.tick <= after.tick + QUANTUM_TICKS + 60
-        therapy = after.therapies.count - 1
+        therapy = after.regimen.therapies.count - 1
         assert therapy in self.applied, f"therapy {therapy} is in force, it was one of {self.applied}"
         self.applied = [therapy]
         # Lockout: what was granted is counted, and its lockout runs from the boot at the latest.
@@ -190,7 +190,7 @@ class Life:
         if ended >= 0 and not active:
             # An end that was not written yet comes, and the lockout with it, in the first tick.
             known = after.lockout.ended and after.lockout.end_tick == ended
-            assert known or after.bolus_nl[PATIENT] > 0, "a lockout was forgotten"
+            assert known or after.boluses.volume_nl[PATIENT] > 0, "a lockout was forgotten"
         self._advance(BOOT_TICKS)  # nobody hears a command before
 
     def _ask(self, cmd: str, **arguments: Any) -> dict[str, Any] | None:
@@ -210,13 +210,13 @@ class Life:
             if proposal is None or not proposal["ok"]:
                 continue
             if new:
-                self.applied = sorted({self.applied[-1], self.pump.therapies.count})
+                self.applied = sorted({self.applied[-1], self.pump.regimen.therapies.count})
             accept = proposal["readback"].get("soft", [])
             reply = self._ask("confirm", digest=proposal["digest"], accept=accept)
             if reply is not None and reply["ok"]:
                 break
             if reply is not None:
-                self.applied = [self.pump.therapies.count - 1]
+                self.applied = [self.pump.regimen.therapies.count - 1]
 
 
 def events_of(life: Life, first: int = 0) -> list[str]:
@@ -239,8 +239,8 @@ def test_the_script_does_what_it_is_there_for(whole):
     assert len(whole.grants) == 3
     assert whole.pump.state == states.STOPPED and whole.over_steps == 0
     true_steps = whole.bench.motor.executed_steps(whole.bench._at_cycles)
-    assert whole.pump.executed_steps == true_steps
-    assert program.Packed(whole.pump.therapies.get(whole.pump.therapies.count)).head == THIRD
+    assert whole.pump.position.executed_steps == true_steps
+    assert program.Packed(whole.pump.regimen.therapies.get(whole.pump.regimen.therapies.count)).head == THIRD
 
 
 def a_cut(commands: int, seed: int) -> tuple[int, str, int]:
@@ -306,7 +306,7 @@ def lockout_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def position_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_restore(monkeypatch, lambda pump: setattr(pump, "executed_steps", 0))
+    after_restore(monkeypatch, lambda pump: pump.position.resume(0, 0))
 
 
 def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +314,7 @@ def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def leave_and_go_on(pump: Pump) -> None:
         leave_post(pump)
-        bolus = pump.prescription and pump.prescription.patient_bolus
+        bolus = pump.regimen.prescription and pump.regimen.prescription.patient_bolus
         if pump.state == states.RUNNING and bolus and pump.lockout.ended:
             pump.delivery.begin_bolus(PATIENT, bolus.volume, bolus.rate)
 

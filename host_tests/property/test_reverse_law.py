@@ -53,13 +53,13 @@ class Witness(PumpOnBench):
 
     def attend(self) -> None:
         step = self.pump.step
-        self.before_steps = self.pump.executed_steps
+        self.before_steps = self.pump.position.executed_steps
 
         def witnessed(inputs, outputs):
             state = self.pump.state
             step(inputs, outputs)
-            back = self.before_steps - self.pump.executed_steps
-            self.before_steps = self.pump.executed_steps
+            back = self.before_steps - self.pump.position.executed_steps
+            self.before_steps = self.pump.position.executed_steps
             if outputs.reverse:
                 self.reversed_ticks += 1
                 assert self.pump.state == states.DRAW_BACK

@@ -170,13 +170,13 @@ def test_the_largest_weeks_come_whole_through_link_flash_and_a_loss_of_power():
     for steps in sent:
         desk.apply({"mode": "flex", "steps": steps})
     desk.run(80)  # until the last one is written
-    before = desk.pump.prescription.basal
+    before = desk.pump.regimen.prescription.basal
     desk.reset()
-    after = desk.pump.prescription.basal
+    after = desk.pump.regimen.prescription.basal
     assert after is not before
     for name in ("starts", "rate_steps", "rate_grains"):
         assert getattr(after, name) == getattr(before, name)
-    assert desk.pump.therapies.held == {}, "what the flash has is not in memory"
+    assert desk.pump.regimen.therapies.held == {}, "what the flash has is not in memory"
     for number, steps in enumerate(sent, 1):
         assert desk.kept(number) == read_back(steps)
 
@@ -288,7 +288,7 @@ def test_a_part_out_of_turn_ends_the_draft_and_says_where():
     assert "a therapy or a part" in send({})
     for part in parts:
         assert send(part) == ""
-    assert desk.pump.prescription is None, "nothing is in force before it is confirmed"
+    assert desk.pump.regimen.prescription is None, "nothing is in force before it is confirmed"
 
 
 @pytest.mark.req("DOSE-06", "ALM-05")

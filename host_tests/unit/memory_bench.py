@@ -19,24 +19,14 @@ from thecal.states import BOOT, POST, PRIMING
 from thecal_bench.inprocess import HostBench, host_crc
 
 KEPT = (
-    "tick",
-    "tick_s",
-    "tick_ms",
-    "executed_steps",
-    "ledger_steps",
     "ledger",
     "lockout",
-    "changes",
     "reservoir",
     "alarms",
-    "prescription",
-    "library",
     "line",
-    "therapies",
-    "bolus_nl",
-    "bolus_given_nl",
+    "regimen",
+    "boluses",
     "log",
-    "rotor_pulses",
     "resets",
 )
 """Attributes of the pump that outlast a reset. What is not here is rebuilt: plans, queues, the link."""
@@ -45,17 +35,19 @@ KEPT = (
 def started_anew(pump: Any) -> Pump:
     """The pump that `pump` is after a reset."""
     for kind in range(KINDS):
-        pump.bolus_given_nl[kind] = pump._given_nl(kind)
+        pump.boluses.given_nl[kind] = pump._given_nl(kind)
     after = Pump(pump.mechanism, host_crc)
     for name in KEPT:
         setattr(after, name, getattr(pump, name))
+    after.clock.resume(pump.clock.tick)
+    after.position.resume(pump.position.executed_steps, pump.position.dose_steps)
+    after.senses.motion.pulses = pump.senses.motion.pulses
     down = pump.senses.down
     if down.alarm:
         after.senses.down.resume(down.base_16, down.compliance_nl_kpa())
     after.was_reset = True
     after.resumed_from = pump.resumed_from if pump.state in (BOOT, POST) else pump.state
     after.line.priming = after.resumed_from == PRIMING
-    after.base_steps = after.executed_steps
     after.words = words.Words(after)
     after.words.keep_all()
     return after

@@ -179,7 +179,7 @@ def test_a_no_to_any_soft_limit_changes_nothing(run, therapy_file, said_yes):
     port = PumpPort()
     result = run(port, "program", therapy_file, answer="y\n" * said_yes + "n\n")
     assert result.exit_code == 1 and SOFT[said_yes] in result.output
-    assert port.bench.pump.prescription is None
+    assert port.bench.pump.regimen.prescription is None
 
 
 @pytest.mark.req("LNK-01")
@@ -241,7 +241,7 @@ def test_a_read_back_that_differs_is_never_confirmed(run, therapy_file, monkeypa
     monkeypatch.setattr("thecal_host.pump.differences", lambda sent, said: ["the limit should be 1 nL"])
     result = run(port, "program", therapy_file, "--yes")
     assert result.exit_code == 1 and "the limit should be 1 nL" in result.stderr
-    assert port.bench.pump.prescription is None
+    assert port.bench.pump.regimen.prescription is None
 
 
 @pytest.mark.req("LIM-08", "LIM-09", "LIM-10")
@@ -253,11 +253,11 @@ def test_a_pharmacy_file_replaces_the_drug_library(run, tmp_path):
     port = PumpPort()
     result = run(port, "library", file, answer="n\n")
     assert result.exit_code == 1 and "keeps the library it has" in result.output
-    assert port.bench.pump.library[0] == formulary_data.VERSION
+    assert port.bench.pump.regimen.library[0] == formulary_data.VERSION
     result = run(port, "library", file, answer="y\n")
     assert result.exit_code == 0 and "version 7 is in force" in result.output
     assert "19.2 mcg/day" in result.output and "prescribing" in result.output
-    assert port.bench.pump.library[0] == 7 and formulary.check(port.bench.pump.library)
+    assert port.bench.pump.regimen.library[0] == 7 and formulary.check(port.bench.pump.regimen.library)
 
 
 @pytest.mark.req("RES-01")

@@ -101,7 +101,7 @@ def test_a_pump_at_the_end_of_a_count_has_said_so_and_stops_under_its_own_name(a
     standing = desk.pump.alarms.standing
     assert standing[alarms.SERVICE_DUE] and not standing[alarms.COUNT_END]
     assert desk.ask("start")["ok"]
-    begun = desk.pump.executed_steps
+    begun = desk.pump.position.executed_steps
     for _ in range(60):
         desk.client.request("audio_pause")  # an event, if only that it was refused
         desk.run(8)
@@ -110,7 +110,7 @@ def test_a_pump_at_the_end_of_a_count_has_said_so_and_stops_under_its_own_name(a
     assert desk.pump.state == states.HALTED and not desk.bench.outputs.enable
     assert standing[alarms.COUNT_END] and alarms.ALARMS[desk.pump.alarms.first_cause].code == "COUNT_END"
     assert not standing[alarms.LOOP_FAULT] and not standing[alarms.LIMIT_GUARD]
-    assert 0 <= desk.pump.executed_steps - begun < 2_400
+    assert 0 <= desk.pump.position.executed_steps - begun < 2_400
     assert desk.ask("acknowledge")["ok"]
     desk.run(3)
     assert desk.pump.state == states.STOPPED and standing[alarms.COUNT_END]
@@ -142,8 +142,10 @@ def test_begin_anew_is_the_way_on_after_a_day_of_rest(monkeypatch):
     assert bytes(desk.bench.flash.image) == b"\xff" * len(desk.bench.flash.image)
     desk.reset()
     pump = desk.pump
-    assert pump.state == states.STOPPED and pump.prescription is None and not pump.post_failures
-    assert pump.executed_steps == 0 and pump.rotor_pulses == 0 and not any(pump.alarms.standing)
+    assert pump.state == states.STOPPED and pump.regimen.prescription is None and not pump.post_failures
+    assert (
+        pump.position.executed_steps == 0 and pump.senses.motion.pulses == 0 and not any(pump.alarms.standing)
+    )
     desk.run(20)
     assert desk.ask("program", therapy=SIX_ML_H)["ok"]
     desk.start()
@@ -172,5 +174,5 @@ def test_the_aged_flash_is_what_it_says():
     bench = HostBench(flash=aged(tick=1_000_000, steps=3_200_000))
     bench.advance_to_tick(5)
     pump = bench.pump
-    assert not pump.counts.due and pump.prescription
-    assert pump.clock.tick > 1_000_000 and pump.executed_steps >= 3_200_000
+    assert not pump.counts.due and pump.regimen.prescription
+    assert pump.clock.tick > 1_000_000 and pump.position.executed_steps >= 3_200_000

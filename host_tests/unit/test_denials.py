@@ -66,7 +66,7 @@ def bridge(desk):
     assert desk.ask("start")["ok"]
     desk.run(20)
     desk.confirm({**BACLOFEN, "concentration_pg_nl": 2_000})
-    assert desk.pump.bridge
+    assert desk.pump.line.bridge
     return desk.ask("bolus", **SHORT)
 
 
@@ -144,8 +144,8 @@ def self_test_failed(desk):
 
 def library_damaged(desk):
     desk.program()
-    version, drugs, crc = desk.pump.library
-    desk.pump.library = (version, drugs, crc ^ 1)
+    version, drugs, crc = desk.pump.regimen.library
+    desk.pump.regimen.library = (version, drugs, crc ^ 1)
     return desk.ask("start")
 
 
@@ -352,7 +352,7 @@ def test_a_clinician_bolus_beyond_a_bound_is_denied_until_it_is_accepted_by_name
     )
     assert not desk.ask("bolus", **bolus, accept=["baclofen.bolus.high"])["granted"]
     assert desk.ask("bolus", **bolus, accept=denied["bounds"])["granted"]
-    assert desk.of("soft_limits")[-1][2:] == (1, desk.pump.library[0])
+    assert desk.of("soft_limits")[-1][2:] == (1, desk.pump.regimen.library[0])
     desk.run(610)
     # the day holds the first one: with two more it is 300 + 450 mcg
     assert desk.ask("bolus", **bolus, accept=denied["bounds"])["granted"]
@@ -406,8 +406,8 @@ def test_a_change_of_dose_soon_after_the_start_or_the_last_one_asks_also_over_a_
     desk.run(50)
     desk.reset()
     assert asked(312) == ["baclofen.change_interval.low", "baclofen.first_change.low"]
-    desk.pump.changes.started_tick -= 864_000
-    desk.pump.changes.changed_tick -= 864_000
+    desk.pump.regimen.changes.started_tick -= 864_000
+    desk.pump.regimen.changes.changed_tick -= 864_000
     assert asked(312) == []
 
 
@@ -421,7 +421,7 @@ def test_a_drug_that_is_not_approved_for_it_says_so_in_the_read_back(desk):
 
 @pytest.mark.req("LIM-08", "LIM-09")
 def test_a_library_longer_than_its_place_in_the_flash_is_refused_by_name(desk):
-    wire = formulary.to_wire(desk.pump.library)["drugs"][0]
+    wire = formulary.to_wire(desk.pump.regimen.library)["drugs"][0]
     for index in range(formulary.MOST_DRUGS):
         part = {**wire, "name": f"drug-{index}", "version": 9, "index": index, "count": formulary.MOST_DRUGS}
         reply = desk.ask("library", part=part)

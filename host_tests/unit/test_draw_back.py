@@ -95,19 +95,19 @@ def test_the_reservoir_gets_it_back_and_the_window_credits_nothing():
     limit = {"volume_nl": 1_000_000, "window_ms": 14_400_000}
     desk = Blocked(100, limit=limit)
     pump = desk.pump
-    left_steps = pump.reservoir.left_steps(pump.executed_steps)
+    left_steps = pump.reservoir.left_steps(pump.position.executed_steps)
     in_window = pump.ledger.content_steps()
-    executed_steps = pump.executed_steps
+    executed_steps = pump.position.executed_steps
     assert in_window == executed_steps > 0
     desk.acknowledge()
-    drawn_steps = executed_steps - pump.executed_steps
+    drawn_steps = executed_steps - pump.position.executed_steps
     assert drawn_steps > 16
-    assert pump.reservoir.left_steps(pump.executed_steps) == left_steps + drawn_steps
+    assert pump.reservoir.left_steps(pump.position.executed_steps) == left_steps + drawn_steps
     assert pump.ledger.content_steps() == in_window
     desk.opened()
     assert desk.ask("start")["ok"]
     desk.run(600)
-    again = pump.executed_steps - (executed_steps - drawn_steps)
+    again = pump.position.executed_steps - (executed_steps - drawn_steps)
     assert again > 0
     assert pump.ledger.content_steps() == in_window + again, "what goes forward once more counts once more"
 
@@ -124,9 +124,9 @@ def open_again():
 @pytest.mark.parametrize("estimate_nl", [MOST_DRAW_BACK_NL, 10_000_000])
 def test_no_more_is_drawn_back_than_a_line_may_hold(open_again, monkeypatch, estimate_nl):
     monkeypatch.setattr(open_again.pump.senses, "stored_nl", lambda: estimate_nl)
-    before = open_again.pump.executed_steps
+    before = open_again.pump.position.executed_steps
     open_again.acknowledge()
-    assert before - open_again.pump.executed_steps == MOST_DRAW_BACK_NL // NL_PER_STEP == 1_664
+    assert before - open_again.pump.position.executed_steps == MOST_DRAW_BACK_NL // NL_PER_STEP == 1_664
 
 
 @pytest.mark.req("MOT-03")
@@ -135,9 +135,9 @@ def test_an_order_to_go_back_is_cut_whatever_is_planned(open_again, monkeypatch)
     run_motor = orders._run_motor
     monkeypatch.setattr(open_again.pump.senses, "stored_nl", lambda: MOST_DRAW_BACK_NL)
     monkeypatch.setattr(orders, "_run_motor", lambda volume_nl: run_motor(volume_nl * 3))
-    before = open_again.pump.executed_steps
+    before = open_again.pump.position.executed_steps
     open_again.acknowledge()
-    assert before - open_again.pump.executed_steps == 1_664
+    assert before - open_again.pump.position.executed_steps == 1_664
 
 
 @pytest.mark.req("OCC-05", "OCC-01")
@@ -157,6 +157,6 @@ def test_nothing_starts_by_itself_after_it():
     desk = Blocked(100)
     desk.acknowledge()
     desk.opened()
-    before = desk.pump.executed_steps
+    before = desk.pump.position.executed_steps
     desk.run(6_000)
-    assert desk.pump.state == states.STOPPED and desk.pump.executed_steps == before
+    assert desk.pump.state == states.STOPPED and desk.pump.position.executed_steps == before

@@ -89,9 +89,9 @@ def test_the_third_start_after_the_same_alarm_is_refused_over_losses_of_power_to
 def test_a_pharmacy_library_outlasts_a_loss_of_power():
     desk = PumpOnBench()
     give_library(desk)
-    library = desk.pump.library
+    library = desk.pump.regimen.library
     desk.reset()
-    assert desk.pump.library == library and formulary.check(desk.pump.library)
+    assert desk.pump.regimen.library == library and formulary.check(desk.pump.regimen.library)
 
 
 @pytest.mark.req("REC-02")
@@ -145,7 +145,10 @@ def test_a_therapy_confirmed_when_the_flash_is_dead_is_no_fault_of_the_loop():
         desk.client.request("confirm", digest=proposal["digest"])
         desk.run(60)
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
-    assert desk.pump.prescription is not None and desk.pump.prescription.fastest() == (3_000_000, 1)
+    assert desk.pump.regimen.prescription is not None and desk.pump.regimen.prescription.fastest() == (
+        3_000_000,
+        1,
+    )
 
 
 @pytest.mark.req("SAFE-07", "REC-01")
@@ -155,7 +158,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
     desk.start()
     desk.run(100)
     before = desk.pump
-    desk.pump.executed_steps ^= 1 << 20
+    desk.pump.position.executed_steps ^= 1 << 20
     desk.run(1)
     assert before.alarms.standing[alarms.MEMORY_FAULT]
     commands = flash.commands
@@ -164,7 +167,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
     true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
     desk.reset()
     quantum_steps = before.keeper.ledger.quantum_steps
-    assert true_steps <= desk.pump.base_steps <= true_steps + quantum_steps
+    assert true_steps <= desk.pump.position.base_steps <= true_steps + quantum_steps
 
 
 @pytest.mark.req("REC-05", "LIM-10", "SAFE-02")

@@ -71,8 +71,8 @@ def bolus(kind: int) -> tuple[Callable[[Any], None], Callable[[Any], Any], Any]:
     """One that runs; a reset cuts it and says how much had been given, at most."""
 
     def begin(pump: Any) -> None:
-        pump.bolus_nl[kind] = 40_000
-        pump.bolus_from_steps[kind] = POSITION - 320
+        pump.boluses.volume_nl[kind] = 40_000
+        pump.boluses.from_steps[kind] = POSITION - 320
 
     def told(pump: Any) -> Any:
         code = ("patient_bolus_end", "bolus_end")[kind]
@@ -125,9 +125,9 @@ KEPT: dict[str, tuple[Callable[[Any], None], Callable[[Any], Any], Any]] = {
     "bridge_new": (bridge, _get("line.bridge.new"), 1_000),
     "drawn_from_steps": (_set("line.drawn_from_steps", POSITION), lambda pump: pump.found_from, POSITION),
     "least_steps": plain("line.least_steps", POSITION - 99),
-    "drug_started": plain("changes.started_tick", 77),
-    "dose_changed": plain("changes.changed_tick", 88),
-    "bounds_accepted": plain("changes.accepted", 5),
+    "drug_started": plain("regimen.changes.started_tick", 77),
+    "dose_changed": plain("regimen.changes.changed_tick", 88),
+    "bounds_accepted": plain("regimen.changes.accepted", 5),
     "bolus_nl_0": bolus(0),
     "bolus_nl_1": bolus(1),
     "lockout_end_tick": (lockout, lambda pump: (pump.lockout.ended, pump.lockout.end_tick), (True, 12_345)),
@@ -137,7 +137,7 @@ KEPT: dict[str, tuple[Callable[[Any], None], Callable[[Any], Any], Any]] = {
 
 WITH_OTHERS = {
     # What goes with every step or tick, or with a record of its own, need not make one by itself.
-    "rotor_pulses": plain("rotor_pulses", 4_321),
+    "rotor_pulses": plain("senses.motion.pulses", 4_321),
     "denials": (
         lambda pump: [pump.lockout.deny(pump.clock.tick) for _ in range(3)],
         lambda pump: (pump.lockout.denied_count, pump.lockout.denied_in_last_day(pump.clock.tick)),
@@ -148,7 +148,7 @@ WITH_OTHERS = {
         lambda pump: (pump.lockout.count, pump.lockout.in_last_day(pump.clock.tick)),
         (1, 1),
     ),
-    "dose_steps": (_set("dose_steps", POSITION), _get("dose_steps"), POSITION + BOOKED),
+    "dose_steps": (_set("position.dose_steps", POSITION), _get("position.dose_steps"), POSITION + BOOKED),
 }
 
 ELSEWHERE = {
@@ -172,8 +172,8 @@ def aged_desk() -> PumpOnBench:
     desk.program()
     desk.run(40)
     pump = desk.pump
-    for name in ("executed_steps", "ledger_steps", "base_steps"):
-        setattr(pump, name, POSITION)
+    for name in ("executed_steps", "entered_steps", "base_steps"):
+        setattr(pump.position, name, POSITION)
     pump.guard.rest(POSITION)
     pump.words.keep_all()
     desk.run(40)
@@ -277,7 +277,7 @@ def test_a_drug_in_the_line_that_can_not_be_named_any_more_is_a_fault_and_no_oth
     desk.bench.flash.image[start + 40] ^= 0xFF
     desk.reset()
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
-    assert desk.pump.prescription.mode == "minimum" and desk.pump.line.drug == "?"
+    assert desk.pump.regimen.prescription.mode == "minimum" and desk.pump.line.drug == "?"
 
 
 @pytest.mark.req("REC-01", "LIM-03", "LIM-13")
@@ -300,7 +300,7 @@ def test_wherever_a_cut_comes_the_unit_of_what_was_given_is_that_of_the_therapy_
         desk.run(ticks)
         desk.bench.power_cut(1)
         pump = desk.bench.pump
-        concentration = pump.prescription.concentration[0]
+        concentration = pump.regimen.prescription.concentration[0]
         found.add(concentration)
         least = given if concentration == 10_000 else given // 2
         assert least <= pump.ledger.content_steps() <= least + 2 * BOOKED + 2, ticks

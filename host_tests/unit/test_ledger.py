@@ -36,7 +36,7 @@ def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
     def watched(journal, inputs):
         if journal.order_kind == layout.ERASE:
             erased.append(journal.order_offset)
-            ahead = pump.keeper.ledger.booked_steps - pump.executed_steps
+            ahead = pump.keeper.ledger.booked_steps - pump.position.executed_steps
             assert ahead >= ERASE_TICKS * rate_ml_h * 3_200 // 3_600
         obey(journal, inputs)
 
@@ -88,7 +88,7 @@ def test_what_a_halted_pump_had_booked_is_given_up():
     desk.pump.fail()
     desk.run(20)
     words = desk.pump.keeper.journal.words
-    assert words[layout.RESERVED] == words[layout.EXECUTED] == desk.pump.executed_steps > 0
+    assert words[layout.RESERVED] == words[layout.EXECUTED] == desk.pump.position.executed_steps > 0
 
 
 @pytest.mark.req("REC-02", "REC-04", "DOSE-01")
@@ -121,7 +121,7 @@ def test_a_flow_is_covered_when_a_second_of_it_is_booked_and_asking_has_it_booke
     def begin_and_ask(inputs):
         booked = begin(inputs)
         asked.append(keeper.covers(flow))
-        assert asked[-1] == (keeper.ledger.booked_steps - desk.pump.executed_steps > 11 * 50)
+        assert asked[-1] == (keeper.ledger.booked_steps - desk.pump.position.executed_steps > 11 * 50)
         return booked
 
     keeper.begin = begin_and_ask

@@ -241,7 +241,7 @@ def changed(line_nl: int, before: dict[str, Any], after: dict[str, Any], limit_p
 @pytest.mark.parametrize("before, after, ratio", [(STRONG, WEAK, 4), (WEAK, STRONG, 1 / 4)])
 def test_without_a_line_what_was_given_weighs_its_mass_at_once(before, after, ratio):
     runner = changed(0, before, after, 900_000_000)
-    steps = runner.pump.executed_steps
+    steps = runner.pump.position.executed_steps
     assert steps > 20
     assert abs(runner.pump.ledger.content_steps() - steps * ratio) <= 4
 

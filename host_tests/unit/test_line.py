@@ -80,7 +80,7 @@ def desk() -> Bench:
 def test_a_virgin_pump_primes_nothing(desk):
     refused = desk.ask("prime", volume_nl=1_000)
     assert not refused["ok"] and refused["reason"] == "no_new_line" and "new_line" in refused["message"]
-    assert desk.pump.executed_steps == 0
+    assert desk.pump.position.executed_steps == 0
 
 
 @pytest.mark.req("DOSE-09", "LIM-15")
@@ -122,7 +122,7 @@ def test_every_forward_step_uses_credit_up_and_only_what_is_left_may_be_primed(d
     assert desk.prime(50_000)["ok"]
     assert desk.line.credit_steps == 0 and desk.in_window == 0
     assert desk.ask("prime", volume_nl=1)["reason"] == "no_new_line"
-    assert desk.pump.executed_steps == LINE_STEPS
+    assert desk.pump.position.executed_steps == LINE_STEPS
 
 
 @pytest.mark.req("DOSE-09", "LIM-03")
@@ -132,7 +132,7 @@ def test_the_volume_of_a_prime_hides_no_step_beyond_it(desk):
     desk.prime(100_000)
     pump = desk.pump
     for steps, in_window in ((3_100, 0), (100, 0), (7, 7)):
-        pump.ledger_steps -= steps
+        pump.position.entered_steps -= steps
         pump._enter_in_window(1)
         assert desk.in_window == in_window
 
@@ -144,12 +144,12 @@ def test_the_first_start_ends_the_credit_and_every_step_from_it_on_is_dose(desk)
     desk.run(10)
     desk.ask("stop")
     desk.run(5)
-    primed = desk.pump.executed_steps
+    primed = desk.pump.position.executed_steps
     assert 0 < primed < LINE_STEPS and desk.line.credit_steps == LINE_STEPS - primed
     assert desk.ask("start")["ok"]
     assert desk.line.credit_steps == 0
     desk.run(300)
-    assert desk.in_window == desk.pump.executed_steps - primed > 1_000
+    assert desk.in_window == desk.pump.position.executed_steps - primed > 1_000
     desk.ask("stop")
     assert desk.ask("prime", volume_nl=1_000)["reason"] == "no_new_line"
 
@@ -174,7 +174,7 @@ def test_a_prime_ends_with_its_credit_though_the_line_is_no_whole_number_of_step
     desk.program(line_nl=200_030, limit=LIMIT)
     desk.new_line()
     assert desk.prime(200_030)["ok"]
-    assert desk.pump.executed_steps == 6_400 and desk.in_window == 0
+    assert desk.pump.position.executed_steps == 6_400 and desk.in_window == 0
     assert desk.pump.state == states.STOPPED
 
 
@@ -187,7 +187,7 @@ def test_credit_outlasts_a_loss_of_power_less_what_was_booked(desk):
     desk.power_cycle()
     left = desk.line.credit_steps
     assert 3_200 - quantum <= left <= 3_200
-    assert left == max(LINE_STEPS - desk.pump.executed_steps, 0), "what is booked counts as used"
+    assert left == max(LINE_STEPS - desk.pump.position.executed_steps, 0), "what is booked counts as used"
     assert desk.ask("prime", volume_nl=LINE_NL)["reason"] == "prescription"
     desk.prime(left * 125 // 4)
     assert desk.ask("prime", volume_nl=1_000)["reason"] == "no_new_line"
@@ -239,9 +239,9 @@ def test_what_is_prescribed_acts_at_once_by_the_concentration_that_leaves(bridge
     assert differences(therapy, readback) == []
     bridged.confirm(therapy)
     assert bridged.rate_nl_h == rate_nl_h
-    before = bridged.pump.executed_steps
+    before = bridged.pump.position.executed_steps
     bridged.run(100)
-    assert abs((bridged.pump.executed_steps - before) * 125 * 90 - rate_nl_h) <= 125 * 90 * 6
+    assert abs((bridged.pump.position.executed_steps - before) * 125 * 90 - rate_nl_h) <= 125 * 90 * 6
 
 
 @pytest.mark.req("DOSE-10", "DOSE-11")
@@ -443,12 +443,14 @@ def test_a_bridge_and_what_the_line_holds_outlast_a_loss_of_power(bridged):
     bridged.confirm({"mode": "minimum"})
     bridged.run(80)
     left = bridged.line.bridge.left_steps
-    end = bridged.pump.executed_steps + left
+    end = bridged.pump.position.executed_steps + left
     bridged.power_cycle()
     assert bridged.pump.state == states.RUNNING and bridged.rate_nl_h == 2_000
     bridge = bridged.line.bridge
     assert (bridge.old, bridge.new) == (1, 4)
-    assert bridged.pump.executed_steps + bridge.left_steps == end, "where it ends is a place in the line"
+    assert bridged.pump.position.executed_steps + bridge.left_steps == end, (
+        "where it ends is a place in the line"
+    )
     assert (bridged.line.drug, bridged.line.concentration) == ("baclofen", (2_000, 1))
     assert "last change" in bridged.refusal({**STRONG, "concentration_pg_nl": 1_000})
     assert "baclofen" in bridged.refusal({**STRONG, "drug": "morphine", "concentration_pg_nl": 10_000})
@@ -468,7 +470,7 @@ def test_a_loss_of_power_while_a_bridge_opens_finds_the_old_therapy_or_the_bridg
     desk.run(ticks)
     desk.power_cycle()
     assert desk.rate_nl_h == 6 * ML_H
-    strong = desk.pump.prescription.concentration == (2_000, 1)
+    strong = desk.pump.regimen.prescription.concentration == (2_000, 1)
     assert bool(desk.line.bridge) == strong == (desk.line.concentration == (2_000, 1))
 
 
@@ -578,7 +580,7 @@ def test_what_is_drawn_back_is_counted_back_over_a_loss_of_power(blocked):
     blocked.power_cycle()
     made = blocked.bench.motor.executed_steps(blocked.bench._at_cycles)
     # The last record may be two ticks old, 53 steps each.
-    assert made <= blocked.pump.executed_steps <= made + 3 * 54
+    assert made <= blocked.pump.position.executed_steps <= made + 3 * 54
 
 
 @pytest.mark.req("DOSE-09", "OCC-05")
@@ -590,7 +592,7 @@ def test_a_draw_back_gives_no_credit_back(desk):
     assert desk.line.credit_steps == left
     words = desk.pump.keeper.journal.words
     desk.run(5)
-    assert words[INDEX["credit_end_steps"]] == desk.pump.executed_steps + left
+    assert words[INDEX["credit_end_steps"]] == desk.pump.position.executed_steps + left
 
 
 # --- the host's arithmetic

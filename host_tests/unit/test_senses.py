@@ -132,7 +132,7 @@ def test_a_motor_that_is_off_by_less_than_a_pitch_is_borne(off_steps):
 @pytest.mark.req("RES-04", "ALM-01")
 def test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too(bench):
     bench.start()
-    bench.pump.rotor_pulses = motion.SERVICE_REVOLUTIONS * 100 - 2
+    bench.pump.senses.motion.pulses = motion.SERVICE_REVOLUTIONS * 100 - 2
     bench.run(5)
     assert bench.standing == set()
     bench.run(20)

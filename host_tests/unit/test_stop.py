@@ -53,7 +53,7 @@ def test_a_confirmation_and_a_start_before_a_stop_leave_the_pump_stopped():
     assert rests(desk)
     answers = [desk.client.reply(number) or {} for number in numbers]
     assert [answer.get("error") for answer in answers] == ["cancelled", "cancelled", None]
-    assert desk.pump.prescription is None
+    assert desk.pump.regimen.prescription is None
 
 
 @pytest.mark.req("ALM-05")
@@ -92,7 +92,7 @@ def test_a_stop_ends_a_proposal_in_the_making():
     proposal = desk.ask("program", therapy=SIX_ML_H)
     desk.ask("stop")
     assert not desk.ask("confirm", digest=proposal["digest"])["ok"]
-    assert desk.pump.prescription is None
+    assert desk.pump.regimen.prescription is None
 
 
 # --- the answer to a stop

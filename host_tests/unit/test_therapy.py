@@ -180,15 +180,15 @@ def test_a_window_that_was_full_leaves_the_flow_as_it_was(desk, monkeypatch, clo
         full.setattr(desk.pump.ledger, "content_then", lambda *_: desk.pump.guard.limit_steps)
         desk.run(closed_ticks)
     desk.run(30)
-    assert abs(desk.pump.delivery.position() - desk.pump.executed_steps) <= 1
+    assert abs(desk.pump.delivery.position() - desk.pump.position.executed_steps) <= 1
     before = desk.executed_nl
     desk.run(600)
     assert abs(desk.executed_nl - before - rate_nl_h // 60) <= NL_PER_STEP
-    assert abs(desk.pump.delivery.position() - desk.pump.executed_steps) <= 1
+    assert abs(desk.pump.delivery.position() - desk.pump.position.executed_steps) <= 1
     cut = [steps for _, _, steps, _ in desk.of("limited")]
     assert len(cut) <= 2  # how many steps there were, not one event for each order
     steps_per_tick = Fraction(rate_nl_h, 36_000) / NL_PER_STEP
-    missing = steps_per_tick * (desk.tick - flow) - desk.pump.executed_steps
+    missing = steps_per_tick * (desk.tick - flow) - desk.pump.position.executed_steps
     assert abs(sum(cut) - missing) <= 1
     assert steps_per_tick * (closed_ticks - 5) - 1 <= missing <= steps_per_tick * closed_ticks + 2
 
@@ -207,16 +207,19 @@ def test_the_concentration_is_not_changed_under_a_bolus(desk, line_nl):
     }
     desk.start(**therapy)
     assert desk.ask("patient_bolus")["granted"]
-    before = desk.pump.therapies.count
+    before = desk.pump.regimen.therapies.count
     stronger = {**therapy, "concentration_pg_nl": 4_000, "line_nl": line_nl}
     proposal = desk.ask("program", therapy={**SIX_ML_H, **stronger})
     confirmation = {"digest": proposal["digest"], "accept": proposal["readback"]["soft"]}
     refused = desk.ask("confirm", **confirmation)
     assert not refused["ok"] and "a bolus is under way" in refused["message"]
-    assert desk.pump.therapies.count == before and desk.pump.prescription.concentration == (1_000, 1)
+    assert desk.pump.regimen.therapies.count == before and desk.pump.regimen.prescription.concentration == (
+        1_000,
+        1,
+    )
     desk.run(610)
     assert desk.ask("confirm", **confirmation)["ok"]
-    assert desk.pump.prescription.concentration == (4_000, 1)
+    assert desk.pump.regimen.prescription.concentration == (4_000, 1)
 
 
 @pytest.mark.req("LIM-06")
@@ -433,7 +436,7 @@ def test_a_hard_limit_refuses_and_a_soft_one_must_be_confirmed_by_name(desk):
     assert "2.46 mcg/day" in proposal["why"][0]
     refused = desk.ask("confirm", digest=proposal["digest"])
     assert "not confirmed: ziconotide.start_dose.high" in refused["message"]
-    assert desk.pump.prescription is None
+    assert desk.pump.regimen.prescription is None
     refused = desk.ask("confirm", digest=proposal["digest"], accept=accept[:1])
     assert refused["message"] == "accept: not confirmed: ziconotide.start_dose.high.consensus"
     assert desk.ask("confirm", digest=proposal["digest"], accept=accept)["ok"]
@@ -444,8 +447,8 @@ def test_a_hard_limit_refuses_and_a_soft_one_must_be_confirmed_by_name(desk):
 @pytest.mark.parametrize("therapy", [{**ZICONOTIDE, "dose_pg_day": 2_400_000}, SIX_ML_H])
 def test_a_damaged_library_lets_no_therapy_start(desk, therapy):
     desk.confirm(therapy)
-    version, drugs, crc = desk.pump.library
-    desk.pump.library = (version, drugs, crc ^ 1)
+    version, drugs, crc = desk.pump.regimen.library
+    desk.pump.regimen.library = (version, drugs, crc ^ 1)
     assert "library is damaged" in desk.ask("start")["message"]
     assert desk.of("alarm")[0][2:] == (alarms.LIBRARY_FAULT, 1)
     assert "bad CRC" in desk.ask("program", therapy={**ZICONOTIDE, "dose_pg_day": 2_400_000})["message"]
@@ -482,16 +485,16 @@ def test_every_therapy_applied_is_kept_whole_over_a_reset(kept):
 
 @pytest.mark.req("LIM-08", "LIM-10")
 def test_a_pharmacy_library_comes_drug_by_drug_and_is_confirmed_as_a_whole(desk):
-    wire = formulary.to_wire(desk.pump.library)
+    wire = formulary.to_wire(desk.pump.regimen.library)
     wire["drugs"][0]["strengths"] = [1_234]
     count = len(wire["drugs"])
     reply = {}
     for index, drug in enumerate(wire["drugs"]):
         reply = desk.ask("library", part={**drug, "version": 3, "index": index, "count": count})
         assert reply["complete"] == (index == count - 1), reply
-    assert desk.pump.library[0] == 2
+    assert desk.pump.regimen.library[0] == 2
     assert desk.ask("confirm", digest=reply["digest"])["ok"]
-    assert desk.pump.library[0] == 3 and formulary.check(desk.pump.library)
+    assert desk.pump.regimen.library[0] == 3 and formulary.check(desk.pump.regimen.library)
     assert desk.of("library")[0][2:] == (3, 2)
     assert not desk.ask("library", part={"version": 3, "index": 1, "count": 2})["ok"]
 
@@ -535,7 +538,7 @@ def test_a_reset_cuts_the_bolus_resumes_the_basal_and_opens_nothing(kept):
     before = kept.executed_nl
     kept.run(600)
     assert abs(kept.executed_nl - before - 100_000) <= NL_PER_STEP, "basal, and nothing of the bolus"
-    left_nl = kept.pump.reservoir.left_steps(kept.pump.executed_steps) * NL_PER_STEP
+    left_nl = kept.pump.reservoir.left_steps(kept.pump.position.executed_steps) * NL_PER_STEP
     assert 0 <= 20_000_000 - left_nl - kept.executed_nl <= quantum_nl + NL_PER_STEP
     assert kept.tick > flow
     assert kept.ask("attempts")["granted"] == 1
@@ -547,7 +550,7 @@ def test_a_reset_while_stopped_or_halted_stays_so(kept):
     kept.ask("stop")
     kept.run(5)
     kept.reset()
-    assert kept.pump.state == states.STOPPED and kept.pump.prescription
+    assert kept.pump.state == states.STOPPED and kept.pump.regimen.prescription
     kept.ask("start")
     kept.run(10)
     kept.pump.fail()
@@ -589,7 +592,9 @@ def test_lockout_counts_by_the_tick_and_keeps_the_longest_day():
     lockout.grant(10)
     lockout.end(20)
     assert not lockout.locked(20, 0)
-    assert lockout.locked(20 + TICKS_PER_DAY - 1, TICKS_PER_DAY) and not lockout.locked(20 + TICKS_PER_DAY, TICKS_PER_DAY)
+    assert lockout.locked(20 + TICKS_PER_DAY - 1, TICKS_PER_DAY) and not lockout.locked(
+        20 + TICKS_PER_DAY, TICKS_PER_DAY
+    )
     assert lockout.in_last_day(10 + TICKS_PER_DAY - 1) == 1 and lockout.in_last_day(10 + TICKS_PER_DAY) == 0
     for tick in range(100, 300):
         lockout.grant(tick)

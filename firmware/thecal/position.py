@@ -1,0 +1,16 @@
+"""Where the motor is, in microsteps since the pump was first put into use, and what of that was a dose."""
+
+
+class Position:
+    """The steps that one motor has made, forward less backward."""
+
+    def __init__(self):
+        self.base_steps = 0  # executed before the last reset
+        self.executed_steps = 0
+        self.entered_steps = 0  # of those, entered in the window
+        self.dose_steps = 0  # executed, what filled the line left out
+
+    def resume(self, executed_steps, dose_steps):
+        """Go on from there, after a reset."""
+        self.base_steps = self.executed_steps = self.entered_steps = executed_steps
+        self.dose_steps = dose_steps
