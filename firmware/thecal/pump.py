@@ -173,8 +173,9 @@ class Pump:
             self._keep(words.DOSE)
 
     def _link_part(self, inputs, outputs):
-        self._obey_buttons(inputs, outputs)
+        self._obey_stop_button(outputs)
         self.host.obey(inputs, outputs)
+        self._obey_patient_button(inputs)
         outputs.rx_most = min(self.host.session.reader.room(), RX_BYTES)
         self._settle()
 
@@ -640,11 +641,14 @@ class Pump:
 
     # --- link
 
-    def _obey_buttons(self, inputs, outputs):
+    def _obey_stop_button(self, outputs):
         if self.stop_button.pressed:
             self.before_change()
             self.host.cancel_all(outputs)
             self.stop_ordered()
+
+    def _obey_patient_button(self, inputs):
+        # After the commands of this tick: those held for it were accepted before the press.
         pressed = inputs.button_patient
         if pressed and not self.button_was_pressed:
             self.before_change()

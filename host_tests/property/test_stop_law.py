@@ -83,15 +83,15 @@ def what_waits_is_not_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def the_button_clears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    obey = Pump._obey_buttons
+    obey = Pump._obey_stop_button
 
-    def without(pump: Any, inputs: Any, outputs: Any) -> None:
+    def without(pump: Any, outputs: Any) -> None:
         cancel_all = pump.host.cancel_all
         pump.host.cancel_all = lambda _: None
-        obey(pump, inputs, outputs)
+        obey(pump, outputs)
         pump.host.cancel_all = cancel_all
 
-    monkeypatch.setattr(Pump, "_obey_buttons", without)
+    monkeypatch.setattr(Pump, "_obey_stop_button", without)
 
 
 def answered_before_the_record_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
