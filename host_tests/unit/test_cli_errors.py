@@ -276,6 +276,16 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.req("LNK-04")
+@pytest.mark.parametrize("displaced", [[], [0], [0, 0], [0, 1], [-1, 32]])
+def test_a_record_of_microsteps_that_displace_nothing_is_refused(tmp_path, displaced):
+    file = record_file(tmp_path)
+    head, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([json.dumps(json.loads(head) | {"nl_per_step": displaced}), *rest, ""]))
+    with pytest.raises(recording.RecordError, match="is no record of a run"):
+        record.run_of(file)
+
+
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_whatever_stands_in_a_record_it_is_read_or_refused(tmp_path_factory, data):

@@ -166,7 +166,7 @@ def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] |
         peak_nl = next((r.get("window_peak_nl") for r in records if r["type"] == "summary"), None)
         return Run(
             title=head["title"],
-            nl_per_step=Fraction(*head["nl_per_step"]),
+            nl_per_step=_nl_per_step(head),
             programmed=story.programmed,
             samples=samples,
             source=head["source"],
@@ -179,6 +179,15 @@ def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] |
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as why:
         # Whatever a line lacks or has in another form than this program writes.
         raise RecordError(f"{path}: is no record of a run ({type(why).__name__}: {why})") from None
+
+
+def _nl_per_step(head: dict[str, Any]) -> Fraction:
+    """What a microstep displaces; ValueError where it is nothing."""
+    numerator, denominator = head["nl_per_step"]
+    nl_per_step = Fraction(numerator, denominator)
+    if nl_per_step <= 0:
+        raise ValueError(f"a microstep displaces {nl_per_step} nL")
+    return nl_per_step
 
 
 Timed = list[tuple[int, dict[str, Any]]]
@@ -212,7 +221,7 @@ def _from_frames(head: dict[str, Any], records: list[dict[str, Any]]) -> tuple[l
     first = statuses[0]
     if first["bolus"] != "none":
         raise ValueError("it begins within a bolus, of which it does not know how much was left")
-    tick_ms, nl_per_step = head["tick_ms"], Fraction(*head["nl_per_step"])
+    tick_ms, nl_per_step = head["tick_ms"], _nl_per_step(head)
     samples = []
     for status in statuses:
         if status["tick"] < first["tick"] + (samples[-1].at_ms // tick_ms if samples else 0):
