@@ -751,7 +751,7 @@ def test_a_board_without_a_plant_tells_what_it_can():
 
 @pytest.mark.req("REC-03")
 def test_many_commands_at_once_act_in_order_each_once_its_id_is_kept():
-    """More than the pump lets wait (8), at one tick: four IDs are in the flash in time, then one after another."""
+    """More than the pump lets wait (8), at one tick: four IDs are in the flash in time."""
     boluses = "".join(event("20 s", "clinician_bolus", volume="1 uL", duration="10 s") for _ in range(12))
     records, result = run(HEAD + START + boluses)
     assert [bolus["granted"] for bolus in result.summary["boluses"]] == [True] + [False] * 11
