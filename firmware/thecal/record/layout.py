@@ -104,6 +104,7 @@ KINDS = (
     (1, "ID of a command, CRC-32 of its frame, tick, row, result, why (`outcomes.ENTRY`)"),
 )
 HEAD = "<BBBBI"  # kind, units, ring, version, sequence number
+SEQUENCE_AT = 4
 PAYLOAD = 8
 SLOT_RING = 15  # what stands for the ring in a slot's record
 

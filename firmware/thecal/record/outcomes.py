@@ -130,8 +130,8 @@ class Outcomes:
             self.safe[place] = 1
 
     def load(self, entry):
-        """One from the flash, the oldest first; the caller gives each key once."""
-        place = self._oldest()
+        """One from the flash, before any is opened, the oldest first; the caller gives each key once."""
+        place = self.age % KEPT
         at = place * ENTRY_BYTES
         self.entries[at : at + ENTRY_BYTES] = entry
         if self.entries[at + RESULT_AT] == WAITING:

@@ -20,7 +20,6 @@ from .layout import (
     GRANT,
     GRANT_TICK,
     GRANTS,
-    HEAD,
     HISTORY,
     INDEX,
     KINDS,
@@ -42,6 +41,7 @@ from .layout import (
     RESCALES,
     RESERVED,
     RESIDUE,
+    SEQUENCE_AT,
     SLOT_RING,
     SNAPSHOT,
     SOUND,
@@ -195,10 +195,9 @@ class Reader:
         """Find where the ring goes on. Returns its sectors that hold records, oldest first."""
         order = []
         for sector in range(ring.sectors):
-            if self._in_use(ring, sector):
-                for at in self._records(ring, sector, False):
-                    order.append((self._sequence(at), sector))
-                    break
+            at = self._first(ring, sector)
+            if at >= 0:
+                order.append((self._sequence(at), sector))
         if order:
             oldest = order.index(min(order))
             order = order[oldest:] + order[:oldest]
@@ -218,7 +217,17 @@ class Reader:
         return sectors
 
     def _sequence(self, at):
-        return struct.unpack_from(HEAD, self.image, at)[4]
+        return struct.unpack_from("<I", self.image, at + SEQUENCE_AT)[0]
+
+    def _first(self, ring, sector):
+        """The offset of the first valid record of a sector, -1 without one."""
+        start = self._sector_start(ring, sector)
+        if self._valid(start, start + self.sector_bytes, ring.number):
+            return start
+        if self._in_use(ring, sector):
+            for at in self._records(ring, sector, False):
+                return at
+        return -1
 
     def _records(self, ring, sector, head):
         """The offsets of the valid records of a sector. Of the `head`, finds where its free part begins, and
@@ -486,7 +495,11 @@ class History:
                 first = False
                 kind = self.last = image[at]
                 if kind == MINUTE:
-                    minute, dose_steps, steps, denials = struct.unpack_from("<iiii", image, at + PAYLOAD)
+                    # One by one: behind tuples of two blocks each allocation would look longer for its place.
+                    minute = struct.unpack_from("<i", image, at + PAYLOAD)[0]
+                    dose_steps = struct.unpack_from("<i", image, at + PAYLOAD + 4)[0]
+                    steps = struct.unpack_from("<i", image, at + PAYLOAD + 8)[0]
+                    denials = struct.unpack_from("<i", image, at + PAYLOAD + 12)[0]
                     if known:
                         # More than it says if a record before it is lost.
                         steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
