@@ -396,3 +396,35 @@ def test_a_steady_day_is_few_stretches():
         else:
             at = history.beginning_after(at // 256)
     assert 4_000 < count < 9_000 or history.moved
+
+
+@pytest.mark.req("LIM-03", "REC-01")
+@given(
+    st.lists(st.sampled_from([0, 0, 1, 32_000, 65_535, 65_536, 100_000]), min_size=300, max_size=800),
+    st.integers(0, 1_000),
+)
+def test_minutes_are_kept_as_if_they_came_one_by_one(steps, begin):
+    minutes = [0] * 1_441
+    minutes[begin : begin + len(steps)] = steps
+    ledger = WindowLedger()
+    ledger.load(minutes[:1_441], 0)
+    one_by_one = History()
+    units = 0
+    for number in reversed(minutes[1:1_441]):
+        units += 300
+        if number:
+            one_by_one.append_lump(units - 300, 0)
+            one_by_one.append_lump(300, number)
+            units = 0
+    one_by_one.append_lump(units, 0)
+    found = ledger.history
+    assert (found.bytes, found.mirror, found.head, found.first) == (
+        one_by_one.bytes,
+        one_by_one.mirror,
+        one_by_one.head,
+        one_by_one.first,
+    )
+    for name in ("units", "steps", "epochs"):
+        ours, theirs = getattr(found, name), getattr(one_by_one, name)
+        assert (ours.counts, ours.complements) == (theirs.counts, theirs.complements)
+    assert found.held_units == one_by_one.held_units

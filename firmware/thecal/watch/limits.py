@@ -210,14 +210,20 @@ class WindowLedger:
         self.excess = 0
         self.epoch = 0
         self.early_steps = 0
-        units = 0
-        for age in range(DAY_MINUTES, 0, -1):
-            steps = minutes[age] if age < len(minutes) else 0
-            units += MINUTE_UNITS
-            if steps:
-                history.append_lump(units - MINUTE_UNITS, 0)
-                history.append_lump(MINUTE_UNITS, small(steps))
+        age = min(DAY_MINUTES, len(minutes) - 1)
+        units = (DAY_MINUTES - age) * MINUTE_UNITS
+        while age > 0:
+            if minutes[age]:
+                history.append_lump(units, 0)
                 units = 0
+                following = history.append_minutes(minutes, age)
+                if following == age:  # too many steps for it
+                    history.append_lump(MINUTE_UNITS, small(minutes[age]))
+                    following = age - 1
+                age = following
+            else:
+                units += MINUTE_UNITS
+                age -= 1
         begun_ticks = tick % (MINUTE_UNITS * TICKS)
         begun = small(minutes[0])
         history.append_lump(units, 0)

@@ -206,6 +206,29 @@ class History:
         self._put_number(at + 1, units, 3)
         self._put_number(at + 4, steps, 4)
 
+    def append_minutes(self, minutes, age):
+        """LUMPs of the minutes from `minutes[age]` down to the last but one, as many as fit into a block and
+        are above 0 and below 65 536. Returns the age of the next one.
+        """
+        if self.head % BLOCK + BYTES[MINUTE] >= BLOCK:
+            self._next_block(self.epoch_at(self.head))
+        own, mirror, first, at, total = self.bytes, self.mirror, age, self.head, 0
+        last = at - at % BLOCK + BLOCK - BYTES[MINUTE]
+        while at < last and age > 0 and 0 < minutes[age] < 65_536:
+            steps = minutes[age]
+            own[at], own[at + 1], own[at + 2] = MINUTE, steps & 255, steps >> 8
+            mirror[at], mirror[at + 1], mirror[at + 2] = 255 - MINUTE, 255 - (steps & 255), 255 - (steps >> 8)
+            total += steps
+            age -= 1
+            at += BYTES[MINUTE]
+        self._put(at, ENDS)
+        self.units.add(self.head // BLOCK, (first - age) * MINUTE_UNITS)
+        self.steps.add(self.head // BLOCK, total)
+        self.held_units += (first - age) * MINUTE_UNITS
+        self.head = at
+        self.turned = True
+        return age
+
     def new_epoch(self, epoch, weight):
         """What comes from now on is counted in another unit, of that weight: in a block of its own."""
         self.close()
@@ -468,14 +491,8 @@ class History:
 
     def believed(self):
         """Whether all that was looked at agreed with its second copy."""
-        return (
-            self.sound
-            and self.open.points.sound
-            and self.units.sound
-            and self.steps.sound
-            and self.epochs.sound
-            and self.weights.sound
-        )
+        own = self.sound and self.open.points.sound
+        return own and self.units.sound and self.steps.sound and self.epochs.sound and self.weights.sound
 
 
 def after(block):
