@@ -16,3 +16,5 @@ set(THECAL_HOT argcheck bc gc malloc map mpz nlr obj objarray objboundmeth objcl
 list(TRANSFORM THECAL_HOT PREPEND ${MICROPY_DIR}/py/)
 list(TRANSFORM THECAL_HOT APPEND .c)
 set_source_files_properties(${THECAL_HOT} PROPERTIES COMPILE_OPTIONS "-O2")
+
+list(APPEND MICROPY_SOURCE_BOARD ${MICROPY_BOARD_DIR}/pystack.c)

@@ -19,3 +19,8 @@
 // The loop is mostly attribute lookups. The port's cache of 128 places is overrun several times in a tick of the pump;
 // 2048 places of a byte each hold it. A power of two: the place is taken by a mask.
 #define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (2048)
+
+// Frames of Python functions lie on a stack of their own (pystack.c), not in the heap.
+#define MICROPY_ENABLE_PYSTACK (1)
+void board_init_pystack(void);
+#define MICROPY_BOARD_EARLY_INIT() board_init_pystack()
