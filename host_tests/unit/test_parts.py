@@ -196,7 +196,7 @@ def test_no_ripple_of_a_sound_supply_is_taken_for_a_broken_sensor(low_code, patt
     reading = supply().supply
     for tick in range(len(pattern) * times):
         assert reading.update(low_code + pattern[tick % len(pattern)], tick)
-    assert reading.good and reading.fault == 0
+    assert reading.good() and reading.fault == 0
 
 
 @pytest.mark.req("OCC-01")

@@ -43,9 +43,9 @@ class Feed:
 def test_a_good_sample_is_a_value_with_its_time_and_extremes():
     feed = Feed()
     reading = feed.reading
-    assert not reading.good
+    assert not reading.good()
     feed.give(420)
-    assert reading.good and reading.fresh
+    assert reading.good() and reading.fresh
     assert (reading.value, reading.taken_tick) == (1_000, 1)
     feed.give(380)
     feed.give(430)
@@ -67,10 +67,10 @@ def test_a_bad_sample_is_no_value_and_five_in_a_row_are_a_fault(code, kind):
     value, taken, least, most = reading.value, reading.taken_tick, reading.min_value, reading.max_value
     for number in range(1, 5):
         assert feed.give(code) == NONE
-        assert not reading.fresh and reading.good
+        assert not reading.fresh and reading.good()
         assert reading.age_ticks(feed.tick) == number
     assert feed.give(code) == kind
-    assert not reading.good
+    assert not reading.good()
     assert (reading.value, reading.taken_tick, reading.min_value, reading.max_value) == (
         value,
         taken,
@@ -86,7 +86,7 @@ def test_a_fault_is_withdrawn_after_twenty_good_samples_in_a_row():
     for _ in range(40):
         feed.give(0)
     assert feed.healthy(19) == SHORT
-    assert feed.reading.fresh and not feed.reading.good  # a good sample of a channel that is still in fault
+    assert feed.reading.fresh and not feed.reading.good()  # a good sample of a channel that is still in fault
     feed.give(0)
     assert feed.healthy(19) == SHORT
     assert feed.healthy(1) == NONE
@@ -138,7 +138,7 @@ def test_a_channel_may_be_allowed_to_stand_still():
     feed = Feed(stuck_samples=0)
     for _ in range(40_000):
         feed.give(2_400)
-    assert feed.reading.good
+    assert feed.reading.good()
 
 
 @pytest.mark.req("OCC-01")
@@ -193,7 +193,7 @@ def test_the_plant_s_sensors_are_well_for_an_hour():
     for tick in range(1, 36_001):
         down.update(plant.adc_pressure_down(tick * SAMPLE_NS), tick)
         up.update(plant.adc_pressure_up(tick * SAMPLE_NS), tick)
-    assert down.good and up.good
+    assert down.good() and up.good()
     assert (down.error_count, up.error_count) == (0, 0)
 
 

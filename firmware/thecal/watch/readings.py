@@ -5,7 +5,7 @@
     fresh    this tick's sample is good; the only samples that may enter a detector
     value    the last good one, in the channel's unit, as old as `age_ticks(tick)`
     fault    NONE, or what is wrong with the channel. A fault is an error: it never means "no pressure"
-    good     no fault, and there is a value
+    good()   no fault, and there is a value
 
 Between a bad sample and a declared fault the channel is in doubt: `fresh` is False, `value` is the last
 good one. Each bad sample adds its `_WEIGHT` to the doubt, a good one takes 1 away. A fault is declared at
@@ -36,6 +36,7 @@ from .parts import NOISE, OPEN, RANGE, SHORT, STALE, STUCK
 NONE = 0  # where nothing is wrong; the others are numbers of `parts.KINDS`
 
 NO_SAMPLE = -1
+NEVER = -1  # the tick of a value that there is not yet
 MOST_CODE = 4095
 RAIL_CODES = 8  # so near to 0 or to full scale no sensor is
 WIDE_CODES = (512, 1536, 2560, 3584)  # RP2040-E11
@@ -60,16 +61,16 @@ class Reading:
     ):
         self.zero_code = zero_code
         self.unit_per_code = unit_per_code
-        self.least = least
-        self.most = most
+        # Codes that are not too near to a rail and mean a value from `least` to `most`.
+        self.low_code = max(RAIL_CODES + 1, zero_code - (-least // unit_per_code))
+        self.high_code = min(MOST_CODE - RAIL_CODES - 1, zero_code + most // unit_per_code)
         self.stuck_samples = stuck_samples
         self.noise_sum = noise_codes * _NOISE_WINDOW
         self.fresh = False
         self.fault = NONE
         self.wrong = NONE  # with the last sample, a fault or not yet
-        self.known = False  # there was a good value ever
         self.value = 0
-        self.taken_tick = 0
+        self.taken_tick = NEVER
         self.min_value = LARGEST  # of the good values since `forget_extremes`
         self.max_value = -LARGEST
         self.error_count = 0  # bad samples ever
@@ -82,10 +83,10 @@ class Reading:
         self._noise_samples = 0
         self._noisy = 0
 
-    @property
+    # No property: where a class has one, each attribute that is stored is first looked for in the class.
     def good(self):
         """Whether `value` may be believed."""
-        return self.known and self.fault == NONE
+        return self.taken_tick != NEVER and self.fault == NONE
 
     def age_ticks(self, tick):
         """How old `value` is."""
@@ -98,71 +99,77 @@ class Reading:
 
     def update(self, raw, tick):
         """A tick's code, or NO_SAMPLE. Returns `fresh`."""
-        kind = self.wrong = self._wrong(raw)
+        if raw == NO_SAMPLE:
+            kind = STALE
+        else:
+            last = self._last_code
+            before = self._before_code
+            self._before_code = last
+            self._last_code = raw
+            kind = NONE
+            if before != NO_SAMPLE:
+                bend = raw - last - last + before
+                noise = self._noise + (bend if bend > 0 else -bend)
+                samples = self._noise_samples + 1
+                if samples == _NOISE_WINDOW:
+                    self._end_window(noise)
+                else:
+                    self._noise = noise
+                    self._noise_samples = samples
+                if self._noisy >= _NOISY_WINDOWS:
+                    kind = NOISE
+            if raw != last:
+                self._equal = 1
+            elif self._is_stuck(raw):
+                kind = STUCK
+            if raw < self.low_code or raw > self.high_code:
+                kind = self._beyond(raw)
+        self.wrong = kind
         self.fresh = kind == NONE
         if kind == NONE:
-            self.value = (raw - self.zero_code) * self.unit_per_code
+            value = self.value = (raw - self.zero_code) * self.unit_per_code
             self.taken_tick = tick
-            self.known = True
-            if self.value < self.min_value:
-                self.min_value = self.value
-            if self.value > self.max_value:
-                self.max_value = self.value
+            if value < self.min_value:
+                self.min_value = value
+            if value > self.max_value:
+                self.max_value = value
             if self._doubt:
                 self._doubt -= 1
                 if self._doubt == 0:
                     self.fault = NONE
         else:
-            if self.error_count < LARGEST:
-                self.error_count += 1
-            self._doubt += _WEIGHT[kind]
-            if self._doubt >= _DECLARED or self.fault:
-                self._doubt = _DECLARED
-                if self.fault == NONE and self.fault_count < LARGEST:
-                    self.fault_count += 1
-                self.fault = kind
+            self._is_wrong(kind)
         return self.fresh
 
-    def _wrong(self, raw):
-        """What is wrong with this sample."""
-        if raw == NO_SAMPLE:
-            return STALE
-        stuck = self._is_stuck(raw)
-        noisy = self._is_noisy(raw)
+    def _is_wrong(self, kind):
+        if self.error_count < LARGEST:
+            self.error_count += 1
+        self._doubt += _WEIGHT[kind]
+        if self._doubt >= _DECLARED or self.fault:
+            self._doubt = _DECLARED
+            if self.fault == NONE and self.fault_count < LARGEST:
+                self.fault_count += 1
+            self.fault = kind
+
+    def _beyond(self, raw):
+        """What is wrong with a sample that is too low or too high."""
         if raw <= RAIL_CODES:
             return SHORT
         if raw >= MOST_CODE - RAIL_CODES:
             return OPEN
-        value = (raw - self.zero_code) * self.unit_per_code
-        if value < self.least or value > self.most:
-            return RANGE
-        if stuck:
-            return STUCK
-        return NOISE if noisy else NONE
+        return RANGE
 
     def _is_stuck(self, raw):
-        if raw != self._last_code:
-            self._equal = 1
-            return False
+        """One more code like the last one."""
         most = WIDE_SAMPLES if raw in WIDE_CODES else self.stuck_samples
         if self._equal < most:
             self._equal += 1
         return self.stuck_samples > 0 and self._equal >= most
 
-    def _is_noisy(self, raw):
-        last, before = self._last_code, self._before_code
-        self._before_code = last
-        self._last_code = raw
-        if before == NO_SAMPLE:
-            return False
-        bend = raw - 2 * last + before
-        self._noise += bend if bend > 0 else -bend
-        self._noise_samples += 1
-        if self._noise_samples == _NOISE_WINDOW:
-            if self._noise <= self.noise_sum:
-                self._noisy = 0
-            elif self._noisy < _NOISY_WINDOWS:
-                self._noisy += 1
-            self._noise = 0
-            self._noise_samples = 0
-        return self._noisy >= _NOISY_WINDOWS
+    def _end_window(self, noise):
+        if noise <= self.noise_sum:
+            self._noisy = 0
+        elif self._noisy < _NOISY_WINDOWS:
+            self._noisy += 1
+        self._noise = 0
+        self._noise_samples = 0

@@ -79,7 +79,7 @@ class Senses:
         """Which sensors have given no value or are faulty, as bits of parts; kept in `failed`."""
         bits = 0
         for part, reading in self.readings:
-            if not reading.good:
+            if not reading.good():
                 bits |= 1 << part
                 self.failed.found(part, reading.fault or reading.wrong)
         return bits
@@ -111,15 +111,19 @@ class Senses:
         if row == alarms.SENSOR_FAULT:
             self.failed.found(self.motion.failed_part, self.motion.failed_kind)
         if moving or self.down.alarm:
-            fresh = self.pressure_down.fresh
-            blocked = self.down.update(ticks, executed_steps, self.pressure_down.value, fresh)
+            reading = self.pressure_down
+            blocked = self.down.update(ticks, executed_steps, reading.value, reading.fresh)
             if blocked and moving and not self.drawing_back:
                 row = _first(row, alarms.OCCLUSION_DOWN)
-            if self.up.update(self.pressure_up.value, self.pressure_up.fresh) and moving:
+            reading = self.pressure_up
+            if self.up.update(reading.value, reading.fresh) and moving:
                 row = _first(row, alarms.OCCLUSION_UP)
-        self._air_ticks = self._air_ticks + 1 if inputs.air and delivering else 0
-        if self._air_ticks >= CONFIRM_TICKS:
-            row = _first(row, alarms.AIR)
+        if inputs.air and delivering:
+            self._air_ticks += 1
+            if self._air_ticks >= CONFIRM_TICKS:
+                row = _first(row, alarms.AIR)
+        else:
+            self._air_ticks = 0
         if inputs.driver_fault:  # a level that the driver holds; a rotor that stands would tell next
             row = _first(row, alarms.DRIVER_FAULT)
             self.failed.found(parts.DRIVER, parts.FAILED)
@@ -134,6 +138,8 @@ class Senses:
         if not self.supply.fresh:
             return False
         supply_mv = self.supply.value
+        if supply_mv >= SUPPLY_BACK_MV and self._back_ticks == BACK_TICKS:
+            return False  # as it has been for long: nothing is counted that could change
         self._critical_ticks = self._critical_ticks + 1 if supply_mv < SUPPLY_CRITICAL_MV else 0
         self._low_ticks = self._low_ticks + 1 if supply_mv < SUPPLY_LOW_MV else 0
         self._back_ticks = min(self._back_ticks + 1, BACK_TICKS) if supply_mv >= SUPPLY_BACK_MV else 0
