@@ -18,6 +18,7 @@ LIMIT = 1 << 30
 END_STEPS = LIMIT - (1 << 27)
 END_TICKS = LIMIT - (1 << 23)
 END_NUMBERS = LIMIT - (1 << 20)
+EARLY = LIMIT >> 2  # below it nothing is half-way
 
 
 class Counts:
@@ -31,6 +32,16 @@ class Counts:
         """The counts of a tick: ticks, microsteps made, those of dose, pulses of the rotor, events of the
         log, the number of the journal's next record.
         """
+        if (
+            tick < EARLY
+            and executed_steps < EARLY
+            and dose_steps < EARLY
+            and pulses < EARLY
+            and events < EARLY
+            and sequence < EARLY
+        ):
+            self.ended = self.due = False
+            return
         self.ended = (
             tick >= END_TICKS
             or executed_steps >= END_STEPS

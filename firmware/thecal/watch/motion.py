@@ -68,24 +68,33 @@ class Motion:
 
     def look(self, tick, executed_steps, encoder_count, index_count, moving, ordered_steps):
         """One tick. `moving`: motion may be ordered; `ordered_steps`: the furthest order."""
+        row = -1
+        if encoder_count != self.seen_encoder or index_count != self.seen_index:
+            row = self._look_at_pulses(executed_steps, encoder_count, index_count, moving, ordered_steps)
+        self.seen_steps = executed_steps
+        if moving:
+            pitch_steps = self.pitch_steps
+            turned_steps = (encoder_count - self.from_encoder) * pitch_steps
+            behind_steps = executed_steps - self.from_steps - turned_steps
+            if behind_steps > AGREE_PITCHES * pitch_steps:
+                if self.stall_tick < 0:
+                    self.stall_tick = tick
+                row = alarms.STALL
+            elif behind_steps < -AGREE_PITCHES * pitch_steps and row < 0:
+                row = alarms.RUNAWAY
+        return row
+
+    def _look_at_pulses(self, executed_steps, encoder_count, index_count, moving, ordered_steps):
+        """The rotor has turned: of which row its pulses and marks are, or -1."""
         new = encoder_count - self.seen_encoder
         if new > 0:
             self.pulses += new
         self.seen_encoder = encoder_count
         row = self._look_at_index(index_count, new, executed_steps)
+        if new == 0:
+            return row
         turned = self._look_at_single_pulses(executed_steps, new, moving, ordered_steps)
-        if turned >= 0:
-            row = turned
-        self.seen_steps = executed_steps
-        if moving:
-            behind_steps = self._behind_steps(executed_steps)
-            if behind_steps > AGREE_PITCHES * self.pitch_steps:
-                if self.stall_tick < 0:
-                    self.stall_tick = tick
-                row = alarms.STALL
-            elif behind_steps < -AGREE_PITCHES * self.pitch_steps and row < 0:
-                row = alarms.RUNAWAY
-        return row
+        return turned if turned >= 0 else row
 
     def _behind_steps(self, executed_steps):
         """So far the rotor is behind the motor, to a pitch."""
@@ -104,8 +113,6 @@ class Motion:
 
     def _look_at_single_pulses(self, executed_steps, new, moving, ordered_steps):
         """Two pulses are more than one pitch of steps apart; half a pitch is doubt enough."""
-        if new == 0:
-            return -1
         if new < 0:
             new = -new
         from_steps = self.pulse_steps
