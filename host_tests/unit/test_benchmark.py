@@ -4,6 +4,7 @@ A rate of 1/100 microstep a cycle is used throughout where nothing else is said:
 cycles, the first at 100.
 """
 
+import dataclasses
 import io
 import re
 import struct
@@ -15,7 +16,8 @@ from rich.console import Console
 from thecal.drivers import segment
 from thecal_bench import benchmark
 from thecal_bench.bench import BenchError
-from thecal_bench.benchmarks import figures, float32, tables
+from thecal_bench.benchmarks import figures, float32, pages, tables
+from thecal_bench.benchmarks.boot import POWER, Boot
 from thecal_bench.benchmarks.day import DAY_TICKS, SHORTEST_TICKS, Day, run_day
 from thecal_bench.benchmarks.figures import CYCLES_PER_PIO_CYCLE, ScheduleBroken, Spread
 from thecal_bench.benchmarks.motion import CONTROL, DESIGNS, LATE, NOMINAL, THECAL, Motion, Task
@@ -261,3 +263,34 @@ def test_the_command_takes_its_own_defaults(monkeypatch):
     app.command()(benchmark.main)
     result = CliRunner().invoke(app, [])
     assert result.exit_code == 1 and asked and asked[0] >= 1
+
+
+# --- the tables of the pages
+
+
+def test_the_pages_take_the_better_control_and_only_what_is_to_be_shown():
+    fast = {d: motion_of(d, [1_000 * n for n in range(1, 11 - at)]) for at, d in enumerate(DESIGNS)}
+    noisy = {d: motion_of(d, motion.edges, disturbed=True) for d, motion in fast.items()}
+    sheet = pages.delivery([fast, noisy])
+    names = [row[0].partition(": ")[2] for row in sheet.rows]
+    assert names == [
+        "volume error, largest",
+        "interval error, largest",
+        "steps lost",
+        "volume error, largest",
+    ]
+    by_name = {row.name: row for row in tables.case_rows(noisy)}
+    lost = by_name["steps lost, both"].values
+    assert sheet.rows[2][1:] == (f"{lost[THECAL]}", f"{min(lost[NOMINAL], lost[LATE])}")
+
+
+def test_the_pages_show_a_reset_and_micropython_s_own():
+    boot = Boot(POWER, 60_000_000, True, 1_690.0, 0.0, 1, 1e5, 2e5, 3e5, 4e5, 920_400.0)
+    slow = dataclasses.replace(boot, rate_nl_h=5_000, journal_full=False, step_us=None)
+    rows = pages.reset([boot, slow], 7_000.0).rows
+    assert rows == [
+        ("60 mL/h, full journal, power cycle", "1.69 ms", "0 us", "300.00 ms", "920.40 ms"),
+        ("5 uL/h, young journal, power cycle", "1.69 ms", "0 us", "300.00 ms", ""),
+        ("MicroPython's own board, power cycle", "7.00 ms", "", "", ""),
+    ]
+    assert len(pages.reset([boot], None).rows) == 1

@@ -11,8 +11,9 @@ Four questions, one run:
 The controls are a soft `machine.Timer` with a float accumulator, the usual MicroPython stepper: one takes its
 period for granted, one measures it. Ratios are those of the better one, line by line.
 
-Tables go to the terminal, all numbers to build/bench/bench.json, the picture to build/bench/edges.png. What
-is printed here is measured, not judged: the tests do that. Only wall times depend on the machine.
+Tables go to the terminal, the most telling figures into the pages, all numbers to build/bench/bench.json, the
+picture to build/bench/edges.png. What is printed here is measured, not judged: the tests do that. Only wall
+times depend on the machine.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from thecal_bench.bench import BenchError
-from thecal_bench.benchmarks import figures, float32, picture, tables
+from thecal_bench.benchmarks import figures, float32, pages, picture, tables
 from thecal_bench.benchmarks.boot import POWER, RESETS, STOCK_IMAGE, Boot, measure_boots, measure_stock
 from thecal_bench.benchmarks.cost import Cost, accumulate_on_chip, measure_cost
 from thecal_bench.benchmarks.day import DAY_TICKS, SHORTEST_TICKS, Day, run_day
@@ -239,6 +240,11 @@ def show(results: Results, console: Console) -> None:
     console.print(tables.float_table(results.sums))
 
 
+def sheets(results: Results) -> list[pages.Sheet]:
+    """What the pages show of it."""
+    return [pages.delivery(results.cases), pages.reset(results.boots, results.stock_boot_us)]
+
+
 def as_json(results: Results) -> dict[str, Any]:
     """All numbers, without the edges they were made of."""
     cases = []
@@ -315,6 +321,9 @@ def main(
     (out / "bench.json").write_text(json.dumps(as_json(results), indent=2) + "\n")
     # The picture shows the fast rate, in peace and disturbed.
     picture.draw([case for case in results.cases if case[THECAL].task.rate_nl_h == FAST], out / "edges.png")
+    if not quick:
+        for sheet in sheets(results):
+            sheet.write()
     for path in (out / "bench.json", out / "edges.png"):
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 

@@ -332,7 +332,9 @@ def main(
     quick: Annotated[bool, typer.Option(help="Few pumps, to see that it works.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for occlusion.json and occlusion.png.")] = OUT,
 ) -> None:
-    """How soon a blocked line is noticed, and what it then holds."""
+    """How soon a blocked line is noticed, and what it then holds; unless `quick` into the pages, too."""
+    from thecal_bench.benchmarks import pages
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=140)
@@ -342,6 +344,8 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     (out / "occlusion.json").write_text(json.dumps([dataclasses.asdict(r) for r in rows], indent=2) + "\n")
     figure_of(rows).savefig(out / "occlusion.png", dpi=120)
+    if not quick:
+        pages.blocked_line(rows).write()
     for path in (out / "occlusion.json", out / "occlusion.png"):
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 

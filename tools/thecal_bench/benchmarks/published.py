@@ -1,4 +1,4 @@
-"""Tables of figures in a README, written by the command that measures them.
+"""Tables of figures in a page, written by the command that measures them.
 
 A table stands between two marks, lines of their own that a reader of the page does not see:
 
@@ -10,23 +10,31 @@ A table stands between two marks, lines of their own that a reader of the page d
 `write` puts the rows of a measurement there, `read` gives them back as numbers, `differences` holds two of
 them against each other. A cell is a number with its unit; cells without a number are no figures. Raises
 PublishedError, which names the file and the mark, where a mark is missing, doubled or not closed.
+
+A row of claims names the test that backs it; the numbers of its last cell are what that test measured, in the
+order in which it measured them (`write_claim`, `claim_differences`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+ROOT = Path(__file__).resolve().parents[3]
+README = ROOT / "README.md"
+TESTS = ROOT / "host_tests" / "README.md"
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
+CLAIMED = re.compile(r"\d{1,3}(?: \d{3})+|\d+(?:\.(\d+))?")
+TOLERANCE = 0.1  # of what was measured
 
 Figures = Mapping[tuple[str, str], float]
 """By row and column."""
 
 
 class PublishedError(Exception):
-    """A README without the place for its figures."""
+    """A page without the place for its figures."""
 
 
 def write(path: Path, name: str, command: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -76,6 +84,42 @@ def differences(said: Figures, measured: Figures, tolerance: float) -> list[str]
         elif abs(said[place] - measured[place]) > tolerance * abs(measured[place]):
             problems.append(f"{name}: {said[place]:g} is said, {measured[place]:g} was measured")
     return problems
+
+
+def write_claim(path: Path, test: str, measured: Sequence[float]) -> None:
+    """Put what `test` measured into its row, with as many decimals as stand there."""
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # tests run in several processes
+        text = file.read()
+        start, end = _claim(text, test, path, len(measured))
+        left = list(measured)
+
+        def figure(said: re.Match[str]) -> str:
+            return f"{left.pop(0):,.{len(said[1] or '')}f}".replace(",", " ")
+
+        file.seek(0)
+        file.write(text[:start] + CLAIMED.sub(figure, text[start:end]) + text[end:])
+        file.truncate()
+
+
+def claim_differences(path: Path, test: str, measured: Sequence[float]) -> list[str]:
+    """A line for each figure of the row of `test` that is off by more than TOLERANCE and the rounding."""
+    text = path.read_text()
+    start, end = _claim(text, test, path, len(measured))
+    problems = []
+    for said, value in zip(CLAIMED.finditer(text[start:end]), measured, strict=True):
+        rounding = 0.5 * 10 ** -len(said[1] or "")
+        if abs(float(said[0].replace(" ", "")) - value) > TOLERANCE * abs(value) + rounding:
+            problems.append(f"{said[0]} is said, {value:g} was measured")
+    return problems
+
+
+def _claim(text: str, test: str, path: Path, count: int) -> tuple[int, int]:
+    """Where the last cell of the row of `test` begins and ends."""
+    found = list(re.finditer(rf"^\|.*`{re.escape(test)}`.*\|(.*)\|$", text, re.MULTILINE))
+    if len(found) != 1 or len(CLAIMED.findall(found[0][1])) != count:
+        raise PublishedError(f"{path}: one row must name `{test}`, and end with {count} figures")
+    return found[0].span(1)
 
 
 def _line(cells: Sequence[str]) -> str:
