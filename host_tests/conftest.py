@@ -1,8 +1,42 @@
-"""Helpers that stand beside the tests are importable from every test folder."""
+"""What all tests share: helpers that stand beside them are importable, and figures of the pages are held.
+
+A test whose row of claims (README.md beside this file) says figures takes `measured` and calls it with them,
+in the order of the row. They are compared when the test is over, to a tenth; with `--write-measured` only
+these tests run, and write the row anew.
+"""
 
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
+from thecal_bench.benchmarks import published
 
 HERE = Path(__file__).parent
 for folder in ("unit", "property"):
     sys.path.insert(0, str(HERE / folder))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-measured", action="store_true", help="write the figures of the claims anew")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--write-measured"):
+        kept = [item for item in items if "measured" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
+    """A function that takes the figures of the test's row of claims, in its order."""
+    found: list[float] = []
+    yield lambda *figures: found.extend(figures)
+    if not found:
+        return
+    row = request.node.originalname
+    if request.config.getoption("--write-measured"):
+        published.write_claim(published.TESTS, row, found)
+    problems = published.claim_differences(published.TESTS, row, found)
+    assert not problems, f"{problems}: `make bench` writes them anew"

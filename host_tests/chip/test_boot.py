@@ -12,7 +12,8 @@ RESUMED_WITHIN_US = 2_000_000
 AUTO_RESUMED = {"code": "alarm", "a": alarms.AUTO_RESUMED, "b": 1}
 
 
-def resets_and_resumes(pump: RunningPump, how: str) -> None:
+def resets_and_resumes(pump: RunningPump, how: str) -> float:
+    """Returns the seconds to the first step."""
     boot = pump.reset(how)
     assert boot.en_active_in_post_us == 0 and boot.step_us is not None
     assert boot.pulses_in_post == 1, "the self-test's, to a driver without power"
@@ -24,13 +25,16 @@ def resets_and_resumes(pump: RunningPump, how: str) -> None:
     assert status is not None and status["state"] == "RUNNING"
     pump.ask("acknowledge")  # so that the next reset raises it anew
     assert all(block.backlog_drops == 0 for block in pump.board.pio)
+    return boot.step_us / 1e6
 
 
 @pytest.mark.req("PERF-04", "REC-04", "SAFE-01")
-def test_after_any_reset_the_motor_is_off_until_post_is_over_and_basal_resumes_within_two_seconds(image):
+def test_after_any_reset_the_motor_is_off_until_post_is_over_and_basal_resumes_within_two_seconds(
+    image, measured
+):
     pump = RunningPump(60_000_000, image)
-    resets_and_resumes(pump, RUN)
-    resets_and_resumes(pump, WATCHDOG)
+    young_s = [resets_and_resumes(pump, how) for how in (RUN, WATCHDOG)]
     pump.fill_journal()  # all rings and therapies
-    resets_and_resumes(pump, POWER)
+    full_s = resets_and_resumes(pump, POWER)
     pump.close()
+    measured(max(young_s), full_s)

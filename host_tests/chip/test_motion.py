@@ -23,7 +23,7 @@ while True:
 
 
 @pytest.mark.req("DOSE-01", "DOSE-02", "DOSE-07", "MOT-01", "SIM-01")
-def test_thirty_thousand_edges_are_made_counted_and_where_they_should_be(image):
+def test_thirty_thousand_edges_are_made_counted_and_where_they_should_be(image, measured):
     rig = Rig(image)
     rig.start(60_000_000)
     rig.run_ticks(70)
@@ -37,12 +37,13 @@ def test_thirty_thousand_edges_are_made_counted_and_where_they_should_be(image):
     at_pin, in_plant, on_device = rig.three_counts()
     assert at_pin == in_plant == on_device >= 30_000
     assert rig.worst_edge_cycles() <= EDGE_TOLERANCE_CYCLES
+    measured(at_pin, rig.worst_off_steps(), rig.worst_edge_cycles())
     assert rig.no_backlog()
 
 
 @pytest.mark.req("MOT-05", "LNK-03", "LNK-05", "PERF-01")
 @pytest.mark.parametrize("host", ["floods", "stops reading"])
-def test_garbage_collection_and_a_bad_host_move_no_edge(image, host):
+def test_garbage_collection_and_a_bad_host_move_no_edge(image, host, measured):
     rig = Rig(image, program=COLLECT_EVERY_TICK)
     rig.start(60_000_000)
     noise = random.Random(1)
@@ -59,12 +60,13 @@ def test_garbage_collection_and_a_bad_host_move_no_edge(image, host):
     at_pin, in_plant, on_device = rig.three_counts()
     assert at_pin == in_plant == on_device > 4_000
     assert rig.worst_edge_cycles() <= EDGE_TOLERANCE_CYCLES
+    measured(at_pin, rig.worst_edge_cycles())
     assert rig.no_backlog()
     assert rig.client.crc_errors == crc_errors, "frames are sent whole or not at all"
 
 
 @pytest.mark.req("MOT-05")
-def test_a_stall_of_the_flash_of_400_ms_moves_no_edge(image):
+def test_a_stall_of_the_flash_of_400_ms_moves_no_edge(image, measured):
     rig = Rig(image)
     rig.start(60_000_000)
     for phase_ms in (0, 3, 37, 61, 95):
@@ -76,6 +78,7 @@ def test_a_stall_of_the_flash_of_400_ms_moves_no_edge(image):
     at_pin, in_plant, on_device = rig.three_counts()
     assert at_pin == in_plant == on_device
     assert rig.worst_edge_cycles() <= EDGE_TOLERANCE_CYCLES
+    measured(at_pin, rig.worst_edge_cycles())
     assert not [event for event in rig.client.events if event["code"] == "starved"]
     assert [event for event in rig.client.events if event["code"] == "merged"], "the loop was really held up"
 

@@ -327,11 +327,12 @@ def test_the_workload_is_what_it_claims_to_be(workload):
 
 
 @pytest.mark.req("REC-01", "REC-02", "REC-05")
-def test_a_cut_recovers_to_the_state_before_or_after(workload, capsys):
+def test_a_cut_recovers_to_the_state_before_or_after(workload, capsys, measured):
     """A seeded tenth of all commands."""
     chance = random.Random(5)
     chosen = {chance.randrange(len(workload.commands)) for _ in range(len(workload.commands) // 10)}
     cuts = cut_once(workload, chosen.__contains__)
+    measured(cuts)
     with capsys.disabled():
         print(f"\n{cuts} cut points, in {len(chosen)} of {len(workload.commands)} commands")
 
@@ -345,11 +346,12 @@ def test_every_cut_recovers_to_the_state_before_or_after(workload, capsys):
 
 
 @pytest.mark.req("REC-01", "REC-02", "REC-05")
-def test_a_second_cut_while_it_recovers_changes_nothing(workload, capsys):
+def test_a_second_cut_while_it_recovers_changes_nothing(workload, capsys, measured):
     """A seeded sample of the first cuts, with all second ones."""
     chance = random.Random(6)
     chosen = {chance.randrange(len(workload.commands)) for _ in range(40)}
     cuts = cut_twice(workload, chosen.__contains__)
+    measured(cuts)
     with capsys.disabled():
         print(f"\n{cuts} pairs of cut points, the first in {len(chosen)} commands")
 
