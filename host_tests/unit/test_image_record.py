@@ -105,6 +105,7 @@ def test_inputs_change_with_bytes_names_and_tools(tmp_path):
     first = record.inputs_sha256(tmp_path, tools)
 
     (tmp_path / "README.md").write_text("two")
+    (tmp_path / "firmware/README.md").write_text("for people")
     cache = tmp_path / "firmware/thecal/__pycache__"
     cache.mkdir()
     (cache / "pump.pyc").write_bytes(b"\0")

@@ -11,6 +11,7 @@ from .process import output
 
 # What ends up in the image. The rest of the repository may change without it.
 INPUTS = ("firmware", "boards", "tools/image")
+PAGES = ".md"  # but for what is only read by people
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-ld", "cmake", "cc")
 
 
@@ -60,7 +61,7 @@ def inputs_sha256(root: Path, toolchain: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(toolchain, sort_keys=True).encode())
     for folder in INPUTS:
         for path in sorted((root / folder).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
+            if path.is_file() and path.suffix != PAGES and "__pycache__" not in path.parts:
                 digest.update(f"\0{path.relative_to(root).as_posix()}\0{file_sha256(path)}".encode())
     return digest.hexdigest()
 
@@ -95,6 +96,5 @@ def micropython_version(tree: Path) -> str:
 def commit(root: Path) -> tuple[str, bool]:
     """This repository's commit, and whether what goes into the image differs from it."""
     head = output(["git", "rev-parse", "HEAD"], root)
-    return head, bool(head) and bool(
-        output(["git", "--no-optional-locks", "status", "--porcelain", "--", *INPUTS], root)
-    )
+    asked = ["git", "--no-optional-locks", "status", "--porcelain", "--", *INPUTS, f":!*{PAGES}"]
+    return head, bool(head) and bool(output(asked, root))
