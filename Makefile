@@ -37,7 +37,7 @@ deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper f
 	@PYTHONPATH=tools $(PYTHON) -m image.flash --port "$(PORT)"
 
 test: setup image ## all tests but the long ones
-	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
 test-long: setup image ## the tests that take minutes
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long
@@ -56,10 +56,12 @@ build/typings/.ready: pyproject.toml tools/setup/typings.py boards/THECAL_PICO/p
 trace: setup ## which tests show which requirement, in build/traceability.md
 	$(PYTHON) -m thecal_bench.trace
 
-bench: setup image ## how exact, steady and fast, beside the usual way; how soon a blocked line is noticed
+bench: bench-quick ## measure everything that the pages say, beside the usual way, and write it into them
 	@PYTHONPATH=tools python3 -m image.stock
 	$(PYTHON) -m thecal_bench.benchmark
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
+	$(PYTHON) -m thecal_host.showcase
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --write-measured
 
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
 	$(PYTHON) -m thecal_bench.quick

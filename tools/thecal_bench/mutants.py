@@ -34,7 +34,18 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path("host_tests") / "mutants.toml"
 FIRMWARE = Path("firmware") / "thecal"
 
-COPIED = ("firmware", "tools", "host_tests", "boards", "pyproject.toml", "README.md", "Makefile")
+COPIED = (
+    "firmware",
+    "tools",
+    "host_tests",
+    "boards",
+    "pyproject.toml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+)
 WORKERS = 2
 TIMEOUT_S = 600
 """A run of tests that takes longer hangs: the longest take two minutes on a machine that is free."""
