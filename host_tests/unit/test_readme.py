@@ -1,10 +1,11 @@
-"""What the READMEs say against what is there: commands, wiring, scenario keys, targets, tests, files, frames.
+"""What the pages say against what is there: commands, wiring, scenario keys, targets, tests, frames, figures.
 
 A test that fails here names what the text lacks or has too much; the text is then what has to change. Rows of
 tables are read by their first cell, so columns may be added.
 """
 
 import re
+import tomllib
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -24,20 +25,38 @@ from thecal.record.ledger import LEAST_TICKS, QUANTUM_TICKS
 from thecal.record.therapies import KEPT
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
+from thecal.watch.occlusion import THRESHOLD_PA
 from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
 from thecal.watch.stretches import CHANGES_A_DAY
 from thecal_bench import quantities, scenario
+from thecal_bench.benchmarks.motion import STALL_MS
+from thecal_bench.benchmarks.occlusion import FALSE_ALARM_H
 from thecal_bench.chip.nets import load_nets
 from thecal_bench.plant import ADC_MAX, REFERENCE
 from thecal_bench.quantities import decimal_text
 from thecal_host import cli
+from thecal_host.run import DEMO
 from typer.main import get_command
 
 PYTHON = "3.11"  # pyproject.toml; a test below
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-SCENARIOS_FOLDER = ROOT / "host_tests" / "scenarios"
-SCENARIOS = (SCENARIOS_FOLDER / "README.md").read_text()
+
+FIRST = "README.md"
+BOARD = "boards/THECAL_PICO/README.md"
+COMMAND = "tools/thecal_host/README.md"
+LINK = "firmware/thecal/link/README.md"
+ALARM = "firmware/thecal/watch/README.md"
+CLAIMS = "host_tests/README.md"
+EXPERIMENT = "host_tests/scenarios/README.md"
+CODE = "firmware/README.md"
+CHANGE = "CONTRIBUTING.md"
+PAGES = {
+    path: (ROOT / path).read_text()
+    for path in (FIRST, BOARD, COMMAND, LINK, ALARM, CLAIMS, EXPERIMENT, CODE, CHANGE)
+}
+README = PAGES[FIRST]
+SCENARIOS = PAGES[EXPERIMENT]
+every_page = pytest.mark.parametrize("path", PAGES)
 
 # Which GPIO is where on a Pico's pins 1 to 40; -1 is ground or power. Raspberry Pi's pinout of the board.
 HEADER = (
@@ -82,12 +101,24 @@ def blocks(text: str, *languages: str) -> str:
 def test_the_first_screen_forbids_use_on_a_person():
     first_screen = "\n".join(README.splitlines()[:25])
     assert "NEVER FOR USE ON A PERSON" in first_screen
-    assert "physical access" in section(README, "Limits") and "no secure boot" in section(README, "Limits")
+    for path in (FIRST, CLAIMS):
+        limits = section(PAGES[path], "Limits")
+        assert "physical access" in limits and "no secure boot" in limits
+
+
+@every_page
+def test_every_page_forbids_use_on_a_person_or_leads_to_the_one_that_does(path):
+    first_screen = " ".join(" ".join(PAGES[path].splitlines()[:25]).split()).lower()
+    assert "never for use on a person" in first_screen
+
+
+def test_the_first_page_is_two_screens():
+    assert len(README.splitlines()) <= 120
 
 
 @pytest.mark.req("SEC-01")
 def test_the_table_of_commands_is_that_of_the_pump():
-    text = section(README, "The serial link")
+    text = section(PAGES[LINK], "Commands")
     told = {code(row[0])[0]: (row[1], code(row[2]), row[3]) for row in rows(text)}
     there = {
         command.name: (
@@ -102,7 +133,7 @@ def test_the_table_of_commands_is_that_of_the_pump():
 
 @pytest.mark.req("ALM-01")
 def test_the_table_of_alarms_is_that_of_the_pump():
-    told = [[*code(row[0]), *row[1:]] for row in rows(section(README, "Alarms"))]
+    told = [[*code(row[0]), *row[1:]] for row in rows(PAGES[ALARM])]
     there = [
         [
             alarm.code,
@@ -118,7 +149,7 @@ def test_the_table_of_alarms_is_that_of_the_pump():
 
 
 def test_the_table_of_wires_is_pins_csv():
-    text = section(README, "Wiring")
+    text = section(PAGES[BOARD], "Wiring")
     told = {code(row[0])[0]: (row[1], row[2]) for row in rows(text)}
     nets = load_nets(ROOT / "boards" / "THECAL_PICO" / "pins.csv")
     there = {
@@ -129,13 +160,14 @@ def test_the_table_of_wires_is_pins_csv():
 
 
 def test_the_table_of_the_command_line_is_that_of_the_program():
-    told = {code(row[0])[0].removeprefix("thecal ") for row in rows(section(README, "The command `thecal`"))}
+    told = {code(row[0])[0].removeprefix("thecal ") for row in rows(section(PAGES[COMMAND], "All commands"))}
     assert told == set(get_command(cli.app).commands)  # type: ignore[attr-defined]
 
 
 def test_every_command_line_in_the_text_exists():
     known = get_command(cli.app).commands  # type: ignore[attr-defined]
-    lines = [line.removeprefix("$ ") for line in blocks(README, "sh", "console").splitlines()]
+    text = "".join(blocks(page, "sh", "console") for page in PAGES.values())
+    lines = [line.removeprefix("$ ") for line in text.splitlines()]
     asked = [line.strip() for line in lines if re.match(r" *thecal \w", line)]
     assert len(asked) > 8
     for line in asked:
@@ -145,52 +177,51 @@ def test_every_command_line_in_the_text_exists():
         assert not unknown, line
 
 
-@pytest.mark.parametrize("text", [README, SCENARIOS], ids=["README", "scenarios"])
-def test_every_target_of_make_in_the_text_exists(text):
+@every_page
+def test_every_target_of_make_in_the_text_exists(path):
+    text = " ".join(PAGES[path].split())
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     asked = re.findall(r"`make ([a-z-]+)", text) + re.findall(
-        r"^make ([a-z-]+)", blocks(text, "sh"), re.MULTILINE
+        r"^make ([a-z-]+)", blocks(PAGES[path], "sh"), re.MULTILINE
     )
     assert set(asked) <= targets
-    assert text is SCENARIOS or {"run", "test", "flash", "deploy"} <= set(asked)
+    assert path != FIRST or {"run", "test", "bench", "bench-quick"} <= set(asked)
+    assert path != BOARD or {"flash", "deploy"} <= set(asked)
 
 
-@pytest.mark.parametrize(
-    ("text", "folder"), [(README, ROOT), (SCENARIOS, SCENARIOS_FOLDER)], ids=["README", "scenarios"]
-)
-def test_every_file_and_link_in_the_text_exists(text, folder):
-    links = [link for link in re.findall(r"\]\(([^)#][^)]*)\)", text) if "://" not in link]
-    for link in links:
-        assert (folder / link).exists(), link
-    named = re.findall(r"\b((?:firmware|boards|host_tests|tools)/[\w./-]*[\w/])", text)
-    for path in named:
-        assert (ROOT / path).exists(), path
-    titles = {
-        re.sub(r"[^\w -]", "", title).lower().replace(" ", "-")
-        for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= titles
+def claims() -> list[list[str]]:
+    """The rows of all claims: what is claimed, by which check, what was measured."""
+    return rows(section(PAGES[CLAIMS], "Claims and checks"))
 
 
 def test_every_test_that_backs_a_claim_exists():
-    file = None
-    claims = rows(section(README, "What is proven today").split("\n### ")[0])
-    assert len(claims) > 10
-    for claim, check, *_ in claims:
-        paths = [word for word in code(check) if word.endswith(".py")]
-        tests = [word for word in code(check) if word.startswith("test_")]
-        assert paths or "same" in check, claim
-        files = [ROOT / path for path in paths] or [file]
-        source = "".join(path.read_text() for path in files if path is not None)
-        for test in tests:
-            assert f"def {test}(" in source, test
+    assert len(claims()) > 30
+    for claim, check, _ in claims():
+        files = [ROOT / "host_tests" / path for path in re.findall(r"\]\(([^)]+\.py)\)", check)]
+        assert files, claim
+        source = "".join(path.read_text() for path in files)
         assert re.search(r"^def test_", source, re.MULTILINE), claim
-        file = files[-1]
+        for test in code(check):
+            assert f"def {test}(" in source, test
+
+
+@pytest.mark.req("PERF-08")
+def test_how_many_cases_were_tried_is_what_the_test_says():
+    """Rows whose test does not hold its figures itself (by `measured`) say numbers of its source."""
+    for claim, check, tried in claims():
+        files = re.findall(r"\]\(([^)]+\.py)\)", check)
+        source = "".join((ROOT / "host_tests" / path).read_text() for path in files)
+        tests = [re.search(rf"def {test}\([^)]*\bmeasured\b", source) for test in code(check)]
+        if any(tests) or "](#" in tried:
+            continue
+        for word in re.findall(r"\d[\d ]*(?= )", tried):
+            number = f"{int(word.replace(' ', '')):_}"
+            assert re.search(rf"(?<![\w.]){number}(?![\w.])", source), f"{claim}: {word}"
 
 
 @pytest.mark.req("LNK-01")
 def test_every_frame_in_the_text_has_its_crc():
-    frames = re.findall(r"^(?:> |< )?(\{.*\}) ([0-9a-f]{8})$", README, re.MULTILINE)
+    frames = re.findall(r"^(?:> |< )?(\{.*\}) ([0-9a-f]{8})$", PAGES[LINK], re.MULTILINE)
     assert len(frames) > 5
     for text, crc in frames:
         assert f"{zlib.crc32(text.encode()):08x}" == crc, text
@@ -260,19 +291,30 @@ def test_modes_states_and_alarms_of_scenarios_are_told():
     assert set(code(alarms)) == {name for name, there in scenario.ALARM_CODES.items() if there}
 
 
-# --- the numbers in the README
+# --- the numbers in the pages
 
-# Sections whose numbers are measured, and the command that measures them anew. Wiring shows what stands in
-# another file, to which a test of its own holds it.
-MEASURED = {
-    "A run": "make run",
-    "Beside the usual way": "make bench",
-    "What is proven today": "make test",
-    "Wiring": "host_tests/unit/test_readme.py::test_the_table_of_wires_is_pins_csv",
-}
+# Sections whose numbers other tests hold: the claims by what checks them, the wires by the test above.
+HELD = {CLAIMS: "Claims and checks", BOARD: "Wiring"}
+
+
+def demo_text() -> str:
+    """What `make run` does, in the words of the first page."""
+    demo = tomllib.loads(DEMO.read_text())
+    start, bolus, stop = demo["event"]
+    return (
+        f"{demo['therapy']['rate']} from {start['at']} on, a bolus of {bolus['volume']} over "
+        f"{bolus['duration']} at {bolus['at']}, a stop at {stop['at']}"
+    )
+
 
 # Each number in the sentences of all other sections stands in one of these phrases, made from the code.
 FIGURES = [
+    demo_text(),
+    f"tick | {TICK_MS} ms",
+    f"So many steps in {SEGMENT_TICKS * TICK_MS} ms, in one word of 32 bits",
+    f"may erase takes up to {STALL_MS} ms there",
+    f"a plain threshold of {round(THRESHOLD_PA / 6_894.757)} psi",
+    f"one false alarm in 10^{len(str(FALSE_ALARM_H)) - 1} h",
     f"({decimal_text(Fraction(REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV))} nL)",
     f"Python {PYTHON}",
     f"About {PRESSURE_ZERO_CODE} is what a pressure sensor",
@@ -313,12 +355,15 @@ NAMES = [
 ]  # fmt: skip
 
 
-def prose() -> list[str]:
-    """The paragraphs, list items and table rows of the sections that are not measured, without code."""
-    text = re.sub(r"^ *```.*?^ *```", "", README, flags=re.MULTILINE | re.DOTALL)
-    for title in MEASURED:
-        text = text.replace(section(text, title), "\n")
+def prose(path: str) -> list[str]:
+    """The paragraphs, list items and table rows of a page that no other test holds, without code."""
+    text = PAGES[path]
+    if path in HELD:
+        text = text.replace(section(text, HELD[path]), "\n")
+    text = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^<!-- figures: .*?^<!-- end of figures", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"`[^`]*`", "", text)
+    text = re.sub(r"\]\([^)]*\)", "]", text)
     return [" ".join(part.split()) for part in re.split(r"\n\n|\n *(?=[|-]|\d+\. )", text)]
 
 
@@ -326,25 +371,22 @@ def test_the_python_that_it_needs_is_that_of_the_package():
     assert f'requires-python = ">={PYTHON}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_each_number_in_the_text_is_one_of_the_code():
-    known = [*FIGURES, *NAMES]
-    paragraphs = prose()
-    for phrase in known:
-        assert any(phrase in paragraph for paragraph in paragraphs), phrase
-    for paragraph in paragraphs:
+@pytest.mark.req("PERF-08")
+@pytest.mark.parametrize("path", [path for path in PAGES if path != EXPERIMENT])
+def test_each_number_in_the_text_is_one_of_the_code(path):
+    for paragraph in prose(path):
         rest = re.sub(r"^\d+\. ", "", paragraph)
-        for phrase in known:
+        for phrase in (*FIGURES, *NAMES):
             rest = rest.replace(phrase, "")
         assert not re.search(r"(?<![\w.])\d", rest), f"{rest!r}: no line of FIGURES or NAMES has this number"
 
 
+def test_no_phrase_is_left_that_no_page_has():
+    paragraphs = [paragraph for path in PAGES for paragraph in prose(path)]
+    for phrase in (*FIGURES, *NAMES):
+        assert any(phrase in paragraph for paragraph in paragraphs), phrase
+
+
 @pytest.mark.req("LIM-11")
 def test_the_number_of_therapies_that_are_kept_is_told():
-    assert KEPT == 12 and "last twelve therapies are kept" in " ".join(README.split())
-
-
-def test_what_measures_a_section_exists():
-    for title, command in MEASURED.items():
-        assert section(README, title)
-        if command.startswith("make "):
-            assert re.search(rf"^{command[5:]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), command
+    assert KEPT == 12 and "last twelve therapies are kept" in " ".join(PAGES[CLAIMS].split())
