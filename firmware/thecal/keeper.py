@@ -125,7 +125,7 @@ class Keeper:
 
     def writes(self):
         """Whether what is to be written down will be, some day."""
-        return self.sound() and not self.journal.failed and self.pump.words.trusted
+        return self.sound() and not self.journal.failed and self.pump.critical.words.trusted
 
     def rests(self):
         """Whether a reset, now, would find the pump at rest and leave it so: all is written and read back."""
@@ -140,7 +140,7 @@ class Keeper:
         """
         if self.sound():
             self.journal.wipe()
-            self.pump.post_failures |= 1 << parts.JOURNAL
+            self.pump.control.failures |= 1 << parts.JOURNAL
             return
         self.journal.begin_anew()
         self.journal.save()
@@ -159,10 +159,10 @@ class Keeper:
             return
         pump.clock.resume(words[INDEX["tick"]])
         pump.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
-        pump.state = words[INDEX["state"]]
-        pump.resets.count = words[RESETS]
+        pump.control.found_state = words[INDEX["state"]]
+        pump.startup.resets.count = words[RESETS]
         for index in range(min(words[RESETS], MOST_RESETS)):
-            pump.resets.ticks[index] = words[RESET_TICKS[index]]
+            pump.startup.resets.ticks[index] = words[RESET_TICKS[index]]
         self.was_reset = True
         pump.ledger.load(history.minutes, pump.clock.tick)
         self._restore_alarms()
@@ -177,7 +177,9 @@ class Keeper:
         self._restore_line()
         for kind in range(KINDS):
             given_steps = max(pump.position.executed_steps - words[BOLUS_FROM + kind], 0)
-            pump.boluses.resume(kind, words[BOLUS_NL + kind], pump.mechanism.volume_nl(given_steps))
+            pump.control.dosing.boluses.resume(
+                kind, words[BOLUS_NL + kind], pump.mechanism.volume_nl(given_steps)
+            )
         if words[INDEX["fill_nl"]] >= 0:
             reservoir = pump.reservoir
             reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
@@ -231,7 +233,7 @@ class Keeper:
         words = self.journal.words
         line = pump.line
         line.credit_steps = max(words[CREDIT_END] - pump.position.executed_steps, 0)
-        line.empty = words[LINE_EMPTY] == 1 and pump.state not in MOVING
+        line.empty = words[LINE_EMPTY] == 1 and pump.control.found_state not in MOVING
         if words[BRIDGE_OLD]:
             left_steps = max(words[BRIDGE_END] - pump.position.executed_steps, 0)
             line.bridge = Bridge(left_steps, words[BRIDGE_OLD], words[BRIDGE_NEW])
@@ -314,7 +316,9 @@ class Keeper:
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
         needed = (
-            self.pump.delivery.position() if self.pump.state in MOVING else self.pump.position.executed_steps
+            self.pump.delivery.position()
+            if self.pump.control.state in MOVING
+            else self.pump.position.executed_steps
         )
         part_steps = small(flow[1] * AHEAD_TICKS // self.pump.mechanism.grains_per_step)
         return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
@@ -323,7 +327,7 @@ class Keeper:
         """Bring the journal's fields up to date and choose the next flash command."""
         pump = self.pump
         steps = grains = 0
-        if pump.regimen.prescription and (moving or pump.state == STOPPED):
+        if pump.regimen.prescription and (moving or pump.control.state == STOPPED):
             steps = self.own_steps
             grains = self.own_grains
         if _above(self.expected_steps, self.expected_grains, steps, grains):
@@ -347,8 +351,8 @@ class Keeper:
             self.flow_grains = grains
             self.ledger.set_flow(steps, grains, pump.mechanism.grains_per_step)
         # Nothing is booked of what goes backward: then it counts as made when it is.
-        ahead = (steps > 0 or grains > 0) and pump.state != DRAW_BACK
-        ordered_steps = pump.planned_steps if moving else pump.position.executed_steps
+        ahead = (steps > 0 or grains > 0) and pump.control.state != DRAW_BACK
+        ordered_steps = pump.motion.planned_steps if moving else pump.position.executed_steps
         self.ledger.step(
             pump.clock.tick, pump.position.executed_steps, ordered_steps, pump.position.dose_steps, ahead
         )
@@ -368,8 +372,10 @@ class Keeper:
         pump = self.pump
         journal = self.journal
         words = journal.words
-        waking = pump.state == BOOT or pump.state == POST  # a tuple would be made anew each time
-        words[STATE] = pump.resumed_from if waking else pump.state
+        waking = (
+            pump.control.state == BOOT or pump.control.state == POST
+        )  # a tuple would be made anew each time
+        words[STATE] = pump.control.found_state if waking else pump.control.state
         words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
         words[FAILED_PARTS] = pump.senses.failed.bits
@@ -384,14 +390,18 @@ class Keeper:
         words[FILLED_AT] = reservoir.filled_at_steps
         self._fill_line()
         for kind in range(KINDS):
-            words[BOLUS_NL + kind] = pump.boluses.volume_nl[kind]
-            words[BOLUS_FROM + kind] = pump.boluses.from_steps[kind] if pump.boluses.volume_nl[kind] else 0
+            words[BOLUS_NL + kind] = pump.control.dosing.boluses.volume_nl[kind]
+            words[BOLUS_FROM + kind] = (
+                pump.control.dosing.boluses.from_steps[kind]
+                if pump.control.dosing.boluses.volume_nl[kind]
+                else 0
+            )
         lockout = pump.lockout
         words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
         words[DENIALS] = lockout.denied_count
-        words[RESETS] = pump.resets.count
+        words[RESETS] = pump.startup.resets.count
         for index in range(MOST_RESETS):
-            words[RESET_TICKS[index]] = pump.resets.ticks[index]
+            words[RESET_TICKS[index]] = pump.startup.resets.ticks[index]
         words[PULSES] = pump.senses.motion.pulses
         if not self.busy():
             self._fill_changes()

@@ -105,8 +105,8 @@ def a_held_stop_acts_a_tick_late(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def a_stop_in_the_self_test_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop_ordered(pump: Any) -> None:
-        if pump.state in states.MOVING:
-            pump.enter(states.STOPPED, COMMAND)
+        if pump.control.state in states.MOVING:
+            pump.control.enter(states.STOPPED, COMMAND)
 
     monkeypatch.setattr(Pump, "stop_ordered", stop_ordered)
 

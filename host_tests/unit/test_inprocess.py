@@ -357,7 +357,7 @@ def test_noise_on_step_sense_is_counted_as_steps():
     bench.advance_to_tick(20)
     assert bench.inputs.executed_steps == 50
     assert plant_of(bench).steps_seen == 0
-    assert STATES[bench.pump.state] == "HALTED"
+    assert STATES[bench.pump.control.state] == "HALTED"
     assert "alarm" in host.codes()
 
 

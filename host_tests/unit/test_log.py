@@ -55,7 +55,7 @@ class KeptPort(Port):
         """Changes of the clock, each an event and no fault; refusals would be counted, not logged."""
         for number in range(count // 8):
             for _ in range(8):
-                self.bench.pump.event(events.CLOCK, number, 0)
+                self.bench.pump.teller.event(events.CLOCK, number, 0)
             self.bench.advance_to_tick(self.bench.tick + 2)
 
 
