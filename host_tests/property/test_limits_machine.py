@@ -96,9 +96,8 @@ class LimitsMachine(RuleBasedStateMachine):
         super().__init__()
         self.oracle = Oracle()
         self.bench = SkippingBench()
-        self.bench.pump.startup.resets.too_many = lambda tick: (
-            False
-        )  # a machine resets more often than may be
+        resets = self.bench.pump.startup.resets
+        resets.too_many = lambda tick: False  # a machine resets more often than may be
         self.bench.on_steps = self.oracle.stepped
         self.bench.on_data = self._read
         self.replies: list[dict[str, Any]] = []
@@ -677,7 +676,7 @@ SCRATCH = (
     "pump.critical.words",
     "pump.writer",
     "pump.senses",
-    "pump.alarms.tick",
+    "pump.control.alarms.tick",
 )
 
 stretches = st.lists(
