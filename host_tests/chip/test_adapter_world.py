@@ -10,7 +10,7 @@ from thecal_bench.chip.bench import ChipBench
 from thecal_bench.chip.plant_wiring import wire_plant, wire_world
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 pytestmark = pytest.mark.chip
 

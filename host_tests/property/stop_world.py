@@ -23,7 +23,7 @@ from thecal.link.queue import MOST_WAITING
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
-from thecal_host.link import Decoder, FrameError, encode, needs_id
+from thecal_model.link import Decoder, FrameError, encode, needs_id
 
 THERAPY = {
     "mode": "continuous",

@@ -8,7 +8,7 @@ from thecal import causes, plain, states
 from thecal.dose import formulary
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms, parts
-from thecal_host.text import event_text
+from thecal_model.text import event_text
 
 BOLUS = {"volume_nl": 1_000_000, "duration_ms": 60_000, "lockout_ms": 60_000, "max_per_day": 2}
 LIMIT = {"volume_nl": 40_000_000, "window_ms": 14_400_000}

@@ -14,7 +14,7 @@ from thecal_bench import inprocess
 from thecal_bench.bench import BOOT_TICKS, Bench, BenchError, NotPossible
 from thecal_bench.inprocess import CYCLE_NS, TICK_CYCLES, HostBench, Motor, host_crc
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 FIRMWARE = Path(inprocess.__file__).parents[2] / "firmware" / "thecal"
 

@@ -15,8 +15,8 @@ from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.record.layout import INDEX
 from thecal.watch import alarms
-from thecal_bench.readback import differences
 from thecal_host.vitals import status_rows
+from thecal_model.readback import differences
 
 LINE_NL = 200_000
 LINE_STEPS = 6_400

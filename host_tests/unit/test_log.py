@@ -17,9 +17,9 @@ from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import FlashModel, blank_flash, crc_into
 from thecal_bench.inprocess import HostBench
 from thecal_host import log
-from thecal_host.link import encode
 from thecal_host.ports import Port
 from thecal_host.pump import Pump
+from thecal_model.link import encode
 
 
 class KeptPort(Port):
@@ -229,10 +229,10 @@ def test_a_question_that_makes_no_sense_is_refused_and_changes_nothing(arguments
 
 def encode_float() -> bytes:
     """What the client would not send."""
-    from thecal_host.link import crc
+    from thecal_model import crc
 
     body = b'{"id":5,"cmd":"log","stream":"events","from":1.0}'
-    return body + b" " + crc(body) + b"\n"
+    return body + b" " + crc.digits(body) + b"\n"
 
 
 @pytest.mark.req("REC-06", "MOT-05")

@@ -13,7 +13,7 @@ from thecal import states
 from thecal.watch import alarms, parts, senses
 from thecal.watch.motion import Motion
 from thecal_bench.plant import Plant
-from thecal_host.text import event_text, parts_text
+from thecal_model.text import event_text, parts_text
 
 TICK_NS = 100_000_000
 

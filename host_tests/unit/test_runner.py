@@ -14,8 +14,8 @@ from thecal_bench.inprocess import HostBench
 from thecal_bench.runner import RunError, TherapyRefused, canonical_records, make_plant, run_scenario
 from thecal_bench.story import Story
 from thecal_bench.unixport import MicropythonBench
-from thecal_host import link
-from thecal_host.link import LinkClient
+from thecal_model import link
+from thecal_model.link import LinkClient
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 

@@ -15,7 +15,7 @@ from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal.record.outcomes import KEPT
 from thecal_bench.flash_model import blank_flash
-from thecal_host.link import encode
+from thecal_model.link import encode
 
 LINE = {**SIX_ML_H, "drug": "hydromorphone", "concentration_pg_nl": 1_000, "line_nl": 200_000}
 

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from thecal_model.quantities import MS_PER_HOUR, TIME, VOLUME, show
+from thecal_model.therapy import Therapy
+
 from thecal_bench.bench import TICK_MS
-from thecal_bench.quantities import TIME, VOLUME, show
-from thecal_bench.scenario import MS_PER_HOUR, Expect, Scenario, Therapy
+from thecal_bench.scenario import Expect, Scenario
 from thecal_bench.story import Story
 
 OF_THE_PLANT = ("delivered", "outflow")

@@ -36,25 +36,17 @@ from typing import Any
 from thecal.causes import CAUSES, TABLE
 from thecal.link.commands import COMMANDS
 from thecal.states import STATES
-from thecal_host.link import LinkClient, LinkError
+from thecal_model import programming
+from thecal_model import quantities as q
+from thecal_model.link import LinkClient, LinkError
+from thecal_model.quantities import MS_PER_HOUR, MS_PER_WEEK
+from thecal_model.readback import differences
+from thecal_model.therapy import Therapy
 
-from thecal_bench import programming
-from thecal_bench import quantities as q
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible
 from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Refusal, Truth
 from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
-from thecal_bench.readback import differences
-from thecal_bench.scenario import (
-    CONFIRMED,
-    DEFAULT_FILL_NL,
-    LINK_LEAD_MS,
-    MS_PER_HOUR,
-    MS_PER_WEEK,
-    ON_THE_LINK,
-    Event,
-    Scenario,
-    Therapy,
-)
+from thecal_bench.scenario import CONFIRMED, DEFAULT_FILL_NL, LINK_LEAD_MS, ON_THE_LINK, Event, Scenario
 from thecal_bench.story import LEDGER_FIELDS, STATUS_PERIOD_TICKS, Story
 from thecal_bench.window import WindowPeak
 

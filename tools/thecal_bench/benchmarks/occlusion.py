@@ -35,7 +35,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from thecal.watch.occlusion import THRESHOLD_PA, TREND, Occlusion
-from thecal_host.text import rate_text
+from thecal_model.text import rate_text
 
 from thecal_bench.fast_line import (
     COMPLIANCE_NL_PA,
