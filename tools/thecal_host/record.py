@@ -162,17 +162,17 @@ def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] |
             raise RecordError(f"{path}: says that it is {samples[-1].at_ms} ms long, more than ten years")
         if any(one.at_ms >= after.at_ms for one, after in pairwise(samples)):
             raise RecordError(f"{path}: goes back in time: were two records joined?")
-        story = _Story(prescription, events, samples[-1].at_ms, running)
+        replay = _Replay(prescription, events, samples[-1].at_ms, running)
         peak_nl = next((r.get("window_peak_nl") for r in records if r["type"] == "summary"), None)
         return Run(
             title=head["title"],
             nl_per_step=_nl_per_step(head),
-            programmed=story.programmed,
+            programmed=replay.programmed,
             samples=samples,
             source=head["source"],
             marks=marks_of(events, samples[0].at_ms, samples[-1].at_ms),
             bound_steps=max(1, running + sum(_starts(event) for _, event in events)),
-            course=story.course(peak_nl) if _has_course(prescription) else None,
+            course=replay.course(peak_nl) if _has_course(prescription) else None,
         )
     except RecordError:
         raise
@@ -251,7 +251,7 @@ def programmed_by_events(
     not yet used; only where there is none is the rate of the event taken, which the pump rounds down to
     1 nL/h.
     """
-    return _Story(prescription, events, end_ms, running).programmed
+    return _Replay(prescription, events, end_ms, running).programmed
 
 
 def _has_course(prescription: dict[str, Any]) -> bool:
@@ -275,7 +275,7 @@ def _in_effect(timed: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
     return (at_ms + TICK_MS if found_out else at_ms), event
 
 
-class _Story:
+class _Replay:
     """Goes through the events once: `programmed` is what should have flowed, `course` what else there is."""
 
     def __init__(self, prescription: dict[str, Any], events: Timed, end_ms: int, running: bool) -> None:

@@ -116,7 +116,7 @@ class RecordedRun:
             view.event(line)
 
     def _show(self, result: RunResult, truth: Truth, recorder: Recorder, view: LiveView) -> None:
-        begin_tick = result.story.begin_tick
+        begin_tick = result.log.begin_tick
         if begin_tick is None:
             return
         moments, truth.moments = truth.moments, []
@@ -146,7 +146,7 @@ class RecordedRun:
         programmed_nl = programmed.volume_nl(at_ms)
         return Reading(
             at_ms=at_ms,
-            state=result.story.state_at(at_ms // TICK_MS),
+            state=result.log.state_at(at_ms // TICK_MS),
             rate_nl_h=programmed.rate_nl_h(at_ms),
             delivered_nl=delivered_nl,
             programmed_nl=programmed_nl,
