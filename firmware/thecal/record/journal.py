@@ -173,6 +173,7 @@ class Journal(Reader):
         self.ledgered_ticket = 0
         self.booked_steps = 0  # see `booked`
         self.started = False  # the first snapshot since this boot is booked
+        self.asked = True  # something may be to be written: somebody wants it, or the flash has answered
         self.minute_pending = False
         self.minute = 0
         self.minute_dose_steps = 0
@@ -199,6 +200,8 @@ class Journal(Reader):
         self.order_offset = 0
         self.order_length = 0
         self.order_data = bytearray(b"\xff" * PAGE)  # the page; the bytes outside of the order are 0xFF
+        self._used = 0  # bytes of it that the last one has left, up to ...
+        self._used_end = 0
         self._chain = bytearray(4)  # of a stream's ring, when the order is carried out
         self._ring = None
         self._kind = 0
@@ -221,11 +224,13 @@ class Journal(Reader):
     def save(self):
         """Have a snapshot of `words` written; the ticket is booked when `saved_ticket` has reached it."""
         self.save_ticket += 1
+        self.asked = True
         return self.save_ticket
 
     def reserve(self):
         """Have the ledger's fields written."""
         self.ledger_ticket += 1
+        self.asked = True
 
     def grant(self, tick):
         """A patient bolus begins at `tick`: counts it and saves. Gives the ticket."""
@@ -243,6 +248,7 @@ class Journal(Reader):
         denials = self.words[DENIALS]
         if self.open_steps(dose_steps) > 0 or denials != self.ref_denials:
             self.minute_pending = True
+            self.asked = True
             self.minute = minute
             self.minute_dose_steps = dose_steps
             self.minute_denials = denials
@@ -290,6 +296,7 @@ class Journal(Reader):
             self.blob_crc[index] = self._value[index]
         self.blob_ticket += 1
         self.blob_kind = kind
+        self.asked = True
 
     def _take_next_slot(self, kind):
         serials = self.slot_serials[kind]
@@ -335,6 +342,10 @@ class Journal(Reader):
             return
         kind = self.order_kind
         self.order_kind = NOTHING
+        self.asked = True
+        if kind == PROGRAM:
+            self._used = self.order_offset % PAGE
+            self._used_end = self._used + self.order_length
         if self.wiped >= 0:
             self.wiped += ok
             return
@@ -423,6 +434,8 @@ class Journal(Reader):
         """Choose this tick's order. `erase_allowed`: the motor's queue covers the 400 ms that an erase may
         take.
         """
+        if not self.asked and self.outcomes.all_written and self.log_count == self.rings[EVENTS].cursor:
+            return
         if self.wiped >= 0:
             self._order_wipe(erase_allowed)
             return
@@ -459,6 +472,8 @@ class Journal(Reader):
             early = self.sector_bytes >> (1 if ring.number == STATE else 2)
             if left < early and self._order_erase(ring, erase_allowed):
                 return
+        # What an erase was wanted for would have been ordered: nothing is left to do.
+        self.asked = not erase_allowed
 
     def _catch_up(self):
         """Events that were overwritten before they could be written are a visible gap, and counted."""
@@ -707,8 +722,9 @@ class Journal(Reader):
         return self._sector_start(ring, self._next(ring)) if ring.spare else -1
 
     def _clear(self, offset, length):
+        """Begin an order to program; what the last one has left in the page goes."""
         data = self.order_data
-        for index in range(PAGE):
+        for index in range(self._used, self._used_end):
             data[index] = 0xFF
         self.order_kind = PROGRAM
         self.order_offset = offset
@@ -783,6 +799,7 @@ class Journal(Reader):
         """
         self.wiped = 0
         self.failed = True
+        self.asked = True
 
     def _go_on(self, history):
         """Take up where the last boot left off."""
