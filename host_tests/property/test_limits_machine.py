@@ -96,8 +96,7 @@ class LimitsMachine(RuleBasedStateMachine):
         super().__init__()
         self.oracle = Oracle()
         self.bench = SkippingBench()
-        resets = self.bench.pump.startup.resets
-        resets.too_many = lambda tick: False  # a machine resets more often than may be
+        self.bench.pump.resets.too_many = lambda tick: False  # a machine resets more often than may be
         self.bench.on_steps = self.oracle.stepped
         self.bench.on_data = self._read
         self.replies: list[dict[str, Any]] = []
@@ -183,7 +182,7 @@ class LimitsMachine(RuleBasedStateMachine):
 
     def untold(self) -> int:
         """Denials that came again and again, and of which no event has told yet."""
-        repeats = self.bench.pump.teller.repeats
+        repeats = self.bench.pump.repeats
         return sum(
             more
             for kind, more in zip(repeats.kinds, repeats.more, strict=True)
@@ -673,10 +672,10 @@ SCRATCH = (
     "pump.ledger.leaving",
     "pump.ledger.turned",
     "pump.guard.window_most",
-    "pump.critical.words",
+    "pump.words",
     "pump.writer",
     "pump.senses",
-    "pump.control.alarms.tick",
+    "pump.alarms.tick",
 )
 
 stretches = st.lists(

@@ -29,7 +29,7 @@ class PtyPump:
 
     @property
     def state(self):
-        return STATES[self.pump_port.bench.pump.control.state]
+        return STATES[self.pump_port.bench.pump.state]
 
     def _run(self):
         while not self._ended.is_set():

@@ -10,6 +10,7 @@ mean stands in `thecal.dose.formulary`; `pharmacy.toml` beside this file is the 
 from __future__ import annotations
 
 import tomllib
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from thecal.dose import formulary, units
-from thecal_model import crc, toml_lines
-from thecal_model import quantities as q
-from thecal_model.problems import InputError, Problem
+from thecal_bench import quantities as q
+from thecal_bench import toml_lines
+from thecal_bench.scenario import Problem, ScenarioError
 
 DIMENSIONS = {
     "concentration": q.CONCENTRATION,
@@ -42,7 +43,7 @@ BOUND_KEYS = ("on", "kind", "use", "value", "source", "verified")
 MS_PER_S = 1_000
 
 
-class PharmacyError(InputError):
+class PharmacyError(ScenarioError):
     """A file that is no drug library; `problems` holds all that is wrong with it."""
 
 
@@ -87,7 +88,7 @@ def _written(value: int | list[int]) -> str:
 
 
 def _crc(text: str) -> str:
-    return crc.digits(text.encode("ascii")).decode()
+    return f"{zlib.crc32(text.encode('ascii')):08x}"
 
 
 # --- reading
