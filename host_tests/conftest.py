@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def measured(request: pytest.FixtureRequest) -> Iterator[Callable[..., None]]:
     """A function that takes the figures of the test's row of claims, in its order."""
     found: list[float] = []
-    yield lambda *figures: found.extend(figures)
+    yield lambda *figures: found.extend(map(float, figures))
     if not found:
         return
     row = request.node.originalname

@@ -37,7 +37,7 @@ WHOSE = ("patient", "clinician")
 
 def why_no_patient_bolus(pump):
     """The reason to deny the patient a bolus, or GRANTED; the tick is at its boundary."""
-    if pump.state != states.RUNNING:
+    if pump.control.state != states.RUNNING:
         return NOT_RUNNING
     bolus = pump.regimen.prescription.patient_bolus
     if not bolus:
@@ -56,7 +56,7 @@ def why_no_patient_bolus(pump):
 
 def why_no_clinician_bolus(pump):
     """The reason to deny the clinician any bolus at all, or GRANTED."""
-    if pump.state != states.RUNNING:
+    if pump.control.state != states.RUNNING:
         return NOT_RUNNING
     if pump.line.bridge:
         return BRIDGE
@@ -146,11 +146,11 @@ def sentence(pump, kind, reason, volume):
 
 
 def _not_running(pump):
-    if pump.state == states.HALTED:
+    if pump.control.state == states.HALTED:
         return _halted(pump)
-    if pump.state == states.STOPPED:
+    if pump.control.state == states.STOPPED:
         return "the pump is STOPPED: start it first"
-    return "the pump is %s, not RUNNING" % states.STATES[pump.state]
+    return "the pump is %s, not RUNNING" % states.STATES[pump.control.state]
 
 
 def _halted(pump):
@@ -167,25 +167,25 @@ def _halted(pump):
 
 def check_stopped(pump, starts=False):
     """Refused in any state but STOPPED; `starts`: somebody wants the pump to run."""
-    if pump.state == states.STOPPED:
+    if pump.control.state == states.STOPPED:
         return
-    if pump.state == states.HALTED:
+    if pump.control.state == states.HALTED:
         raise Refused(NOT_ACKNOWLEDGED, _halted(pump))
-    if pump.state == states.RUNNING:
+    if pump.control.state == states.RUNNING:
         if starts:
             raise Refused(ALREADY_RUNNING, "the pump is RUNNING already")
         raise Refused(NOT_STOPPED, "the pump is RUNNING: stop it first")
-    raise Refused(NOT_STOPPED, "the pump is %s, not STOPPED yet" % states.STATES[pump.state])
+    raise Refused(NOT_STOPPED, "the pump is %s, not STOPPED yet" % states.STATES[pump.control.state])
 
 
 def check_fit(pump):
     """Refused after a self-test that has failed, and at the end of a count."""
-    if pump.counts.ended:
+    if pump.watching.counts.ended:
         raise Refused(
             COUNT_END, "a count has come to its end (COUNT_END): service the pump, then begin it anew"
         )
-    if pump.post_failures:
-        failed = ", ".join(names(pump.post_failures))
+    if pump.control.failures:
+        failed = ", ".join(names(pump.control.failures))
         raise Refused(
             SELF_TEST_FAILED, "the self-test has failed (%s): see to it, then reset the pump" % failed
         )

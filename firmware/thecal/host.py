@@ -18,7 +18,7 @@ from .causes import CAUSES
 from .link import commands
 from .link.answers import LastAnswers, StopAnswers, not_kept
 from .link.queue import MOST_WAITING, NO_PLACE, Queue
-from .link.session import Session, has_id, refusal, reply_to
+from .link.session import has_id, refusal, reply_to
 from .record import events
 from .record.outcomes import (
     CANCELLED,
@@ -41,9 +41,9 @@ BY_CANCEL = "cancelled: cancel"
 class Host:
     """The host's commands to `pump`. Without a journal an ID is known until the next boot."""
 
-    def __init__(self, pump, crc, journal):
+    def __init__(self, pump, session, journal):
         self.pump = pump
-        self.session = Session(crc)
+        self.session = session
         self.queue = Queue()
         self.working = None  # the entry that is being carried out and takes more than a tick
         self.stops = StopAnswers()
@@ -105,7 +105,7 @@ class Host:
         elif command.name == commands.CANCEL:
             place = self._opened(request, command)
             self._finish(request, place, self._cancel(request, outputs), outputs)
-        elif self.pump.stop_button.held and (command.moves or held) and command.name != commands.STOP:
+        elif self.pump.buttons.stop.held and (command.moves or held) and command.name != commands.STOP:
             self._send(outputs, refusal(request, "stop_held", "the STOP button is held down"))
         elif self.queue.full():
             text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING
@@ -169,9 +169,9 @@ class Host:
         elif name == "held":
             answer = self._held(request)
         else:
-            pump.before_change()
+            pump.critical.before_change()
             if name == "status":
-                pump.status(inputs, outputs)
+                pump.status.send(inputs, outputs)
                 if "id" not in request:
                     return
             answer = pump.orders.carry_out(request)
@@ -250,13 +250,13 @@ class Host:
 
     def _carry_out(self, entry, outputs):
         pump = self.pump
-        pump.before_change()
+        pump.critical.before_change()
         flow = entry.command.changes == commands.FLOW
         if flow:
-            pump.early = True
-            pump.to_boundary()
+            pump.teller.early = True
+            pump.control.to_boundary()
         answer = pump.orders.carry_out(entry.request)
-        pump.early = False
+        pump.teller.early = False
         if answer is None:
             self.working = entry
         else:
@@ -288,7 +288,7 @@ class Host:
         self.pump.writer.send_text(outputs, text, answer["id"])
 
     def _cancelled(self, entry, message, outputs):
-        self.pump.event(events.DENIED, commands.row_of(entry.command.name), WAS_CANCELLED)
+        self.pump.teller.event(events.DENIED, commands.row_of(entry.command.name), WAS_CANCELLED)
         self._finish(entry.request, entry.place, refusal(entry.request, "cancelled", message), outputs)
 
     # --- stops
@@ -296,9 +296,9 @@ class Host:
     def _stop(self, request, place, outputs):
         """The motor first; the answer when the record of it is read back."""
         pump = self.pump
-        pump.before_change()
+        pump.critical.before_change()
         self.cancel_all(outputs)
-        pump.stop_ordered()
+        pump.control.stop_ordered()
         answer = pump.orders.carry_out(request)
         if place != NO_PLACE:
             self.outcomes.close(place, DONE, 0, pump.clock.tick)
@@ -308,7 +308,7 @@ class Host:
         elif not keeper.writes():
             self._send(outputs, not_kept(answer))
         elif self.stops.full():
-            text = "the pump is %s; this answer waits for no record" % states.STATES[pump.state]
+            text = "the pump is %s; this answer waits for no record" % states.STATES[pump.control.state]
             self._send(outputs, refusal(request, "busy", text))
         else:
             self.stops.add(answer, pump.clock.tick)

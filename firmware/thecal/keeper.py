@@ -118,12 +118,6 @@ class Keeper:
         pump.regimen.therapies.use(self._stored_therapy, 0)
         self.flow_steps = -1
         self.flow_grains = 0
-        # What the fields were last filled from, as far as it changes without a word from anybody.
-        self.due = True  # somebody has changed what is kept: fill them
-        self.alarm_bits = 0
-        self.raised_bits = 0
-        self.failed_bits = 0
-        self.had_credit = False
 
     def sound(self):
         """Whether the journal can be written and what it says believed."""
@@ -131,7 +125,7 @@ class Keeper:
 
     def writes(self):
         """Whether what is to be written down will be, some day."""
-        return self.sound() and not self.journal.failed and self.pump.words.trusted
+        return self.sound() and not self.journal.failed and self.pump.critical.words.trusted
 
     def rests(self):
         """Whether a reset, now, would find the pump at rest and leave it so: all is written and read back."""
@@ -146,7 +140,7 @@ class Keeper:
         """
         if self.sound():
             self.journal.wipe()
-            self.pump.post_failures |= 1 << parts.JOURNAL
+            self.pump.control.failures |= 1 << parts.JOURNAL
             return
         self.journal.begin_anew()
         self.journal.save()
@@ -165,10 +159,10 @@ class Keeper:
             return
         pump.clock.resume(words[INDEX["tick"]])
         pump.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
-        pump.state = words[INDEX["state"]]
-        pump.resets.count = words[RESETS]
+        pump.control.found_state = words[INDEX["state"]]
+        pump.startup.resets.count = words[RESETS]
         for index in range(min(words[RESETS], MOST_RESETS)):
-            pump.resets.ticks[index] = words[RESET_TICKS[index]]
+            pump.startup.resets.ticks[index] = words[RESET_TICKS[index]]
         self.was_reset = True
         pump.ledger.load(history.minutes, pump.clock.tick)
         self._restore_alarms()
@@ -183,7 +177,9 @@ class Keeper:
         self._restore_line()
         for kind in range(KINDS):
             given_steps = max(pump.position.executed_steps - words[BOLUS_FROM + kind], 0)
-            pump.boluses.resume(kind, words[BOLUS_NL + kind], pump.mechanism.volume_nl(given_steps))
+            pump.control.dosing.boluses.resume(
+                kind, words[BOLUS_NL + kind], pump.mechanism.volume_nl(given_steps)
+            )
         if words[INDEX["fill_nl"]] >= 0:
             reservoir = pump.reservoir
             reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
@@ -237,7 +233,7 @@ class Keeper:
         words = self.journal.words
         line = pump.line
         line.credit_steps = max(words[CREDIT_END] - pump.position.executed_steps, 0)
-        line.empty = words[LINE_EMPTY] == 1 and pump.state not in MOVING
+        line.empty = words[LINE_EMPTY] == 1 and pump.control.found_state not in MOVING
         if words[BRIDGE_OLD]:
             left_steps = max(words[BRIDGE_END] - pump.position.executed_steps, 0)
             line.bridge = Bridge(left_steps, words[BRIDGE_OLD], words[BRIDGE_NEW])
@@ -320,7 +316,9 @@ class Keeper:
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
         needed = (
-            self.pump.delivery.position() if self.pump.state in MOVING else self.pump.position.executed_steps
+            self.pump.delivery.position()
+            if self.pump.control.state in MOVING
+            else self.pump.position.executed_steps
         )
         part_steps = small(flow[1] * AHEAD_TICKS // self.pump.mechanism.grains_per_step)
         return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
@@ -329,7 +327,7 @@ class Keeper:
         """Bring the journal's fields up to date and choose the next flash command."""
         pump = self.pump
         steps = grains = 0
-        if pump.regimen.prescription and (moving or pump.state == STOPPED):
+        if pump.regimen.prescription and (moving or pump.control.state == STOPPED):
             steps = self.own_steps
             grains = self.own_grains
         if _above(self.expected_steps, self.expected_grains, steps, grains):
@@ -353,15 +351,14 @@ class Keeper:
             self.flow_grains = grains
             self.ledger.set_flow(steps, grains, pump.mechanism.grains_per_step)
         # Nothing is booked of what goes backward: then it counts as made when it is.
-        ahead = (steps > 0 or grains > 0) and pump.state != DRAW_BACK
-        ordered_steps = pump.planned_steps if moving else pump.position.executed_steps
+        ahead = (steps > 0 or grains > 0) and pump.control.state != DRAW_BACK
+        ordered_steps = pump.motion.planned_steps if moving else pump.position.executed_steps
         self.ledger.step(
             pump.clock.tick, pump.position.executed_steps, ordered_steps, pump.position.dose_steps, ahead
         )
         if self.journal.blob_done():
             self._adopt()
-        if self._changed():
-            self._fill()
+        self._fill()
         if self.ratio and not self.busy() and not self.journal.rescale_ticket:
             self.journal.rescale(self.ratio[0], self.ratio[1], pump.position.dose_steps)
             self.ratio = None
@@ -370,57 +367,15 @@ class Keeper:
         rests = not moving or ordered_steps <= pump.position.executed_steps
         self.journal.order(rests or self.ledger.covers_erase())
 
-    def _changed(self):
-        """Whether anything may have changed since the fields were filled: by a command or a change of state
-        (`due`), or by itself.
-        """
-        pump = self.pump
-        alarms = pump.alarms
-        bits = alarms.bits
-        raised_bits = alarms.raised_bits
-        failed_bits = pump.senses.failed.bits
-        has_credit = pump.line.credit_steps > 0
-        self.journal.words[PULSES] = pump.senses.motion.pulses  # goes with every step
-        if not (
-            self.due
-            or bits != self.alarm_bits
-            or raised_bits != self.raised_bits
-            or failed_bits != self.failed_bits
-            or has_credit
-            or self.had_credit
-            or pump.state == DRAW_BACK  # the bridge grows
-            or pump.senses.down.alarm  # and with it what is known of the line
-        ):
-            return False
-        self.due = False
-        self.alarm_bits = bits
-        self.raised_bits = raised_bits
-        self.failed_bits = failed_bits
-        self.had_credit = has_credit
-        return True
-
     def _fill(self):
         """The state of this tick into the fields; a snapshot if any has changed."""
         pump = self.pump
         journal = self.journal
-        self.fill(journal.words)
         words = journal.words
-        changed = False
-        written = self.written
-        for index in WATCHED:
-            if words[index] != written[index]:
-                written[index] = words[index]
-                changed = True
-        if pump.lockout.count > words[GRANTS]:
-            journal.grant(pump.clock.tick + 1)
-        elif changed:
-            journal.save()
-
-    def fill(self, words):
-        """The state of this tick into fields."""
-        pump = self.pump
-        waking = pump.state == BOOT or pump.state == POST  # a tuple would be made anew each time
-        words[STATE] = pump.resumed_from if waking else pump.state
+        waking = (
+            pump.control.state == BOOT or pump.control.state == POST
+        )  # a tuple would be made anew each time
+        words[STATE] = pump.control.found_state if waking else pump.control.state
         words[ALARMS] = pump.alarms.bits
         words[FIRST_CAUSE] = pump.alarms.first_cause
         words[FAILED_PARTS] = pump.senses.failed.bits
@@ -433,21 +388,37 @@ class Keeper:
         reservoir = pump.reservoir
         words[FILL] = reservoir.fill_nl if reservoir.known else -1
         words[FILLED_AT] = reservoir.filled_at_steps
-        self._fill_line(words)
+        self._fill_line()
         for kind in range(KINDS):
-            words[BOLUS_NL + kind] = pump.boluses.volume_nl[kind]
-            words[BOLUS_FROM + kind] = pump.boluses.from_steps[kind] if pump.boluses.volume_nl[kind] else 0
+            words[BOLUS_NL + kind] = pump.control.dosing.boluses.volume_nl[kind]
+            words[BOLUS_FROM + kind] = (
+                pump.control.dosing.boluses.from_steps[kind]
+                if pump.control.dosing.boluses.volume_nl[kind]
+                else 0
+            )
         lockout = pump.lockout
         words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
         words[DENIALS] = lockout.denied_count
-        words[RESETS] = pump.resets.count
+        words[RESETS] = pump.startup.resets.count
         for index in range(MOST_RESETS):
-            words[RESET_TICKS[index]] = pump.resets.ticks[index]
+            words[RESET_TICKS[index]] = pump.startup.resets.ticks[index]
+        words[PULSES] = pump.senses.motion.pulses
         if not self.busy():
-            self._fill_changes(words)
+            self._fill_changes()
+        changed = False
+        written = self.written
+        for index in WATCHED:
+            if words[index] != written[index]:
+                written[index] = words[index]
+                changed = True
+        if lockout.count > words[GRANTS]:
+            journal.grant(pump.clock.tick + 1)
+        elif changed:
+            journal.save()
 
-    def _fill_line(self, words):
+    def _fill_line(self):
         pump = self.pump
+        words = self.journal.words
         line = pump.line
         words[LINE_EMPTY] = 1 if line.empty else 0
         words[CREDIT_END] = pump.position.executed_steps + line.credit_steps if line.credit_steps else 0
@@ -475,7 +446,6 @@ class Keeper:
         if self.busy():  # and always will be: the journal has failed
             self.journal.drop_blob()
         self.journal.begin_blob(kind, data)
-        self.due = True
 
     def rescale(self, num, den):
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""
@@ -484,17 +454,17 @@ class Keeper:
     def _adopt(self):
         journal = self.journal
         therapy = journal.blob_kind == THERAPY
-        self._fill_changes(journal.words)
+        self._fill_changes()
         serial = journal.adopt()
         if therapy:
             self.pump.regimen.therapies.written()
         if therapy and self.pump.regimen.prescription.concentration:
             journal.words[DRUG_SERIAL] = serial
-        self.due = True  # what waited for it
         journal.save()
 
-    def _fill_changes(self, words):
+    def _fill_changes(self):
         """They belong to the therapy in force: written no sooner than it is."""
+        words = self.journal.words
         changes = self.pump.regimen.changes
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1

@@ -133,7 +133,7 @@ class Orders:
             "version": version.VERSION,
             "tick": pump.clock.tick,
             "tick_ms": TICK_MS,
-            "state": states.STATES[pump.state],
+            "state": states.STATES[pump.control.state],
             "nl_per_rev": pump.mechanism.nl_per_rev,
             "steps_per_rev": pump.mechanism.steps_per_rev,
             "max_rate_nl_h": min(prescription.MOST_RATE_NL_H, pump.mechanism.max_rate_nl_h()),
@@ -141,7 +141,7 @@ class Orders:
 
     def _do_status(self, request):
         pump = self.pump
-        return {"state": states.STATES[pump.state]}
+        return {"state": states.STATES[pump.control.state]}
 
     def _do_program(self, request):
         if ("part" in request) == ("therapy" in request):
@@ -246,8 +246,8 @@ class Orders:
         pump = self.pump
         keeper = pump.keeper
         status = keeper.journal.status if keeper else SOUND
-        if status == SOUND and pump.counts.ended and pump.state not in states.MOVING:
-            quiet_ticks = pump.clock.tick - pump.stopped_tick
+        if status == SOUND and pump.watching.counts.ended and pump.control.state not in states.MOVING:
+            quiet_ticks = pump.clock.tick - pump.control.stopped_tick
             if quiet_ticks < QUIET_TICKS:
                 quiet_min = quiet_ticks // TICKS_PER_MIN
                 raise Refused(NOT_RESTED, "the pump has rested for %d min, not for a day" % quiet_min)
@@ -281,10 +281,10 @@ class Orders:
         elif isinstance(proposed, tuple):
             if pump.keeper:
                 pump.keeper.applied(LIBRARY, json.dumps(proposed).encode())
-            pump.event(events.LIBRARY, proposed[0], pump.regimen.library[0])
+            pump.teller.event(events.LIBRARY, proposed[0], pump.regimen.library[0])
             pump.regimen.library = proposed
             pump.regimen.changes.accepted = 0  # of bounds that may be others now
-            pump.clear_alarm(alarms.LIBRARY_FAULT)
+            pump.control.clear_alarm(alarms.LIBRARY_FAULT)
         else:
             self._apply(proposed)
         self.proposed = None
@@ -294,7 +294,7 @@ class Orders:
         pump = self.pump
         line = pump.line
         bridge = self._bridge_under(therapy)
-        if pump.state == states.RUNNING and therapy.basal:
+        if pump.control.state == states.RUNNING and therapy.basal:
             pump.prospect.check_history(therapy, pump.clock.week_tick(1), bridge)
         opens_bridge = bridge is not line.bridge
         ratio = line.unit_change(therapy)
@@ -304,25 +304,25 @@ class Orders:
         other = therapy.drug and therapy.drug != line.drug
         if other:
             pump.delivery.remainder.drop()
-        runs = pump.state == states.RUNNING
+        runs = pump.control.state == states.RUNNING
         pump.regimen.changes.applied(pump.clock.tick + 1, other, self._changes_dose(therapy), runs)
         pump.regimen.changes.accept(pump.regimen.library, therapy.drug, self.proposed_soft)
         line.take(therapy, bridge)
         if opens_bridge:
-            pump.event(events.BRIDGE, therapy.line_nl, 1)
+            pump.teller.event(events.BRIDGE, therapy.line_nl, 1)
         if ratio:
-            pump.rescale(*ratio)
-        pump.set_therapy(therapy)
+            pump.regimen.rescale(*ratio)
+        pump.regimen.put_in_force(therapy)
         fastest = therapy.fastest()
         if self.proposed_soft:
-            pump.event(events.SOFT_LIMITS, len(self.proposed_soft), pump.regimen.library[0])
+            pump.teller.event(events.SOFT_LIMITS, len(self.proposed_soft), pump.regimen.library[0])
         pump.regimen.therapies.add(packed)
-        pump.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
-        if pump.state == states.RUNNING:
+        pump.teller.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
+        if pump.control.state == states.RUNNING:
             if therapy.basal:
-                pump.follow_schedule()
+                pump.control.follow_schedule()
             else:  # DOSE-11: that is what is prescribed now
-                pump.enter(states.STOPPED, COMMAND)
+                pump.control.enter(states.STOPPED, COMMAND)
 
     def _changes_dose(self, therapy):
         """Whether another dose of the drug is in force with `therapy` than now."""
@@ -337,7 +337,11 @@ class Orders:
         pump = self.pump
         line = pump.line
         # What is executed up to the end of this tick comes out before a new one.
-        ahead = pump.delivery.position() - pump.position.executed_steps if pump.state in states.MOVING else 0
+        ahead = (
+            pump.delivery.position() - pump.position.executed_steps
+            if pump.control.state in states.MOVING
+            else 0
+        )
         bridge = line.bridge_under(therapy, max(ahead, 0))
         opens = bridge is not line.bridge
         if opens and pump.delivery.owed.flowing() >= 0:
@@ -371,24 +375,24 @@ class Orders:
         self._check_new_line()
         bridge = pump.line.renew(pump.regimen.prescription)
         pump.delivery.remainder.drop()
-        pump.event(events.NEW_LINE, pump.regimen.prescription.line_nl, 0)
+        pump.teller.event(events.NEW_LINE, pump.regimen.prescription.line_nl, 0)
         if bridge:
-            pump.event(events.BRIDGE, pump.mechanism.volume_nl(bridge.left_steps), 0)
-            pump.rescale(bridge.old, bridge.new)
-            pump._set_limit()
+            pump.teller.event(events.BRIDGE, pump.mechanism.volume_nl(bridge.left_steps), 0)
+            pump.regimen.rescale(bridge.old, bridge.new)
+            pump.regimen.set_limit()
 
     def _refilled(self, volume_nl):
         pump = self.pump
         left_ul = pump.mechanism.volume_ul(pump.reservoir.left_steps(pump.position.executed_steps))
         pump.reservoir.refill(volume_nl, pump.position.executed_steps)
-        pump.set_reservoir_most()
-        pump.event(events.REFILL, volume_nl, left_ul)
-        pump.clear_alarm(alarms.RESERVOIR_EMPTY)
-        pump.clear_alarm(alarms.RESERVOIR_LOW)
-        if pump.state == states.RUNNING:
-            pump.to_boundary()
-            pump.follow_schedule()
-        pump.replan = True
+        pump.regimen.set_reservoir_most()
+        pump.teller.event(events.REFILL, volume_nl, left_ul)
+        pump.control.clear_alarm(alarms.RESERVOIR_EMPTY)
+        pump.control.clear_alarm(alarms.RESERVOIR_LOW)
+        if pump.control.state == states.RUNNING:
+            pump.control.to_boundary()
+            pump.control.follow_schedule()
+        pump.delivery.replan = True
 
     def _do_start(self, request):
         pump = self.pump
@@ -398,15 +402,15 @@ class Orders:
         denials.check_not_empty(pump)
         denials.check_fit(pump)
         if not formulary.check(pump.regimen.library):
-            pump.raise_alarm(alarms.LIBRARY_FAULT)
+            pump.control.raise_alarm(alarms.LIBRARY_FAULT)
             raise Refused(LIBRARY_DAMAGED, "the drug library is damaged: send it again")
         pump.prospect.check_history(pump.regimen.prescription, pump.clock.week_tick(1), pump.line.bridge)
         if pump.alarms.third_start():
-            pump.raise_alarm(alarms.THREE_STRIKES)
+            pump.control.raise_alarm(alarms.THREE_STRIKES)
             raise Refused(THREE_STRIKES, "this is the third start after the same alarm: look for its cause")
-        pump.enter(states.RUNNING, COMMAND)
+        pump.control.enter(states.RUNNING, COMMAND)
         pump.regimen.changes.started(pump.clock.tick + 1, pump.regimen.prescription.drug)
-        return {"state": states.STATES[pump.state]}
+        return {"state": states.STATES[pump.control.state]}
 
     def _do_prime(self, request):
         pump = self.pump
@@ -432,16 +436,16 @@ class Orders:
             )
         denials.check_not_empty(pump)
         self._prime(volume_nl)
-        return {"state": states.STATES[pump.state]}
+        return {"state": states.STATES[pump.control.state]}
 
     def _prime(self, volume_nl):
         pump = self.pump
-        pump.enter(states.PRIMING, COMMAND)
+        pump.control.enter(states.PRIMING, COMMAND)
         pump.line.primed()
         self._run_motor(volume_nl)
         # Not a step that would be rounded up to beyond the credit.
         pump.delivery.end_by(CLINICIAN, pump.line.credit_steps)
-        pump.event(events.PRIME_START, volume_nl, 0)
+        pump.teller.event(events.PRIME_START, volume_nl, 0)
 
     def _motor_nl_h(self):
         therapy = self.pump.regimen.prescription
@@ -454,8 +458,8 @@ class Orders:
         owed = pump.delivery.owed
         owed.most_steps, owed.most_grains = pump.mechanism.grains_per_tick(most_nl_h, 1)
         pump.delivery.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
-        pump.boluses.begin(CLINICIAN, (volume_nl, 1), pump.position.executed_steps)
-        pump.replan = True
+        pump.control.dosing.boluses.begin(CLINICIAN, (volume_nl, 1), pump.position.executed_steps)
+        pump.delivery.replan = True
 
     def _do_therapy(self, request):
         pump = self.pump
@@ -485,10 +489,10 @@ class Orders:
     def _draw_back(self, volume_nl):
         """OCC-05: relieve the line before it is opened and delivery resumes."""
         pump = self.pump
-        pump.enter(states.DRAW_BACK, COMMAND)
+        pump.control.enter(states.DRAW_BACK, COMMAND)
         pump.line.draw_back(pump.position.executed_steps, self._most_back_steps())
         self._run_motor(volume_nl)
-        pump.event(events.DRAW_BACK, volume_nl, 1)
+        pump.teller.event(events.DRAW_BACK, volume_nl, 1)
 
     def _to_draw_back_nl(self):
         """What the line holds above its rest, as far as it may be drawn back."""
@@ -509,12 +513,12 @@ class Orders:
         }
 
     def _do_stop(self, request):
-        self.pump.stop_ordered()
-        return {"state": states.STATES[self.pump.state]}
+        self.pump.control.stop_ordered()
+        return {"state": states.STATES[self.pump.control.state]}
 
     def _do_audio_pause(self, request):
         paused = self.pump.alarms.pause_audio()
-        self.pump.event(events.AUDIO_PAUSE, 1 if paused else 0, 0)
+        self.pump.teller.event(events.AUDIO_PAUSE, 1 if paused else 0, 0)
         return {"paused": paused}
 
     def _do_alarms(self, request):
@@ -527,9 +531,9 @@ class Orders:
             row = standing.after(row)
         first = standing.first_cause
         failed = pump.senses.failed
-        bits = pump.post_failures | failed.bits
+        bits = pump.control.failures | failed.bits
         return {
-            "state": states.STATES[pump.state],
+            "state": states.STATES[pump.control.state],
             "alarms": rows,
             "first_cause": alarms.ALARMS[first].code if first >= 0 else "",
             "failed": [
@@ -541,19 +545,19 @@ class Orders:
 
     def _do_acknowledge(self, request):
         pump = self.pump
-        stored_nl = self._to_draw_back_nl() if pump.state == states.HALTED else 0
+        stored_nl = self._to_draw_back_nl() if pump.control.state == states.HALTED else 0
         for row in range(len(alarms.ALARMS)):
             if alarms.ALARMS[row].latching:
-                pump.clear_alarm(row)
+                pump.control.clear_alarm(row)
         pump.alarms.clear_first_cause()
         pump.senses.failed.forget()
-        if pump.state == states.HALTED:
+        if pump.control.state == states.HALTED:
             pump.guard.rest(pump.position.executed_steps)
-            if stored_nl > 0 and pump.regimen.prescription and not pump.post_failures:
+            if stored_nl > 0 and pump.regimen.prescription and not pump.control.failures:
                 self._draw_back(stored_nl)
             else:
-                pump.enter(states.STOPPED, COMMAND)
-        return {"state": states.STATES[pump.state]}
+                pump.control.enter(states.STOPPED, COMMAND)
+        return {"state": states.STATES[pump.control.state]}
 
     def _do_set_time(self, request):
         pump = self.pump
@@ -562,16 +566,16 @@ class Orders:
             raise prescription.PrescriptionError(
                 ["week_s: %d, must be 0 to %d seconds" % (week_s, TICKS_PER_WEEK // TICKS_PER_S - 1)]
             )
-        if pump.state == states.RUNNING and len(pump.regimen.prescription.basal) > 1:
+        if pump.control.state == states.RUNNING and len(pump.regimen.prescription.basal) > 1:
             # Set back again and again, a clock could hold the fastest step of the day for ever.
             pump.prospect.check_history(pump.regimen.prescription, week_s * TICKS_PER_S, pump.line.bridge)
         was_s = pump.clock.week_tick(1) // TICKS_PER_S if pump.clock.known else -1
         # The time that is given is that of the end of this tick, when it takes effect.
         pump.clock.set_week(week_s * TICKS_PER_S)
-        pump.event(events.CLOCK, week_s, was_s)
-        pump.clear_alarm(alarms.CLOCK_LOST)
-        if pump.state == states.RUNNING:
-            pump.follow_schedule()
+        pump.teller.event(events.CLOCK, week_s, was_s)
+        pump.control.clear_alarm(alarms.CLOCK_LOST)
+        if pump.control.state == states.RUNNING:
+            pump.control.follow_schedule()
         return {"week_s": week_s}
 
     def _do_patient_bolus(self, request):
@@ -598,7 +602,7 @@ class Orders:
             answer = self._answer(CLINICIAN, reason, volume)
         if reason == GRANTED:
             if broken:
-                pump.event(events.SOFT_LIMITS, len(broken), pump.regimen.library[0])
+                pump.teller.event(events.SOFT_LIMITS, len(broken), pump.regimen.library[0])
             self._begin_bolus(CLINICIAN, volume, rate)
             answer["rate_num"], answer["rate_den"] = rate
         else:
@@ -614,17 +618,17 @@ class Orders:
     def _begin_bolus(self, kind, volume, rate):
         pump = self.pump
         pump.delivery.begin_bolus(kind, volume, rate)
-        pump.boluses.begin(kind, volume, pump.position.executed_steps)
-        pump.replan = True
-        pump.event(STARTS[kind], pump.boluses.volume_nl[kind], rate[0] // rate[1])
+        pump.control.dosing.boluses.begin(kind, volume, pump.position.executed_steps)
+        pump.delivery.replan = True
+        pump.teller.event(STARTS[kind], pump.control.dosing.boluses.volume_nl[kind], rate[0] // rate[1])
 
     def _deny(self, name, reason):
         pump = self.pump
-        pump.event(events.DENIED, commands.row_of(name), reason)
+        pump.teller.event(events.DENIED, commands.row_of(name), reason)
         if name == "patient_bolus":
             pump.lockout.deny(pump.clock.tick + 1)
         if reason == MAX_DOSE:
-            pump.raise_alarm(alarms.MAX_DOSE)
+            pump.control.raise_alarm(alarms.MAX_DOSE)
 
     def patient_bolus(self):
         """What comes of a patient's request; the tick is at its boundary. Logs it."""

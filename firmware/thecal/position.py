@@ -10,6 +10,17 @@ class Position:
         self.entered_steps = 0  # of those, entered in the window
         self.dose_steps = 0  # executed, what filled the line left out
 
+    def enter(self, line):
+        """Of the steps made since this was asked last those that are dose, in the window's unit. What goes
+        back credits nothing, and counts once more when it goes forward.
+        """
+        steps = self.executed_steps - self.entered_steps
+        if steps:
+            self.entered_steps = self.executed_steps
+            steps = line.moved(steps)
+            self.dose_steps += steps
+        return steps
+
     def resume(self, executed_steps, dose_steps):
         """Go on from there, after a reset."""
         self.base_steps = self.executed_steps = self.entered_steps = executed_steps

@@ -85,7 +85,7 @@ class Prospect:
             return
         late = therapy.window_ticks
         # Each look takes a part of a tick: only a motor at rest has the time to search.
-        early = 0 if self.pump.state == STOPPED else late
+        early = 0 if self.pump.control.state == STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
             if self._fits_after(therapy, week_tick, middle, bridge):
@@ -136,7 +136,7 @@ class Prospect:
     def _peak_steps(self, profile, window_ticks, enough, rest=(0, 1)):
         pump = self.pump
         delivery = pump.delivery
-        if pump.state in MOVING:
+        if pump.control.state in MOVING:
             owed = delivery.owed_grains(pump.position.executed_steps)
         else:
             owed = delivery.remainder.owed_grains(pump.position.executed_steps)

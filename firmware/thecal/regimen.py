@@ -1,15 +1,52 @@
-"""What is prescribed: the therapy in force, those before it, the drug library that it is held against."""
+"""What is prescribed: the therapy in force, those before it, the drug library that it is held against, and
+what follows from a therapy for those who watch over it.
+"""
 
 from .dose.changes import Changes
 from .dose.formulary_data import LIBRARY
 from .record.therapies import Therapies
+from .smallint import LARGEST
 
 
 class Regimen:
-    """Of one pump; nothing is prescribed yet."""
+    """Of one pump; nothing is prescribed yet. `ledger` is the window of what was given."""
 
-    def __init__(self):
+    def __init__(self, clock, line, ledger, guard, reservoir):
+        self.clock = clock
+        self.line = line
+        self.ledger = ledger
+        self.guard = guard
+        self.reservoir = reservoir
+        self.keeper = None  # is told what has changed, where there is one
         self.prescription = None
         self.therapies = Therapies()
         self.library = LIBRARY
         self.changes = Changes()
+
+    def put_in_force(self, therapy):
+        """It is the prescription from now on; the flow follows it when it is asked for next."""
+        self.prescription = therapy
+        self.guard.set_max_rate(therapy.max_rate_nl_h)
+        self.set_limit()
+        if therapy.limit:
+            self.ledger.set_window(therapy.window_ticks, self.clock.tick)
+        if self.keeper:
+            self.keeper.therapy_changed()
+        self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
+        self.set_reservoir_most()
+
+    def set_limit(self):
+        """Tell the guard the limit, in the volume of what leaves the line now."""
+        limit = self.prescription.limit or (0, 1)
+        self.guard.set_limit(*self.line.volume(*limit))
+
+    def set_reservoir_most(self):
+        """Tell the guard where the reservoir is EMPTY."""
+        self.guard.reservoir_most = self.reservoir.empty_steps if self.reservoir.known else LARGEST
+
+    def rescale(self, old, new):
+        """From now on all that was given counts in the new drug's steps; concentrations, pg/nL."""
+        self.ledger.rescale(old, new)
+        if self.keeper:
+            self.keeper.rescale(old, new)
+            self.keeper.therapy_changed()

@@ -82,12 +82,12 @@ NAMES = (
         "ledger.early_steps",
         "ledger.history.half",
         "ledger.history.odd",
-        "state",
+        "control.state",
         "position.base_steps",
         "line.drawn_from_steps",
         "clock.week_offset",
         "clock.known",
-        "post_failures",
+        "control.failures",
         "guard.limit_steps",
         "guard.reservoir_most",
         "guard.segment_most[1]",
@@ -117,7 +117,7 @@ NAMES = (
         "regimen.changes.accepted",
     ),
     ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
-    ("planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
+    ("motion.planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
     (
         "ledger.history.open.units",
         "ledger.history.open.steps",
@@ -206,12 +206,12 @@ def _same_set(pump, kept):
     bolus = pump.regimen.prescription.patient_bolus if pump.regimen.prescription else None
     remainder = pump.delivery.remainder
     return (
-        kept[15] == ~pump.state
+        kept[15] == ~pump.control.state
         and kept[16] == ~pump.position.base_steps
         and kept[17] == ~line.drawn_from_steps
         and kept[18] == ~pump.clock.week_offset
         and kept[19] == (not pump.clock.known)
-        and kept[20] == ~pump.post_failures
+        and kept[20] == ~pump.control.failures
         and kept[21] == ~guard.limit_steps
         and kept[22] == ~guard.reservoir_most
         and kept[23] == ~guard.segment_most[1]
@@ -252,12 +252,12 @@ def _keep_set(pump, kept):
     bridge = line.bridge
     bolus = pump.regimen.prescription.patient_bolus if pump.regimen.prescription else None
     remainder = pump.delivery.remainder
-    kept[15] = ~pump.state
+    kept[15] = ~pump.control.state
     kept[16] = ~pump.position.base_steps
     kept[17] = ~line.drawn_from_steps
     kept[18] = ~pump.clock.week_offset
     kept[19] = not pump.clock.known
-    kept[20] = ~pump.post_failures
+    kept[20] = ~pump.control.failures
     kept[21] = ~guard.limit_steps
     kept[22] = ~guard.reservoir_most
     kept[23] = ~guard.segment_most[1]
@@ -492,7 +492,7 @@ class Words:
             same = kept[0] == ~delivery.origin_steps and kept[1] == ~delivery.ahead
         else:
             course = delivery.planned
-            same = kept[0] == ~pump.planned_steps and kept[1] == ~pump.guard.ordered_steps
+            same = kept[0] == ~pump.motion.planned_steps and kept[1] == ~pump.guard.ordered_steps
         return (
             same
             and _same_running(course, kept)
@@ -531,7 +531,7 @@ class Words:
             kept[1] = ~delivery.ahead
         else:
             course = delivery.planned
-            kept[0] = ~pump.planned_steps
+            kept[0] = ~pump.motion.planned_steps
             kept[1] = ~pump.guard.ordered_steps
         _keep_running(course, kept)
         return course

@@ -12,7 +12,7 @@ from thecal_bench.chip.bench import ChipBench
 from thecal_bench.chip.pio_clock import CYCLE_NS
 from thecal_bench.chip.recorders import EdgeRecorder, SegmentRecorder
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 CPU_CYCLES_PER_PIO_CYCLE = 125_000_000 // segment.PIO_HZ
 STEPS_PER_NL = Fraction(3_200, 100_000)

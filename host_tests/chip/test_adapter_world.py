@@ -10,7 +10,7 @@ from thecal_bench.chip.bench import ChipBench
 from thecal_bench.chip.plant_wiring import wire_plant, wire_world
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 pytestmark = pytest.mark.chip
 
@@ -158,10 +158,10 @@ def test_one_story_of_faults_reads_the_same_on_the_host_and_on_the_chip(image):
             link = LinkClient(bench.send)
             result = runner.run_scenario(experiment, bench, link)
             run = result._run
-            take, seen = run.story.status, []
+            take, seen = run.log.status, []
             link.on_status = lambda frame, take=take, seen=seen: (seen.append(frame), take(frame))[1]
             summaries[type(bench)] = dict(result.finish())
-            begin = run.story.begin_tick or 0
+            begin = run.log.begin_tick or 0
             read[type(bench)] = {
                 frame["tick"] - begin: frame for frame in seen if begin <= frame["tick"] <= begin + 400
             }

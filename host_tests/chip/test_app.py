@@ -24,16 +24,17 @@ from thecal import app, states
 from thecal.dose import prescription
 a = app.App()
 p = a.pump
-while p.state != states.STOPPED:
+while p.control.state != states.STOPPED:
     a.wait()
     a.tick()
-p.set_therapy(prescription.parse({"mode": "continuous", "rate_num": 59999999, "rate_den": 1}, p.mechanism))
-p.words.keep_all()
+therapy = {"mode": "continuous", "rate_num": 59999999, "rate_den": 1}
+p.regimen.put_in_force(prescription.parse(therapy, p.mechanism))
+p.critical.words.keep_all()
 for _ in range(3):  # until its motion is booked
     a.wait()
     a.tick()
-p.enter(states.RUNNING, 0)
-p.words.keep_all()
+p.control.enter(states.RUNNING, 0)
+p.critical.words.keep_all()
 for _ in range(3):
     a.wait()
     a.tick()
@@ -55,7 +56,7 @@ a.stepper.halt()
 a.stepper.enable(False)
 micropython.kbd_intr(3)
 print()
-print("ticks", p.clock.tick, "bytes", gc.mem_alloc() - before, "state", states.STATES[p.state])
+print("ticks", p.clock.tick, "bytes", gc.mem_alloc() - before, "state", states.STATES[p.control.state])
 """,
         limit_ms=60_000,
     )

@@ -15,7 +15,7 @@ import pytest
 from thecal_bench.chip import EmulatedBoard
 from thecal_bench.chip.plant_wiring import wire_plant, wire_world
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 pytestmark = pytest.mark.chip
 

@@ -51,11 +51,11 @@ from machine import Pin
 from thecal import app
 loop = app.App()
 lamp = Pin("LED", Pin.OUT, value=0)
-raise_alarm = loop.pump.raise_alarm
+raise_alarm = loop.pump.control.raise_alarm
 def seen(row):
     lamp(1)
     return raise_alarm(row)
-loop.pump.raise_alarm = seen
+loop.pump.control.raise_alarm = seen
 while True:
     loop.wait()
     loop.tick()

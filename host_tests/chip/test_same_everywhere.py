@@ -7,7 +7,7 @@ from thecal_bench import runner, scenario
 from thecal_bench.chip.bench import ChipBench
 from thecal_bench.inprocess import HostBench
 from thecal_bench.unixport import MicropythonBench
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 pytestmark = pytest.mark.chip
 

@@ -11,7 +11,7 @@ from rig import Rig
 from thecal.watch import alarms, parts
 from thecal_bench.chip.bench import ChipBench
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 pytestmark = pytest.mark.chip
 

@@ -1,6 +1,6 @@
 """OCC-04: from the decision to stop to the last edge at the STEP pin, whatever the cause, on the chip.
 
-The decision is the call of `Pump.enter`: the program that is typed at the prompt lets it raise a free pin.
+The decision is the call of `Control.enter`: the program that is typed at the prompt lets it raise a free pin.
 What comes between the two is the rest of the tick, the report of the alarm among it.
 """
 
@@ -19,8 +19,8 @@ mark = Pin({MARK}, Pin.OUT, value=0)
 class Marked(app.App):
     def __init__(self):
         super().__init__()
-        self.enter = self.pump.enter
-        self.pump.enter = self.entering
+        self.enter = self.pump.control.enter
+        self.pump.control.enter = self.entering
     def entering(self, state, cause):
         mark.value(1)
         mark.value(0)

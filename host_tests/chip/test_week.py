@@ -12,7 +12,7 @@ import gc, time, micropython
 from thecal import app, states
 a = app.App()
 p = a.pump
-while p.state != states.STOPPED:
+while p.control.state != states.STOPPED:
     a.wait()
     a.tick()
 a.stepper.enable(False)
@@ -50,7 +50,7 @@ for round in range(ROUNDS):
     before = time.ticks_us()
     p.orders._apply(p.orders.proposed)
     applied = time.ticks_diff(time.ticks_us(), before)
-    p.words.keep_all()
+    p.critical.words.keep_all()
     p.orders.proposed = answer = None
     for _ in range(60):  # until it is written
         a.wait()

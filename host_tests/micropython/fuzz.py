@@ -64,8 +64,8 @@ class Desk:
         self.at_tick += 1
         inputs.tick_s = self.at_tick // 10
         inputs.tick_ms = self.at_tick % 10 * 100
-        if pump.state in states.MOVING:
-            inputs.executed_steps = min(pump.delivery.position(), pump.planned_steps)
+        if pump.control.state in states.MOVING:
+            inputs.executed_steps = min(pump.delivery.position(), pump.motion.planned_steps)
         inputs.queue_free = self.at_tick % 2
         inputs.encoder_count = inputs.executed_steps // 32
         inputs.index_count = inputs.executed_steps // 3_200
@@ -112,7 +112,7 @@ class Desk:
         pump = self.pump
         orders = pump.orders
         return (
-            pump.state,
+            pump.control.state,
             id(pump.regimen.prescription),
             id(pump.regimen.library),
             id(orders.proposed),
@@ -140,12 +140,12 @@ def start(desk):
     pump = desk.pump
     for _ in range(30):
         desk.tick()
-    pump.set_therapy(prescription.parse(SIX_ML_H, pump.mechanism))
-    pump.words.keep_all()
+    pump.regimen.put_in_force(prescription.parse(SIX_ML_H, pump.mechanism))
+    pump.critical.words.keep_all()
     for _ in range(10):
         desk.tick()
-    pump.enter(states.RUNNING, 0)
-    pump.words.keep_all()
+    pump.control.enter(states.RUNNING, 0)
+    pump.critical.words.keep_all()
     desk.tick()
 
 
@@ -156,7 +156,7 @@ def take(desk, alone, harmless):
     if alone and found and all(error in NO_REQUEST for error in found):
         assert desk.state() == before, "a line that is no request changed something"
     if harmless:
-        assert desk.pump.state == states.RUNNING, "something stopped it"
+        assert desk.pump.control.state == states.RUNNING, "something stopped it"
     desk.send(b"\nhello\n")
     assert "ok" in desk.settle(), "the next good line was not understood"
 
@@ -164,7 +164,7 @@ def take(desk, alone, harmless):
 def main():
     desk = Desk()
     start(desk)
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
     header = bytearray(struct.calcsize(BATCH))
     ballast = leave_free(int(sys.argv[3]))
     done = warm = 0

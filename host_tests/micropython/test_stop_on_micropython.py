@@ -10,7 +10,7 @@ import pytest
 from stop_world import World
 from thecal_bench.inprocess import HostBench
 from thecal_bench.unixport import MicropythonBench
-from thecal_host.link import Decoder
+from thecal_model.link import Decoder
 
 SEQUENCES = 25
 

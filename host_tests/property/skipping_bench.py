@@ -19,11 +19,11 @@ from memory_bench import MemoryBench
 from thecal import states
 from thecal.clock import TICKS_PER_WEEK
 from thecal.drivers import segment
-from thecal.pump import LONG_STOP_TICKS
 from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from thecal.watch import alarms
 from thecal.watch.ahead import peak_steps
 from thecal.watch.stretches import BLOCK, LUMP, MOST_UNITS, PAIR, TICKS, Record
+from thecal.watching import LONG_STOP_TICKS
 from thecal_bench.inprocess import TICK_CYCLES
 
 DAY_TICKS = 864_000
@@ -96,26 +96,26 @@ class SkippingBench(MemoryBench):
             or self._rx
             or self._actions
             or self.inputs.button_patient
-            or pump.button_was_pressed
+            or pump.buttons.patient_was_pressed
             or pump.log.unsent() >= 0
         ):
             return False
-        if pump.state == states.RUNNING:
+        if pump.control.state == states.RUNNING:
             return self._skip_running(room)
-        if pump.settling or pump.state in states.MOVING:
+        if pump.motion.settling or pump.control.state in states.MOVING:
             return False
         if not pump.alarms.standing[alarms.LONG_STOP]:
-            room = min(room, LONG_STOP_TICKS - (pump.clock.tick - pump.stopped_tick) - MARGIN_TICKS)
+            room = min(room, LONG_STOP_TICKS - (pump.clock.tick - pump.control.stopped_tick) - MARGIN_TICKS)
             if room < LEAST_SKIP_TICKS:
                 return False
         pump.ledger.advance(room, 0)
         self._pass(room)
-        pump.words.keep_all()
+        pump.critical.words.keep_all()
         return True
 
     def _pass(self, ticks: int) -> None:
         pump = self.pump
-        pump.telemetry.status_seq += (self._tick + ticks) // STATUS_TICKS - self._tick // STATUS_TICKS
+        pump.status.telemetry.status_seq += (self._tick + ticks) // STATUS_TICKS - self._tick // STATUS_TICKS
         self._tick += ticks
         self._at_cycles = self._tick * TICK_CYCLES
         pump.clock.tick += ticks
@@ -130,7 +130,7 @@ class SkippingBench(MemoryBench):
         motor = self.motor
         delivery = pump.delivery
         owed, planned = delivery.owed, delivery.planned
-        if pump.replan or delivery.ahead or motor.starved or not motor._running:
+        if pump.delivery.replan or delivery.ahead or motor.starved or not motor._running:
             return False
         if motor._units != segment.SEGMENT_UNITS or len(motor._waiting) != QUEUE_SEGMENTS:
             return False
@@ -191,7 +191,9 @@ class SkippingBench(MemoryBench):
         first = position(grid - SEGMENT_TICKS)
         if motor._base_steps != first or motor._steps != position(grid) - first:
             return False
-        if self._executed_steps != executed(self._tick) or pump.planned_steps != position(self._tick + ahead):
+        if self._executed_steps != executed(self._tick) or pump.motion.planned_steps != position(
+            self._tick + ahead
+        ):
             return False
         room -= room % SEGMENT_TICKS
         while room >= LEAST_SKIP_TICKS and self._would_cut(room, rate, held, executed):
@@ -233,9 +235,9 @@ class SkippingBench(MemoryBench):
         pump.line.moved(end - start)
         pump.position.executed_steps = pump.position.entered_steps = end
         pump.position.dose_steps += end - start
-        pump.planned_steps = bounds[-1]
+        pump.motion.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
-        pump.words.keep_all()
+        pump.critical.words.keep_all()
         return True
 
     def _would_cut(self, room, rate, held, executed) -> bool:

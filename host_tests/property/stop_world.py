@@ -23,7 +23,7 @@ from thecal.link.queue import MOST_WAITING
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
-from thecal_host.link import Decoder, FrameError, encode, needs_id
+from thecal_model.link import Decoder, FrameError, encode, needs_id
 
 THERAPY = {
     "mode": "continuous",
@@ -215,7 +215,7 @@ class World:
         def read(*arguments: Any) -> Any:
             request = following(*arguments)
             if request is not None:
-                oracle.read(request, pump.clock.tick, pump.stop_button.held)
+                oracle.read(request, pump.clock.tick, pump.buttons.stop.held)
             return request
 
         def carried_out(request: dict[str, Any]) -> Any:
@@ -227,7 +227,7 @@ class World:
         if self.plain:
             return
         pump.senses.stored_nl = lambda: self.stored_nl
-        pump.resets.too_many = lambda _: False  # so many would latch it
+        pump.startup.resets.too_many = lambda _: False  # so many would latch it
 
     def _hear(self, data: bytes) -> None:
         for frame in self.decoder.feed(data):
@@ -279,10 +279,10 @@ class World:
         if waiting and oracle.last_stop != stops_before:
             oracle.seen["stop while something waits"] += 1
         steps, made = bench.motor.ordered_steps, bench.motor.executed_steps(bench._at_cycles)
-        moves = pump.state in states.MOVING
-        oracle.seen[states.STATES[pump.state]] += 1
+        moves = pump.control.state in states.MOVING
+        oracle.seen[states.STATES[pump.control.state]] += 1
         if moves and not oracle.may_flow:
-            raise Broken(f"{states.STATES[pump.state]} after a stop, and nothing was accepted since")
+            raise Broken(f"{states.STATES[pump.control.state]} after a stop, and nothing was accepted since")
         if moves and self.stop_is_down:
             raise Broken("the pump moves while STOP is held down")
         if steps != self.steps and not oracle.may_flow and made != steps:
@@ -441,7 +441,7 @@ class World:
         self.bench.plant.set_air(False)  # a plain one never has any
         how = chance.random()
         self.stored_nl = chance.choice((0, 0, 10_000))
-        if chance.random() < 0.95 and self.bench.pump.state == states.HALTED:
+        if chance.random() < 0.95 and self.bench.pump.control.state == states.HALTED:
             self.ask("acknowledge")
             self.ask("stop")
         if how < 0.5:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from thecal_bench import scenario as s
 from thecal_bench.inprocess import HostBench
 from thecal_bench.runner import make_plant, run_scenario
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
+from thecal_model.therapy import Step, Therapy
 
 DAY_S, WEEK_S = 86_400, 7 * 86_400
 DURATION_S = 200
@@ -45,7 +46,7 @@ def rate_nl_h(starts, week_s):
 @given(MOMENTS_S, STEPS, NEAR_S, CLOCKS, st.lists(st.integers(0, DURATION_S), min_size=3, max_size=3))
 def test_delivered_follows_the_week(moment_s, near_steps, begin_s, near_clocks, checks_s):
     steps = tuple(
-        s.Step((moment_s + near_s) % DAY_S * 1000, Fraction(rate), days) for near_s, days, rate in near_steps
+        Step((moment_s + near_s) % DAY_S * 1000, Fraction(rate), days) for near_s, days, rate in near_steps
     )
     clocks = [(at_s, (moment_s + near_s + day * DAY_S) % WEEK_S) for at_s, near_s, day in near_clocks]
     begin_week_s = (moment_s + begin_s) % WEEK_S
@@ -69,7 +70,7 @@ def test_delivered_follows_the_week(moment_s, near_steps, begin_s, near_clocks, 
         path="generated",
         title="generated",
         duration_ms=DURATION_S * 1000,
-        therapy=s.Therapy("flex", steps=steps),
+        therapy=Therapy("flex", steps=steps),
         clock_ms=begin_week_s * 1000,
         events=tuple(events),
         expects=tuple(

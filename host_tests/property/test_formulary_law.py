@@ -7,8 +7,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from thecal.dose import formulary, units
 from thecal.dose.formulary_data import LIBRARY
-from thecal_bench import quantities as q
 from thecal_host import pharmacy
+from thecal_model import quantities as q
 
 DRUGS = [drug[0] for drug in LIBRARY[1]]
 DOSES = ("dose_per_day", "start_dose", "dose_change", "bolus")

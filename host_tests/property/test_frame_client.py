@@ -9,7 +9,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from thecal_host.link import FRAME_MAX_BYTES, Decoder, FrameError, LinkClient, LinkError, decode_line, encode
+from thecal_model.link import FRAME_MAX_BYTES, Decoder, FrameError, LinkClient, LinkError, decode_line, encode
 
 integers = st.integers(min_value=-(1 << 62), max_value=1 << 62)
 leaves = st.none() | st.booleans() | integers | st.text(max_size=12)

@@ -5,8 +5,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thecal_bench.kept import therapy_of
-from thecal_bench.scenario import Limit, PatientBolus, Profile, Step, Therapy
+from thecal_model.kept import therapy_of
+from thecal_model.therapy import Limit, PatientBolus, Profile, Step, Therapy
 
 RATES = st.fractions(1, 10**8, max_denominator=9)
 AMOUNTS = st.one_of(

@@ -96,7 +96,8 @@ class LimitsMachine(RuleBasedStateMachine):
         super().__init__()
         self.oracle = Oracle()
         self.bench = SkippingBench()
-        self.bench.pump.resets.too_many = lambda tick: False  # a machine resets more often than may be
+        resets = self.bench.pump.startup.resets
+        resets.too_many = lambda tick: False  # a machine resets more often than may be
         self.bench.on_steps = self.oracle.stepped
         self.bench.on_data = self._read
         self.replies: list[dict[str, Any]] = []
@@ -182,7 +183,7 @@ class LimitsMachine(RuleBasedStateMachine):
 
     def untold(self) -> int:
         """Denials that came again and again, and of which no event has told yet."""
-        repeats = self.bench.pump.repeats
+        repeats = self.bench.pump.teller.repeats
         return sum(
             more
             for kind, more in zip(repeats.kinds, repeats.more, strict=True)
@@ -672,10 +673,10 @@ SCRATCH = (
     "pump.ledger.leaving",
     "pump.ledger.turned",
     "pump.guard.window_most",
-    "pump.words",
+    "pump.critical.words",
     "pump.writer",
     "pump.senses",
-    "pump.alarms.tick",
+    "pump.control.alarms.tick",
 )
 
 stretches = st.lists(

@@ -22,7 +22,7 @@ from thecal.watch.limits import WindowLedger
 from thecal.watch.lockout import Lockout
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.inprocess import HostBench
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 STEPS_PER_UL = 32
 WINDOW_TICKS = 6_000

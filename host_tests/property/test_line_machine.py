@@ -140,7 +140,7 @@ class LineMachine(RuleBasedStateMachine):
 
     @property
     def state(self) -> int:
-        return self.pump.state
+        return self.pump.control.state
 
     # --- time
 
@@ -295,7 +295,7 @@ class LineMachine(RuleBasedStateMachine):
     def prime(self, part: int, wait: int) -> None:
         """The line, half of it, or more than it holds."""
         volume_nl = self.line_nl * part // 2
-        stopped = self.state == states.STOPPED and not self.pump.post_failures
+        stopped = self.state == states.STOPPED and not self.pump.control.failures
         reply = self.ask("prime", volume_nl=volume_nl)
         fits = 0 < volume_nl <= self.line_nl and steps_of(volume_nl) <= self.truth.credit
         if reply["ok"]:

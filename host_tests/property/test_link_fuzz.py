@@ -50,7 +50,7 @@ def test_noise_never_raises_never_starts_anything_and_leaves_the_link_usable(lin
     before = desk.pump.regimen.prescription
     for line in lines:
         desk.tick(line[:1_024])
-        assert desk.pump.state == states.STOPPED and not desk.outputs.enable
+        assert desk.pump.control.state == states.STOPPED and not desk.outputs.enable
         assert desk.pump.regimen.prescription is before
     desk.tick(b"\n")
     assert desk.ask("hello")["state"] == "STOPPED"

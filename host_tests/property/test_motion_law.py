@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pump_on_bench import forgetful_pump
 from thecal.drivers import pace
 from thecal_bench.inprocess import TICK_CYCLES, HostBench
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 NL_PER_STEP = Fraction(100_000, 3_200)
 TICKS_PER_HOUR = 36_000

@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_ints import LARGEST, SmallInt
 from thecal.watch.occlusion import NONE, Occlusion
-from thecal_bench.fast_line import Detectors, Lines, Motors
 from thecal_bench.plant import SAMPLE_NS, Plant, PlantParameters
+from thecal_bench.vectorised_occlusion import Detectors, Lines, Motors
 
 rates_ul_h = st.one_of(
     st.sampled_from([0.0, 2.0, 5.0, 100.0, 60_000.0]),
@@ -79,7 +79,7 @@ def test_the_fast_detector_is_the_device_s_word_for_word(seed, course, complianc
     st.fractions(Fraction(1, 4), Fraction(3, 4), max_denominator=100),
     st.integers(1_800, 7_200),
 )
-def test_the_fast_line_gives_the_plant_s_codes(seed, course, compliance, resistance):
+def test_the_vectorised_line_gives_the_plant_s_codes(seed, course, compliance, resistance):
     plant = Plant(
         PlantParameters(compliance_nl_pa=compliance, resistance_pa_ms_nl=Fraction(resistance)), seed=seed
     )

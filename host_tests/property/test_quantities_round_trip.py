@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from thecal_bench import quantities as q
+from thecal_model import quantities as q
 
 DECIMALS = st.decimals(min_value=0, max_value=10**9, places=9, allow_nan=False, allow_infinity=False)
 

@@ -56,20 +56,20 @@ class Witness(PumpOnBench):
         self.before_steps = self.pump.position.executed_steps
 
         def witnessed(inputs, outputs):
-            state = self.pump.state
+            state = self.pump.control.state
             step(inputs, outputs)
             back = self.before_steps - self.pump.position.executed_steps
             self.before_steps = self.pump.position.executed_steps
             if outputs.reverse:
                 self.reversed_ticks += 1
-                assert self.pump.state == states.DRAW_BACK
+                assert self.pump.control.state == states.DRAW_BACK
                 assert outputs.enable and outputs.target_count
             if back > 0:
                 # Steps of the tick before: the motor was drawing back then, and may have been stopped since.
                 assert state == states.DRAW_BACK
                 self.drawn += back
                 assert self.drawn <= MOST_BACK
-            if self.pump.state == states.RUNNING:
+            if self.pump.control.state == states.RUNNING:
                 self.drawn = 0
                 assert not outputs.reverse
 
@@ -123,7 +123,7 @@ def test_the_witness_has_something_to_see():
     desk.run(300)
     desk.happen("occlude")
     desk.run(300)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     desk.ask("acknowledge")
     desk.run(20)
     assert desk.reversed_ticks and desk.drawn > 16

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from thecal_bench import scenario as s
 from thecal_bench.inprocess import HostBench
 from thecal_bench.runner import make_plant, run_scenario
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
+from thecal_model.therapy import Therapy
 
 HOUR_MS = 3_600_000
 STEP_NL = Fraction(125, 4)
@@ -67,7 +68,7 @@ def event_of(at_ms, event):
     if event[0] == "bolus":
         return s.Event(at_ms, "clinician_bolus", 1, bolus=s.BolusRequest(event[1], event[2]))
     if event[0] == "program":
-        return s.Event(at_ms, "program", 1, therapy=s.Therapy("continuous", Fraction(event[1])))
+        return s.Event(at_ms, "program", 1, therapy=Therapy("continuous", Fraction(event[1])))
     return s.Event(at_ms, event[0], 1)
 
 
@@ -89,7 +90,7 @@ def test_delivered_is_what_plain_arithmetic_says(basal_nl_h, events, times_ms, c
         path="generated",
         title="generated",
         duration_ms=DURATION_MS,
-        therapy=s.Therapy("continuous", Fraction(basal_nl_h)),
+        therapy=Therapy("continuous", Fraction(basal_nl_h)),
         events=tuple(event_of(at_ms, event) for at_ms, event in timed),
         expects=tuple(expects),
     )

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from stop_world import Broken, World
 from thecal import states
+from thecal.buttons import Buttons
 from thecal.causes import COMMAND
+from thecal.control import Control
 from thecal.host import Host
 from thecal.keeper import Keeper
 from thecal.link import commands
 from thecal.link.queue import Accepted, Queue
-from thecal.pump import Pump
 
 SEQUENCES_A_LIFE = 50
 
@@ -83,15 +84,15 @@ def what_waits_is_not_cleared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def the_button_clears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    obey = Pump._obey_stop_button
+    obey = Buttons.obey_stop
 
-    def without(pump: Any, outputs: Any) -> None:
-        cancel_all = pump.host.cancel_all
-        pump.host.cancel_all = lambda _: None
-        obey(pump, outputs)
-        pump.host.cancel_all = cancel_all
+    def without(buttons: Any, outputs: Any) -> None:
+        cancel_all = buttons.host.cancel_all
+        buttons.host.cancel_all = lambda _: None
+        obey(buttons, outputs)
+        buttons.host.cancel_all = cancel_all
 
-    monkeypatch.setattr(Pump, "_obey_stop_button", without)
+    monkeypatch.setattr(Buttons, "obey_stop", without)
 
 
 def answered_before_the_record_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,11 +105,11 @@ def a_held_stop_acts_a_tick_late(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_stop_in_the_self_test_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_ordered(pump: Any) -> None:
-        if pump.state in states.MOVING:
-            pump.enter(states.STOPPED, COMMAND)
+    def stop_ordered(control: Any) -> None:
+        if control.state in states.MOVING:
+            control.enter(states.STOPPED, COMMAND)
 
-    monkeypatch.setattr(Pump, "stop_ordered", stop_ordered)
+    monkeypatch.setattr(Control, "stop_ordered", stop_ordered)
 
 
 def acts_before_its_id_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from test_flex_law import DAY, MECHANISM, WEEK
 from thecal.dose import prescription, program, schedule
 from thecal.record import layout
 from thecal.watch import lockout
-from thecal_bench import programming
-from thecal_bench.readback import differences
+from thecal_model import programming
+from thecal_model.readback import differences
 
 A_DAY = 48
 LIMIT = {"volume_nl": 60_000_000, "window_ms": 600_000}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thecal.watch import alarms
 from thecal_bench.bench import Bench
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 FILES = sorted((Path(__file__).resolve().parents[1] / "field_link").glob("*.frame*"))
 RATE_NL_H = 6_000_000

@@ -9,48 +9,62 @@ from __future__ import annotations
 
 from typing import Any
 
-from thecal import words
 from thecal.dose.delivery import KINDS
 from thecal.dose.mechanism import reference
 from thecal.drivers import segment
 from thecal.pump import Pump
 from thecal.signals import SEGMENT_TICKS
-from thecal.states import BOOT, POST, PRIMING
+from thecal.states import BOOT, POST
 from thecal_bench.inprocess import HostBench, host_crc
 
 KEPT = (
-    "ledger",
-    "lockout",
-    "reservoir",
-    "alarms",
-    "line",
-    "regimen",
-    "boluses",
+    "regimen.prescription",
+    "regimen.therapies",
+    "regimen.library",
+    "regimen.changes",
+    "control.dosing.boluses",
     "log",
-    "resets",
+    "teller.log",
+    "watching.log",
+    "startup.resets",
+    "senses.motion.pulses",
 )
-"""Attributes of the pump that outlast a reset. What is not here is rebuilt: plans, queues, the link."""
+"""Attributes of the pump that outlast a reset."""
+
+SHARED = ("ledger", "lockout", "reservoir", "alarms", "line")
+"""Parts that outlast it and are known to many: what they hold is taken over. What is not here is rebuilt:
+plans, queues, the link.
+"""
 
 
 def started_anew(pump: Any) -> Pump:
     """The pump that `pump` is after a reset."""
+    boluses = pump.control.dosing.boluses
+    woken = pump.control.state not in (BOOT, POST)
     for kind in range(KINDS):
-        pump.boluses.given_nl[kind] = pump._given_nl(kind)
+        if woken:
+            boluses.given_nl[kind] = pump.control.dosing.given_nl(kind)
     after = Pump(pump.mechanism, host_crc)
-    for name in KEPT:
-        setattr(after, name, getattr(pump, name))
+    for path in KEPT:
+        *way, name = path.split(".")
+        setattr(_at(after, way), name, getattr(_at(pump, way), name))
+    for name in SHARED:
+        getattr(after, name).__dict__.update(getattr(pump, name).__dict__)
     after.clock.resume(pump.clock.tick)
     after.position.resume(pump.position.executed_steps, pump.position.dose_steps)
-    after.senses.motion.pulses = pump.senses.motion.pulses
     down = pump.senses.down
     if down.alarm:
         after.senses.down.resume(down.base_16, down.compliance_nl_kpa())
-    after.was_reset = True
-    after.resumed_from = pump.resumed_from if pump.state in (BOOT, POST) else pump.state
-    after.line.priming = after.resumed_from == PRIMING
-    after.words = words.Words(after)
-    after.words.keep_all()
+    after.startup.was_reset = True
+    after.control.found_state = pump.control.state if woken else pump.control.found_state
+    after.critical.words.keep_all()
     return after
+
+
+def _at(part: Any, way: list[str]) -> Any:
+    for name in way:
+        part = getattr(part, name)
+    return part
 
 
 class MemoryBench(HostBench):

@@ -29,7 +29,7 @@ class PtyPump:
 
     @property
     def state(self):
-        return STATES[self.pump_port.bench.pump.state]
+        return STATES[self.pump_port.bench.pump.control.state]
 
     def _run(self):
         while not self._ended.is_set():

@@ -13,7 +13,7 @@ from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import FlashModel
 from thecal_bench.inprocess import TICK_CYCLES, HostBench, host_crc
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 ANSWER_TICKS = 30
 POST_TICKS = 3

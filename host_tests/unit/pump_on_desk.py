@@ -10,7 +10,7 @@ from thecal.dose import mechanism
 from thecal.drivers import segment
 from thecal.pump import Pump
 from thecal.signals import Inputs, Outputs
-from thecal_host.link import needs_id
+from thecal_model.link import needs_id
 
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 

@@ -142,10 +142,10 @@ def judge(base, name, bit, part, tick):
     assert over <= SLACK_STEPS, f"{case}: {over} steps too many, {SLACK_STEPS} are allowed"
     codes = [pump.log.record(number)[3:5] for number in range(pump.log.count)]
     if (events.ALARM, alarms.MEMORY_FAULT) in codes:
-        assert pump.state == states.HALTED, case
+        assert pump.control.state == states.HALTED, case
         assert steps[-1] == steps[min(tick + 3, LAST_TICK - 1)], f"{case}: detected, and the motor moved on"
         return "detected"
-    if pump.state == states.HALTED:
+    if pump.control.state == states.HALTED:
         return "another alarm"
     return "harmless" if steps == base.twin else "neither"
 
@@ -189,7 +189,7 @@ def test_every_critical_word_is_compared_and_named(base):
 @pytest.mark.req("SAFE-07")
 def test_after_a_fault_of_the_memory_nothing_starts_before_a_reset(base):
     _, pump, _ = base.run("guard.limit_steps", 4, "step", 0)
-    assert pump.post_failures
+    assert pump.control.failures
     assert pump.orders.carry_out({"cmd": "acknowledge"})["state"] == "STOPPED"
     for cmd in ({"cmd": "start"}, {"cmd": "prime", "volume_nl": 10}):
         reply = pump.orders.carry_out(cmd)

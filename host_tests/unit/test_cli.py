@@ -22,10 +22,10 @@ from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.scenario import load_therapy
 from thecal_host import cli, pharmacy, ports, pump, record, report
-from thecal_host.link import LinkClient, encode
 from thecal_host.ports import FoundPort, PortError
 from thecal_host.pump import Pump, PumpError
 from thecal_host.serial_bench import SerialBench
+from thecal_model.link import LinkClient, encode
 from typer.testing import CliRunner
 
 THERAPY = """

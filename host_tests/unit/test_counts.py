@@ -97,7 +97,7 @@ def near_ends() -> list[dict[str, int]]:
 @pytest.mark.parametrize("age", near_ends(), ids=lambda age: next(iter(age)))
 def test_a_pump_at_the_end_of_a_count_has_said_so_and_stops_under_its_own_name(age):
     desk = PumpOnBench(flash=aged(**age))
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     standing = desk.pump.alarms.standing
     assert standing[alarms.SERVICE_DUE] and not standing[alarms.COUNT_END]
     assert desk.ask("start")["ok"]
@@ -105,15 +105,15 @@ def test_a_pump_at_the_end_of_a_count_has_said_so_and_stops_under_its_own_name(a
     for _ in range(60):
         desk.client.request("audio_pause")  # an event, if only that it was refused
         desk.run(8)
-        if desk.pump.state != states.RUNNING:
+        if desk.pump.control.state != states.RUNNING:
             break
-    assert desk.pump.state == states.HALTED and not desk.bench.outputs.enable
+    assert desk.pump.control.state == states.HALTED and not desk.bench.outputs.enable
     assert standing[alarms.COUNT_END] and alarms.ALARMS[desk.pump.alarms.first_cause].code == "COUNT_END"
     assert not standing[alarms.LOOP_FAULT] and not standing[alarms.LIMIT_GUARD]
     assert 0 <= desk.pump.position.executed_steps - begun < 2_400
     assert desk.ask("acknowledge")["ok"]
     desk.run(3)
-    assert desk.pump.state == states.STOPPED and standing[alarms.COUNT_END]
+    assert desk.pump.control.state == states.STOPPED and standing[alarms.COUNT_END]
     said = desk.ask("start")["message"]
     assert "COUNT_END" in said and "begin it anew" in said
     assert "COUNT_END" in desk.ask("prime", volume_nl=1)["message"]
@@ -142,7 +142,11 @@ def test_begin_anew_is_the_way_on_after_a_day_of_rest(monkeypatch):
     assert bytes(desk.bench.flash.image) == b"\xff" * len(desk.bench.flash.image)
     desk.reset()
     pump = desk.pump
-    assert pump.state == states.STOPPED and pump.regimen.prescription is None and not pump.post_failures
+    assert (
+        pump.control.state == states.STOPPED
+        and pump.regimen.prescription is None
+        and not pump.control.failures
+    )
     assert (
         pump.position.executed_steps == 0 and pump.senses.motion.pulses == 0 and not any(pump.alarms.standing)
     )
@@ -150,7 +154,7 @@ def test_begin_anew_is_the_way_on_after_a_day_of_rest(monkeypatch):
     assert desk.ask("program", therapy=SIX_ML_H)["ok"]
     desk.start()
     desk.run(100)
-    assert desk.pump.state == states.RUNNING and desk.executed_nl > 0
+    assert desk.pump.control.state == states.RUNNING and desk.executed_nl > 0
 
 
 @pytest.mark.req("REC-05", "LIM-13")
@@ -174,5 +178,5 @@ def test_the_aged_flash_is_what_it_says():
     bench = HostBench(flash=aged(tick=1_000_000, steps=3_200_000))
     bench.advance_to_tick(5)
     pump = bench.pump
-    assert not pump.counts.due and pump.regimen.prescription
+    assert not pump.watching.counts.due and pump.regimen.prescription
     assert pump.clock.tick > 1_000_000 and pump.position.executed_steps >= 3_200_000

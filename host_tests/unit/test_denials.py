@@ -8,7 +8,7 @@ from thecal import causes, plain, states
 from thecal.dose import formulary
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms, parts
-from thecal_host.text import event_text
+from thecal_model.text import event_text
 
 BOLUS = {"volume_nl": 1_000_000, "duration_ms": 60_000, "lockout_ms": 60_000, "max_per_day": 2}
 LIMIT = {"volume_nl": 40_000_000, "window_ms": 14_400_000}
@@ -33,19 +33,19 @@ def with_patient_bolus(desk, **therapy):
 
 def halt(desk):
     """By an alarm that stands no more."""
-    desk.pump.before_change()
-    desk.pump.raise_alarm(alarms.RESERVOIR_EMPTY)
-    desk.pump.clear_alarm(alarms.RESERVOIR_EMPTY)
-    desk.pump.words.keep_all()
+    desk.pump.critical.before_change()
+    desk.pump.control.raise_alarm(alarms.RESERVOIR_EMPTY)
+    desk.pump.control.clear_alarm(alarms.RESERVOIR_EMPTY)
+    desk.pump.critical.words.keep_all()
     desk.run(2)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
 
 
 def count_ends(desk):
     def look(*_):
-        desk.pump.counts.ended = True
+        desk.pump.watching.counts.ended = True
 
-    desk.pump.counts.look = look
+    desk.pump.watching.counts.look = look
     desk.run(2)
     assert desk.ask("acknowledge")["ok"]
 
@@ -136,9 +136,9 @@ def empty(desk):
 
 def self_test_failed(desk):
     desk.program()
-    desk.pump.before_change()
-    desk.pump.post_failures = 1 << parts.BUZZER
-    desk.pump.words.keep_all()
+    desk.pump.critical.before_change()
+    desk.pump.control.failures = 1 << parts.BUZZER
+    desk.pump.critical.words.keep_all()
     return desk.ask("start")
 
 
@@ -383,7 +383,7 @@ def test_what_was_accepted_with_the_therapy_holds_for_boluses_over_a_reset(desk)
     assert desk.ask("bolus", **bolus)["granted"]
     desk.run(700)
     desk.reset()
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
     assert desk.ask("bolus", **bolus)["granted"], "of the day's bounds none is new"
     desk.run(700)
     over = desk.ask("bolus", volume_nl=100_000, duration_ms=60_000)  # 50 mcg

@@ -26,7 +26,7 @@ class Blocked(PumpOnBench):
         self.run(6_000)
         self.plant.occlude("downstream", self.now_ns)
         before_nl = self.plant.displaced_nl()
-        while self.pump.state != states.HALTED:
+        while self.pump.control.state != states.HALTED:
             self.run(1)
             assert self.plant.displaced_nl() - before_nl < 3_000
         assert self.pump.alarms.standing[alarms.OCCLUSION_DOWN]
@@ -38,9 +38,9 @@ class Blocked(PumpOnBench):
 
     def acknowledge(self):
         assert self.ask("acknowledge")["ok"]
-        while self.pump.state == states.DRAW_BACK:
+        while self.pump.control.state == states.DRAW_BACK:
             self.run(1)
-        assert self.pump.state == states.STOPPED
+        assert self.pump.control.state == states.STOPPED
         self.run(20)
 
     def opened(self):
@@ -65,7 +65,7 @@ def test_the_released_bolus_is_small_after_a_draw_back_and_all_that_is_stored_wi
     assert abs(drawn.opened()) <= MOST_RELEASED_NL
     assert drawn.ask("start")["ok"]
     drawn.run(600)
-    assert drawn.pump.state == states.RUNNING
+    assert drawn.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("OCC-05")
@@ -147,7 +147,7 @@ def test_a_line_that_is_drawn_back_far_too_much_is_seen(monkeypatch):
     before_nl = desk.plant.displaced_nl()
     desk.ask("acknowledge")
     desk.run(100)
-    assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.SENSOR_FAULT]
+    assert desk.pump.control.state == states.HALTED and desk.pump.alarms.standing[alarms.SENSOR_FAULT]
     # The 1.9 uL that it held, 9.5 uL to 19 kPa of suction, where the sensor ends, and 0.5 s at 120 mL/h.
     assert before_nl - desk.plant.displaced_nl() < 1_900 + 9_500 + 17_000
 
@@ -159,4 +159,4 @@ def test_nothing_starts_by_itself_after_it():
     desk.opened()
     before = desk.pump.position.executed_steps
     desk.run(6_000)
-    assert desk.pump.state == states.STOPPED and desk.pump.position.executed_steps == before
+    assert desk.pump.control.state == states.STOPPED and desk.pump.position.executed_steps == before

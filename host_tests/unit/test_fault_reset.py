@@ -50,7 +50,7 @@ def test_what_faulted_three_times_comes_back_halted_until_acknowledged_whatever_
         number = pump.client.request("start")
         pump.run(20)
         reply = pump.client.reply(number)
-        assert reply and not reply["ok"] and pump.bench.pump.state == states.HALTED
+        assert reply and not reply["ok"] and pump.bench.pump.control.state == states.HALTED
         if cause is not None:
             boot(pump, cause)
     assert pump.executed() == made

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_cli import PumpPort, SilentPort, run  # noqa: F401 (a fixture)
-from thecal_bench import foreknown, scenario
+from thecal_bench import scenario
 from thecal_bench.inprocess import HostBench
-from thecal_host.link import LinkClient
+from thecal_model import foreknown
+from thecal_model.link import LinkClient
+from thecal_model.problems import InputError
+from thecal_model.therapy import Limit, PatientBolus, Profile, Step, Therapy
 
 HEAD = """duration = "1 h"
 [therapy]
@@ -59,7 +62,7 @@ dose = "2.4 mg/day"
     ],
 )  # fmt: skip
 def test_it_is_said_with_line_and_key(text, old, new, line, says):
-    with pytest.raises(scenario.ScenarioError) as refused:
+    with pytest.raises(InputError) as refused:
         scenario.parse(text.replace(old, new, 1) if old else text, "file.toml")
     (problem,) = refused.value.problems
     assert problem.line == line and says in str(problem)
@@ -75,8 +78,8 @@ def test_it_is_said_with_line_and_key(text, old, new, line, says):
 )  # fmt: skip
 def test_no_window_of_the_week_holds_more_than_the_peak(rates, window_min, begin_min):
     """Minute by minute, against the peak over the corners alone."""
-    steps = tuple(scenario.Step(minute * 60_000, Fraction(rate * 60)) for minute, rate in sorted(rates))
-    therapy = scenario.Therapy("flex", steps=steps)
+    steps = tuple(Step(minute * 60_000, Fraction(rate * 60)) for minute, rate in sorted(rates))
+    therapy = Therapy("flex", steps=steps)
     by_minute = [therapy.basal_nl_h(minute * 60_000) / 60 for minute in range(1440)]
     held = sum(by_minute[(begin_min + minute) % 1440] for minute in range(window_min))
     peak = foreknown._peak_nl(therapy, window_min * 60_000)
@@ -101,14 +104,14 @@ def refused_by_a_pump(therapy):
 )
 def test_it_refuses_what_a_pump_refuses(rate, kvo, a_day):
     assume(rate > 0)
-    bolus = scenario.PatientBolus(3_600_000, a_day, volume_nl=5_000, rate_nl_h=Fraction(600_000))
-    therapy = scenario.Therapy(
-        "continuous", rate, Fraction(kvo), patient_bolus=bolus, limit=scenario.Limit(3_600_000, 60_000_000)
+    bolus = PatientBolus(3_600_000, a_day, volume_nl=5_000, rate_nl_h=Fraction(600_000))
+    therapy = Therapy(
+        "continuous", rate, Fraction(kvo), patient_bolus=bolus, limit=Limit(3_600_000, 60_000_000)
     )
-    found = foreknown.problems(therapy, scenario.Profile())
+    found = foreknown.problems(therapy, Profile())
     if _exactly_at_its_limit(therapy):
         return
-    assert bool(found) == refused_by_a_pump(therapy.message(scenario.Profile()))
+    assert bool(found) == refused_by_a_pump(therapy.message(Profile()))
 
 
 def _exactly_at_its_limit(therapy):
@@ -128,7 +131,7 @@ def _exactly_at_its_limit(therapy):
     ],
 )
 def test_what_the_pump_alone_can_know_has_its_key_too(text, key):
-    therapy = scenario.Therapy("continuous", Fraction(1), drug="morphine", dose_pg_day=1)
+    therapy = Therapy("continuous", Fraction(1), drug="morphine", dose_pg_day=1)
     assert foreknown.key_of(text, therapy) == key
 
 

@@ -10,7 +10,8 @@ import thecal_host
 from thecal.dose import formulary, formulary_data, units
 from thecal.link.frame import LINE_BYTES
 from thecal_bench.unixport import micropython_command
-from thecal_host import link, pharmacy
+from thecal_host import pharmacy
+from thecal_model import link
 
 LIBRARY = formulary_data.LIBRARY
 FIRMWARE = Path(str(thecal.__file__)).parents[1]

@@ -14,7 +14,7 @@ from thecal_bench import inprocess
 from thecal_bench.bench import BOOT_TICKS, Bench, BenchError, NotPossible
 from thecal_bench.inprocess import CYCLE_NS, TICK_CYCLES, HostBench, Motor, host_crc
 from thecal_bench.plant import Plant
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 FIRMWARE = Path(inprocess.__file__).parents[2] / "firmware" / "thecal"
 
@@ -357,7 +357,7 @@ def test_noise_on_step_sense_is_counted_as_steps():
     bench.advance_to_tick(20)
     assert bench.inputs.executed_steps == 50
     assert plant_of(bench).steps_seen == 0
-    assert STATES[bench.pump.state] == "HALTED"
+    assert STATES[bench.pump.control.state] == "HALTED"
     assert "alarm" in host.codes()
 
 

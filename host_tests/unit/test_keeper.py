@@ -34,7 +34,7 @@ def test_a_pump_that_lost_its_power_is_itself_again_but_for_the_bolus():
     before = desk.pump
     desk.reset()
     after = desk.pump
-    assert after is not before and after.state == states.RUNNING
+    assert after is not before and after.control.state == states.RUNNING
     assert after.alarms.standing[alarms.AUTO_RESUMED]
     assert not any(after.delivery.owed.active), "no bolus goes on"
     assert desk.ask("patient_bolus")["reason"] == "lockout"
@@ -51,9 +51,9 @@ def test_a_latched_alarm_is_still_latched_after_a_loss_of_power():
     assert desk.bench.plant is not None
     desk.bench.plant.occlude("downstream", desk.bench.now_ns)
     desk.run(300)
-    assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
+    assert desk.pump.control.state == states.HALTED and desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
     desk.reset()
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     assert desk.pump.alarms.standing[alarms.OCCLUSION_DOWN]
     assert desk.pump.alarms.first_cause == alarms.OCCLUSION_DOWN
 
@@ -128,7 +128,7 @@ def test_a_flash_that_takes_nothing_stops_the_pump():
     desk.run(200)
     flash.dead = True
     desk.run(600)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
     true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
     assert true_steps <= desk.pump.keeper.journal.words[2]
@@ -184,12 +184,12 @@ def test_a_flash_of_something_else_is_used_once_a_clinician_has_confirmed_it():
     desk.ask("acknowledge")
     assert not desk.ask("start")["ok"], "the motor stays off until the self-test has passed"
     desk.reset()
-    assert not desk.pump.post_failures
+    assert not desk.pump.control.failures
     desk.ask("acknowledge")
     desk.start(rate_num=1_000_000)
     desk.run(50)
     desk.reset()
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("REC-05", "LIM-13")
@@ -199,7 +199,7 @@ def test_a_sound_journal_is_not_begun_anew():
     desk.reset()
     reply = desk.ask("begin_anew")
     assert not reply["ok"] and reply["message"] == "the journal is sound: it is gone on with"
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("REC-01", "REC-04")
@@ -212,7 +212,7 @@ def test_a_cut_right_after_the_first_start_finds_the_therapy_or_a_pump_at_rest(t
     started = desk.client.reply(number) is not None
     desk.reset()
     assert not desk.of("fault")
-    assert desk.pump.state == (states.RUNNING if started else states.STOPPED)
+    assert desk.pump.control.state == (states.RUNNING if started else states.STOPPED)
 
 
 def spoil(desk: PumpOnBench, kind: int) -> None:
@@ -234,7 +234,7 @@ def test_a_therapy_that_can_not_be_read_any_more_is_an_alarm_and_never_another_o
     desk.run(100)
     spoil(desk, layout.THERAPY)
     desk.reset()
-    assert desk.pump.state == states.HALTED and not desk.of("fault")
+    assert desk.pump.control.state == states.HALTED and not desk.of("fault")
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
     assert not desk.ask("therapy")["ok"]
     assert desk.ask("therapy", number=1)["therapy"] == SIX_ML_H
@@ -242,7 +242,7 @@ def test_a_therapy_that_can_not_be_read_any_more_is_an_alarm_and_never_another_o
     desk.start(rate_num=3_000_000)
     desk.run(50)
     desk.reset()
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
     assert not desk.ask("therapy", number=2)["ok"]
     assert desk.ask("therapy", number=3)["therapy"]["rate_num"] == 3_000_000
 
@@ -253,11 +253,11 @@ def test_a_pharmacy_library_that_can_not_be_read_any_more_is_not_replaced_by_the
     give_library(desk)
     spoil(desk, layout.LIBRARY)
     desk.reset()
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     assert desk.of("post_failed")[-1][2] == parts.LIBRARY
     give_library(desk)
     desk.reset()
-    assert not desk.pump.post_failures
+    assert not desk.pump.control.failures
 
 
 @pytest.mark.req("REC-05")
@@ -271,7 +271,7 @@ def test_a_flipped_record_is_skipped_and_the_log_says_so():
     flash.image[at + layout.PAYLOAD] ^= 4
     desk.reset()
     assert desk.of("journal")[-1][3] == 1
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("SAFE-02", "REC-05")
@@ -280,7 +280,7 @@ def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
     flash.image[:] = bytes(range(256)) * (len(flash.image) // 256)
     before = bytes(flash.image)
     desk = PumpOnBench(flash=flash)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     assert desk.of("post_failed")[0][2] == parts.JOURNAL
     desk.ask("acknowledge")
     desk.run(50)

@@ -71,8 +71,8 @@ def bolus(kind: int) -> tuple[Callable[[Any], None], Callable[[Any], Any], Any]:
     """One that runs; a reset cuts it and says how much had been given, at most."""
 
     def begin(pump: Any) -> None:
-        pump.boluses.volume_nl[kind] = 40_000
-        pump.boluses.from_steps[kind] = POSITION - 320
+        pump.control.dosing.boluses.volume_nl[kind] = 40_000
+        pump.control.dosing.boluses.from_steps[kind] = POSITION - 320
 
     def told(pump: Any) -> Any:
         code = ("patient_bolus_end", "bolus_end")[kind]
@@ -98,9 +98,9 @@ def lockout(pump: Any) -> None:
 
 
 def resets(pump: Any) -> None:
-    pump.resets.count = MOST_RESETS
+    pump.startup.resets.count = MOST_RESETS
     for index in range(MOST_RESETS):
-        pump.resets.ticks[index] = 100 + index
+        pump.startup.resets.ticks[index] = 100 + index
 
 
 def occluded(pump: Any) -> None:
@@ -108,9 +108,9 @@ def occluded(pump: Any) -> None:
 
 
 KEPT: dict[str, tuple[Callable[[Any], None], Callable[[Any], Any], Any]] = {
-    "state": (_set("state", states.HALTED), _get("state"), states.HALTED),
-    "resets": (resets, _get("resets.count"), MOST_RESETS + 1),
-    "boot_tick_1": (resets, lambda pump: list(pump.resets.ticks)[1:], [101, 102, 103]),
+    "state": (_set("control.state", states.HALTED), _get("control.state"), states.HALTED),
+    "resets": (resets, _get("startup.resets.count"), MOST_RESETS + 1),
+    "boot_tick_1": (resets, lambda pump: list(pump.startup.resets.ticks)[1:], [101, 102, 103]),
     "alarms_0": (alarm, standing, [True] * 3),
     "first_cause": plain("alarms.first_cause", alarms.STALL),
     "alarms_stopped": plain("alarms.stopped_bits", 1 << alarms.STALL),
@@ -175,22 +175,21 @@ def aged_desk() -> PumpOnBench:
     for name in ("executed_steps", "entered_steps", "base_steps"):
         setattr(pump.position, name, POSITION)
     pump.guard.rest(POSITION)
-    pump.words.keep_all()
+    pump.critical.words.keep_all()
     desk.run(40)
     return desk
 
 
 def cut(desk: PumpOnBench, change: Callable[[Any], None]) -> Any:
     """The pump after `change` and a cut, as it is before its first tick, but for what that tells."""
-    desk.pump.before_change()
     change(desk.pump)
-    desk.pump._settle()
+    desk.pump.critical.words.keep_all()
     desk.run(4)
     desk.bench.power_cut(1)
     pump = desk.bench.pump
     pump.desk = desk
     pump.found_from = pump.line.drawn_from_steps
-    pump.state = pump.resumed_from
+    pump.control.state = pump.control.found_state
     return pump
 
 
@@ -202,7 +201,7 @@ def test_what_changes_alone_is_written_at_once_and_found_after_a_cut(name):
     virgin = get_or_none(get, desk)
     pump = cut(desk, change)
     if name.startswith(("bolus", "resets")):
-        pump.state = states.BOOT
+        pump.control.state = states.BOOT
         desk.run(20)
     assert get(pump) == wanted
     assert virgin != wanted, "it would have been so anyway"

@@ -99,7 +99,7 @@ def test_what_a_reset_resumes_is_booked_before_it_flows(rate_ml_h):
     for wait in (30, 77, 200):
         desk.run(wait)
         desk.reset()
-        assert desk.pump.state == states.RUNNING
+        assert desk.pump.control.state == states.RUNNING
     desk.run(50)
     assert not desk.of("limited") and not desk.of("starved")
 

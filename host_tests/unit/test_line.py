@@ -15,8 +15,8 @@ from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.record.layout import INDEX
 from thecal.watch import alarms
-from thecal_bench.readback import differences
 from thecal_host.vitals import status_rows
+from thecal_model.readback import differences
 
 LINE_NL = 200_000
 LINE_STEPS = 6_400
@@ -50,14 +50,14 @@ class Bench(PumpOnBench):
     def prime(self, volume_nl: int) -> dict:
         """Prime it and wait for the end."""
         reply = self.ask("prime", volume_nl=volume_nl)
-        while self.pump.state == states.PRIMING:
+        while self.pump.control.state == states.PRIMING:
             self.run(1)
         self.run(5)
         return reply
 
     @property
     def rate_nl_h(self) -> int:
-        return self.pump._rate_nl_h()
+        return self.pump.status.rate_nl_h()
 
     @property
     def in_window(self) -> int:
@@ -133,7 +133,7 @@ def test_the_volume_of_a_prime_hides_no_step_beyond_it(desk):
     pump = desk.pump
     for steps, in_window in ((3_100, 0), (100, 0), (7, 7)):
         pump.position.entered_steps -= steps
-        pump._enter_in_window(1)
+        pump.ledger.advance(1, pump.position.enter(pump.line))
         assert desk.in_window == in_window
 
 
@@ -175,7 +175,7 @@ def test_a_prime_ends_with_its_credit_though_the_line_is_no_whole_number_of_step
     desk.new_line()
     assert desk.prime(200_030)["ok"]
     assert desk.pump.position.executed_steps == 6_400 and desk.in_window == 0
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
 
 
 @pytest.mark.req("DOSE-09", "REC-01")
@@ -203,7 +203,7 @@ def test_a_prime_that_a_loss_of_power_cuts_has_used_its_quantum(desk):
     desk.run(60)
     made = desk.bench.motor.executed_steps(desk.bench._at_cycles)
     desk.power_cycle()
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     assert desk.line.credit_steps <= LINE_STEPS - made
     assert desk.of("prime_end")[-1][3] == 0
 
@@ -259,7 +259,7 @@ def test_a_minimum_is_a_volume_of_whatever_leaves_and_needs_no_drug(bridged):
 @pytest.mark.req("DOSE-10", "DOSE-11")
 def test_a_stopped_therapy_stops_a_pump_that_runs_and_leaves_the_bridge(bridged):
     bridged.confirm({"mode": "stopped"})
-    assert bridged.pump.state == states.STOPPED
+    assert bridged.pump.control.state == states.STOPPED
     left = bridged.line.bridge.left_steps
     bridged.run(50)
     assert bridged.line.bridge.left_steps <= left
@@ -445,7 +445,7 @@ def test_a_bridge_and_what_the_line_holds_outlast_a_loss_of_power(bridged):
     left = bridged.line.bridge.left_steps
     end = bridged.pump.position.executed_steps + left
     bridged.power_cycle()
-    assert bridged.pump.state == states.RUNNING and bridged.rate_nl_h == 2_000
+    assert bridged.pump.control.state == states.RUNNING and bridged.rate_nl_h == 2_000
     bridge = bridged.line.bridge
     assert (bridge.old, bridge.new) == (1, 4)
     assert bridged.pump.position.executed_steps + bridge.left_steps == end, (
@@ -506,7 +506,7 @@ def blocked() -> Bench:
     assert found.bench.plant is not None
     found.bench.plant.occlude("downstream", found.bench.now_ns)
     found.run(100)
-    assert found.pump.state == states.HALTED
+    assert found.pump.control.state == states.HALTED
     return found
 
 
@@ -517,7 +517,7 @@ def stored_nl(desk: Bench) -> float:
 
 def acknowledged(desk: Bench) -> None:
     assert desk.ask("acknowledge")["ok"]
-    while desk.pump.state == states.DRAW_BACK:
+    while desk.pump.control.state == states.DRAW_BACK:
         desk.run(1)
     desk.run(5)
 
@@ -548,14 +548,14 @@ def test_a_draw_back_that_is_cut_short_leaves_the_alarm_and_the_rest_is_drawn_ne
     before = stored_nl(blocked)
     CUTS[cut](blocked)
     blocked.run(30)
-    assert blocked.pump.state == states.HALTED
+    assert blocked.pump.control.state == states.HALTED
     assert blocked.pump.alarms.standing[alarms.OCCLUSION_DOWN]
     _, _, drawn_nl, how = blocked.of("draw_back")[-1]
     assert how == 2 and 0 <= drawn_nl <= wanted_nl
     assert not blocked.ask("start")["ok"]
     assert 1_500 < stored_nl(blocked) <= before
     acknowledged(blocked)
-    assert blocked.pump.state == states.STOPPED
+    assert blocked.pump.control.state == states.STOPPED
     assert abs(stored_nl(blocked)) <= 300
     assert blocked.of("draw_back")[-1][3] == 0
 
@@ -564,7 +564,7 @@ def test_a_draw_back_that_is_cut_short_leaves_the_alarm_and_the_rest_is_drawn_ne
 def test_a_loss_of_power_before_the_draw_back_leaves_it_to_be_done(blocked):
     before = stored_nl(blocked)
     blocked.power_cycle()
-    assert blocked.pump.state == states.HALTED
+    assert blocked.pump.control.state == states.HALTED
     blocked.run(30)
     acknowledged(blocked)
     assert abs(stored_nl(blocked)) <= 300 < before

@@ -6,7 +6,7 @@ The property tests of the codec are in host_tests/property/test_frame_client.py.
 import zlib
 
 import pytest
-from thecal_host.link import FRAME_MAX_BYTES, Decoder, FrameError, LinkClient, LinkError, encode
+from thecal_model.link import FRAME_MAX_BYTES, Decoder, FrameError, LinkClient, LinkError, encode
 
 
 def frame_of(length: int) -> bytes:

@@ -17,9 +17,9 @@ from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import FlashModel, blank_flash, crc_into
 from thecal_bench.inprocess import HostBench
 from thecal_host import log
-from thecal_host.link import encode
 from thecal_host.ports import Port
 from thecal_host.pump import Pump
+from thecal_model.link import encode
 
 
 class KeptPort(Port):
@@ -55,7 +55,7 @@ class KeptPort(Port):
         """Changes of the clock, each an event and no fault; refusals would be counted, not logged."""
         for number in range(count // 8):
             for _ in range(8):
-                self.bench.pump.event(events.CLOCK, number, 0)
+                self.bench.pump.teller.event(events.CLOCK, number, 0)
             self.bench.advance_to_tick(self.bench.tick + 2)
 
 
@@ -229,10 +229,10 @@ def test_a_question_that_makes_no_sense_is_refused_and_changes_nothing(arguments
 
 def encode_float() -> bytes:
     """What the client would not send."""
-    from thecal_host.link import crc
+    from thecal_model import crc
 
     body = b'{"id":5,"cmd":"log","stream":"events","from":1.0}'
-    return body + b" " + crc(body) + b"\n"
+    return body + b" " + crc.digits(body) + b"\n"
 
 
 @pytest.mark.req("REC-06", "MOT-05")

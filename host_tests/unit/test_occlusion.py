@@ -11,7 +11,7 @@ from rich.console import Console
 from thecal.watch import occlusion
 from thecal.watch.occlusion import NONE, THRESHOLD, TREND, Occlusion, UpstreamOcclusion
 from thecal_bench.benchmarks.occlusion import COMPLIANCES, RATES_UL_H, blocked, figure_of, floor, row, table
-from thecal_bench.fast_line import COMPLIANCE_NL_PA, STEP_NL, TICKS_PER_H, Detectors, Lines, Motors
+from thecal_bench.vectorised_occlusion import COMPLIANCE_NL_PA, STEP_NL, TICKS_PER_H, Detectors, Lines, Motors
 
 PUMPS = 12
 BOUND_NL = 1_000

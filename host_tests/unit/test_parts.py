@@ -13,7 +13,7 @@ from thecal import states
 from thecal.watch import alarms, parts, senses
 from thecal.watch.motion import Motion
 from thecal_bench.plant import Plant
-from thecal_host.text import event_text, parts_text
+from thecal_model.text import event_text, parts_text
 
 TICK_NS = 100_000_000
 
@@ -71,7 +71,7 @@ def test_a_part_that_fails_is_named_in_log_status_and_answer_until_acknowledged(
     bench.run(20)
     harm(bench)
     bench.run(1_300)
-    assert bench.pump.state == states.HALTED
+    assert bench.pump.control.state == states.HALTED
     assert bench.told[0] == (part, kind)
     part_at = next(at for at, event in enumerate(bench.events) if event[1] == "part_failed")
     alarm_at = next(at for at, event in enumerate(bench.events) if event[1] == "alarm")

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk, frame, request
-from thecal import causes, pump, states
+from thecal import causes, control, states
 from thecal.link.commands import COMMANDS, ROLES
 from thecal.record import events
 from thecal.signals import QUEUE_SEGMENTS
@@ -23,14 +23,14 @@ def desk() -> PumpOnDesk:
 def test_the_door_lets_through_what_the_table_says_and_nothing_else(desk, left, entered):
     desk.tick()
     desk.program()
-    desk.pump.state = left
+    desk.pump.control.state = left
     if entered in states.MOVES[left]:
-        desk.pump.enter(entered, causes.COMMAND)
-        assert desk.pump.state == entered
+        desk.pump.control.enter(entered, causes.COMMAND)
+        assert desk.pump.control.state == entered
     else:
-        with pytest.raises(pump.IllegalMove, match=f"{states.STATES[left]} to {states.STATES[entered]}"):
-            desk.pump.enter(entered, causes.COMMAND)
-        assert desk.pump.state == states.HALTED
+        with pytest.raises(control.IllegalMove, match=f"{states.STATES[left]} to {states.STATES[entered]}"):
+            desk.pump.control.enter(entered, causes.COMMAND)
+        assert desk.pump.control.state == states.HALTED
         assert desk.pump.log.record(desk.pump.log.count - 1)[3:6] == (events.FAULT, left, causes.ILLEGAL_MOVE)
 
 
@@ -224,9 +224,9 @@ def test_stop_cancels_the_bolus_and_what_the_motor_ran_on_by_is_owed_less(desk):
 def test_more_steps_than_were_ever_ordered_halt_the_pump(desk):
     desk.run()
     desk.tick(executed_steps=42)
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
     desk.tick(executed_steps=43)
-    assert desk.pump.state == states.HALTED and desk.outputs.halt and not desk.outputs.enable
+    assert desk.pump.control.state == states.HALTED and desk.outputs.halt and not desk.outputs.enable
     assert ("alarm", alarms.RUNAWAY, 1) in desk.events
     assert not desk.ask("start")["ok"]
     assert desk.ask("acknowledge")["state"] == "STOPPED"
@@ -240,9 +240,9 @@ def test_steps_of_a_motor_at_rest_halt_the_pump_but_those_of_the_last_moment_do_
     desk.ask("stop")
     desk.tick(executed_steps=7)
     desk.tick(executed_steps=7)
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     desk.tick(executed_steps=8)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
 
 
 @pytest.mark.req("DOSE-01")
@@ -259,7 +259,7 @@ def test_the_guard_cuts_a_wrong_order_and_what_it_cuts_is_not_owed(desk):
     desk.run({**SIX_ML_H, "max_rate_nl_h": 6_000_000})
     desk.tick(executed_steps=5)
     desk.pump.delivery.planned.basal.rate_steps += 100
-    desk.pump.words.keep_all()  # a mistake of the program, not of the memory
+    desk.pump.critical.words.keep_all()  # a mistake of the program, not of the memory
     desk.tick(executed_steps=10, queue_free=1)
     # 2 ticks at 6 mL/h are 10 2/3 microsteps: 11 and 2 for rounding; wanted were 53 and 200 more
     assert desk.targets == [42 + 13]
@@ -287,7 +287,7 @@ def test_a_person_at_a_terminal_needs_no_crc_for_three_words(desk, word):
     desk.run()
     for line in (word + b"\r\n", b'{"cmd":"' + word + b'","id":3}\n'):
         assert all(sent.get("ok", True) for sent in desk.tick(line)) and desk.frames
-    assert desk.pump.state == (states.STOPPED if word == b"stop" else states.RUNNING)
+    assert desk.pump.control.state == (states.STOPPED if word == b"stop" else states.RUNNING)
 
 
 @pytest.mark.req("LNK-01", "LNK-02")
@@ -318,7 +318,7 @@ def test_a_bad_line_changes_nothing_says_why_and_the_next_is_understood(desk, li
     desk.program()
     replies = [sent for sent in desk.tick(line) if sent["type"] == "reply"]
     assert [(sent["ok"], sent["error"]) for sent in replies] == [(False, error)]
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     assert desk.ask("start")["ok"]
 
 
@@ -339,10 +339,10 @@ def test_an_overlong_line_is_refused_whole_and_the_next_is_understood(desk):
         assert [(sent["error"], sent["message"]) for sent in answers] == [
             ("too_large", "a line has at most 4096 bytes")
         ]
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
     assert tick(request("hello", id=3))[0]["id"] == 3
     tick(b"stop\n")
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
 
 
 @pytest.mark.req("LNK-01", "LNK-02")
@@ -377,11 +377,11 @@ def test_a_command_with_a_tick_waits_for_it(desk):
     assert desk.ask("start", at_tick=at_tick)["held"]
     assert desk.ask("audio_pause", at_tick=at_tick - 2)["held"]
     while desk.at_tick < at_tick - 2:
-        assert desk.pump.state == states.STOPPED
+        assert desk.pump.control.state == states.STOPPED
         desk.tick()
     assert desk.events == [("audio_pause", 0, 0)]
     desk.tick()
-    assert desk.pump.state == states.RUNNING and desk.targets[0] == 0
+    assert desk.pump.control.state == states.RUNNING and desk.targets[0] == 0
     assert desk.events == [("state", states.STOPPED, states.RUNNING)]
     assert [sent["tick"] for sent in desk.frames if sent["type"] == "event"] == [at_tick]
 
@@ -391,12 +391,12 @@ def test_commands_for_one_tick_keep_their_order_even_if_the_second_could_be_earl
     desk.run()
     desk.tick(driver_fault=True)
     desk.tick(driver_fault=False)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     at_tick = desk.at_tick + 4
     desk.ask("acknowledge", at_tick=at_tick)
     desk.ask("start", at_tick=at_tick)
     while desk.at_tick < at_tick:
-        assert desk.pump.state == states.HALTED
+        assert desk.pump.control.state == states.HALTED
         desk.tick()
     assert [event for event in desk.events if event[0] == "state"] == [
         ("state", states.HALTED, states.STOPPED),

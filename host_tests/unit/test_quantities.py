@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from thecal_bench import quantities as q
+from thecal_model import quantities as q
 
 
 @pytest.mark.req("DOSE-13")

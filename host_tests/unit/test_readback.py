@@ -3,8 +3,9 @@
 import pytest
 from thecal.dose import mechanism, prescription
 from thecal.drivers import segment
-from thecal_bench.readback import differences
-from thecal_bench.scenario import Profile, Therapy, parse
+from thecal_bench.scenario import parse
+from thecal_model.readback import differences
+from thecal_model.therapy import Profile, Therapy
 
 HEAD = (
     'duration = "1 h"\n[profile]\nmax_rate = "60 mL/h"\non_low_reservoir = "kvo"\n[reservoir]\nlow = "2 mL"\n'

@@ -28,14 +28,16 @@ from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.occlusion import THRESHOLD_PA
 from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
 from thecal.watch.stretches import CHANGES_A_DAY
-from thecal_bench import quantities, scenario
+from thecal_bench import scenario
 from thecal_bench.benchmarks.motion import STALL_MS
 from thecal_bench.benchmarks.occlusion import FALSE_ALARM_H
 from thecal_bench.chip.nets import load_nets
 from thecal_bench.plant import ADC_MAX, REFERENCE
-from thecal_bench.quantities import decimal_text
+from thecal_bench.scenario import format
 from thecal_host import cli
 from thecal_host.run import DEMO
+from thecal_model import quantities
+from thecal_model.quantities import decimal_text
 from typer.main import get_command
 
 PYTHON = "3.11"  # pyproject.toml; a test below
@@ -242,9 +244,9 @@ def test_the_units_are_those_of_the_parser():
 
 
 NESTED = {
-    "[[therapy.step]]": scenario.STEP,
-    "[therapy.patient_bolus]": scenario.PATIENT_BOLUS,
-    "[therapy.limit]": scenario.LIMIT,
+    "[[therapy.step]]": format.STEP,
+    "[therapy.patient_bolus]": format.PATIENT_BOLUS,
+    "[therapy.limit]": format.LIMIT,
 }
 
 
@@ -255,7 +257,7 @@ def keys_told(text: str) -> set[str]:
 @pytest.mark.parametrize("name", scenario.TABLES)
 def test_the_keys_of_a_table_are_told(name):
     text = section(SCENARIOS, f"`[{name}]`" if name else "The file").split("\n### ")[0].split("\n`[")[0]
-    assert keys_told(text) == {key for key, entry in scenario.TABLES[name].items() if entry.supported}
+    assert keys_told(text) == set(scenario.TABLES[name])
 
 
 @pytest.mark.parametrize("name", NESTED)
@@ -274,10 +276,10 @@ def test_events_and_expectations_are_told_with_their_keys(title, kinds):
         code(row[0])[0]: set(re.findall(r"\b[a-z_]+\b", " ".join(code(row[1]))))
         for row in rows(section(SCENARIOS, title))
     }
-    assert set(told) == {name for name, kind in kinds.items() if kind.supported}
+    assert set(told) == set(kinds)
     same = told.get("delivered", set())
     for name, keys in told.items():
-        there = set(kinds[name].keys) - ({"at"} if title == "Events" else set())
+        there = set(kinds[name]) - ({"at"} if title == "Events" else set())
         if name in ("outflow", "ledger"):
             keys = same  # "the same"
         assert keys - {"event", "therapy", "true"} == there, name
@@ -285,10 +287,10 @@ def test_events_and_expectations_are_told_with_their_keys(title, kinds):
 
 def test_modes_states_and_alarms_of_scenarios_are_told():
     mode = next(row for row in rows(SCENARIOS) if code(row[0])[:1] == ["mode"])
-    assert {word.strip('"') for word in code(mode[1])} == set(scenario.MODES)
+    assert {word.strip('"') for word in code(mode[1])} == set(format.MODES)
     states, alarms, *_ = re.findall(r"(?:States|Alarms that can be named):([^.]*)\.", SCENARIOS)
-    assert set(code(states)) == set(scenario.STATES)
-    assert set(code(alarms)) == {name for name, there in scenario.ALARM_CODES.items() if there}
+    assert set(code(states)) == set(format.STATES)
+    assert set(code(alarms)) == set(scenario.ALARM_CODES)
 
 
 # --- the numbers in the pages

@@ -83,7 +83,7 @@ def test_a_log_that_was_lapped_goes_on_and_says_how_much_it_lost():
     pump = RunningPump(HostBench(), lambda: 0)
     for _ in range(2):
         for number in range(300):
-            pump.bench.pump.event(events.CLOCK, number, 0)
+            pump.bench.pump.teller.event(events.CLOCK, number, 0)
         pump.run(1)
     pump.run(60)
     journal = pump.bench._journal

@@ -18,6 +18,7 @@ from thecal.states import RUNNING, STOPPED
 from thecal.watch.alarms import RESERVOIR_LOW
 from thecal_bench import scenario
 from thecal_host import record, recording, report
+from thecal_host.experiment import prescription
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample, window_fill
 
@@ -285,9 +286,7 @@ def frame(code, a=0, b=0):
 
 def programmed_of(events, end_ms=168 * H):
     experiment = scenario.parse(WEEK)
-    known = record.prescription_of(
-        experiment.therapy, experiment.profile, experiment.events, experiment.clock_ms
-    )
+    known = prescription(experiment, experiment.clock_ms)
     return record.programmed_by_events(known, events, end_ms)
 
 
@@ -363,9 +362,7 @@ dose = "144 mcg/day"                 # 3 uL/h, and 12 uL/h of the old drug
 @pytest.mark.parametrize("bridge_first", [True, False])
 def test_while_the_old_drug_leaves_the_dose_in_force_is_programmed(bridge_first):
     experiment = scenario.parse(BRIDGED)
-    known = record.prescription_of(
-        experiment.therapy, experiment.profile, experiment.events, experiment.clock_ms
-    )
+    known = prescription(experiment, experiment.clock_ms)
     opens = [(2 * H, frame("bridge", 200_000, 1)), (2 * H, frame("therapy", 4_000, 60_000_000))]
     events = [
         START,
@@ -467,7 +464,11 @@ def test_a_record_of_a_week_has_a_course(tmp_path):
     ]
     with path.open("w") as file:
         head = record.header(
-            title="w", source=record.PLANT, nl_per_step=STEP_NL, tick_ms=100, scenario=experiment
+            title="w",
+            source=record.PLANT,
+            nl_per_step=STEP_NL,
+            tick_ms=100,
+            prescription=prescription(experiment, experiment.clock_ms),
         )
         recorder = recording.Recorder(file, head)
         for at_ms, event in lines:

@@ -13,7 +13,7 @@ def reset(desk, after_ticks):
 
 
 def halted(desk):
-    return desk.bench.pump.state == states.HALTED
+    return desk.bench.pump.control.state == states.HALTED
 
 
 @pytest.mark.req("SAFE-04", "REC-04")
@@ -23,7 +23,7 @@ def test_more_resets_than_may_be_latch_the_pump_and_a_reset_does_not_free_it():
     desk.start()
     for _ in range(MOST_RESETS):
         reset(desk, 20)
-        assert desk.bench.pump.state == states.RUNNING
+        assert desk.bench.pump.control.state == states.RUNNING
     reset(desk, 20)
     assert halted(desk) and desk.of("alarm")[-1][2:] == (alarms.RESET_LOOP, 1)
     made = desk.bench._plant.steps_seen
@@ -34,7 +34,7 @@ def test_more_resets_than_may_be_latch_the_pump_and_a_reset_does_not_free_it():
     desk.ask("acknowledge")
     assert desk.ask("start")["ok"]
     reset(desk, 20)
-    assert desk.bench.pump.state == states.RUNNING, "those that were acknowledged count no more"
+    assert desk.bench.pump.control.state == states.RUNNING, "those that were acknowledged count no more"
 
 
 @pytest.mark.req("SAFE-04")

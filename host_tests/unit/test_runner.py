@@ -11,11 +11,11 @@ from thecal.watch import alarms
 from thecal_bench import runner, scenario
 from thecal_bench.bench import TICK_MS, NotPossible
 from thecal_bench.inprocess import HostBench
+from thecal_bench.run_log import RunLog
 from thecal_bench.runner import RunError, TherapyRefused, canonical_records, make_plant, run_scenario
-from thecal_bench.story import Story
 from thecal_bench.unixport import MicropythonBench
-from thecal_host import link
-from thecal_host.link import LinkClient
+from thecal_model import link
+from thecal_model.link import LinkClient
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 
@@ -125,7 +125,7 @@ def test_ledger_and_events_are_the_same_bytes_on_micropython(path):
     found = canonical_records(on_host)
     assert found == canonical_records(on_micropython)
     # A line for each second that the pump has counted: over a cut of the power its time stands.
-    counted_ms = experiment.duration_ms - on_host.story.lost_ticks * TICK_MS
+    counted_ms = experiment.duration_ms - on_host.log.lost_ticks * TICK_MS
     assert found.count(b'"ledger"') >= min(counted_ms // 1000, 500)
     assert on_host.summary == on_micropython.summary
 
@@ -461,7 +461,7 @@ def test_the_clock_stands_where_the_scenario_says_at_its_beginning(clock):
         result = run_scenario(experiment, board, LinkClient(board.send))
         result.finish()
         assert isinstance(board.pump, pump.Pump)
-        begin_tick = result.story.begin_tick or 0
+        begin_tick = result.log.begin_tick or 0
         assert (board.pump.clock.week_offset + begin_tick) % 6_048_000 * 100 == experiment.clock_ms
 
 
@@ -797,7 +797,7 @@ def test_every_event_on_the_plant_is_done_at_its_tick():
     text = HEAD + "".join(event(at, do, **keys) for at, do, keys, *_ in HAPPENING)
     assert {do for _, do, *_ in HAPPENING} == set(scenario.ON_THE_PLANT) == set(runner.ON_PLANT)
     _, result = run(text, Watched())
-    begin = result.story.begin_tick or 0
+    begin = result.log.begin_tick or 0
     changes = [
         (tick - begin, name, now)
         for (_, before), (tick, after) in zip(seen, seen[1:], strict=False)
@@ -839,12 +839,12 @@ def test_the_stop_button_is_held_as_long_as_it_says():
             seen.append((tick, self.inputs.button_stop))
 
     _, result = run(HEAD + START + event("60 s", "press", button="stop", **{"for": "1.5 s"}), Watched())
-    begin = result.story.begin_tick or 0
+    begin = result.log.begin_tick or 0
     assert [tick - begin for tick, pressed in seen if pressed] == list(range(600, 615))
     assert result.summary["boluses"] == []
 
 
-# --- the story
+# --- the log
 
 
 def frame(tick, code, a=0, b=0):
@@ -860,34 +860,34 @@ def frame(tick, code, a=0, b=0):
 
 
 def test_faults_become_alarms_until_they_are_acknowledged():
-    story = Story()
-    story.begin(50, 100, 1000)
-    story.event(frame(60, "fault", states.RUNNING, causes.CAUSES.index("illegal_move")))
-    story.event(frame(60, "state", states.RUNNING, states.HALTED))
-    story.event(frame(75, "state", states.HALTED, states.STOPPED))
-    assert [alarm.record() for alarm in story.alarms] == [
+    log = RunLog()
+    log.begin(50, 100, 1000)
+    log.event(frame(60, "fault", states.RUNNING, causes.CAUSES.index("illegal_move")))
+    log.event(frame(60, "state", states.RUNNING, states.HALTED))
+    log.event(frame(75, "state", states.HALTED, states.STOPPED))
+    assert [alarm.record() for alarm in log.alarms] == [
         {"code": "LOOP_FAULT", "priority": "HIGH", "raised_ms": 1000, "cleared_ms": 2500},
     ]
-    assert [(c.tick, c.state, c.cause) for c in story.states[1:]] == [
+    assert [(c.tick, c.state, c.cause) for c in log.states[1:]] == [
         (10, "HALTED", "illegal_move"),
         (25, "STOPPED", "command"),
     ]
 
 
 def test_alarms_stand_until_the_pump_says_that_they_are_cleared():
-    story = Story()
-    story.begin(50, 100, 1000)
-    story.event(frame(55, "alarm", alarms.RESERVOIR_LOW, 1))
-    story.event(frame(60, "alarm", alarms.RESERVOIR_EMPTY, 1))
-    story.event(frame(60, "state", states.RUNNING, states.HALTED))
-    story.event(frame(75, "state", states.HALTED, states.STOPPED))
-    story.event(frame(80, "alarm", alarms.RESERVOIR_EMPTY, 0))
-    story.event(frame(80, "state", states.STOPPED, states.HALTED))
-    assert [alarm.record() for alarm in story.alarms] == [
+    log = RunLog()
+    log.begin(50, 100, 1000)
+    log.event(frame(55, "alarm", alarms.RESERVOIR_LOW, 1))
+    log.event(frame(60, "alarm", alarms.RESERVOIR_EMPTY, 1))
+    log.event(frame(60, "state", states.RUNNING, states.HALTED))
+    log.event(frame(75, "state", states.HALTED, states.STOPPED))
+    log.event(frame(80, "alarm", alarms.RESERVOIR_EMPTY, 0))
+    log.event(frame(80, "state", states.STOPPED, states.HALTED))
+    assert [alarm.record() for alarm in log.alarms] == [
         {"code": "RESERVOIR_LOW", "priority": "LOW", "raised_ms": 500, "cleared_ms": None},
         {"code": "RESERVOIR_EMPTY", "priority": "HIGH", "raised_ms": 1000, "cleared_ms": 3000},
     ]
-    assert [(c.tick, c.state, c.cause) for c in story.states[1:]] == [
+    assert [(c.tick, c.state, c.cause) for c in log.states[1:]] == [
         (10, "HALTED", "reservoir_empty"),
         (25, "STOPPED", "command"),
         (30, "HALTED", "command"),
@@ -895,41 +895,41 @@ def test_alarms_stand_until_the_pump_says_that_they_are_cleared():
 
 
 def test_alarms_from_before_count_if_they_still_stand():
-    story = Story()
-    story.event(frame(20, "alarm", alarms.RESERVOIR_LOW, 1))
-    story.event(frame(21, "alarm", alarms.CLOCK_LOST, 1))
-    story.event(frame(30, "alarm", alarms.CLOCK_LOST, 0))
-    story.begin(50, 100, 1000)
-    assert [alarm.record() for alarm in story.alarms] == [
+    log = RunLog()
+    log.event(frame(20, "alarm", alarms.RESERVOIR_LOW, 1))
+    log.event(frame(21, "alarm", alarms.CLOCK_LOST, 1))
+    log.event(frame(30, "alarm", alarms.CLOCK_LOST, 0))
+    log.begin(50, 100, 1000)
+    assert [alarm.record() for alarm in log.alarms] == [
         {"code": "RESERVOIR_LOW", "priority": "LOW", "raised_ms": 0, "cleared_ms": None},
     ]
 
 
 def test_a_boot_in_the_middle_is_a_reset():
-    story = Story()
-    story.event(frame(0, "boot"))
-    story.begin(50, 100, 1000)
-    story.event(frame(60, "boot"))
-    assert story.resets == 1
+    log = RunLog()
+    log.event(frame(0, "boot"))
+    log.begin(50, 100, 1000)
+    log.event(frame(60, "boot"))
+    assert log.resets == 1
 
 
 def test_what_is_outside_the_experiment_is_not_in_it():
-    story = Story(keep_ledger=True)
-    story.begin(50, 100, 10)
-    assert story.event(frame(49, "denied")) is None
-    assert story.event(frame(61, "denied")) is None
-    kept = story.event(frame(60, "denied"))
+    log = RunLog(keep_ledger=True)
+    log.begin(50, 100, 10)
+    assert log.event(frame(49, "denied")) is None
+    assert log.event(frame(61, "denied")) is None
+    kept = log.event(frame(60, "denied"))
     assert kept == {"tick": 10, "code": "denied", "a": 0, "b": 0, "executed_steps": 60}
-    assert story.events == [kept]
+    assert log.events == [kept]
 
 
 def test_a_state_whose_event_was_lost_is_taken_from_the_status():
-    story = Story()
-    story.begin(50, 100, 1000)
+    log = RunLog()
+    log.begin(50, 100, 1000)
     status = {"tick": 90, "state": "RUNNING", "owed_steps": 0, "executed_steps": 0, "ordered_steps": 0}
-    story.status(status)
-    story.status({**status, "tick": 100})
-    assert [(c.tick, c.state, c.cause) for c in story.states[1:]] == [(40, "RUNNING", None)]
+    log.status(status)
+    log.status({**status, "tick": 100})
+    assert [(c.tick, c.state, c.cause) for c in log.states[1:]] == [(40, "RUNNING", None)]
 
 
 def test_the_rate_near_a_time_follows_steps_and_clocks():

@@ -53,7 +53,7 @@ def halted(bench):
     bench.plant.set_air(True)
     bench.run(5)
     bench.plant.set_air(False)
-    assert bench.pump.state == states.HALTED and bench.standing == {"AIR"}
+    assert bench.pump.control.state == states.HALTED and bench.standing == {"AIR"}
     return bench
 
 
@@ -68,7 +68,7 @@ def test_a_driver_that_reports_a_fault_stops_the_pump(bench, running):
         bench.run(50)
     bench.plant.set_driver_fault(True, bench.tick * TICK_NS)
     bench.run(1)
-    assert bench.pump.state == states.HALTED and bench.standing == {"DRIVER_FAULT"}
+    assert bench.pump.control.state == states.HALTED and bench.standing == {"DRIVER_FAULT"}
     assert not bench.bench.outputs.enable
     bench.ask("acknowledge")
     bench.run(3)
@@ -77,7 +77,7 @@ def test_a_driver_that_reports_a_fault_stops_the_pump(bench, running):
     bench.run(1)
     assert bench.ask("acknowledge")["state"] == "STOPPED"
     bench.run(10)
-    assert bench.standing == set() and bench.pump.state == states.STOPPED
+    assert bench.standing == set() and bench.pump.control.state == states.STOPPED
 
 
 class OffBy(PumpOnDesk):
@@ -116,7 +116,7 @@ def test_a_motor_that_is_off_for_five_minutes_is_told(off_steps, code, state):
     desk.off_steps = off_steps
     # A step a tick: beyond the tolerance of 32 in the 33rd tick.
     assert desk.go(6 * MINUTE) == pytest.approx(33 + 5 * MINUTE, abs=3)
-    assert desk.standing == {code} and desk.pump.state == state
+    assert desk.standing == {code} and desk.pump.control.state == state
 
 
 @pytest.mark.req("SAFE-10")
@@ -126,7 +126,7 @@ def test_a_motor_that_is_off_by_less_than_a_pitch_is_borne(off_steps):
     desk.go(100)
     desk.off_steps = off_steps
     assert desk.go(12 * MINUTE) == 12 * MINUTE
-    assert desk.standing == set() and desk.pump.state == states.RUNNING
+    assert desk.standing == set() and desk.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("RES-04", "ALM-01")
@@ -136,7 +136,7 @@ def test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too(bench):
     bench.run(5)
     assert bench.standing == set()
     bench.run(20)
-    assert bench.standing == {"SERVICE_DUE"} and bench.pump.state == states.RUNNING
+    assert bench.standing == {"SERVICE_DUE"} and bench.pump.control.state == states.RUNNING
     bench.reset()
     assert bench.standing == {"SERVICE_DUE", "AUTO_RESUMED"}
 
@@ -146,7 +146,7 @@ def test_a_self_test_that_failed_keeps_the_motor_off():
     desk = PumpOnDesk()
     desk.inputs.post_failures = 1 << parts.BUZZER
     desk.tick()
-    assert desk.pump.state == states.HALTED and desk.pump.alarms.standing[alarms.POST_FAILED]
+    assert desk.pump.control.state == states.HALTED and desk.pump.alarms.standing[alarms.POST_FAILED]
     assert not desk.outputs.enable and desk.outputs.alarm_priority == HIGH
     assert desk.ask("acknowledge")["state"] == "STOPPED"
     desk.program()
@@ -160,7 +160,7 @@ def test_a_pump_that_was_forgotten_is_told_low_and_then_high():
     desk = PumpOnDesk()
     desk.tick()
     desk.program()
-    begun = desk.pump.stopped_tick
+    begun = desk.pump.control.stopped_tick
 
     def go_to(tick):
         desk.tick(ticks=begun + tick - desk.at_tick)
@@ -176,7 +176,7 @@ def test_a_pump_that_was_forgotten_is_told_low_and_then_high():
     assert go_to(2 * half_a_day + 1) == (HIGH, True), "it is heard though a pause is running"
     assert desk.ask("alarms")["alarms"] == [["LONG_STOP", "HIGH"]]
     assert desk.ask("start")["ok"]
-    assert desk.outputs.alarm_priority == -1 and desk.pump.state == states.RUNNING
+    assert desk.outputs.alarm_priority == -1 and desk.pump.control.state == states.RUNNING
 
 
 # --- the supply
@@ -195,10 +195,10 @@ def test_a_supply_that_sags_is_told_first_and_the_motor_is_off_while_it_still_ho
         bench.run(1)
         if low_mv is None and "SUPPLY_LOW" in bench.standing:
             low_mv = supply_mv
-            assert bench.heard == (LOW, True) and bench.pump.state == states.RUNNING
+            assert bench.heard == (LOW, True) and bench.pump.control.state == states.RUNNING
     assert low_mv is not None and 10_800 > low_mv >= 10_795 - 3 * mv_per_tick
     assert 9_600 > supply_mv >= 9_595 - 3 * mv_per_tick
-    assert bench.standing == {"SUPPLY_LOW", "SUPPLY_CRITICAL"} and bench.pump.state == states.HALTED
+    assert bench.standing == {"SUPPLY_LOW", "SUPPLY_CRITICAL"} and bench.pump.control.state == states.HALTED
 
 
 # --- what is heard
@@ -239,7 +239,7 @@ def test_a_stop_silences_in_every_state_and_a_high_alarm_is_heard_again_within_t
     halted.ask("audio_pause")
     halted.run(10)
     stop()
-    assert halted.pump.state == states.HALTED and halted.heard == (HIGH, False)
+    assert halted.pump.control.state == states.HALTED and halted.heard == (HIGH, False)
     halted.run(100)
     assert halted.heard == (HIGH, True), "the pause has been cancelled as well"
     assert halted.standing == {"AIR"}
@@ -252,9 +252,9 @@ def test_a_stop_ends_the_flow_and_the_sound_of_what_is_low(bench, by):
     bench.run(20)
     bench.plant.set_supply(10.5)
     bench.run(5)
-    assert bench.heard == (LOW, True) and bench.pump.state == states.RUNNING
+    assert bench.heard == (LOW, True) and bench.pump.control.state == states.RUNNING
     bench.ask("stop") if by == "link" else bench.press_stop()
-    assert bench.pump.state == states.STOPPED and not bench.bench.outputs.enable
+    assert bench.pump.control.state == states.STOPPED and not bench.bench.outputs.enable
     assert bench.heard == (LOW, False)
     bench.run(MINUTE)
     assert bench.heard == (LOW, False)
@@ -268,14 +268,14 @@ def test_while_the_stop_button_is_held_down_nothing_starts():
     desk = PumpOnDesk()
     desk.run()
     desk.tick(button_stop=True)
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     assert desk.ask("start")["error"] == "stop_held"
     assert desk.ask("start", at_tick=desk.at_tick + 20)["error"] == "stop_held"
     desk.tick(button_stop=False)
     for _ in range(30):
         desk.tick()
-    assert desk.pump.state == states.STOPPED
-    assert desk.ask("start")["ok"] and desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.STOPPED
+    assert desk.ask("start")["ok"] and desk.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("ALM-01", "ALM-05")
@@ -351,7 +351,7 @@ def test_acknowledging_takes_away_what_latches_and_nothing_that_still_is_so():
     standing = desk.pump.alarms.standing
     lasting = [row for row, alarm in enumerate(alarms.ALARMS) if not alarm.latching]
     for row in range(len(alarms.ALARMS)):
-        desk.pump.raise_alarm(row)
+        desk.pump.control.raise_alarm(row)
     desk.ask("acknowledge")
     cleared = [desk.pump.alarms.standing[row] for row in lasting]
     # Those whose cause is looked at in every tick are gone with it; the others wait for what clears them.

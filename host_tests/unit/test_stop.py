@@ -15,7 +15,7 @@ from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal.record.outcomes import KEPT
 from thecal_bench.flash_model import blank_flash
-from thecal_host.link import encode
+from thecal_model.link import encode
 
 LINE = {**SIX_ML_H, "drug": "hydromorphone", "concentration_pg_nl": 1_000, "line_nl": 200_000}
 
@@ -30,7 +30,7 @@ def rests(desk: PumpOnBench, ticks: int = 100) -> bool:
     before = desk.executed_nl
     for _ in range(ticks):
         desk.run(1)
-        if desk.pump.state != states.STOPPED:
+        if desk.pump.control.state != states.STOPPED:
             return False
     return desk.executed_nl == before
 
@@ -79,7 +79,7 @@ def test_what_waits_while_a_library_is_written_is_cancelled_by_a_stop(by, ticks)
     else:
         desk.bench.press("stop", 3)
     desk.run(1)
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     assert rests(desk)
     answer = desk.client.reply(number) or {}
     assert answer.get("state") == "RUNNING" or answer["error"] == "cancelled", "carried out before the stop"
@@ -106,7 +106,7 @@ def test_a_stop_is_answered_when_its_record_is_read_back_and_the_motor_stops_bef
     number = desk.client.request("stop")
     desk.run(1)
     journal = desk.pump.keeper.journal
-    assert desk.pump.state == states.STOPPED and not desk.bench.outputs.enable
+    assert desk.pump.control.state == states.STOPPED and not desk.bench.outputs.enable
     assert desk.client.reply(number) is None and journal.saved_ticket < journal.save_ticket
     desk.run(1)
     assert (desk.client.reply(number) or {})["state"] == "STOPPED"
@@ -123,7 +123,7 @@ def test_a_stop_that_can_not_be_written_down_says_so_and_does_not_keep_the_host_
     flash.dead = True
     number = desk.client.request("stop")
     desk.run(1)
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     desk.run(MOST_STOP_TICKS)
     answer = desk.client.reply(number) or {}
     assert answer["ok"] and answer["kept"] is False and "reset may undo" in answer["message"]
@@ -144,11 +144,11 @@ def test_a_stop_in_the_self_test_ends_the_resumption(ticks):
         else:
             desk.bench.send(b"stop\n")
         desk.run(2)
-        ends_stopped = desk.pump.state in (states.POST, states.STOPPED)
+        ends_stopped = desk.pump.control.state in (states.POST, states.STOPPED)
         assert ends_stopped
-        assert rests(desk) or desk.pump.state == states.POST
+        assert rests(desk) or desk.pump.control.state == states.POST
         desk.reset()
-        assert desk.pump.state == states.STOPPED
+        assert desk.pump.control.state == states.STOPPED
 
 
 # --- once
@@ -194,7 +194,7 @@ def test_a_command_without_an_id_is_refused_but_a_stop_is_not():
         assert [reply["error"] for reply in replies] == ["id_missing"]
     desk.bench.send(encode({"cmd": "stop", "id": 2}))
     desk.run(3)
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
 
 
 @pytest.mark.req("REC-03")
@@ -246,7 +246,7 @@ def test_so_many_commands_wait_and_no_more_can_and_they_can_be_listed_and_cancel
         assert (desk.client.reply(number) or {})["message"] == "cancelled: cancel"
     assert not desk.ask("cancel", number=held["held"][0]["number"])["ok"]
     assert len(desk.ask("held")["held"]) == MOST_WAITING - 2
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
 
 
 FRAMES = Path(__file__).parents[1] / "link"
@@ -259,10 +259,10 @@ def test_frames_that_once_overtook_a_stop_or_the_bound(name):
     desk.confirm(LINE)
     if name.startswith("held"):
         desk.ask("start")
-    state = desk.pump.state
+    state = desk.pump.control.state
     for line in (FRAMES / name).read_bytes().splitlines(keepends=True):
         desk.bench.send(line)
         desk.run(1)
         assert len(desk.pump.host.queue.waiting) <= MOST_WAITING
     desk.run(50)
-    assert desk.pump.state == state and not desk.of("fault", "prime_start")
+    assert desk.pump.control.state == state and not desk.of("fault", "prime_start")

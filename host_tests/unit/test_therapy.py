@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
-from thecal import causes, prospect, pump, states
+from thecal import causes, prospect, states, watching
 from thecal.clock import TICKS_PER_DAY
 from thecal.dose import formulary, formulary_data, mechanism, prescription
 from thecal.link.commands import COMMANDS
@@ -162,7 +162,7 @@ def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch
     desk.run(600)
     assert (alarms.LIMIT_GUARD, 1) in [event[2:] for event in desk.of("alarm")]
     assert 1_200_000 - 2 * NL_PER_STEP <= desk.executed_nl <= 1_200_000
-    assert desk.pump.state == states.RUNNING
+    assert desk.pump.control.state == states.RUNNING
 
 
 @pytest.mark.req("LIM-05", "DOSE-01")
@@ -268,7 +268,7 @@ def test_low_warns_and_goes_to_kvo_empty_stops_and_a_refill_clears_both(desk):
     [(tick, _, row, raised)] = desk.of("alarm")
     assert (row, raised) == (alarms.RESERVOIR_LOW, 1) and 0 <= tick - flow - 3_600 <= 1
     desk.bench.advance_to_tick(flow + 3_600 + 15_000 + 30)
-    assert desk.pump.state == states.HALTED
+    assert desk.pump.control.state == states.HALTED
     assert desk.of("alarm")[1][2:] == (alarms.RESERVOIR_EMPTY, 1)
     assert abs(desk.of("alarm")[1][0] - flow - 18_600) <= 10
     assert desk.executed_nl <= 1_100_000 and desk.executed_nl > 1_100_000 - 2 * NL_PER_STEP
@@ -365,7 +365,7 @@ def test_priming_fills_a_new_line_and_is_no_dose(desk):
     began = desk.tick + 1
     assert not desk.ask("start")["ok"]
     desk.bench.advance_to_tick(began + 121)
-    assert desk.pump.state == states.STOPPED
+    assert desk.pump.control.state == states.STOPPED
     assert desk.of("prime_start", "prime_end") == [
         (began, "prime_start", 200_000, 0),
         (began + 120, "prime_end", 200_000, 1),
@@ -501,7 +501,7 @@ def test_a_pharmacy_library_comes_drug_by_drug_and_is_confirmed_as_a_whole(desk)
 
 @pytest.mark.req("DOSE-11")
 def test_a_long_stop_with_a_therapy_waiting_is_an_alarm(desk, monkeypatch):
-    monkeypatch.setattr(pump, "LONG_STOP_TICKS", 50)
+    monkeypatch.setattr(watching, "LONG_STOP_TICKS", 50)
     desk.run(100)
     assert not desk.of("alarm"), "nothing is programmed"
     desk.start()
@@ -524,7 +524,7 @@ def test_a_reset_cuts_the_bolus_resumes_the_basal_and_opens_nothing(kept):
     content = kept.pump.ledger.content_steps()
     executed_nl = kept.executed_nl
     kept.reset()
-    assert kept.pump.state == states.RUNNING
+    assert kept.pump.control.state == states.RUNNING
     [(_, _, given_nl, complete)] = kept.of("patient_bolus_end")
     # Granted for the tick after the request; the basal beside it is in it, as the reset does not know better.
     given_least_nl = 299 * 1_000_000 // 600
@@ -550,13 +550,13 @@ def test_a_reset_while_stopped_or_halted_stays_so(kept):
     kept.ask("stop")
     kept.run(5)
     kept.reset()
-    assert kept.pump.state == states.STOPPED and kept.pump.regimen.prescription
+    assert kept.pump.control.state == states.STOPPED and kept.pump.regimen.prescription
     kept.ask("start")
     kept.run(10)
     kept.pump.fail()
     kept.run(5)
     kept.reset()
-    assert kept.pump.state == states.HALTED and kept.pump.alarms.standing[alarms.LOOP_FAULT]
+    assert kept.pump.control.state == states.HALTED and kept.pump.alarms.standing[alarms.LOOP_FAULT]
 
 
 @pytest.mark.req("LIM-07")

@@ -6,7 +6,7 @@ from thecal_bench.bench import BenchError
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_bench.unixport import MicropythonBench
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 
 def session(bench):

@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from thecal_model.quantities import MS_PER_HOUR, TIME, VOLUME, show
+from thecal_model.therapy import Therapy
+
 from thecal_bench.bench import TICK_MS
-from thecal_bench.quantities import TIME, VOLUME, show
-from thecal_bench.scenario import MS_PER_HOUR, Expect, Scenario, Therapy
-from thecal_bench.story import Story
+from thecal_bench.run_log import RunLog
+from thecal_bench.scenario import Expect, Scenario
 
 OF_THE_PLANT = ("delivered", "outflow")
 OF_THE_PUMP = ("ledger", "reservoir")
@@ -103,7 +105,7 @@ class Evidence:
     `astray_tick` on it is another experiment: this board left out an event of that time (None: it did all).
     """
 
-    story: Story
+    log: RunLog
     truths: dict[int, Truth] | None
     step_nl: Fraction
     boluses: list[Bolus]
@@ -198,7 +200,7 @@ class Checks:
         return ok, expected, "; ".join(told) or "nothing was refused then"
 
     def _alarm(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
-        raised = [alarm.raised_tick * TICK_MS for alarm in evidence.story.alarms if alarm.code == expect.code]
+        raised = [alarm.raised_tick * TICK_MS for alarm in evidence.log.alarms if alarm.code == expect.code]
         found = ", ".join(f"{expect.code} at {_time(at)}" for at in raised) or f"no {expect.code}"
         if expect.never:
             return not raised, f"no {expect.code}", found
@@ -211,19 +213,19 @@ class Checks:
         return (1 + evidence.slack_ticks) * TICK_MS if expect.within_ms is None else expect.within_ms
 
     def _state(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
-        tick, story = self._tick(expect), evidence.story
+        tick, log = self._tick(expect), evidence.log
         if expect.within_ms is None:
-            state = story.state_at(tick)
+            state = log.state_at(tick)
             if state != expect.value and evidence.slack_ticks:
-                ticks = story.states_between(tick, tick + evidence.slack_ticks)
+                ticks = log.states_between(tick, tick + evidence.slack_ticks)
                 return expect.value in ticks, str(expect.value), ", ".join(ticks)
             return state == expect.value, str(expect.value), state
         reach = expect.within_ms // TICK_MS
-        states = story.states_between(tick - reach, tick + reach)
+        states = log.states_between(tick - reach, tick + reach)
         return expect.value in states, f"{expect.value} within {_time(expect.within_ms)}", ", ".join(states)
 
     def _resets(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
-        return evidence.story.resets == expect.value, str(expect.value), str(evidence.story.resets)
+        return evidence.log.resets == expect.value, str(expect.value), str(evidence.log.resets)
 
     def _delivered(self, expect: Expect, evidence: Evidence) -> tuple[bool | None, str, str]:
         truth = None if evidence.truths is None else evidence.truths.get(self._tick(expect))
@@ -238,12 +240,12 @@ class Checks:
         return self._volume(expect, evidence, None if truth is None else Fraction(truth.outflow_nl))
 
     def _ledger(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
-        steps = evidence.story.steps_at(self._tick(expect))
+        steps = evidence.log.steps_at(self._tick(expect))
         return self._volume(expect, evidence, None if steps is None else steps * evidence.step_nl)
 
     def _reservoir(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
         tick = self._tick(expect)
-        left_ul = evidence.story.status_at(tick, "reservoir_ul")
+        left_ul = evidence.log.status_at(tick, "reservoir_ul")
         if left_ul is None:
             return self._volume(expect, evidence, None)
         least_nl = Fraction(left_ul * NL_PER_UL)

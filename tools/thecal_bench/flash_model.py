@@ -9,10 +9,10 @@ programmed to the end. `FlashModel` refuses what the chip can not do and counts 
 from __future__ import annotations
 
 import random
-import zlib
 
 from thecal.record.journal import ERASE as ORDER_ERASE
 from thecal.record.journal import NOTHING, Journal
+from thecal_model.crc import carried_on
 
 PAGE = 256
 SECTOR = 4096
@@ -41,7 +41,7 @@ def blank_flash() -> FlashModel:
 
 def crc_into(data, start: int, end: int, value: bytearray) -> None:
     """`thecal.record.journal.crc_into` by the host's zlib."""
-    value[:] = zlib.crc32(memoryview(data)[start:end], int.from_bytes(value, "little")).to_bytes(4, "little")
+    value[:] = carried_on(memoryview(data)[start:end], value)
 
 
 class FlashModel:

@@ -21,7 +21,6 @@ them what a cut of its power lasts: the plant goes on meanwhile, the motor stand
 from __future__ import annotations
 
 import heapq
-import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -32,6 +31,7 @@ from thecal.pump import Pump
 from thecal.record import events
 from thecal.record.journal import Journal
 from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
+from thecal_model import crc
 
 from thecal_bench import flash_model
 from thecal_bench.bench import BOOT_TICKS, TICK_MS, Bench, BenchError, NotPossible
@@ -51,7 +51,7 @@ _NEVER = 1 << 62
 
 def host_crc(data: bytearray, start: int, end: int, digits: bytearray) -> None:
     """`thecal.link.frame.crc_into` by the host's zlib: the same digits, a hundred times faster."""
-    digits[:8] = b"%08x" % zlib.crc32(memoryview(data)[start:end])
+    digits[:8] = crc.digits(memoryview(data)[start:end])
 
 
 class Steps(Protocol):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from thecal_host.text import rate_text
+from thecal_model.text import rate_text
 
 from thecal_bench.benchmarks import published
 from thecal_bench.benchmarks.boot import POWER, measure_boots

@@ -4,7 +4,7 @@ How to read it: `run_scenario` gives a `RunResult`; iterating over it runs the e
 `_prepare` (hello, refill, program, read-back, confirm, choose t=0, set the clock), `_timeline` (what is to
 happen when), then the loop in `records`. A `_Command` gets to the pump in time: each is sent about a second
 early with the tick at which it acts, so the tick is exact on every board. What the pump says is kept by
-`story.Story`, what was expected is judged by `checks.Checks`, `window.WindowPeak` watches the plant.
+`run_log.RunLog`, what was expected is judged by `checks.Checks`, `window.WindowPeak` watches the plant.
 
 After a reset the pump's ticks are behind those of the world by what passed while it hung, had no power,
 started, and since its last record: the event `boot` tells by how much, and commands are sent for its ticks.
@@ -36,26 +36,18 @@ from typing import Any
 from thecal.causes import CAUSES, TABLE
 from thecal.link.commands import COMMANDS
 from thecal.states import STATES
-from thecal_host.link import LinkClient, LinkError
+from thecal_model import programming
+from thecal_model import quantities as q
+from thecal_model.link import LinkClient, LinkError
+from thecal_model.quantities import MS_PER_HOUR, MS_PER_WEEK
+from thecal_model.readback import differences
+from thecal_model.therapy import Therapy
 
-from thecal_bench import programming
-from thecal_bench import quantities as q
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, NotPossible
 from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Checks, Evidence, Refusal, Truth
 from thecal_bench.plant import MECHANISMS, NS_PER_MS, Plant
-from thecal_bench.readback import differences
-from thecal_bench.scenario import (
-    CONFIRMED,
-    DEFAULT_FILL_NL,
-    LINK_LEAD_MS,
-    MS_PER_HOUR,
-    MS_PER_WEEK,
-    ON_THE_LINK,
-    Event,
-    Scenario,
-    Therapy,
-)
-from thecal_bench.story import LEDGER_FIELDS, STATUS_PERIOD_TICKS, Story
+from thecal_bench.run_log import LEDGER_FIELDS, STATUS_PERIOD_TICKS, RunLog
+from thecal_bench.scenario import CONFIRMED, DEFAULT_FILL_NL, LINK_LEAD_MS, ON_THE_LINK, Event, Scenario
 from thecal_bench.window import WindowPeak
 
 Record = dict[str, Any]
@@ -126,7 +118,7 @@ def make_plant(scenario: Scenario) -> Plant:
 
 
 class RunResult:
-    """One run. Iterate over it for the records; afterwards there are `summary`, `expect_failed`, `story`."""
+    """One run. Iterate over it for the records; afterwards there are `summary`, `expect_failed`, `log`."""
 
     def __init__(self, run: _Run) -> None:
         self._run = run
@@ -157,9 +149,9 @@ class RunResult:
         return self.summary["expect_failed"]
 
     @property
-    def story(self) -> Story:
+    def log(self) -> RunLog:
         """What the pump said."""
-        return self._run.story
+        return self._run.log
 
 
 def run_scenario(
@@ -185,11 +177,11 @@ def canonical_records(result: RunResult) -> bytes:
 
     One JSON object a line, keys sorted, in order of ticks, the events of a tick before its ledger line.
     """
-    ledger = result.story.ledger
+    ledger = result.log.ledger
     if ledger is None:
         raise ValueError("run_scenario was not asked to keep_ledger")
     lines: list[tuple[int, int, Record]] = [
-        (event["tick"], 0, {"type": "event", **event}) for event in result.story.events
+        (event["tick"], 0, {"type": "event", **event}) for event in result.log.events
     ]
     width = 1 + len(LEDGER_FIELDS)
     for at in range(0, len(ledger), width):
@@ -234,7 +226,7 @@ class _Run:
         self.scenario = scenario
         self.bench = bench
         self.link = link
-        self.story = Story(keep_ledger)
+        self.log = RunLog(keep_ledger)
         self._progress = progress
         self._every_ticks = None if every_ms is None else max(1, -(-every_ms // TICK_MS))
         self._fresh: deque[Record] = deque()
@@ -262,7 +254,7 @@ class _Run:
         self._waits = False  # for the answer to a frame of a long proposal
         bench.on_data = self._on_data
         link.on_event = self._on_event
-        link.on_status = self.story.status
+        link.on_status = self.log.status
 
     # --- the run
 
@@ -290,7 +282,7 @@ class _Run:
             if self._progress is not None:
                 self._progress(max(0, bench.tick - self._begin) * TICK_MS, self.scenario.duration_ms)
         for _ in range(1 + self.bench.slack_ticks):
-            if self._connected and (self.story.waits_for(self._end) or self._open):
+            if self._connected and (self.log.waits_for(self._end) or self._open):
                 bench.advance_to_tick(bench.tick + 1)
         yield from self._drain()
         yield from self._warnings()
@@ -305,16 +297,16 @@ class _Run:
             self._read_replies()
 
     def _on_event(self, frame: Record) -> None:
-        if frame["code"] == "boot" and self.story.begin_tick is not None:
-            self.story.lost_ticks = self.bench.tick - frame["tick"]
-        alarms, states = len(self.story.alarms), len(self.story.states)
-        event = self.story.event(frame)
+        if frame["code"] == "boot" and self.log.begin_tick is not None:
+            self.log.lost_ticks = self.bench.tick - frame["tick"]
+        alarms, states = len(self.log.alarms), len(self.log.states)
+        event = self.log.event(frame)
         if event is None:
             return
         self._fresh.append({"type": "event", "at_ms": event["tick"] * TICK_MS, **event})
-        for alarm in self.story.alarms[alarms:]:
+        for alarm in self.log.alarms[alarms:]:
             self._fresh.append({"type": "alarm", **alarm.record()})
-        for change in self.story.states[states:]:
+        for change in self.log.states[states:]:
             self._fresh.append({"type": "state", **change.record()})
         code = event["code"]
         if code == "new_line":
@@ -364,7 +356,7 @@ class _Run:
             record = self._fresh.popleft()
             if record["type"] == "sample":
                 # Taken just before its tick; the state is that after it.
-                record["state"] = self.story.state_at(record["at_ms"] // TICK_MS)
+                record["state"] = self.log.state_at(record["at_ms"] // TICK_MS)
             yield record
 
     def _warnings(self) -> Iterator[Record]:
@@ -381,7 +373,7 @@ class _Run:
 
     def _evidence(self) -> Evidence:
         return Evidence(
-            self.story,
+            self.log,
             None if self.bench.plant is None else self._truths,
             self._step_nl,
             self._boluses,
@@ -401,22 +393,22 @@ class _Run:
         return -((self._start.now_ns - self._window.peak_at_ns) // TICK_NS)
 
     def _summary(self, failed: int) -> Record:
-        end, story, plant = self._end, self.story, self.bench.plant
+        end, log, plant = self._end, self.log, self.bench.plant
         truth = self._truths.get(end)
-        executed_steps = story.steps_at(end)
+        executed_steps = log.steps_at(end)
         return {
             "type": "summary",
             "duration_ms": self.scenario.duration_ms,
             "delivered_nl": None if plant is None or truth is None else round(truth.displaced_nl),
             "outflow_nl": None if plant is None or truth is None else round(truth.outflow_nl),
             "ledger_nl": None if executed_steps is None else round(executed_steps * self._step_nl),
-            "commanded_steps": story.steps_at(end, "ordered_steps"),
+            "commanded_steps": log.steps_at(end, "ordered_steps"),
             "executed_steps": executed_steps,
             "window_peak_nl": None if self._window is None else round(self._window.peak_nl),
             "boluses": [bolus.record() for bolus in self._boluses],
-            "alarms": [alarm.record() for alarm in story.alarms],
-            "states": [change.record() for change in story.states if change.tick <= end],
-            "resets": story.resets,
+            "alarms": [alarm.record() for alarm in log.alarms],
+            "states": [change.record() for change in log.states if change.tick <= end],
+            "resets": log.resets,
             "soft_limits": self._soft_limits,
             "pressure_peak_pa": None if plant is None else round(plant.pressure_peak_pa()),
             "expect_failed": failed,
@@ -456,7 +448,7 @@ class _Run:
         status = self.link.last_status
         if status is None:
             raise RunError("the pump answers, but sends no status")
-        self.story.begin(self._begin, status["executed_steps"], self._end)
+        self.log.begin(self._begin, status["executed_steps"], self._end)
 
     def _early_ticks(self) -> int:
         """So much longer before t=0, for therapies that are long and change soon."""
@@ -522,7 +514,7 @@ class _Run:
             bench.schedule(begin + tick, self._keeper(tick))
         wanted = sorted({*checks.status_ticks, self._end})
         for tick in wanted:
-            self.story.want_status(tick)
+            self.log.want_status(tick)
         self._asks.extend(wanted)
         if self._every_ticks is not None:
             bench.schedule(begin + self._every_ticks, self._sample)
@@ -580,7 +572,7 @@ class _Run:
         """The pump is gone, and a bolus has ended; what was given of it, it says when it is back."""
         for bolus in self._flowing.values():
             bolus.ended_tick = tick
-        self._fresh.append({"type": "state", **self.story.start_anew(tick, cause).record()})
+        self._fresh.append({"type": "state", **self.log.start_anew(tick, cause).record()})
 
     def _act_on_plant(self, event: Event) -> None:
         bench, plant = self.bench, self.bench.plant
@@ -775,7 +767,7 @@ class _Run:
 
     def _device_tick(self, tick: int) -> int:
         """What the pump calls that tick."""
-        return tick - self.story.lost_ticks
+        return tick - self.log.lost_ticks
 
     def _next_send(self) -> int:
         """Up to which tick the board may run before `_send` has something to do."""

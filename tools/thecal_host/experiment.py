@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from thecal_bench.bench import Bench
 from thecal_bench.plant import Plant
+from thecal_bench.scenario import Scenario
+from thecal_model.text import clock_text, event_text, short_rate, short_volume, volume_text
 
-from thecal_host.text import clock_text, event_text, short_rate, short_volume, volume_text
+from thecal_host.record import prescription_of
 
 BOARDS = {
     "host": "in-process",
@@ -55,6 +57,14 @@ def open_bench(name: str, plant: Plant) -> Bench:
     from thecal_host.serial_bench import SerialBench
 
     return SerialBench(name)
+
+
+def prescription(scenario: Scenario, clock_ms: int | None = None) -> dict[str, Any]:
+    """What an experiment prescribes, for its record and for who judges it; see `prescription_of`."""
+    events = scenario.events
+    later = [(event.at_ms, event.therapy) for event in events if event.therapy is not None]
+    boluses = [(event.bolus.volume_nl, event.bolus.rate_nl_h) for event in events if event.bolus is not None]
+    return prescription_of(scenario.therapy, scenario.profile, later, boluses, clock_ms)
 
 
 @contextmanager

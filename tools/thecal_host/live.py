@@ -18,9 +18,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from thecal.dose.prescription import EMPTY_NL
+from thecal_model.text import alarm_name, clock_text, parts_text, short_rate, short_volume
 
 from thecal_host import vitals
-from thecal_host.text import alarm_name, clock_text, parts_text, short_rate, short_volume
 
 # As many as fit under the numbers on a small terminal.
 EVENT_LINES = 8

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from typing import Any
 
 from thecal.clock import TICK_MS, TICKS_PER_S
 from thecal.record import events
+from thecal_model import crc
 
 from thecal_host.pump import Pump, PumpError
 
@@ -137,7 +137,7 @@ def choose(
 
 def carried_on(entry: bytes, seed: bytes) -> bytes:
     """The CRC-32 of an entry's event, going on from the CRC `seed`."""
-    return zlib.crc32(entry[:RECORD_BYTES], int.from_bytes(seed, "little")).to_bytes(4, "little")
+    return crc.carried_on(entry[:RECORD_BYTES], seed)
 
 
 def chain_breaks(entries: Sequence[bytes], seed: bytes) -> list[int]:
@@ -191,7 +191,7 @@ def export(log: Log) -> str:
     count = len(log.entries)
     head = f"thecal log 1: {log.stream}, {count} entries after {log.seed.hex()}, {log.made} events made\n"
     text = head + "".join(f"{_line(entry)}\n" for entry in log.entries)
-    return f"{text}{_END}{zlib.crc32(text.encode()):08x}\n"
+    return f"{text}{_END}{crc.digits(text.encode()).decode()}\n"
 
 
 def load(path: Path) -> bytes:
@@ -228,6 +228,6 @@ def check(data: bytes) -> tuple[Log | None, list[str]]:
     said = [f"line {place}: {why}" for place, why in sorted(problems)]
     if len(log.entries) != wanted or not whole:
         said.append(f"ends at {len(log.entries)} of {wanted} entries{'' if whole else ', without its end'}")
-    elif not said and end != f"{_END}{zlib.crc32(data[: -len(end) - 1]):08x}".encode():
+    elif not said and end != _END.encode() + crc.digits(data[: -len(end) - 1]):
         said.append("the heading or the last line was edited: the CRC of the file is another")
     return log, said

@@ -10,7 +10,6 @@ mean stands in `thecal.dose.formulary`; `pharmacy.toml` beside this file is the 
 from __future__ import annotations
 
 import tomllib
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from thecal.dose import formulary, units
-from thecal_bench import quantities as q
-from thecal_bench import toml_lines
-from thecal_bench.scenario import Problem, ScenarioError
+from thecal_model import crc, toml_lines
+from thecal_model import quantities as q
+from thecal_model.problems import InputError, Problem
 
 DIMENSIONS = {
     "concentration": q.CONCENTRATION,
@@ -43,7 +42,7 @@ BOUND_KEYS = ("on", "kind", "use", "value", "source", "verified")
 MS_PER_S = 1_000
 
 
-class PharmacyError(ScenarioError):
+class PharmacyError(InputError):
     """A file that is no drug library; `problems` holds all that is wrong with it."""
 
 
@@ -88,7 +87,7 @@ def _written(value: int | list[int]) -> str:
 
 
 def _crc(text: str) -> str:
-    return f"{zlib.crc32(text.encode('ascii')):08x}"
+    return crc.digits(text.encode("ascii")).decode()
 
 
 # --- reading

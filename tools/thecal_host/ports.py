@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from thecal_model.link import IN_USE
+
 # Raspberry Pi's USB vendor id; MicroPython's rp2 port uses it for its serial port.
 PICO_VENDOR_ID = 0x2E8A
 
@@ -31,10 +33,6 @@ BAUD = 115_200
 CONNECT_TIMEOUT_S = 5.0
 
 READ_BYTES = 4096
-
-
-# What a bench says to a TCP client while it serves another one, before it hangs up.
-IN_USE = b"in use: another program is connected to this pump\n"
 
 
 class PortError(Exception):

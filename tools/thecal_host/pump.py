@@ -18,15 +18,15 @@ from typing import Any
 from thecal.dose import mechanism, prescription
 from thecal.drivers import segment
 from thecal.signals import SEGMENT_TICKS
-from thecal_bench import programming
-from thecal_bench.kept import joined
-from thecal_bench.quantities import CONCENTRATION, of_message, show
-from thecal_bench.readback import differences
+from thecal_model import programming
+from thecal_model.kept import joined
+from thecal_model.link import PROTOCOL_VERSION, LinkClient, needs_id
+from thecal_model.quantities import CONCENTRATION, of_message, show
+from thecal_model.readback import differences
+from thecal_model.text import clock_text, mass_text, rate_text, volume_text
 
-from thecal_host.link import PROTOCOL_VERSION, LinkClient, needs_id
 from thecal_host.pharmacy import Library
 from thecal_host.ports import Port
-from thecal_host.text import clock_text, mass_text, rate_text, volume_text
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0

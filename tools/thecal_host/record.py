@@ -15,14 +15,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from thecal_bench.kept import joined, therapy_of
-from thecal_bench.quantities import as_message, of_message
-from thecal_bench.scenario import MS_PER_WEEK, Event, Profile, Scenario, Therapy
+from thecal_model.kept import joined, therapy_of
+from thecal_model.quantities import MS_PER_WEEK, as_message, of_message
+from thecal_model.text import mark_text
+from thecal_model.therapy import Profile, Therapy
 
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
 from thecal_host.recording import Loaded, RecordError, load
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample
-from thecal_host.text import mark_text
 
 # Who saw the volume that a record calls delivered.
 PLANT = "plant"
@@ -38,12 +38,12 @@ def header(
     source: str,
     nl_per_step: Fraction,
     tick_ms: int,
-    scenario: Scenario | None = None,
+    prescription: dict[str, Any] | None = None,
     kept: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """What is known beforehand. With a scenario, or the therapy in force as the pump keeps it (`kept`), the
-    record can be judged without any other file.
+    """What is known beforehand. With a prescription (`prescription_of`), or the therapy in force as the pump
+    keeps it (`kept`), the record can be judged without any other file.
     """
     known: dict[str, Any] = {
         "title": title,
@@ -52,10 +52,8 @@ def header(
         "tick_ms": tick_ms,
         **more,
     }
-    if scenario is not None:
-        known["prescription"] = prescription_of(
-            scenario.therapy, scenario.profile, scenario.events, scenario.clock_ms
-        )
+    if prescription is not None:
+        known["prescription"] = prescription
     elif kept is not None:
         known["therapy"] = kept
         known["prescription"] = prescription_of(*therapy_of(kept["therapy"]))
@@ -82,22 +80,24 @@ def _with_later_therapies(
 
 
 def prescription_of(
-    therapy: Therapy, profile: Profile, events: Sequence[Event] = (), clock_ms: int | None = None
+    therapy: Therapy,
+    profile: Profile,
+    later: Sequence[tuple[int, Therapy]] = (),
+    boluses: Sequence[tuple[int, Fraction]] = (),
+    clock_ms: int | None = None,
 ) -> dict[str, Any]:
     """What was prescribed, as the header of a record has it: exact numbers as [numerator, denominator].
 
-    `clock_ms` is the time of the week at the beginning; None where it is not known.
+    `later` are therapies with the time (ms) of each, `boluses` a clinician's (nL, nL/h), `clock_ms` is the
+    time of the week at the beginning; None where it is not known.
     """
-    later = [(event.at_ms, event.therapy) for event in events if event.therapy is not None]
     return {
         "clock_ms": clock_ms,
         "max_rate_nl_h": None if profile.max_rate_nl_h is None else int(profile.max_rate_nl_h),
         "kvo_on_low": profile.on_low_reservoir == "kvo",
         "therapies": [_therapy_of(at_ms, therapy) for at_ms, therapy in [(0, therapy), *later]],
         "boluses": [
-            {"volume_nl": event.bolus.volume_nl, "rate_nl_h": _pair(event.bolus.rate_nl_h)}
-            for event in events
-            if event.bolus is not None
+            {"volume_nl": volume_nl, "rate_nl_h": _pair(rate_nl_h)} for volume_nl, rate_nl_h in boluses
         ],
     }
 
@@ -162,17 +162,17 @@ def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] |
             raise RecordError(f"{path}: says that it is {samples[-1].at_ms} ms long, more than ten years")
         if any(one.at_ms >= after.at_ms for one, after in pairwise(samples)):
             raise RecordError(f"{path}: goes back in time: were two records joined?")
-        story = _Story(prescription, events, samples[-1].at_ms, running)
+        replay = _Replay(prescription, events, samples[-1].at_ms, running)
         peak_nl = next((r.get("window_peak_nl") for r in records if r["type"] == "summary"), None)
         return Run(
             title=head["title"],
             nl_per_step=_nl_per_step(head),
-            programmed=story.programmed,
+            programmed=replay.programmed,
             samples=samples,
             source=head["source"],
             marks=marks_of(events, samples[0].at_ms, samples[-1].at_ms),
             bound_steps=max(1, running + sum(_starts(event) for _, event in events)),
-            course=story.course(peak_nl) if _has_course(prescription) else None,
+            course=replay.course(peak_nl) if _has_course(prescription) else None,
         )
     except RecordError:
         raise
@@ -251,7 +251,7 @@ def programmed_by_events(
     not yet used; only where there is none is the rate of the event taken, which the pump rounds down to
     1 nL/h.
     """
-    return _Story(prescription, events, end_ms, running).programmed
+    return _Replay(prescription, events, end_ms, running).programmed
 
 
 def _has_course(prescription: dict[str, Any]) -> bool:
@@ -275,7 +275,7 @@ def _in_effect(timed: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
     return (at_ms + TICK_MS if found_out else at_ms), event
 
 
-class _Story:
+class _Replay:
     """Goes through the events once: `programmed` is what should have flowed, `course` what else there is."""
 
     def __init__(self, prescription: dict[str, Any], events: Timed, end_ms: int, running: bool) -> None:

@@ -20,11 +20,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thecal_bench.quantities import DAYS
+from thecal_model.quantities import DAYS
+from thecal_model.text import MS_PER, NL_PER, short_volume, time_unit, volume_text, volume_unit
 
 from thecal_host.files import FileError, check_new, why_not
 from thecal_host.programmed import CLINICIAN, Programmed
-from thecal_host.text import MS_PER, NL_PER, short_volume, time_unit, volume_text, volume_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,14 +16,14 @@ from rich.console import Console
 from thecal_bench.bench import TICK_MS, Bench
 from thecal_bench.runner import RunResult, make_plant, run_scenario
 from thecal_bench.scenario import Scenario
+from thecal_model.link import LinkClient
+from thecal_model.text import short_volume
 
-from thecal_host.experiment import BOARDS, line_of, open_bench
+from thecal_host.experiment import BOARDS, line_of, open_bench, prescription
 from thecal_host.files import why_not, writing
-from thecal_host.link import LinkClient
 from thecal_host.live import LiveView, Reading
-from thecal_host.record import PLANT, header, prescription_of, programmed_by_events
+from thecal_host.record import PLANT, header, programmed_by_events
 from thecal_host.recording import Recorder
-from thecal_host.text import short_volume
 
 DEMO = Path(__file__).with_name("demo.toml")
 
@@ -62,7 +62,7 @@ class RecordedRun:
         self._board = board
         self._path = recorder_path
         self._console = console
-        self._prescription = prescription_of(scenario.therapy, scenario.profile, scenario.events)
+        self._prescription = prescription(scenario)
         self._events: list[tuple[int, dict[str, Any]]] = []
         self._start: Moment | None = None
         self.plant = make_plant(scenario)
@@ -88,7 +88,7 @@ class RecordedRun:
                     source=PLANT,
                     nl_per_step=self._nl_per_step,
                     tick_ms=TICK_MS,
-                    scenario=scenario,
+                    prescription=prescription(scenario, scenario.clock_ms),
                 )
                 recorder = Recorder(file, head)
                 truth = Truth(bench)
@@ -116,7 +116,7 @@ class RecordedRun:
             view.event(line)
 
     def _show(self, result: RunResult, truth: Truth, recorder: Recorder, view: LiveView) -> None:
-        begin_tick = result.story.begin_tick
+        begin_tick = result.log.begin_tick
         if begin_tick is None:
             return
         moments, truth.moments = truth.moments, []
@@ -146,7 +146,7 @@ class RecordedRun:
         programmed_nl = programmed.volume_nl(at_ms)
         return Reading(
             at_ms=at_ms,
-            state=result.story.state_at(at_ms // TICK_MS),
+            state=result.log.state_at(at_ms // TICK_MS),
             rate_nl_h=programmed.rate_nl_h(at_ms),
             delivered_nl=delivered_nl,
             programmed_nl=programmed_nl,

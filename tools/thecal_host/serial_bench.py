@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, BenchError, NotPossible
+from thecal_model.link import Decoder, FrameError
 
 from thecal_host import ports
-from thecal_host.link import Decoder, FrameError
 from thecal_host.pump import Pump
 
 # The pump sends a status every second; after three without a word it is not there any more.

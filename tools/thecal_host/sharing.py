@@ -18,7 +18,8 @@ import socket
 import threading
 from pathlib import Path
 
-from thecal_host.link import FRAME_MAX_BYTES
+from thecal_model.link import FRAME_MAX_BYTES
+
 from thecal_host.ports import CONNECT_TIMEOUT_S, READ_BYTES, Port, PortError, runtime_folder
 
 # How long a thread waits before it looks whether it should end.

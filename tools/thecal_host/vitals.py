@@ -13,8 +13,7 @@ from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
 from thecal.watch.readings import NO_SAMPLE
 from thecal.watch.senses import PRESSURE_PA_PER_CODE, PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
-
-from thecal_host.text import alarm_name, clock_text, parts_text, rate_text, short_volume, volume_text
+from thecal_model.text import alarm_name, clock_text, parts_text, rate_text, short_volume, volume_text
 
 _RESERVOIR_EMPTY = next(row for row, alarm in enumerate(ALARMS) if alarm.code == "RESERVOIR_EMPTY")
 

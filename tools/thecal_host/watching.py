@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from thecal_model.text import clock_text, event_text
 
 from thecal_host.live import LiveView, from_status
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
-from thecal_host.text import clock_text, event_text
 
 QUIT = "q"
 COMMANDS = {"s": "stop", "a": "acknowledge"}

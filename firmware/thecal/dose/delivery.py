@@ -216,6 +216,7 @@ class Delivery:
         self.origin_steps = 0  # executed count at which nothing was owed
         self.owed = Course(mechanism.grains_per_step)
         self.planned = Course(mechanism.grains_per_step)
+        self.replan = False  # the flow has changed: the plan is to be thrown away
         self.ahead = 0  # ticks by which `owed` is ahead of the current tick, 0 or 1
         self.now_steps = 0  # what was owed at the current tick, while `owed` is ahead of it
         self.now_grains = 0

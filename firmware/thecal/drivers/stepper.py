@@ -97,26 +97,23 @@ class Stepper:
     def self_test(self):
         """A pulse to the motor driver, which has no power: whether it comes back on STEP_SENSE."""
         self.made.read()
-        before = self.made.forward + self.made.backward
+        self.made.clear()
         self.machine.exec(STEP_HIGH)
         time.sleep_us(PULSE_US)
         self.machine.exec(STEP_LOW)
         time.sleep_us(PULSE_US)
-        self.made.read()
-        made = self.made.forward + self.made.backward - before
+        made = self.made.read() + 2 * self.made.backward()  # whatever the level of DIR
         # It was no step: the rotor did not turn.
-        self.made.forward = self.made.backward = 0
+        self.made.clear()
         return made == 1
 
     def read(self, inputs):
         """Fill in what the motor did."""
-        self.made.read()
-        self.turned.read()
-        inputs.executed_steps = self.made.forward - self.made.backward
-        inputs.reverse_steps = self.made.backward
-        inputs.encoder_count = self.turned.forward - self.turned.backward
-        self.marked.read()
-        inputs.index_count = self.marked.forward - self.marked.backward
+        made = self.made
+        inputs.executed_steps = made.read()
+        inputs.reverse_steps = made.backward()
+        inputs.encoder_count = self.turned.read()
+        inputs.index_count = self.marked.read()
         inputs.starved = self.moving and mem32[FDEBUG] & TX_STALL != 0
         inputs.queue_free = QUEUE - (mem32[FLEVEL] & 15)
 
@@ -132,8 +129,7 @@ class Stepper:
         for _ in range(QUEUE):
             machine.exec(PULL_NOBLOCK)
         machine.restart()
-        self.made.read()
-        self.ordered_steps = self.made.forward - self.made.backward
+        self.ordered_steps = self.made.read()
         self.moving = False
 
     def turn(self, reverse):

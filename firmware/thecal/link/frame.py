@@ -69,6 +69,30 @@ def _hex_digit(value):
     return 48 + value if value < 10 else 87 + value
 
 
+def fill_into(buffer, at, template, values):
+    """Write `template` to buffer[at:], each byte 0 in it replaced by the next of the small integers `values`
+    in decimal. Returns the end, -1 if a piece does not fit or a number of 11 characters would not. Allocates;
+    the board has one that does not (`drivers/fast_text.py`).
+    """
+    start = 0
+    for value in values:
+        end = template.index(b"\0", start)
+        at = _put(buffer, at, template[start:end])
+        if at < 0 or at + 11 > len(buffer):
+            return -1
+        at = _put(buffer, at, str(value).encode())
+        start = end + 1
+    return _put(buffer, at, template[start:])
+
+
+def _put(buffer, at, piece):
+    end = at + len(piece)
+    if end > len(buffer):
+        return -1
+    buffer[at:end] = piece
+    return end
+
+
 class LineReader:
     """Bytes in, requests out. Once a tick `take_in` what has come, then `next` until it is None with an empty
     `error`. Only so much is done in a tick; what is left waits, in order.
@@ -230,6 +254,7 @@ class FrameWriter:
 
     def __init__(self, crc=crc_into):
         self.crc = crc
+        self.fill = fill_into
         self.dropped = 0  # frames for which there was no room
         self.buffer = bytearray(0)
         self.frame_start = 0
@@ -282,6 +307,16 @@ class FrameWriter:
             rest = value // 10
             buffer[at + count] = 48 + value - 10 * rest
             value = rest
+
+    def numbers(self, template, values):
+        """Append a text with a number in place of each of its bytes 0: the small integers in the array
+        `values`.
+        """
+        at = self.fill(self.buffer, self.at, template, values)
+        if at < 0:
+            self.fits = False
+        else:
+            self.at = at
 
     def end(self, outputs):
         """Close the frame with its CRC. Returns False, and counts, if there was no room for all of it."""

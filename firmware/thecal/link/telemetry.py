@@ -5,6 +5,8 @@ The status frame is formatted from a row of fields in the order of `STATUS_FIELD
 `status` as a command gives the same frame.
 """
 
+from array import array
+
 from ..clock import TICK_MS, TICKS_PER_S
 from .frame import STATUS_BYTES, Text
 
@@ -47,11 +49,11 @@ class Telemetry:
     def __init__(self, writer, states, events):
         self.writer = writer
         self.status_seq = 0
-        self.values = [0] * len(STATUS_FIELDS)
+        self.values = array("i", [0] * len(STATUS_FIELDS))
         self._head = Text('{"type":"status","seq":')
         self._states = [Text(',"state":"%s"' % name) for name in states]
         self._boluses = [Text(',"bolus":"%s"' % name) for name in ("none", "patient", "clinician")]
-        self._fields = [Text(',"%s":' % name) for name in STATUS_FIELDS]
+        self._fields = ("".join([',"%s":\0' % name for name in STATUS_FIELDS]) + "}").encode()
         self._event_head = Text('{"type":"event","seq":')
         self._events = [Text(',"code":"%s"' % name) for name in events]
         self._tick = Text(',"tick":')
@@ -70,12 +72,7 @@ class Telemetry:
         writer.number(self.status_seq)
         writer.text(self._states[state])
         writer.text(self._boluses[bolus])
-        fields = self._fields
-        values = self.values
-        for index in range(len(fields)):
-            writer.text(fields[index])
-            writer.number(values[index])
-        writer.text(self._close)
+        writer.numbers(self._fields, self.values)
         self.status_seq += 1
         return writer.end(outputs)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from rp2040py.gpio_pin import GPIOPinState
 from thecal.record.journal import Journal
 from thecal.states import POST
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 from thecal_bench.bench import TICK_NS, BenchError
 from thecal_bench.chip.bench import DEFAULT_IMAGE, ChipBench

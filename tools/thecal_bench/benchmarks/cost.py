@@ -28,16 +28,17 @@ from thecal.dose import prescription
 loop_us = array("I", bytes(4 * TURNS))
 a = app.App()
 p = a.pump
-while p.state != states.STOPPED:
+while p.control.state != states.STOPPED:
     a.wait()
     a.tick()
-p.set_therapy(prescription.parse({"mode": "continuous", "rate_num": RATE_NL_H, "rate_den": 1}, p.mechanism))
-p.words.keep_all()
+therapy = {"mode": "continuous", "rate_num": RATE_NL_H, "rate_den": 1}
+p.regimen.put_in_force(prescription.parse(therapy, p.mechanism))
+p.critical.words.keep_all()
 for _ in range(3):  # until its motion is booked
     a.wait()
     a.tick()
-p.enter(states.RUNNING, 0)
-p.words.keep_all()
+p.control.enter(states.RUNNING, 0)
+p.critical.words.keep_all()
 for _ in range(15):
     a.wait()
     a.tick()
@@ -49,7 +50,7 @@ for turn in range(TURNS):
     a.tick()
     loop_us[turn] = a.inputs.loop_us
 used = gc.mem_alloc() - before
-running = p.state == states.RUNNING
+running = p.control.state == states.RUNNING
 a.stepper.halt()
 a.stepper.enable(False)
 micropython.kbd_intr(3)

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from thecal_model.therapy import Therapy
+
 from thecal_bench.bench import TICK_MS, BenchError
 from thecal_bench.inprocess import HostBench
 from thecal_bench.runner import make_plant, run_scenario
-from thecal_bench.scenario import BolusRequest, Event, Scenario, Therapy
+from thecal_bench.scenario import BolusRequest, Event, Scenario
 
 DAY_TICKS = 24 * 3_600_000 // TICK_MS
 BASAL_NL_H = 5_000
@@ -45,7 +47,7 @@ def run_day(
     ticks: int = DAY_TICKS, progress: Callable[[int, int], object] = lambda _at_ms, _of_ms: None
 ) -> Day:
     """Run the scenario, or its first `ticks` ticks. Raises BenchError if it went wrong."""
-    from thecal_host.link import LinkClient
+    from thecal_model.link import LinkClient
 
     if ticks < SHORTEST_TICKS:
         raise ValueError(f"ticks is {ticks}, must be at least {SHORTEST_TICKS}: the bolus takes that long")

@@ -20,7 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from thecal.states import RUNNING
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 from thecal_bench.bench import TICK_NS, BenchError
 from thecal_bench.benchmarks.figures import CPU_HZ

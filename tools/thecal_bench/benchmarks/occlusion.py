@@ -1,8 +1,8 @@
 """How soon a blocked line is noticed, and what it then holds: `python -m thecal_bench.benchmarks.occlusion`.
 
 For each rate and compliance some pumps run open for a while, then all lines are blocked, and the pump's
-detector (in `fast_line`, the same word for word) runs until it alarms. The motor stops at the alarm. Then
-what the line holds is drawn back as the detector says: half of it, two seconds' wait, and again, until it
+detector (in `vectorised_occlusion`, the same word for word) runs until it alarms. The motor stops at the alarm.
+Then what the line holds is drawn back as the detector says: half of it, two seconds' wait, and again, until it
 says next to nothing. Beside it:
 
     threshold   a plain one, as pumps have it: 10 psi over the open line's pressure. That is C * 10 psi of
@@ -35,9 +35,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from thecal.watch.occlusion import THRESHOLD_PA, TREND, Occlusion
-from thecal_host.text import rate_text
+from thecal_model.text import rate_text
 
-from thecal_bench.fast_line import (
+from thecal_bench.vectorised_occlusion import (
     COMPLIANCE_NL_PA,
     DAILY_PA,
     LSB_PA,

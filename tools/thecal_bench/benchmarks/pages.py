@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thecal_host.text import rate_text
+from thecal_model.text import rate_text
 
 from thecal_bench.benchmarks import occlusion, published, tables
 from thecal_bench.benchmarks.boot import Boot

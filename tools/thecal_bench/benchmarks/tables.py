@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
-from thecal_host.text import rate_text
+from thecal_model.text import rate_text
 
 from thecal_bench.benchmarks import figures
 from thecal_bench.benchmarks.boot import Boot

@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from thecal_host.ports import IN_USE
+from thecal_model.link import IN_USE
 
 from .board import MS_NS, EmulatedBoard
 

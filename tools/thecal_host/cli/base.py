@@ -16,11 +16,11 @@ import typer
 import typer.core
 from rich.console import Console
 from rich.table import Table
-from thecal_bench import quantities
+from thecal_model import quantities
+from thecal_model.link import LinkError
 
 from thecal_host import ports
 from thecal_host.files import FileError, why_not
-from thecal_host.link import LinkError
 from thecal_host.ports import PortError
 from thecal_host.pump import Proposal, Pump, PumpError
 from thecal_host.sharing import Hub
@@ -35,7 +35,7 @@ def _status_of(why: Exception) -> int | None:
     """The exit status for an error that the user can mend; None for one of ours."""
     from thecal_bench.bench import BenchError
     from thecal_bench.runner import RunError
-    from thecal_bench.scenario import ScenarioError
+    from thecal_model.problems import InputError
 
     from thecal_host.experiment import NoSuchBoard
     from thecal_host.log import LogError
@@ -44,7 +44,7 @@ def _status_of(why: Exception) -> int | None:
     if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError):
         return SAID_NO
     if isinstance(
-        why, ScenarioError | RecordError | LogError | FileError | NoSuchBoard | quantities.QuantityError
+        why, InputError | RecordError | LogError | FileError | NoSuchBoard | quantities.QuantityError
     ):
         return NOT_UNDERSTOOD
     return None

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from thecal_bench import quantities
+from thecal_model import quantities
 
 from thecal_host.cli.base import EXPERIMENTS, SAID_NO, app, complain, err, out, print_rows, say
 from thecal_host.files import FileError
 
 if TYPE_CHECKING:
-    from thecal_bench.scenario import Profile, Therapy
+    from thecal_model.therapy import Profile, Therapy
 
     from thecal_host.recording import Loaded
 
@@ -35,9 +35,9 @@ def simulate(
     from thecal_bench.bench import TICK_MS
     from thecal_bench.runner import make_plant, run_scenario
     from thecal_bench.scenario import load
+    from thecal_model.link import LinkClient
 
-    from thecal_host.experiment import BOARDS, line_of, open_bench, progress_bar, summary_rows
-    from thecal_host.link import LinkClient
+    from thecal_host.experiment import BOARDS, line_of, open_bench, prescription, progress_bar, summary_rows
     from thecal_host.record import PLANT, header
     from thecal_host.recording import Recorder
 
@@ -49,8 +49,13 @@ def simulate(
     with open_bench(on, plant) as bench, progress_bar(file.name, err, out) as progress:
         if as_json:
             title = f"{scenario.title} ({BOARDS.get(on, on)})"
-            step_nl = plant.geometry.step_nl
-            head = header(title=title, source=PLANT, nl_per_step=step_nl, tick_ms=TICK_MS, scenario=scenario)
+            head = header(
+                title=title,
+                source=PLANT,
+                nl_per_step=plant.geometry.step_nl,
+                tick_ms=TICK_MS,
+                prescription=prescription(scenario, scenario.clock_ms),
+            )
             # For `thecal report`, which then needs no other file.
             Recorder(sys.stdout, head)
         result = run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)

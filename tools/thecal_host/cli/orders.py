@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from thecal.dose import prescription
 from thecal.dose.formulary import BOLUS, DOSE_PER_DAY, KINDS
-from thecal_bench import quantities
+from thecal_model import quantities
 
 from thecal_host.cli.base import ANY_PUMP, SAID_NO, PortOption, app, complain, connected, say, whole_nl
 
@@ -96,7 +96,7 @@ def bolus(
     ] = None,
 ) -> None:
     """Give a clinician bolus on top of the basal rate."""
-    from thecal_host.text import rate_text, volume_text
+    from thecal_model.text import rate_text, volume_text
 
     volume_nl = whole_nl("--volume", volume, prescription.MOST_BOLUS_NL)
     duration_ms = quantities.parse_time_ms(duration)

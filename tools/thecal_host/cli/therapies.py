@@ -33,8 +33,8 @@ def program(
     yes: YesOption = False,
 ) -> None:
     """Program a therapy: propose it, show what the pump read back, confirm it."""
-    from thecal_bench import foreknown
     from thecal_bench.scenario import load_therapy
+    from thecal_model import foreknown
 
     from thecal_host.pump import PumpError, Refused, readback_rows
 
@@ -88,7 +88,7 @@ def refill(
     yes: YesOption = False,
 ) -> None:
     """Tell the pump that its reservoir was filled."""
-    from thecal_host.text import volume_text
+    from thecal_model.text import volume_text
 
     volume_nl = whole_nl("--volume", volume, prescription.MOST_RESERVOIR_NL)
     with connected(ctx, port) as pump:
@@ -105,7 +105,7 @@ def new_line(
     yes: YesOption = False,
 ) -> None:
     """Tell a stopped pump that its line is new or empty: then it may be primed, and holds no old drug."""
-    from thecal_host.text import volume_text
+    from thecal_model.text import volume_text
 
     with connected(ctx, port) as pump:
         proposal = pump.propose_new_line()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from thecal_bench import quantities
+from thecal_model import quantities
 
 from thecal_host import ports
 from thecal_host.cli.base import (
@@ -69,7 +69,7 @@ def status(
 @app.command(rich_help_panel=ANY_PUMP)
 def alarms(ctx: typer.Context, port: PortOption = None) -> None:
     """Show which alarms stand, the most urgent first, and which was the first to stop the pump."""
-    from thecal_host.text import alarm_rows, failed_text
+    from thecal_model.text import alarm_rows, failed_text
 
     with connected(ctx, port) as pump:
         said = pump.ask("alarms")
@@ -118,8 +118,9 @@ def therapy(
     as_json: Annotated[bool, typer.Option("--json", help="The reply as it came")] = False,
 ) -> None:
     """Show the therapy in force, or an older one, as the pump keeps it."""
+    from thecal_model.text import clock_text
+
     from thecal_host.pump import PumpError, kept_rows
-    from thecal_host.text import clock_text
 
     with connected(ctx, port) as pump:
         kept = pump.therapy(number)
@@ -250,8 +251,7 @@ def _print_events(found: Sequence[dict[str, Any]], as_json: bool, as_csv: bool) 
     import csv
 
     from thecal.clock import TICK_MS
-
-    from thecal_host.text import clock_text, event_text
+    from thecal_model.text import clock_text, event_text
 
     if as_json:
         for event in found:

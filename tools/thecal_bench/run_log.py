@@ -1,6 +1,6 @@
 """What the pump said about a run, put in order: its states, alarms and the ledger of executed steps.
 
-`Story` is fed with telemetry frames as they come. Ticks are the device's until `begin` names the one that is
+`RunLog` is fed with telemetry frames as they come. Ticks are the device's until `begin` names the one that is
 t=0; from there on everything it hands out is relative to it, and in the time of the world: while a pump hangs
 or has no power its own clock stands, and `lost_ticks` is what it is behind. Only periodic status frames and
 events are taken into `ledger` and `events`: these are what must not differ between boards (see
@@ -70,7 +70,7 @@ class Alarm:
         }
 
 
-class Story:
+class RunLog:
     """What the pump said. `keep_ledger` keeps every periodic status, not only those that are asked for."""
 
     def __init__(self, keep_ledger: bool = False) -> None:

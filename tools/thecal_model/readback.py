@@ -11,16 +11,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from thecal_bench.bench import TICK_MS
-from thecal_bench.quantities import of_message
-from thecal_bench.scenario import (
-    DAYS_PER_WEEK,
-    EVERY_DAY,
-    HOURS_PER_DAY,
-    MINIMUM_RATE_NL_H,
-    MS_PER_DAY,
-    MS_PER_HOUR,
-)
+from thecal.clock import TICK_MS
+
+from thecal_model.quantities import DAYS_PER_WEEK, HOURS_PER_DAY, MS_PER_DAY, MS_PER_HOUR, of_message
+from thecal_model.therapy import EVERY_DAY, MINIMUM_RATE_NL_H
 
 Message = dict[str, Any]
 

@@ -36,8 +36,11 @@ _PA_PER_PSI = Fraction("0.45359237") * Fraction("9.80665") / Fraction("0.0254") 
 _PA_PER_MMHG = Fraction("13595.1") * Fraction("9.80665") / 1000
 _PA_PER_CMH2O = Fraction("98.0665")
 
-_MS_PER_HOUR = 3_600_000
-_MS_PER_DAY = 86_400_000
+HOURS_PER_DAY = 24
+DAYS_PER_WEEK = 7
+MS_PER_HOUR = 3_600_000
+MS_PER_DAY = MS_PER_HOUR * HOURS_PER_DAY
+MS_PER_WEEK = MS_PER_DAY * DAYS_PER_WEEK
 
 _TABLE: dict[str, dict[str, Fraction | int]] = {
     "volume": {"nL nl": 1, "uL ul": 10**3, "mL ml": 10**6, "L l": 10**9},
@@ -46,9 +49,9 @@ _TABLE: dict[str, dict[str, Fraction | int]] = {
         "ms": 1,
         "s sec second seconds": 1000,
         "min minute minutes": 60_000,
-        "h hr hour hours": _MS_PER_HOUR,
-        "d day days": _MS_PER_DAY,
-        "week weeks": 7 * _MS_PER_DAY,
+        "h hr hour hours": MS_PER_HOUR,
+        "d day days": MS_PER_DAY,
+        "week weeks": MS_PER_WEEK,
     },
     "pressure": {
         "Pa": 1,
@@ -277,7 +280,7 @@ def parse_clock_ms(text: object) -> int:
     day, _, time_of_day = text.partition(" ") if isinstance(text, str) else ("", "", "")
     if day in DAYS:
         try:
-            return DAYS.index(day) * _MS_PER_DAY + parse_time_of_day_ms(time_of_day)
+            return DAYS.index(day) * MS_PER_DAY + parse_time_of_day_ms(time_of_day)
         except QuantityError:
             pass  # said again below, with the day that belongs to it
     raise QuantityError(f'expected a day and a time such as "mon 00:00", found {text!r}')

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +22,15 @@ from typing import Any, NoReturn
 from thecal.link import commands
 from thecal.smallint import LARGEST
 
+from thecal_model import crc
+
 PROTOCOL_VERSION = 2
 
 # The device refuses longer lines and never sends one; the line end counts.
 FRAME_MAX_BYTES = 4096
+
+# What a bench says to a TCP client while it serves another one, before it hangs up.
+IN_USE = b"in use: another program is connected to this pump\n"
 
 # " " + eight hex digits.
 _CRC_TAIL_BYTES = 9
@@ -76,16 +80,11 @@ def _check_integers(value: Any, where: str) -> None:
     raise LinkError(f"{where}: {value!r} is a {kind}; only integers, strings and truth values are sent")
 
 
-def crc(body: bytes) -> bytes:
-    """CRC-32 of `body` as it stands on the line: eight lowercase hex digits."""
-    return b"%08x" % zlib.crc32(body)
-
-
 def encode(obj: dict[str, Any]) -> bytes:
     """One frame. Raises LinkError for a float anywhere in `obj` and for a frame over FRAME_MAX_BYTES."""
     _check_integers(obj, "frame")
     body = json.dumps(obj, separators=(",", ":")).encode("ascii")
-    frame = body + b" " + crc(body) + b"\n"
+    frame = body + b" " + crc.digits(body) + b"\n"
     if len(frame) > FRAME_MAX_BYTES:
         raise LinkError(f"the frame is {len(frame)} bytes long, the link takes {FRAME_MAX_BYTES}")
     return frame
@@ -98,8 +97,9 @@ def decode_line(line: bytes) -> dict[str, Any] | FrameError:
     if _CRC_TAIL.search(line) is None:
         return FrameError("bad_frame", "no CRC at the end of the line", line)
     body, given = line[:-_CRC_TAIL_BYTES], line[-8:]
-    if crc(body) != given:
-        return FrameError("bad_crc", f"CRC is {crc(body).decode()}, the line says {given.decode()}", line)
+    if crc.digits(body) != given:
+        found, said = crc.digits(body).decode(), given.decode()
+        return FrameError("bad_crc", f"CRC is {found}, the line says {said}", line)
     try:
         frame = json.loads(body, parse_float=_refuse_float, parse_constant=_refuse_float)
     except (ValueError, RecursionError) as why:

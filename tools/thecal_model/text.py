@@ -17,7 +17,8 @@ from thecal.record.events import EVENTS
 from thecal.record.repeats import code_and_numbers
 from thecal.watch.alarms import ALARMS
 from thecal.watch.parts import KINDS, PARTS, names
-from thecal_bench.quantities import MASS, RATE, VOLUME, show
+
+from thecal_model.quantities import MASS, RATE, VOLUME, show
 
 NL_PER = {"nL": 1, "uL": 1_000, "mL": 1_000_000}
 _PG_PER = {"pg": 1, "ng": 1_000, "mcg": 1_000_000, "mg": 1_000_000_000}

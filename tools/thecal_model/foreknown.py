@@ -17,9 +17,10 @@ from thecal.dose.mechanism import reference
 from thecal.drivers import segment
 from thecal.signals import SEGMENT_TICKS
 
-from thecal_bench import quantities as q
-from thecal_bench.scenario import MS_PER_HOUR, MS_PER_WEEK, Profile, Therapy
-from thecal_bench.toml_lines import Lines, Path
+from thecal_model import quantities as q
+from thecal_model.quantities import MS_PER_HOUR, MS_PER_WEEK
+from thecal_model.therapy import Profile, Therapy
+from thecal_model.toml_lines import Lines, Path
 
 # The pump of every image; another mechanism than the reference one has no name yet.
 _MECHANISM = reference(segment.MAX_STEPS // SEGMENT_TICKS)

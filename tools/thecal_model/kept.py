@@ -6,18 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from thecal_bench.quantities import of_message
-from thecal_bench.scenario import (
-    EVERY_DAY,
-    HOURS_PER_DAY,
-    MINIMUM_RATE_NL_H,
-    MS_PER_DAY,
-    Limit,
-    PatientBolus,
-    Profile,
-    Step,
-    Therapy,
-)
+from thecal_model.quantities import HOURS_PER_DAY, MS_PER_DAY, of_message
+from thecal_model.therapy import EVERY_DAY, MINIMUM_RATE_NL_H, Limit, PatientBolus, Profile, Step, Therapy
 
 Message = dict[str, Any]
 

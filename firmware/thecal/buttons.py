@@ -1,0 +1,33 @@
+"""The pump's two buttons: STOP ends all that flows or waits, the patient's asks for a bolus."""
+
+from .watch.button import StopButton
+
+
+class Buttons:
+    """Looked at once a tick."""
+
+    def __init__(self, control, critical, host, orders):
+        self.control = control
+        self.critical = critical
+        self.host = host
+        self.orders = orders
+        self.stop = StopButton()
+        self.patient_was_pressed = False
+
+    def obey_stop(self, outputs):
+        """Before the commands of this tick."""
+        if self.stop.pressed:
+            self.critical.before_change()
+            self.host.cancel_all(outputs)
+            self.control.stop_ordered()
+
+    def obey_patient(self, inputs):
+        """After the commands of this tick: those held for it were accepted before the press."""
+        pressed = inputs.button_patient
+        if pressed and not self.patient_was_pressed:
+            self.critical.before_change()
+            self.control.to_boundary()
+            self.control.teller.early = True
+            self.orders.patient_bolus()
+            self.control.teller.early = False
+        self.patient_was_pressed = pressed

@@ -1,0 +1,102 @@
+"""What flows: the therapy in force as the delivery follows it, and the boluses, each told when it begins and
+when it ends.
+
+It knows no state and no alarm. `Control` says when a flow begins and ends; what is due by itself (a bolus
+that is through) is told to it.
+"""
+
+from .dose.boluses import Boluses
+from .dose.delivery import KINDS, PATIENT
+from .record import events
+
+ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
+
+
+class Dosing:
+    """The flow of one pump."""
+
+    def __init__(self, mechanism, clock, position, line, delivery, regimen, lockout, teller):
+        self.mechanism = mechanism
+        self.clock = clock
+        self.position = position
+        self.line = line
+        self.delivery = delivery
+        self.regimen = regimen
+        self.lockout = lockout
+        self.teller = teller
+        self.boluses = Boluses()
+
+    def begin(self, doses):
+        """The motor begins to move at the end of this tick: `doses` what is prescribed, or something else."""
+        self.delivery.begin(self.position.executed_steps, doses)
+        self.line.priming = False
+        if doses:
+            self.line.started()
+
+    def end(self):
+        """The motor stops: what is not given yet is given up."""
+        for kind in range(KINDS):
+            self.cut_short(kind, self.given_nl(kind))
+        self.delivery.forfeit(self.position.executed_steps)
+
+    def follow_schedule(self, low):
+        """Let flow what the therapy in force says now; `low`: the reservoir is LOW. False where it takes the
+        time of day, which is not known.
+        """
+        therapy = self.regimen.prescription
+        clock = self.clock
+        owed = self.delivery.owed
+        owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
+        owed.kvo_steps, owed.kvo_grains = self.mechanism.grains_per_tick(*self.line.volume(*therapy.kvo))
+        owed.kvo = therapy.on_low_kvo and low
+        owed.follow(self.line.schedule(therapy), clock.week_tick(self.delivery.ahead), clock.known)
+        self.delivery.replan = True
+        return clock.known or therapy.mode != "flex"
+
+    # --- boluses
+
+    def begin_bolus(self, kind, volume, rate):
+        """Volume nL at rate nL/h, fractions, from the end of this tick on."""
+        self.delivery.begin_bolus(kind, volume, rate)
+        self.boluses.begin(kind, volume, self.position.executed_steps)
+        self.delivery.replan = True
+
+    def complete(self, kind):
+        """A bolus is through. False if there was none."""
+        volume_nl = self._ended(kind)
+        if not volume_nl:
+            return False
+        if self.line.drawn_from_steps < 0:
+            self._tell_end(kind, volume_nl, 1)
+        else:
+            self.line.drawn_from_steps = -1
+            self.teller.event(events.DRAW_BACK, volume_nl, 0)
+        return True
+
+    def cut_short(self, kind, given_nl):
+        """A bolus, if there is one, ends with no more than so much given."""
+        volume_nl = self._ended(kind)
+        if volume_nl and self.line.drawn_from_steps < 0:
+            self._tell_end(kind, min(max(given_nl, 0), volume_nl), 0)
+
+    def cut_draw_back(self):
+        """A draw-back, if there is one, ends before all is drawn back. False if there was none."""
+        if self.line.drawn_from_steps < 0:
+            return False
+        drawn_steps = self.line.drawn_from_steps - self.position.executed_steps
+        self.line.drawn_from_steps = -1
+        self.teller.event(events.DRAW_BACK, self.mechanism.volume_nl(max(drawn_steps, 0)), 2)
+        return True
+
+    def given_nl(self, kind):
+        """What a bolus that runs has given, nL."""
+        return self.mechanism.volume_nl(self.delivery.bolus_owed_steps(kind))
+
+    def _ended(self, kind):
+        volume_nl = self.boluses.end(kind)
+        if volume_nl and kind == PATIENT:
+            self.lockout.end(self.clock.tick + self.delivery.ahead)
+        return volume_nl
+
+    def _tell_end(self, kind, volume_nl, complete):
+        self.teller.event(events.PRIME_END if self.line.priming else ENDS[kind], volume_nl, complete)

@@ -1,0 +1,170 @@
+"""What the motor is ordered to do: the plan of the delivery, cut to what the guard allows, as segments.
+
+`Motion.order` is the last part of a tick. It throws the queue away and plans anew where the flow changed, or
+fills up the queue; while the motor rests it is halted. What the guard withholds is told (`Cut`).
+"""
+
+from . import states
+from .clock import TICKS_PER_MIN
+from .record import events
+from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
+from .smallint import LARGEST
+from .watch import alarms
+
+CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
+TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
+
+
+class Cut:
+    """Steps that were planned and not ordered. They are given up when their time comes."""
+
+    def __init__(self, clock, position, delivery, teller):
+        self.clock = clock
+        self.position = position
+        self.delivery = delivery
+        self.teller = teller
+        self.ticks = 0  # for so long orders that were cut may be due
+        self.steps = 0  # of those, not told in an event yet
+        self.told_tick = -TELL_TICKS
+
+    def begin(self, steps):
+        """So many were cut from the plan: none is made up for while this plan holds."""
+        self.delivery.cut_plan(steps)
+        self.ticks = CUT_TICKS
+
+    def told(self, steps):
+        """An event for all that was cut, once a minute: for each order it would fill the log."""
+        self.steps = min(self.steps + steps, LARGEST)
+        self.tell()
+
+    def tell(self):
+        """What is still to be told, if it is time."""
+        if self.steps and self.clock.tick - self.told_tick >= TELL_TICKS:
+            self.teller.event(events.LIMITED, self.steps, 0)
+            self.told_tick = self.clock.tick
+            self.steps = 0
+
+    def pass_tick(self):
+        """What was cut and would be due now is not owed any more."""
+        self.tell()
+        if self.ticks > 0:
+            self.ticks -= 1
+            # Between two ends of segments a motor that is cut nowhere may be a step behind, too.
+            missing_steps = self.delivery.position() - self.position.executed_steps - 1
+            if missing_steps > 0:
+                self.delivery.drop(missing_steps)
+
+
+class Motion:
+    """Orders the motor of one pump. `ledger` is the window of what was given."""
+
+    def __init__(self, position, line, delivery, ledger, guard, control):
+        self.position = position
+        self.line = line
+        self.delivery = delivery
+        self.ledger = ledger
+        self.guard = guard
+        self.control = control
+        self.cut = Cut(control.clock, position, delivery, control.teller)
+        self.planned_steps = 0  # position at the end of the last segment ordered
+        self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
+
+    def orders(self, queue_free):
+        """Whether this tick orders any segment."""
+        return self.control.state in states.MOVING and (self.delivery.replan or queue_free > 0)
+
+    def order(self, inputs, outputs):
+        """The segments of this tick, or a halt."""
+        moving = self.control.state in states.MOVING
+        outputs.enable = moving
+        if not moving:
+            outputs.halt = True
+            self._settle()
+            return
+        self.settling = 2
+        free = inputs.queue_free
+        if self.delivery.replan:
+            self._begin_plan(outputs)
+            free = QUEUE_SEGMENTS
+        while free > 0:
+            ahead = self.delivery.planned_ahead()
+            ticks = self._segment_ticks(ahead)
+            self._order(outputs, self.delivery.plan(ticks), ticks, ahead + ticks)
+            free -= 1
+        if self.control.state not in states.MOVING:  # a fault was found on the way
+            outputs.enable = False
+            outputs.halt = True
+
+    def _settle(self):
+        if self.settling:
+            self.settling -= 1
+            if self.settling == 0:
+                # The queue was emptied after the last tick, so this is where the motor came to rest.
+                self.guard.rest(self.position.executed_steps)
+
+    def _begin_plan(self, outputs):
+        """First to where the motor ought to be at the end of this tick, then on from there."""
+        self.delivery.replan = False
+        outputs.motion_flush = True
+        self.control.to_boundary()
+        self.planned_steps = self.position.executed_steps
+        self._order(outputs, self.delivery.position(), 1, 1)
+        self.delivery.plan_from_now()
+
+    def _segment_ticks(self, ahead):
+        """How long the segment is that begins so many ticks from now: up to an even tick, so that the history
+        knows where the motor's segments end; and a single tick where half of the steps are too many.
+        """
+        if (self.control.clock.tick + ahead) % SEGMENT_TICKS:
+            return 1
+        ticks = self.delivery.next_ticks()
+        if ticks > 1 and self.guard.limit_steps:
+            self._look_at_window(ahead + 1)
+            room_steps = self.guard.room_steps(self.planned_steps)
+            if room_steps < self.guard.segment_most[1]:
+                steps = self.delivery.planned_position(ticks) - self.planned_steps
+                if steps - steps // SEGMENT_TICKS > room_steps:
+                    return 1
+        return ticks
+
+    def _look_at_window(self, ahead):
+        guard = self.guard
+        content_steps = 0
+        if guard.limit_steps:
+            rest = guard.limit_rest
+            content_steps = self.ledger.content_then(ahead, rest[0], rest[1])
+        guard.look_at_window(self.position.executed_steps, content_steps, self.line.credit_steps)
+
+    def _order(self, outputs, wanted, ticks, ahead):
+        """A segment of so many ticks that ends so many ticks from now."""
+        drawn_from_steps = self.line.drawn_from_steps
+        if drawn_from_steps >= 0:
+            self._order_back(outputs, drawn_from_steps - (wanted - drawn_from_steps), ticks)
+            return
+        guard = self.guard
+        self._look_at_window(ahead)
+        allowed = guard.allow(self.planned_steps, wanted, ticks)
+        if allowed < wanted:
+            # What the guard cuts is never made up for, but given up only when its time comes: this plan may
+            # be thrown away before, and the reason with it.
+            self.cut.begin(wanted - allowed)
+            if allowed < guard.reservoir_most:
+                self.cut.told(wanted - allowed)
+            if allowed >= guard.window_most:
+                self.control.raise_alarm(alarms.LIMIT_GUARD)
+        self._put(outputs, allowed, ticks)
+        if allowed > self.planned_steps:
+            self.planned_steps = allowed
+
+    def _order_back(self, outputs, wanted, ticks):
+        """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
+        allowed = self.guard.allow_back(self.planned_steps, wanted, self.line.least_steps, ticks)
+        outputs.reverse = True
+        self._put(outputs, allowed, ticks)
+        self.planned_steps = min(self.planned_steps, allowed)
+
+    def _put(self, outputs, target_steps, ticks):
+        index = outputs.target_count
+        outputs.targets[index] = target_steps - self.position.base_steps
+        outputs.target_ticks[index] = ticks
+        outputs.target_count = index + 1

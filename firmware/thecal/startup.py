@@ -1,0 +1,96 @@
+"""From power-on to what the pump was before: what a reset found, the self-test, and the way on from there."""
+
+from . import states
+from .causes import ALARM, POWER_ON, RESET_FAULT, RESUME, SELF_TEST
+from .dose import formulary
+from .dose.delivery import KINDS
+from .record import events
+from .watch import alarms, parts
+from .watch.resets import Resets
+
+
+class Startup:
+    """Wakes one pump up. `keeper` says what is kept over a reset; None: nothing is."""
+
+    def __init__(self, control, regimen, guard, stop_button, keeper):
+        self.control = control
+        self.regimen = regimen
+        self.guard = guard
+        self.stop_button = stop_button
+        self.keeper = keeper
+        self.resets = Resets()
+        self.was_reset = False
+
+    def go_on(self, inputs):
+        """This tick's part of it, in BOOT and POST."""
+        if self.control.state == states.BOOT:
+            self._wake_up(inputs)
+        if self.control.state == states.POST:
+            self._leave_post()
+
+    def tell_failed(self, bits):
+        """Parts have failed their self-test: any keeps the motor off until a reset."""
+        control = self.control
+        kinds = control.senses.failed.kinds
+        for part in range(len(parts.PARTS)):
+            if bits >> part & 1:
+                control.teller.event(events.POST_FAILED, part, kinds[part])
+        if bits:
+            control.raise_alarm(alarms.POST_FAILED)
+
+    def _wake_up(self, inputs):
+        control = self.control
+        dosing = control.dosing
+        keeper = self.keeper
+        dosing.line.priming = control.found_state == states.PRIMING
+        control.teller.event(events.BOOT, control.found_state, inputs.reset_cause)
+        if keeper and (keeper.journal.torn or not keeper.sound()):
+            control.teller.event(events.JOURNAL, keeper.journal.status, keeper.journal.torn)
+        control.enter(states.POST, POWER_ON)
+        self.guard.rest(control.position.executed_steps)
+        if self.regimen.prescription:
+            self.regimen.put_in_force(self.regimen.prescription)
+        for kind in range(KINDS):
+            # REC-03: a bolus that a reset cut is never started again by itself.
+            dosing.cut_short(kind, dosing.boluses.given_nl[kind])
+        control.end_draw_back()
+        self._self_test(inputs)
+        if inputs.reset_cause == RESET_FAULT:
+            self._failed_before()
+        if keeper and keeper.therapy_lost:
+            control.raise_alarm(alarms.JOURNAL_FAULT)
+        if self.was_reset and self.resets.too_many(control.clock.tick):
+            control.raise_alarm(alarms.RESET_LOOP)
+
+    def _failed_before(self):
+        """The loop failed again and again and reset the board: it is halted for it now, as nothing could be
+        written down then.
+        """
+        self.control.raise_alarm(alarms.LOOP_FAULT)
+        if self.control.state != states.HALTED:  # the alarm stood already
+            self.control.enter(states.HALTED, ALARM)
+
+    def _self_test(self, inputs):
+        """What the drivers found, and what the pump can tell of itself."""
+        control = self.control
+        control.failures = inputs.post_failures
+        if not formulary.check(self.regimen.library):
+            control.failures |= 1 << parts.LIBRARY
+        if self.keeper and not self.keeper.sound():
+            control.failures |= 1 << parts.JOURNAL
+        control.failures |= control.senses.unbelievable()
+        control.senses.failed.untold = 0  # the events of the self-test tell
+        self.tell_failed(control.failures)
+
+    def _leave_post(self):
+        """Be again what the reset found, once that is written down."""
+        control = self.control
+        if self.keeper and not self.keeper.ready():
+            return
+        if control.found_state == states.HALTED:
+            control.enter(states.HALTED, ALARM)
+            return
+        control.enter(states.STOPPED, SELF_TEST)
+        if control.found_state == states.RUNNING and not self.stop_button.held:
+            control.raise_alarm(alarms.AUTO_RESUMED)
+            control.enter(states.RUNNING, RESUME)

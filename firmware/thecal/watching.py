@@ -1,0 +1,107 @@
+"""What must not happen, looked for in every tick once the motor's steps and the sensors are known.
+
+The rooms' detectors (`watch`) say what they see; here stands which alarm that is and what follows from it.
+"""
+
+from . import states
+from .clock import TICKS_PER_HOUR, TICKS_PER_S
+from .record import events
+from .watch import alarms
+from .watch.counts import Counts
+
+LONG_STOP_TICKS = 12 * TICKS_PER_HOUR  # own choice: half a day without a flow that is programmed
+
+
+class Watching:
+    """Watches one pump. `log` and `journal` (None: there is none) have counts that may come to their end."""
+
+    def __init__(self, control, critical, startup, regimen, ledger, guard, reservoir, log, journal):
+        self.control = control
+        self.critical = critical
+        self.startup = startup
+        self.regimen = regimen
+        self.ledger = ledger
+        self.guard = guard
+        self.reservoir = reservoir
+        self.log = log
+        self.journal = journal
+        self.counts = Counts()
+
+    def look(self, inputs, ticks):
+        """All of a tick; so many have passed."""
+        control = self.control
+        executed_steps = control.position.executed_steps
+        failed = inputs.post_failures & ~control.failures
+        if failed:  # SAFE-08: found while running
+            self.critical.before_change()
+            control.failures |= failed
+            self.startup.tell_failed(failed)
+        self._look_at_sensors(inputs, ticks)
+        self._look_at_counts()
+        if not self.ledger.sound():
+            self.critical.fault()
+        if self.guard.runaway_steps(executed_steps):
+            control.raise_alarm(alarms.RUNAWAY)
+        bridge = control.dosing.line.bridge
+        if bridge and bridge.left_steps == 0:
+            self._bridge_cleared(bridge)
+        if control.state not in states.MOVING:
+            self._look_at_rest()
+            return
+        newly_low = self.reservoir.low(executed_steps) and control.raise_alarm(alarms.RESERVOIR_LOW)
+        if newly_low and control.state == states.RUNNING and self.regimen.prescription.on_low_kvo:
+            self.critical.before_change()
+            control.to_boundary()
+            control.follow_schedule()
+        if self.reservoir.empty(executed_steps):
+            control.raise_alarm(alarms.RESERVOIR_EMPTY)
+
+    def _look_at_sensors(self, inputs, ticks):
+        control = self.control
+        senses = control.senses
+        teller = control.teller
+        tick = control.clock.tick
+        executed_steps = control.position.executed_steps
+        moving = control.state in states.MOVING
+        running = control.state == states.RUNNING
+        row = senses.look(inputs, tick, ticks, executed_steps, self.guard.ordered_steps, moving, running)
+        while senses.failed.untold:
+            part = senses.failed.tell()
+            teller.event(events.PART_FAILED, part, senses.failed.kinds[part])
+        if row >= 0 and control.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
+            teller.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
+        stalled_ticks = senses.motion.recovered_ticks(tick, executed_steps) if moving else -1
+        if stalled_ticks >= 0:
+            teller.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
+        if self.journal is not None and self.journal.failed:
+            control.raise_alarm(alarms.JOURNAL_FAULT)
+        control.follow_alarm(alarms.SUPPLY_LOW, senses.supply_low)
+        control.follow_alarm(alarms.STOP_HELD, self.startup.stop_button.stuck())
+
+    def _look_at_counts(self):
+        control = self.control
+        position = control.position
+        counts = self.counts
+        tick = control.clock.tick
+        worn = control.senses.motion
+        sequence = self.journal.last_sequence() if self.journal is not None else 0
+        counts.look(tick, position.executed_steps, position.dose_steps, worn.pulses, self.log.count, sequence)
+        control.follow_alarm(alarms.SERVICE_DUE, worn.service_due(tick) or counts.due)
+        control.follow_alarm(alarms.COUNT_END, counts.ended)
+
+    def _look_at_rest(self):
+        therapy = self.regimen.prescription
+        rests_ticks = self.control.clock.tick - self.control.stopped_tick
+        if rests_ticks > LONG_STOP_TICKS and therapy and therapy.basal:
+            self.control.raise_alarm(alarms.LONG_STOP)
+
+    def _bridge_cleared(self, bridge):
+        control = self.control
+        self.critical.before_change()
+        control.dosing.line.bridge = None
+        self.regimen.rescale(bridge.old, bridge.new)
+        self.regimen.set_limit()
+        control.teller.event(events.BRIDGE, 0, 0)
+        if control.state == states.RUNNING:
+            control.to_boundary()
+            control.follow_schedule()

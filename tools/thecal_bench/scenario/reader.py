@@ -1,0 +1,83 @@
+"""A whole file to a checked `Scenario`, or to one `InputError` with all that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Any
+
+from thecal_model.therapy import Profile, Therapy
+
+from thecal_bench.plant import PlantParameters
+from thecal_bench.scenario.document import Document, read_text
+from thecal_bench.scenario.events import Events
+from thecal_bench.scenario.expectations import Expectations
+from thecal_bench.scenario.experiment import DEFAULT_FILL_NL, Reservoir, Scenario
+from thecal_bench.scenario.format import PLANT_FIELDS, TABLES, Key
+from thecal_bench.scenario.therapies import Therapies
+from thecal_bench.scenario.values import duration
+
+
+def load(path: str | FilePath) -> Scenario:
+    """Read and check a scenario file. Raises `InputError` with all problems."""
+    return parse(read_text(path), str(path))
+
+
+def parse(text: str, name: str = "scenario") -> Scenario:
+    """The same for a text; `name` stands for the file in messages."""
+    return _read(name, Document(name, text))
+
+
+def load_therapy(path: str | FilePath) -> tuple[Therapy, Profile]:
+    """`[therapy]` and `[profile]` of a file that may have everything else of a scenario too, or not."""
+    scenario = _read(str(path), Document(str(path), read_text(path)), therapy_only=True)
+    return scenario.therapy, scenario.profile
+
+
+def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario:
+    top = dict(TABLES[""])
+    if therapy_only:
+        top["duration"] = Key(duration)
+    sections = tuple(name for name in TABLES if name) + ("event", "expect")
+    head = document.values(document.top, top, (), sections)
+    duration_ms = head.get("duration", 0)
+    profile = _section(document, "profile")
+    therapies = Therapies(document)
+    therapy = None
+    if "therapy" in document.top:
+        therapy = therapies.read(document.table("therapy", document.top), ("therapy",))
+    else:
+        document.problem(("therapy",), "missing; expected a table [therapy]")
+    reservoir = _section(document, "reservoir")
+    plant = _section(document, "plant")
+    events = Events(document, therapies, duration_ms).read(therapy)
+    expects = Expectations(document, duration_ms, events, therapy).read()
+    # An experiment knows its line, if only as the reference one; of a real one only the therapy can tell.
+    line_nl = plant.get("catheter_volume", int(PlantParameters().catheter_volume_nl))
+    machine = Profile(
+        profile.get("max_rate"),
+        profile.get("mechanism", "reference"),
+        profile.get("on_low_reservoir"),
+        reservoir.get("low"),
+        reservoir.get("empty"),
+        None if therapy_only else line_nl,
+    )
+    therapies.foreknown(machine)
+    document.finish()
+    fill_nl = reservoir.get("fill", DEFAULT_FILL_NL)
+    return Scenario(
+        path=name,
+        title=head.get("title", FilePath(name).stem),
+        duration_ms=duration_ms,
+        therapy=therapy or Therapy("stopped"),
+        profile=machine,
+        clock_ms=head.get("clock", 0),
+        seed=head.get("seed", 1),
+        reservoir=Reservoir(fill_nl) if "reservoir" in document.top else None,
+        plant=PlantParameters(**{PLANT_FIELDS[key]: value for key, value in plant.items()}),
+        events=tuple(events),
+        expects=tuple(expects),
+    )
+
+
+def _section(document: Document, name: str) -> dict[str, Any]:
+    return document.values(document.table(name, document.top), TABLES[name], (name,))

@@ -1,0 +1,156 @@
+"""How the value of a key is read: from what stands in the file to a number or a name, or `Expected`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+from thecal.dose import units
+from thecal_model import quantities as q
+
+from thecal_bench.plant import MOST_FREE_FLOW_NL_H
+
+
+class Expected(Exception):
+    """What a reader expected instead of the value that it was given."""
+
+
+Read = Callable[[Any], Any]
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise Expected(
+        f'expected text in quotes, found "{value}"' if value == "" else f"expected text, found {value!r}"
+    )
+
+
+def name_of_drug(value: Any) -> str:
+    # 32 characters are what the pump keeps; it compares names by their bytes.
+    if isinstance(value, str) and 0 < len(value) <= 32 and value.isascii() and value.isprintable():
+        return value
+    raise Expected(f'expected a name of up to 32 ASCII characters such as "morphine", found {value!r}')
+
+
+def whole(value: Any) -> int:
+    if type(value) is int and 0 <= value < 2**63:
+        return value
+    raise Expected(f"expected a whole number such as 1, found {value!r}")
+
+
+def yes(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Expected(f"expected true or false, found {value!r}")
+
+
+def only_true(value: Any) -> bool:
+    if value is True:
+        return True
+    raise Expected(f"expected true, found {value!r} (leave the key out otherwise)")
+
+
+def one_of(names: tuple[str, ...], value: Any) -> str:
+    if isinstance(value, str) and value in names:
+        return value
+    raise Expected(f"expected one of {', '.join(names)}; found {value!r}")
+
+
+def above_zero(dimension: q.Dimension, value: Any) -> Fraction:
+    number = q.parse(value, dimension)
+    if number <= 0:
+        raise Expected(f'expected {dimension.name} above 0 such as "{dimension.example}", found "{value}"')
+    return number
+
+
+def duration(value: Any) -> int:
+    number = q.parse_time_ms(value)
+    if number <= 0:
+        raise Expected(f'expected a time above 0 such as "30 min", found "{value}"')
+    return number
+
+
+def whole_in_unit(dimension: q.Dimension, unit: str, value: Any) -> int:
+    number = above_zero(dimension, value)
+    if number.denominator != 1:
+        raise Expected(f'expected {dimension.name} in whole {unit}, found "{value}"')
+    return number.numerator
+
+
+def concentration(value: Any) -> Fraction:
+    number = above_zero(q.CONCENTRATION, value)
+    if units.concentration_of([number.numerator, number.denominator]) is None:
+        least = q.show(Fraction(*units.LEAST_PG_NL), q.CONCENTRATION, "mcg/mL")
+        raise Expected(
+            f"expected a concentration from {least} to 1 kg/mL in parts of mcg/mL of "
+            f'1/{units.MOST_PG_NL_DEN} or coarser, found "{value}"'
+        )
+    return number
+
+
+def whole_volume_or_none(value: Any) -> int:
+    return 0 if q.parse(value, q.VOLUME) == 0 else whole_volume(value)
+
+
+def days(value: Any) -> int:
+    if not isinstance(value, list) or not value:
+        raise Expected(f'expected a list of days such as ["sat", "sun"], found {value!r}')
+    bits = 0
+    for day in value:
+        bit = 1 << q.DAYS.index(one_of(q.DAYS, day))
+        if bits & bit:
+            raise Expected(f'expected each day once, found "{day}" twice')
+        bits |= bit
+    return bits
+
+
+def bounds(value: Any) -> tuple[str, ...]:
+    names = value if isinstance(value, list) else []
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise Expected(
+            f'expected a list of bounds such as ["baclofen.bolus.high.screening"], found {value!r}'
+        )
+    return tuple(names)
+
+
+def pulsation(value: Any) -> Fraction:
+    number = q.parse(value, q.RATIO)
+    if not 0 <= number <= 200:
+        raise Expected(f'expected 0 % to 200 %, found "{value}"')
+    return number
+
+
+def calibration_error(value: Any) -> Fraction:
+    number = q.parse(value, q.RATIO)
+    if number <= -100:
+        raise Expected(f'expected more than -100 %, found "{value}"')
+    return number
+
+
+def free_flow(value: Any) -> Fraction:
+    number = q.parse(value, q.RATE)
+    if number > MOST_FREE_FLOW_NL_H:
+        most = q.show(MOST_FREE_FLOW_NL_H, q.RATE, "mL/h")
+        raise Expected(f'expected a rate of at most {most}, as fast as the motor turns, found "{value}"')
+    return number
+
+
+def not_negative(dimension: q.Dimension, value: Any) -> Fraction:
+    number = q.parse(value, dimension)
+    if number < 0:
+        raise Expected(f'expected {dimension.name} of 0 or more, found "{value}"')
+    return number
+
+
+def quantity(dimension: q.Dimension) -> Read:
+    return lambda value: q.parse(value, dimension)
+
+
+def positive(dimension: q.Dimension) -> Read:
+    return partial(above_zero, dimension)
+
+
+whole_volume = partial(whole_in_unit, q.VOLUME, "nL")
