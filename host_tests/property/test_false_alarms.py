@@ -1,8 +1,8 @@
 """OCC-03: no alarm of a line that is not blocked, in many pumps' lives at random.
 
-`thecal_bench.vectorised_occlusion` says how they live and how they are run so fast; `test_occlusion_law` shows
-that it is the device's detector that is run. With no alarm in 3 x 10^5 hours the rate is below one in 10^5
-hours with 95 % confidence (Poisson: exp(-3) = 0.05). Those hours take ten minutes of a core: `make
+`thecal_bench.vectorised_occlusion` says how they live and how they are run so fast; `test_occlusion_law`
+shows that it is the device's detector that is run. With no alarm in 3 x 10^5 hours the rate is below one in
+10^5 hours with 95 % confidence (Poisson: exp(-3) = 0.05). Those hours take ten minutes of a core: `make
 test-long` runs them and leaves its figures in host_tests/false_alarms.toml, which `make test` holds
 against the detector as it is.
 """

@@ -12,7 +12,15 @@ from thecal_bench import runner, scenario
 from thecal_bench.bench import TICK_MS, NotPossible
 from thecal_bench.inprocess import HostBench
 from thecal_bench.run_log import RunLog
-from thecal_bench.runner import RunError, TherapyRefused, canonical_records, make_plant, run_scenario
+from thecal_bench.runner import (
+    RunError,
+    TherapyRefused,
+    canonical_records,
+    make_plant,
+    proposals,
+    run_scenario,
+)
+from thecal_bench.runner import run as run_module
 from thecal_bench.unixport import MicropythonBench
 from thecal_model import link
 from thecal_model.link import LinkClient
@@ -211,10 +219,10 @@ def test_how_often_it_looks_changes_nothing(monkeypatch):
         + event("80 s", "stop")
         + expect("ledger", at="33.3 s", value="0.1 mL")
     )
-    monkeypatch.setattr(runner, "CHUNK_S", 1e-9)  # a tick at a time
+    monkeypatch.setattr(run_module, "CHUNK_S", 1e-9)  # a tick at a time
     often, result = run(text, keep_ledger=True)
     found = canonical_records(result)
-    monkeypatch.setattr(runner, "CHUNK_S", 1e9)
+    monkeypatch.setattr(run_module, "CHUNK_S", 1e9)
     seldom, result = run(text, keep_ledger=True)
     assert canonical_records(result) == found
     assert sorted(map(str, often)) == sorted(map(str, seldom))
@@ -428,7 +436,7 @@ def test_a_refill_that_the_pump_refuses_is_recorded():
 
 @pytest.mark.req("LIM-10")
 def test_a_read_back_that_differs_ends_the_run(monkeypatch):
-    monkeypatch.setattr(runner, "differences", lambda sent, readback: ["this", "that"])
+    monkeypatch.setattr(proposals, "differences", lambda sent, readback: ["this", "that"])
     with pytest.raises(RunError, match="read back something else than was sent: this; that"):
         run(HEAD)
 

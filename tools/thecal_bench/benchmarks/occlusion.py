@@ -1,9 +1,9 @@
 """How soon a blocked line is noticed, and what it then holds: `python -m thecal_bench.benchmarks.occlusion`.
 
 For each rate and compliance some pumps run open for a while, then all lines are blocked, and the pump's
-detector (in `vectorised_occlusion`, the same word for word) runs until it alarms. The motor stops at the alarm.
-Then what the line holds is drawn back as the detector says: half of it, two seconds' wait, and again, until it
-says next to nothing. Beside it:
+detector (in `vectorised_occlusion`, the same word for word) runs until it alarms. The motor stops at the
+alarm. Then what the line holds is drawn back as the detector says: half of it, two seconds' wait, and again,
+until it says next to nothing. Beside it:
 
     threshold   a plain one, as pumps have it: 10 psi over the open line's pressure. That is C * 10 psi of
                 volume
