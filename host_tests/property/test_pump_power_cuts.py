@@ -29,7 +29,7 @@ from thecal.watch.lockout import MOST_A_DAY, Lockout
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
-from thecal_host.link import LinkClient
+from thecal_model.link import LinkClient
 
 DRUG = {"mode": "continuous", "drug": "hydromorphone", "line_nl": 20_000, "max_rate_nl_h": 60_000_000}
 BOLUS = {"volume_nl": 150_000, "rate_num": 30_000_000, "rate_den": 1, "lockout_ms": 60_000, "max_per_day": 3}
