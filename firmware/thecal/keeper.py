@@ -42,7 +42,7 @@ AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
 NL_PER_UL = 1_000
 
 STATE = INDEX["state"]
-ALARMS = INDEX["alarms_0"]
+ALARMS = INDEX["alarms"]
 FIRST_CAUSE = INDEX["first_cause"]
 FAILED_PARTS = INDEX["failed_parts"]
 FILL = INDEX["fill_nl"]
@@ -57,7 +57,7 @@ LEAST = INDEX["least_steps"]
 OCCLUSION_BASE = INDEX["occlusion_base_16"]
 OCCLUSION_NL_KPA = INDEX["occlusion_nl_kpa"]
 BOLUS_NL = INDEX["bolus_nl_0"]
-BOLUS_FROM = INDEX["bolus_given_nl_0"]
+BOLUS_FROM = INDEX["bolus_from_steps_0"]
 LOCKOUT_END = INDEX["lockout_end_tick"]
 GRANTS = INDEX["grants"]
 DENIALS = INDEX["denials"]
@@ -198,7 +198,7 @@ class Keeper:
         words = self.journal.words
         pump.alarms.advance(pump.clock.tick)
         for row in range(len(alarms.ALARMS)):
-            if words[INDEX["alarms_0"]] >> row & 1:
+            if words[INDEX["alarms"]] >> row & 1:
                 pump.alarms.set(row)
         pump.alarms.first_cause = words[INDEX["first_cause"]]
         pump.senses.failed.bits = words[FAILED_PARTS]

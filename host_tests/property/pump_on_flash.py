@@ -35,7 +35,7 @@ RINGS = (4, 10, 5, 4, 3)
 SLOTS = ((3, 1), (2, 2), (2, 1))
 SECTORS = sum(RINGS) + sum(count * sectors for count, sectors in SLOTS)
 LOG_CAPACITY = 32
-BOLUS_ON = INDEX["spare_0"]  # a field that the firmware leaves free
+BOLUS_ON = INDEX["strike_alarm"]  # a field that this device has no other use for
 
 BOOT, STATE, THERAPY, BOLUS, DENIED, REFILL, FAULT, TICKING = range(8)
 FAULTS = (BOOT, FAULT)
@@ -216,7 +216,7 @@ class Device:
             self.journal.rescale(num, den, self.dose)
             self.world.ratios.append((len(self.world.moved_ticks), Fraction(num, den)))
         elif name == "fault":
-            words[INDEX["alarms_0"]] |= 1 << arguments[0]
+            words[INDEX["alarms"]] |= 1 << arguments[0]
             self.event(FAULT, arguments[0])
             self.journal.save()
         elif name == "events":

@@ -4,7 +4,7 @@ Everything in these tables is the layout of VERSION: changing any of it makes a 
 little-endian.
 """
 
-VERSION = 2
+VERSION = 3
 
 UNIT = 32
 PAGE = 256
@@ -31,26 +31,32 @@ FIELDS = (
     "dose_steps",  # executed, prime left out, since the first boot
     "state",
     "resets",
-    "bounds_accepted",  # with the therapy in force, a bit for each in the library's entry (dose/changes.py)
     "boot_tick_0",  # of the last boots, for the latch of a reset loop
     "boot_tick_1",
     "boot_tick_2",
-    "spare_2",
-    "spare_5",
-    "alarms_0",  # a bit for each row of the table, 30 at most
-    "spare_6",
+    "boot_tick_3",
+    "alarms",  # a bit for each row of the table, 30 at most
+    "alarms_stopped",  # those after which it was not started yet
     "first_cause",
+    "strike_alarm",  # 1 + row of the alarm after which the pump was last started, 0: none
+    "strike_before_tick",
+    "strike_tick",
+    "failed_parts",  # found since the last acknowledgement, a bit each (watch/parts.py)
     "fill_nl",  # -1: never filled
     "filled_at_steps",
     "line_empty",  # 1: nothing has flowed since it was new
     "credit_end_steps",  # position up to which the motor fills a new line, 0 without credit
     "bridge_end_steps",  # position at which the old drug has left the line
-    "drug_serial",  # the last therapy that named a drug: what the line holds; 0: none
-    "spare_0",
-    "bolus_nl_0",
+    "bridge_old",  # concentrations of the drug that is leaving the line, 0 without a bridge, ...
+    "bridge_new",  # ... and of that behind it, as they relate
+    "drawn_from_steps",  # position at which a draw-back began, -1 while there is none
+    "least_steps",  # behind which it never goes, -1 without
+    "occlusion_base_16",  # pressure that a blocked line had before, 1/16 Pa ...
+    "occlusion_nl_kpa",  # ... and its compliance, 0 without an occlusion
+    "bolus_nl_0",  # of each that runs, 0 without
     "bolus_nl_1",
-    "bolus_given_nl_0",
-    "bolus_given_nl_1",
+    "bolus_from_steps_0",  # position at which it began
+    "bolus_from_steps_1",
     "grants",  # patient boluses ever
     "grant_tick",  # of the last one
     "lockout_end_tick",  # -1: none has ended
@@ -58,26 +64,16 @@ FIELDS = (
     "therapy_serial",  # 0: none
     "library_serial",
     "calibration_serial",
+    "drug_serial",  # the last therapy that named a drug: what the line holds; 0: none
+    "drug_started",  # 1 + tick of the first start of the drug in the line, 0: never
+    "dose_changed",  # 1 + tick of the last change of its dose
+    "bounds_accepted",  # with the therapy in force, a bit for each in the library's entry (dose/changes.py)
     "rescales",  # changes of unit ever, and the last one:
     "rescale_num",
     "rescale_den",
     "rescale_dose_steps",  # dose_steps when it was
     "rescale_open_steps",  # what was not yet in the history, in the new unit
-    "occlusion_nl_kpa",  # ... and its compliance, 0 without an occlusion
-    "bridge_old",  # concentrations of the drug that is leaving the line, 0 without a bridge, ...
-    "bridge_new",  # ... and of that behind it, as they relate
-    "drawn_from_steps",  # position at which a draw-back began, -1 while there is none
-    "least_steps",  # behind which it never goes, -1 without
     "rotor_pulses",  # ever
-    "occlusion_base_16",  # pressure that a blocked line had before, 1/16 Pa ...
-    "strike_alarm",  # 1 + row of the alarm after which the pump was last started, 0: none
-    "strike_before_tick",
-    "strike_tick",
-    "boot_tick_3",
-    "alarms_stopped",  # those after which it was not started yet
-    "failed_parts",  # found since the last acknowledgement, a bit each (watch/parts.py)
-    "drug_started",  # 1 + tick of the first start of the drug in the line, 0: never
-    "dose_changed",  # 1 + tick of the last change of its dose
 )
 LEDGER_FIELDS = 4
 INDEX = {name: number for number, name in enumerate(FIELDS)}
@@ -94,7 +90,7 @@ SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_
 CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB, OUTCOME = range(9)
 KINDS = (
     (0, "zeros: nothing is to be written here any more"),
-    (7, "53 fields"),
+    (7, "all fields"),
     (1, "the first 4 fields"),
     (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
     (1, "number, tick"),
