@@ -179,20 +179,18 @@ class Life:
         self.over_steps = over_steps
         # Time never runs ahead of the time with power; the record that is torn now may be read after the next
         # cut, if that comes before the first snapshot.
-        self.most_tick = max(self.most_tick, before.clock.tick)
-        assert (
-            after.clock.tick <= self.most_tick and before.clock.tick <= after.clock.tick + QUANTUM_TICKS + 60
-        )
+        self.most_tick = max(self.most_tick, before.tick)
+        assert after.tick <= self.most_tick and before.tick <= after.tick + QUANTUM_TICKS + 60
         therapy = after.regimen.therapies.count - 1
         assert therapy in self.applied, f"therapy {therapy} is in force, it was one of {self.applied}"
         self.applied = [therapy]
         # Lockout: what was granted is counted, and its lockout runs from the boot at the latest.
-        granted_now = granted > 0 and before.lockout.grants[(granted - 1) % MOST_A_DAY] > before.clock.tick
+        granted_now = granted > 0 and before.lockout.grants[(granted - 1) % MOST_A_DAY] > before.tick
         assert after.lockout.count >= granted - granted_now
         if ended >= 0 and not active:
             # An end that was not written yet comes, and the lockout with it, in the first tick.
             known = after.lockout.ended and after.lockout.end_tick == ended
-            assert known or after.boluses.volume_nl[PATIENT] > 0, "a lockout was forgotten"
+            assert known or after.control.dosing.boluses.volume_nl[PATIENT] > 0, "a lockout was forgotten"
         self._advance(BOOT_TICKS)  # nobody hears a command before
 
     def _ask(self, cmd: str, **arguments: Any) -> dict[str, Any] | None:
@@ -239,7 +237,7 @@ def test_the_script_does_what_it_is_there_for(whole):
     assert whole.flash.commands > 250
     assert sum(whole.flash.erases) > 4
     assert len(whole.grants) == 3
-    assert whole.pump.state == states.STOPPED and whole.over_steps == 0
+    assert whole.pump.control.state == states.STOPPED and whole.over_steps == 0
     true_steps = whole.bench.motor.executed_steps(whole.bench._at_cycles)
     assert whole.pump.position.executed_steps == true_steps
     assert program.Packed(whole.pump.regimen.therapies.get(whole.pump.regimen.therapies.count)).head == THIRD
@@ -317,14 +315,14 @@ def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave_and_go_on(pump: Pump) -> None:
         leave_post(pump)
         bolus = pump.regimen.prescription and pump.regimen.prescription.patient_bolus
-        if pump.state == states.RUNNING and bolus and pump.lockout.ended:
+        if pump.control.state == states.RUNNING and bolus and pump.lockout.ended:
             pump.delivery.begin_bolus(PATIENT, bolus.volume, bolus.rate)
 
     monkeypatch.setattr(Pump, "_leave_post", leave_and_go_on)
 
 
 def erased_while_the_queue_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("thecal.pump.QUEUE_SEGMENTS", 1)
+    monkeypatch.setattr("thecal.motion.QUEUE_SEGMENTS", 1)
     monkeypatch.setattr("thecal_bench.inprocess.QUEUE_SEGMENTS", 1)
 
 
