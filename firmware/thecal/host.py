@@ -70,6 +70,9 @@ class Host:
             if request is not None:
                 self._take(request, inputs, outputs)
                 self._carry_out_due(inputs, outputs)
+        if session.stop_ahead():
+            # Behind a flood: it acts now, and is answered when it is its turn.
+            self._stop_now(outputs)
         if self.pump.keeper:
             self._expect()
 
@@ -82,10 +85,10 @@ class Host:
         """A stop: all that waits is over, and so is a proposal in the making."""
         self.pump.orders.forget_proposals()
         if self.working:
-            self._cancelled(self.working, BY_STOP, outputs)
+            self._entry_cancelled(self.working, BY_STOP, outputs)
             self.working = None
         for entry in self.queue.take_all():
-            self._cancelled(entry, BY_STOP, outputs)
+            self._entry_cancelled(entry, BY_STOP, outputs)
 
     # --- what a request is
 
@@ -105,6 +108,9 @@ class Host:
         elif command.name == commands.CANCEL:
             place = self._opened(request, command)
             self._finish(request, place, self._cancel(request, outputs), outputs)
+        elif self.session.before_stop():
+            place = self._opened(request, command)
+            self._cancelled(request, command, place, BY_STOP, outputs)
         elif self.pump.buttons.stop.held and (command.moves or held) and command.name != commands.STOP:
             self._send(outputs, refusal(request, "stop_held", "the STOP button is held down"))
         elif self.queue.full():
@@ -210,7 +216,7 @@ class Host:
         if entry is None:
             return refusal(request, "refused", "no such command waits")
         self.queue.take(entry)
-        self._cancelled(entry, BY_CANCEL, outputs)
+        self._entry_cancelled(entry, BY_CANCEL, outputs)
         answer = reply_to(request)
         answer["ok"] = True
         return answer
@@ -287,18 +293,19 @@ class Host:
             self.last.keep(id_of(request), text)
         self.pump.writer.send_text(outputs, text, answer["id"])
 
-    def _cancelled(self, entry, message, outputs):
-        self.pump.teller.event(events.DENIED, commands.row_of(entry.command.name), WAS_CANCELLED)
-        self._finish(entry.request, entry.place, refusal(entry.request, "cancelled", message), outputs)
+    def _entry_cancelled(self, entry, message, outputs):
+        self._cancelled(entry.request, entry.command, entry.place, message, outputs)
+
+    def _cancelled(self, request, command, place, message, outputs):
+        self.pump.teller.event(events.DENIED, commands.row_of(command.name), WAS_CANCELLED)
+        self._finish(request, place, refusal(request, "cancelled", message), outputs)
 
     # --- stops
 
     def _stop(self, request, place, outputs):
         """The motor first; the answer when the record of it is read back."""
         pump = self.pump
-        pump.critical.before_change()
-        self.cancel_all(outputs)
-        pump.control.stop_ordered()
+        self._stop_now(outputs)
         answer = pump.orders.carry_out(request)
         if place != NO_PLACE:
             self.outcomes.close(place, DONE, 0, pump.clock.tick)
@@ -312,6 +319,11 @@ class Host:
             self._send(outputs, refusal(request, "busy", text))
         else:
             self.stops.add(answer, pump.clock.tick)
+
+    def _stop_now(self, outputs):
+        self.pump.critical.before_change()
+        self.cancel_all(outputs)
+        self.pump.control.stop_ordered()
 
     def _answer_stops(self, outputs):
         keeper = self.pump.keeper

@@ -12,6 +12,7 @@ And what is not held for a tick is carried out in the order in which it was read
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from typing import Any
@@ -161,6 +162,14 @@ class Oracle:
                 raise Broken(f"{name} was overtaken by one that was accepted after it")
             self.last_done = self.numbers[identity]
         self.seen["carried out"] += 1
+
+    def has_come_before_a_stop(self, lines: list[bytes]) -> None:
+        """What is not carried out yet of these never may be."""
+        for line in lines:
+            request = json.loads(line[:-10]) if line.startswith(b"{") else {}
+            identity = request.get("run", ""), request.get("id", 0)
+            if identity[0] and request["cmd"] != "stop" and not self.carried_out[identity]:
+                self.cancelled.add(identity)
 
     def answers(self, frame: dict[str, Any]) -> None:
         if frame.get("error") in ("busy", "cancelled"):
@@ -395,7 +404,9 @@ class World:
         if self.plain and kind >= 0.74:
             self._boot()
             return
-        if kind < 0.62:
+        if kind < 0.03:
+            self.flood()
+        elif kind < 0.62:
             burst = b"".join(self.line() for _ in range(chance.choice((1, 1, 2, 3, 4))))
             self.say(burst)
         elif kind < 0.70:
@@ -428,6 +439,22 @@ class World:
             assert bench.plant is not None
             bench.plant.set_air(True)
         self.advance(chance.choice((0, 0, 1, 1, 2, 3, 6)))
+
+    def flood(self) -> None:
+        """A stop in the midst of more than can be read in a tick; it acts in the tick in which it has come."""
+        bench = self.bench
+        lines = [self.line(), self.line()]
+        early, late = (b"hello\n" * self.chance.randrange(*most) for most in ((0, 12), (10, 50)))
+        self.say(lines[0] + early + lines[1] + late + b"hello\n" * 20 + b"stop\n")
+        boots = self.oracle.seen["cuts"]
+        self.advance(1)
+        if boots == self.oracle.seen["cuts"] and not bench._rx and bench.pump.state in states.MOVING:
+            raise Broken("a stop waits behind a flood")
+        if not bench._rx:
+            self.oracle.has_come_before_a_stop(lines)
+        self.oracle.seen["flood"] += 1
+        self.say(self.line() + self.line())
+        self.advance(self.chance.randrange(8))
 
     def press(self, button: str, ticks: int) -> None:
         if not self.bench._off:

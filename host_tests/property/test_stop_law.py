@@ -19,6 +19,7 @@ from thecal.host import Host
 from thecal.keeper import Keeper
 from thecal.link import commands
 from thecal.link.queue import Accepted, Queue
+from thecal.link.session import Session
 
 SEQUENCES_A_LIFE = 50
 
@@ -56,7 +57,7 @@ def test_nothing_flows_after_a_stop_but_what_was_accepted_later(part):
     assert seen["cancelled"] > 1_000 and seen["carried out"] > 4_000
     for state in ("RUNNING", "PRIMING", "HALTED", "POST"):
         assert seen[state] > 300, state
-    assert seen["DRAW_BACK"] > 30
+    assert seen["DRAW_BACK"] > 30 and seen["flood"] > 200
 
 
 @pytest.mark.long
@@ -121,6 +122,14 @@ def starts_while_stop_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(command, "moves", False)
 
 
+def a_stop_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "stop_ahead", lambda self: False)
+
+
+def what_came_before_a_stop_acts_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "before_stop", lambda self: False)
+
+
 @pytest.mark.req("ALM-05", "REC-03", "REC-04")
 @pytest.mark.parametrize(
     "plant",
@@ -133,6 +142,8 @@ def starts_while_stop_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
         a_stop_in_the_self_test_is_forgotten,
         acts_before_its_id_is_written,
         starts_while_stop_is_held,
+        a_stop_waits_for_its_turn,
+        what_came_before_a_stop_acts_after_it,
     ],
 )
 def test_a_planted_fault_is_caught(plant, monkeypatch):

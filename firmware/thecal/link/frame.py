@@ -22,6 +22,10 @@ LINE_BYTES = 4096  # longest line, without its LF
 WORK_A_TICK = 64
 LINE_WORK = 1  # a line, whatever it is
 MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
+# Of the lines that wait to be read so many are looked at in a tick, and only short ones: a stop with all that
+# it may have is no longer.
+MOST_AHEAD = 4
+MOST_AHEAD_BYTES = 128
 STATUS_BYTES = 704  # more than the longest status frame, and kept free for it
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 
@@ -110,6 +114,10 @@ class LineReader:
         self.digits = bytearray(8)
         self.parser = Parser()
         self.parsing = False
+        self.ahead_parser = Parser()
+        self.ahead_digits = bytearray(8)
+        self.scanned = 0  # before this no line is left to be looked at ahead of its turn
+        self.found_at = -1  # where the last one begins that was found so; -1 once it is read
         self.bare = False  # the line that is parsed has no CRC
         self.work = 0  # that is left in this tick
         self.answers = 0  # to noise that are left in this tick
@@ -133,6 +141,8 @@ class LineReader:
             left = self.fill - self.start
             self.view[:left] = self.view[self.start : self.fill]
             self.looked -= self.start
+            self.scanned = max(self.scanned - self.start, 0)
+            self.found_at = max(self.found_at - self.start, -1)
             self.start = 0
             self.fill = left
         fits = min(length, len(self.data) - self.fill)
@@ -183,9 +193,7 @@ class LineReader:
             self.overlong = False
             self._line_is_read()
             return self._refuse(TOO_LARGE, "a line has at most %d bytes" % LINE_BYTES)
-        least = max(start, end - MOST_BLANKS)
-        while end > least and data[end - 1] in (13, 32):
-            end -= 1
+        end = self._without_blanks(start, end)
         length = end - start
         if length == 0:
             return self._line_is_read()
@@ -198,14 +206,26 @@ class LineReader:
             if length < 11 or data[end - 9] != 32:
                 self._line_is_read()
                 return self._refuse(BAD_FRAME, "no CRC at the end of the line")
-            self.crc(data, start, end - 9, self.digits)
-            if data[end - 8 : end].lower() != self.digits:
+            if not self._crc_fits(start, end, self.digits):
                 self._line_is_read()
                 return self._refuse("bad_crc", "the CRC is not that of the line")
             end -= 9
         self.parser.begin(data, start, end)
         self.parsing = True
         return None
+
+    def _without_blanks(self, start, end):
+        """The end of a line without the blanks there."""
+        data = self.data
+        least = max(start, end - MOST_BLANKS)
+        while end > least and data[end - 1] in (13, 32):
+            end -= 1
+        return end
+
+    def _crc_fits(self, start, end, digits):
+        """Whether the line's CRC is that of its text; it is left in `digits`."""
+        self.crc(self.data, start, end - 9, digits)
+        return self.data[end - 8 : end].lower() == digits
 
     def _parse(self):
         """The request of the line, when it is read; else None."""
@@ -227,6 +247,59 @@ class LineReader:
         if self.bare and request["cmd"].encode() not in BARE_COMMANDS:
             return self._refuse("bad_crc", "%s needs a CRC" % request["cmd"][:32])
         return request
+
+    # --- ahead of their turn
+
+    def find_ahead(self, word, accepts):
+        """Whether among the lines that wait there is one that has not been found yet, with `word`, bytes, in
+        it, whose request `accepts` takes. It stays where it is, and is read when it is its turn.
+        """
+        data = self.data
+        fill = self.fill
+        found = False
+        at = max(self.scanned, self.looked if self.parsing else self.start)
+        for _ in range(MOST_AHEAD):
+            at = data.find(word, at, fill)
+            end = data.find(b"\n", at, fill) if at >= 0 else -1
+            if end < 0:
+                self.scanned = data.rfind(b"\n", 0, fill) + 1
+                return found
+            begin = data.rfind(b"\n", 0, at) + 1
+            if not (self.overlong and begin <= self.start):
+                request = self._request_ahead(begin, end)
+                if request is not None and accepts(request):
+                    self.found_at = begin
+                    found = True
+            at = end + 1
+        self.scanned = at
+        return found
+
+    def before_found(self):
+        """Whether the line that was read last came before one that was found ahead of its turn."""
+        return self.start <= self.found_at
+
+    def _request_ahead(self, start, end):
+        """The request of a short line, None for any other that may be right."""
+        data = self.data
+        end = self._without_blanks(start, end)
+        if end - start > MOST_AHEAD_BYTES:
+            return None
+        text = data[start:end]
+        if text in BARE_COMMANDS:
+            return {"cmd": text.decode()}
+        bare = text[-1:] == b"}"
+        if not bare:
+            if len(text) < 11 or text[-9] != 32 or not self._crc_fits(start, end, self.ahead_digits):
+                return None
+            end -= 9
+        parser = self.ahead_parser
+        parser.begin(data, start, end)
+        done = parser.work(WORK_A_TICK)
+        request = parser.request
+        parser.forget()
+        if not done or parser.error or not isinstance(request.get("cmd"), str):
+            return None
+        return None if bare and request["cmd"].encode() not in BARE_COMMANDS else request
 
     def _refuse(self, error, message, is_noise=True):
         """Of the lines that nobody may have meant as a request only some are answered in a tick."""

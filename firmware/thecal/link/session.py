@@ -63,6 +63,15 @@ class Session:
             self.more = False
         return None
 
+    def stop_ahead(self):
+        """Whether a stop has come that is behind lines which wait to be read; each one is told once."""
+        reader = self.reader
+        return reader.looked < reader.fill and reader.find_ahead(b"stop", is_stop)
+
+    def before_stop(self):
+        """Whether the last request came before a stop that was told so."""
+        return self.reader.before_found()
+
     def frame(self):
         """The CRC of the frame that the last request came in, 4 bytes: what tells two of them apart."""
         return unhexlify(self.reader.digits)
@@ -88,6 +97,16 @@ class Session:
             )
             return None
         return request
+
+
+def is_stop(request):
+    """Whether a request is a stop that acts when it comes."""
+    command = commands.find(commands.STOP)
+    return (
+        request["cmd"] == commands.STOP
+        and "at_tick" not in request
+        and not commands.problem_with(command, request)
+    )
 
 
 def has_id(request):
