@@ -94,3 +94,12 @@ def test_no_stop_is_overtaken_on_the_chip(image):
     board.run_ticks(QUIET_TICKS)
     assert len(board.edges.rising) == edges and board.client.last_status is not None
     assert board.client.last_status["state"] == "STOPPED"
+
+    # Behind more lines than 50 ticks read: in the tick in which the last of five times 1 kB has come.
+    board.ask("start")
+    board.run_ticks(10)
+    bench.send(b"hello\n" * 800 + b"stop\n")
+    board.run_ticks(5 + STOP_TICKS - 1)
+    edges = len(board.edges.rising)
+    board.run_ticks(5)
+    assert len(board.edges.rising) == edges and board.board.pin("EN") == 1

@@ -441,7 +441,7 @@ class World:
         self.advance(chance.choice((0, 0, 1, 1, 2, 3, 6)))
 
     def flood(self) -> None:
-        """A stop in the midst of more than can be read in a tick; it acts in the tick in which it has come."""
+        """A stop in the midst of more than is read in a tick; it acts in the tick in which it has come."""
         bench = self.bench
         lines = [self.line(), self.line()]
         early, late = (b"hello\n" * self.chance.randrange(*most) for most in ((0, 12), (10, 50)))
