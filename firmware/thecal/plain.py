@@ -67,6 +67,16 @@ def time(ms, unlike=""):
     return _in("s", ms, 1_000, unlike)
 
 
+def seconds(s):
+    """A time of `s` seconds in whole days, h, min and s, none of it rounded."""
+    said = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if s >= size:
+            said.append("%d %s" % (s // size, unit))
+            s %= size
+    return " ".join(said) or "0 s"
+
+
 def by_key(key, value, unlike=""):
     """The whole number of a key of the link, in the unit that the end of its name says."""
     if key.endswith("_ms") and key != "at_ms":  # that is a time of day

@@ -5,12 +5,16 @@ and never in the steady loop. All is reckoned in grains of a microstep; while a 
 of the old drug.
 """
 
+from . import plain
 from .causes import GRANTED, HISTORY, MAX_DOSE, RESERVOIR, Refused
 from .clock import TICK_MS, TICKS_PER_DAY, TICKS_PER_S, TICKS_PER_WEEK
 from .dose.delivery import CLINICIAN, PATIENT
 from .dose.prescription import PrescriptionError
 from .states import MOVING, STOPPED
 from .watch.ahead import MOST_LOOKS, peak_steps
+from .watch.stretches import AHEAD_TICKS, TICKS
+
+LEAST_LEFT_TICKS = 2 * AHEAD_TICKS  # of a window with what was given; before less is left nothing is to start
 
 
 class Prospect:
@@ -63,16 +67,12 @@ class Prospect:
         one = mechanism.grains_per_step
         peak = therapy.basal.peak_grains(self.steady_ticks(therapy), one)
         if peak > self._grains_of(therapy.limit):
-            raise PrescriptionError(
-                [
-                    "limit: the basal alone gives %d nL in %d ms, the limit is %d nL"
-                    % (
-                        -(-peak * mechanism.nl_per_rev // (one * mechanism.steps_per_rev)),
-                        therapy.window_ticks * TICK_MS,
-                        therapy.limit[0] // therapy.limit[1],
-                    )
-                ]
-            )
+            volume = peak * mechanism.nl_per_rev, one * mechanism.steps_per_rev
+            limit = plain.volume(*therapy.limit, unlike=plain.volume(*volume))
+            gives = plain.volume(*volume, unlike=limit)
+            window = plain.time(therapy.window_ticks * TICK_MS)
+            text = "limit: the basal alone gives %s in %s, the limit is %s" % (gives, window, limit)
+            raise PrescriptionError([text])
 
     def check_history(self, therapy, week_tick, bridge):
         """LIM-06: with what was given so far the basal must not break the limit; says when it would not.
@@ -81,41 +81,56 @@ class Prospect:
         """
         if not therapy.limit or not therapy.basal:
             return
-        if self._fits_after(therapy, week_tick, 0, bridge):
+        if self._fits(therapy, week_tick, bridge):
             return
         late = therapy.window_ticks
         # Each look takes a part of a tick: only a motor at rest has the time to search.
         early = 0 if self.pump.control.state == STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
-            if self._fits_after(therapy, week_tick, middle, bridge):
+            middle -= middle % TICKS
+            if self._basal_fits_after(therapy, week_tick, middle, bridge):
                 late = middle
             else:
                 early = middle
         # In whole seconds, up: a start before that would be refused again.
         raise Refused(
             HISTORY,
-            "limit: with what was given already the therapy could start in %d s" % -(-late // TICKS_PER_S),
+            "limit: with what was given already the therapy could start in %s"
+            % plain.seconds(-(-late // TICKS_PER_S)),
         )
 
-    def _fits_after(self, therapy, week_tick, delay_ticks, bridge):
-        """Whether the basal of `therapy` from so many ticks on is within its limit, with all that was given
-        and the boluses that run.
+    def _fits(self, therapy, week_tick, bridge):
+        """Whether the basal of `therapy` from now on is within its limit, with all that was given and the
+        boluses that run.
         """
-        pump = self.pump
-        limit = bridge.volume(*therapy.limit) if bridge else therapy.limit
-        limit_steps = pump.guard.steps_of_limit(*limit)
-        boluses = [bolus[1:] for bolus in pump.delivery.boluses_to_come()]
-        week_tick = (week_tick + delay_ticks) % TICKS_PER_WEEK
+        boluses = [bolus[1:] for bolus in self.pump.delivery.boluses_to_come()]
 
         def basal(ticks):
-            profile = self._basal(therapy, week_tick, ticks, bridge)
-            return [(delay_ticks, 0)] + profile if delay_ticks else profile
+            return self._basal(therapy, week_tick, ticks, bridge)
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         profile = with_boluses(basal, boluses, most, therapy.window_ticks)
-        rest = pump.guard.rest_of_limit(*limit)
-        return self._peak_steps(profile, therapy.window_ticks, limit_steps, rest) <= limit_steps
+        return self._within_limit(profile, therapy.window_ticks, therapy, bridge)
+
+    def _basal_fits_after(self, therapy, week_tick, delay_ticks, bridge):
+        """The same for a motor that rests so many ticks first. Windows that end before do not count. In one
+        that ends later all that flows from then on stays, until nothing is left in it of what was given:
+        it holds what a window shorter by the delay would, if the flow began now.
+        """
+        ticks = therapy.window_ticks - delay_ticks
+        if ticks < LEAST_LEFT_TICKS:
+            return False
+        profile = self._basal(therapy, (week_tick + delay_ticks) % TICKS_PER_WEEK, ticks, bridge)
+        return self._within_limit(profile, ticks, therapy, bridge)
+
+    def _within_limit(self, profile, window_ticks, therapy, bridge):
+        """Whether no window of that length holds more than the limit of `therapy` with `profile`."""
+        guard = self.pump.guard
+        limit = bridge.volume(*therapy.limit) if bridge else therapy.limit
+        limit_steps = guard.steps_of_limit(*limit)
+        rest = guard.rest_of_limit(*limit)
+        return self._peak_steps(profile, window_ticks, limit_steps, rest) <= limit_steps
 
     def _with_one_more(self, volume, rate, window_ticks):
         """What flows with one more bolus of nL at nL/h, until a whole window after the last one."""

@@ -1,5 +1,6 @@
 """Patient boluses, limits, reservoir, flex days and the clock, on the in-process board. Answers by hand."""
 
+import re
 from fractions import Fraction
 
 import pytest
@@ -229,25 +230,29 @@ def test_a_basal_that_breaks_its_own_limit_is_refused(desk):
     assert desk.ask("program", therapy=therapy)["ok"]
     therapy["limit"]["volume_nl"] -= 1
     reply = desk.ask("program", therapy=therapy)
-    assert not reply["ok"] and "the basal alone gives" in reply["message"]
+    assert not reply["ok"]
+    assert reply["message"] == "limit: the basal alone gives 24 mL in 4 h, the limit is 23.999999 mL"
 
 
 @pytest.mark.req("LIM-06")
 def test_a_start_that_the_history_forbids_names_the_earliest_time(desk):
-    """12 mL/h for 600 s give 2 mL. 6 mL/h may then fill 1.1 mL in 600 s: not while more than 0.1 mL is
-    younger.
+    """12 mL/h for 600 s give 2 mL, of which 1.1 mL are younger than 600 s after 270 s; from then on 6 mL/h
+    fill a window more slowly than it is emptied. A second before it is refused again.
     """
     limit = {"volume_nl": 2_100_000, "window_ms": 600_000}
     desk.start(rate_num=12_000_000, limit=limit)
     desk.run(6_000)
     desk.ask("stop")
+    stopped_tick = desk.tick
     desk.program(limit={"volume_nl": 1_100_000, "window_ms": 600_000})
     refused = desk.ask("start")
     assert not refused["ok"]
-    words = refused["message"].split()
-    seconds = int(words[words.index("s") - 1])
-    assert 300 < seconds <= 605
-    desk.run(seconds * 10 + 10)
+    [(minutes, seconds)] = re.findall(r"could start in (\d+) min (\d+) s$", refused["message"])
+    earliest = desk.tick + 600 * int(minutes) + 10 * int(seconds)
+    assert 0 <= earliest - stopped_tick - 2_700 < 20
+    desk.bench.advance_to_tick(earliest - 22)
+    assert "could start in" in desk.ask("start")["message"]
+    desk.bench.advance_to_tick(earliest)
     assert desk.ask("start")["ok"]
     desk.run(6_100)
     assert not desk.of("limited")
