@@ -448,7 +448,7 @@ class World:
         self.say(lines[0] + early + lines[1] + late + b"hello\n" * 20 + b"stop\n")
         boots = self.oracle.seen["cuts"]
         self.advance(1)
-        if boots == self.oracle.seen["cuts"] and not bench._rx and bench.pump.state in states.MOVING:
+        if boots == self.oracle.seen["cuts"] and not bench._rx and bench.pump.control.state in states.MOVING:
             raise Broken("a stop waits behind a flood")
         if not bench._rx:
             self.oracle.has_come_before_a_stop(lines)

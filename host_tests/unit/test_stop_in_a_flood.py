@@ -11,7 +11,7 @@ from thecal.link.frame import LINE_BYTES, MOST_AHEAD_BYTES
 from thecal.link.session import PATIENCE_TICKS, Session
 from thecal.signals import RX_BYTES
 from thecal_bench.inprocess import host_crc
-from thecal_host.link import encode
+from thecal_model.link import encode
 
 HELD_BYTES = LINE_BYTES + RX_BYTES  # what the pump has of a flood at once
 WEEK = {
@@ -45,7 +45,7 @@ def ticks_late(desk: PumpOnBench, data: bytes) -> int:
     while desk.bench._rx:
         desk.run(1)
     came = desk.tick
-    while desk.pump.state != states.STOPPED:
+    while desk.pump.control.state != states.STOPPED:
         desk.run(1)
         assert desk.tick < came + 100
     return desk.tick - came
@@ -99,10 +99,10 @@ def test_what_came_before_the_stop_is_cancelled_and_what_came_after_it_acts(runs
     runs.bench.send(b"hello\n" * 20)
     ids["after"] = runs.client.request("start")
     runs.run(4)
-    assert runs.pump.state == states.STOPPED
+    assert runs.pump.control.state == states.STOPPED
     while runs.client.reply(ids["stop"]) is None:
         runs.run(1)
-        assert runs.pump.state == states.STOPPED
+        assert runs.pump.control.state == states.STOPPED
     runs.run(40)
     answers: dict[str, Any] = {name: runs.client.reply(number) or {} for name, number in ids.items()}
     assert [name for name in ids if answers[name].get("error") == "cancelled"] == [
@@ -113,7 +113,7 @@ def test_what_came_before_the_stop_is_cancelled_and_what_came_after_it_acts(runs
     ]
     assert answers["before"]["granted"] and answers["alarms"]["ok"]
     assert answers["stop"]["state"] == "STOPPED" and answers["after"]["state"] == "RUNNING"
-    assert runs.pump.state == states.RUNNING and not runs.of("clock", "patient_bolus_start")
+    assert runs.pump.control.state == states.RUNNING and not runs.of("clock", "patient_bolus_start")
     asked = runs.ask("outcome", of_run=runs.client.run, of=ids["start"])
     assert asked["outcome"] == "cancelled"
 
