@@ -3,13 +3,18 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
+from pump_on_bench import SIX_ML_H, PumpOnBench
+from thecal.link.telemetry import STATUS_PERIOD_TICKS
 
 ROOT = Path(__file__).parents[2]
 FIRST = ROOT / "README.md"
 CODE = ROOT / "firmware" / "README.md"
+CHANGE = ROOT / "CONTRIBUTING.md"
 SKIPPED = {"build", ".venv", "node_modules"}
 PAGES = sorted(
     path
@@ -59,23 +64,58 @@ def test_every_file_in_the_text_exists(page):
         assert (ROOT / path).exists(), path
 
 
-def names_of_the_firmware() -> set[str]:
-    """Its functions and classes, and each method as `Class.method`."""
-    found = set()
+def names_of_the_firmware() -> dict[str, Path]:
+    """Its functions and classes, and each method as `Class.method`, with the file."""
+    found = {}
     for path in (ROOT / "firmware").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                found.add(node.name)
+                found[node.name] = path
             if isinstance(node, ast.ClassDef):
-                found |= {
-                    f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)
-                }
+                methods = (part.name for part in node.body if isinstance(part, ast.FunctionDef))
+                found |= {f"{node.name}.{method}": path for method in methods}
     return found
 
 
-def test_every_name_in_the_page_of_the_code_is_one_of_the_firmware():
-    """`name()` is a function or a class, `Class.name()` a method of that class."""
-    assert set(re.findall(r"`([\w.]+)\(\)`", CODE.read_text())) <= names_of_the_firmware()
+def called_for_a_step() -> set[str]:
+    """What the pump calls from a start until its first step is counted and told."""
+    pump = PumpOnBench()
+    pump.program(**SIX_ML_H)
+    called = set()
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and "firmware" in Path(frame.f_code.co_filename).parts:
+            called.add(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        assert pump.ask("start")["ok"]
+        pump.run(STATUS_PERIOD_TICKS)
+    finally:
+        sys.setprofile(None)
+    assert pump.pump.position.executed_steps >= 1
+    return called
+
+
+def test_one_microstep_is_followed_through_what_is_called():
+    """In the page of the code `name()` is a function, `Class.name()` a method. All are there, and all that are
+    not the board's own (`drivers/`, `app.py`) are called on the way of a step.
+    """
+    named = set(re.findall(r"`([\w.]+)\(\)`", CODE.read_text()))
+    there = names_of_the_firmware()
+    assert len(named) > 20 and named <= set(there)
+    rooms = {name for name in named if "drivers" not in there[name].parts and there[name].name != "app.py"}
+    assert rooms <= called_for_a_step()
+
+
+def test_every_room_and_every_tool_is_shown():
+    rooms = {path.parent.name for path in (ROOT / "firmware" / "thecal").glob("*/__init__.py")}
+    tools = {path.name for path in (ROOT / "tools").iterdir() if next(path.glob("*.py"), None)}
+    shown = set(re.findall(r"`([\w/]+)`", CODE.read_text()))
+    assert rooms and {f"thecal/{room}/" for room in rooms} <= shown
+    assert tools and {f"tools/{tool}/" for tool in tools} <= set(
+        re.findall(r"`([\w/]+)`", CHANGE.read_text())
+    )
 
 
 def test_every_page_is_kept_and_short_enough_to_read():

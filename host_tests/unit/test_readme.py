@@ -65,6 +65,7 @@ HEADER = (
     *(0, 1, -1, 2, 3, 4, 5, -1, 6, 7, 8, 9, -1, 10, 11, 12, 13, -1, 14, 15),
     *(16, 17, -1, 18, 19, 20, 21, -1, 22, -1, 26, 27, -1, 28, -1, -1, -1, -1, -1, -1),
 )
+NL_H_OF_A_STEP_A_TICK = Fraction(REFERENCE_NL_PER_REV * 3_600_000, REFERENCE_STEPS_PER_REV * TICK_MS)
 EFFECTS = {commands.READS: "reads", commands.AT_ONCE: "at once", commands.FLOW: "end of the tick"}
 
 
@@ -313,6 +314,7 @@ def demo_text() -> str:
 FIGURES = [
     demo_text(),
     f"tick | {TICK_MS} ms",
+    f"in each, {Fraction(6_000_000, NL_H_OF_A_STEP_A_TICK)} steps are owed",
     f"So many steps in {SEGMENT_TICKS * TICK_MS} ms, in one word of 32 bits",
     f"may erase takes up to {STALL_MS} ms there",
     f"a plain threshold of {round(THRESHOLD_PA / 6_894.757)} psi",
@@ -348,7 +350,8 @@ FIGURES = [
 
 # Numbers that are no figures: a name, a count of what is shown beside it, what a person does.
 NAMES = [
-    "Debian 12", "About 1 GB", "EN is 1,", "An hour at 6 mL/h is 6 g of water",
+    "Debian 12", "A therapy of 6 mL/h is confirmed", "About 1 GB", "EN is 1,",
+    "An hour at 6 mL/h is 6 g of water",
     "exits with 1 or 2", "exits with 1:",
     "0 done", "1 the pump, the port", "2 a file or an argument", "CRC-32", "any 24 h", "2^30", "31 bits",
     "the last 1 000 events", "the last 1 000 faults", "The last 64 outcomes",
