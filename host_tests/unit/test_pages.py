@@ -98,8 +98,8 @@ def called_for_a_step() -> set[str]:
 
 
 def test_one_microstep_is_followed_through_what_is_called():
-    """In the page of the code `name()` is a function, `Class.name()` a method. All are there, and all that are
-    not the board's own (`drivers/`, `app.py`) are called on the way of a step.
+    """In the page of the code `name()` is a function, `Class.name()` a method. All are there, and all
+    that are not the board's own (`drivers/`, `app.py`) are called on the way of a step.
     """
     named = set(re.findall(r"`([\w.]+)\(\)`", CODE.read_text()))
     there = names_of_the_firmware()
