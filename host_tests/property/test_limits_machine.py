@@ -445,10 +445,6 @@ def profile(sequences: int, steps: int = 20) -> settings:
     )
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: after a reset near the limit basal is withheld (`limited`); the oracle expects it to go on",
-)
 @pytest.mark.req("LIM-01", "LIM-02", "LIM-03", "LIM-04", "LIM-05", "LIM-06", "LIM-13", "RES-05")
 @pytest.mark.req("DOSE-06", "DOSE-09", "DOSE-10", "DOSE-14", "DOSE-15")
 def test_no_order_of_events_gives_more_than_the_limit():
