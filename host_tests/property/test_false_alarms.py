@@ -55,7 +55,6 @@ def test_the_lives_are_hard_enough_for_a_detector_to_fail():
     assert len({alarm.lane for alarm in campaign.alarms}) > 10
 
 
-@pytest.mark.xfail(strict=False, reason="open: the long campaign is to be run with this detector")
 @pytest.mark.req("OCC-03")
 def test_the_figures_of_the_long_campaign_are_those_of_this_detector():
     figures = tomllib.loads(FIGURES.read_text())
