@@ -27,6 +27,7 @@ from thecal_bench.scenario.values import (
     positive,
     pulsation,
     quantity,
+    refill_volume,
     text,
     whole,
     whole_in_unit,
@@ -174,7 +175,7 @@ EVENTS: dict[str, Keys] = {
     "prime": {"volume": Key(whole_volume, required=True)},
     "bridge": {"concentration": Key(concentration, required=True)},
     "program": {},  # its `therapy` table is read like the file's own
-    "refill": {"volume": Key(whole_volume, required=True)},
+    "refill": {"volume": Key(refill_volume, required=True)},
     "acknowledge": {},
     "audio_pause": {},
     "set_time": {"to": Key(q.parse_clock_ms, required=True)},

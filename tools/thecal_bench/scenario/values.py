@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from thecal.dose import units
+from thecal.dose.prescription import MOST_RESERVOIR_NL
 from thecal_model import quantities as q
 
 from thecal_bench.plant import MOST_FREE_FLOW_NL_H
@@ -89,6 +90,16 @@ def concentration(value: Any) -> Fraction:
             f'1/{units.MOST_PG_NL_DEN} or coarser, found "{value}"'
         )
     return number
+
+
+def refill_volume(value: Any) -> int:
+    volume_nl = whole_volume(value)
+    if volume_nl > MOST_RESERVOIR_NL:
+        most = q.show(MOST_RESERVOIR_NL, q.VOLUME, "mL")
+        raise Expected(
+            f'expected a volume of at most {most}, which is what a reservoir holds, found "{value}"'
+        )
+    return volume_nl
 
 
 def whole_volume_or_none(value: Any) -> int:
