@@ -14,7 +14,7 @@ import json
 
 from . import states
 from .causes import CANCELLED as WAS_CANCELLED
-from .causes import CAUSES
+from .causes import CAUSES, STOP_HELD
 from .link import commands
 from .link.answers import LastAnswers, StopAnswers, not_kept
 from .link.queue import MOST_WAITING, NO_PLACE, Queue
@@ -112,6 +112,7 @@ class Host:
             place = self._opened(request, command)
             self._cancelled(request, command, place, BY_STOP, outputs)
         elif self.pump.buttons.stop.held and (command.moves or held) and command.name != commands.STOP:
+            self.pump.teller.event(events.DENIED, commands.row_of(command.name), STOP_HELD)
             self._send(outputs, refusal(request, "stop_held", "the STOP button is held down"))
         elif self.queue.full():
             text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING

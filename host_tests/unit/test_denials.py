@@ -234,8 +234,8 @@ CAUSED = {
     "count_end": (count_end, "a count has come to its end"),
     "not_rested": (not_rested, "not for a day"),
 }
-NOT_LOGGED = ("not_kept", "stop_held")
-"""A question; and what the log says already, since the button is an event of its own."""
+NOT_LOGGED = ("not_kept",)
+"""A question."""
 
 RAW = re.compile(r"\d+/\d+ nL|\d{4,} (nL|ms)\b|nL/h")
 """Numbers as nobody writes them."""

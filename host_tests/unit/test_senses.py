@@ -7,7 +7,8 @@ patterns themselves are measured at the pins by `host_tests/chip/test_annunciato
 import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
-from thecal import states
+from thecal import causes, states
+from thecal.link import commands
 from thecal.signals import Inputs
 from thecal.watch import alarms, motion, parts, resets, senses
 from thecal.watch.alarms import HIGH, LOW, MEDIUM
@@ -270,6 +271,7 @@ def test_while_the_stop_button_is_held_down_nothing_starts():
     desk.tick(button_stop=True)
     assert desk.pump.control.state == states.STOPPED
     assert desk.ask("start")["error"] == "stop_held"
+    assert desk.events == [("denied", commands.row_of("start"), causes.STOP_HELD)]
     assert desk.ask("start", at_tick=desk.at_tick + 20)["error"] == "stop_held"
     desk.tick(button_stop=False)
     for _ in range(30):
