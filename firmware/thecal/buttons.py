@@ -1,17 +1,15 @@
 """The pump's two buttons: STOP ends all that flows or waits, the patient's asks for a bolus."""
 
-from .watch.button import StopButton
-
 
 class Buttons:
     """Looked at once a tick."""
 
-    def __init__(self, control, critical, host, orders):
+    def __init__(self, control, critical, host, boluses, stop):
         self.control = control
         self.critical = critical
         self.host = host
-        self.orders = orders
-        self.stop = StopButton()
+        self.boluses = boluses
+        self.stop = stop
         self.patient_was_pressed = False
 
     def obey_stop(self, outputs):
@@ -28,6 +26,6 @@ class Buttons:
             self.critical.before_change()
             self.control.to_boundary()
             self.control.teller.early = True
-            self.orders.patient_bolus()
+            self.boluses.ask_for_patient()
             self.control.teller.early = False
         self.patient_was_pressed = pressed

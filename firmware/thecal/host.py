@@ -39,16 +39,22 @@ BY_CANCEL = "cancelled: cancel"
 
 
 class Host:
-    """The host's commands to `pump`. Without a journal an ID is known until the next boot."""
+    """The host's commands. Without a `keeper` an ID is known until the next boot."""
 
-    def __init__(self, pump, session, journal):
-        self.pump = pump
+    def __init__(self, control, critical, handlers, status, stop_button, keeper, session, writer):
+        self.control = control
+        self.critical = critical
+        self.handlers = handlers
+        self.status = status
+        self.stop_button = stop_button
+        self.keeper = keeper
         self.session = session
+        self.writer = writer
         self.queue = Queue()
         self.working = None  # the entry that is being carried out and takes more than a tick
         self.stops = StopAnswers()
         self.last = LastAnswers()
-        self.outcomes = journal.outcomes if journal is not None else Outcomes()
+        self.outcomes = keeper.journal.outcomes if keeper else Outcomes()
 
     # --- once a tick
 
@@ -56,10 +62,10 @@ class Host:
         """Carry out what this tick's requests, and those that waited, ask for."""
         session = self.session
         self._answer_stops(outputs)
-        entry = self.queue.stop_due(self.pump.clock.tick)
+        entry = self.queue.stop_due(self.control.clock.tick)
         while entry is not None:
             self._stop(entry.request, entry.place, outputs)
-            entry = self.queue.stop_due(self.pump.clock.tick)
+            entry = self.queue.stop_due(self.control.clock.tick)
         session.begin_tick(inputs, outputs)
         self._go_on(outputs)
         self._carry_out_due(inputs, outputs)
@@ -73,17 +79,17 @@ class Host:
         if session.stop_ahead():
             # Behind a flood: it acts now, and is answered when it is its turn.
             self._stop_now(outputs)
-        if self.pump.keeper:
+        if self.keeper:
             self._expect()
 
     def kept(self):
         """After the keeper has chosen what is written of this tick: stops in it are in that record."""
-        if self.stops.waiting and self.pump.keeper:
-            self.stops.stamp(self.pump.keeper.journal.save_ticket)
+        if self.stops.waiting and self.keeper:
+            self.stops.stamp(self.keeper.journal.save_ticket)
 
     def cancel_all(self, outputs):
         """A stop: all that waits is over, and so is a proposal in the making."""
-        self.pump.orders.forget_proposals()
+        self.handlers.forget_proposals()
         if self.working:
             self._entry_cancelled(self.working, BY_STOP, outputs)
             self.working = None
@@ -98,7 +104,7 @@ class Host:
         if command.changes == commands.READS:
             self._read(request, inputs, outputs)
             return
-        held = "at_tick" in request and request["at_tick"] - command.changes > self.pump.clock.tick
+        held = "at_tick" in request and request["at_tick"] - command.changes > self.control.clock.tick
         if command.name == commands.STOP and not held:
             self._stop(request, self._opened(request, command), outputs)
             return
@@ -111,8 +117,8 @@ class Host:
         elif self.session.before_stop():
             place = self._opened(request, command)
             self._cancelled(request, command, place, BY_STOP, outputs)
-        elif self.pump.buttons.stop.held and (command.moves or held) and command.name != commands.STOP:
-            self.pump.teller.event(events.DENIED, commands.row_of(command.name), STOP_HELD)
+        elif self.stop_button.held and (command.moves or held) and command.name != commands.STOP:
+            self.control.teller.event(events.DENIED, commands.row_of(command.name), STOP_HELD)
             self._send(outputs, refusal(request, "stop_held", "the STOP button is held down"))
         elif self.queue.full():
             text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING
@@ -121,7 +127,7 @@ class Host:
             self._send(outputs, refusal(request, "busy", "a therapy or a library waits already"))
         else:
             place = self._opened(request, command)
-            self.queue.accept(request, command, self.pump.clock.tick, place)
+            self.queue.accept(request, command, self.control.clock.tick, place)
             if held:
                 answer = reply_to(request)
                 answer["ok"] = answer["held"] = True
@@ -136,7 +142,7 @@ class Host:
         place = self.outcomes.find(wanted)
         if place != NOWHERE:  # a stop, which always acts, whosever ID it has
             return place if self.outcomes.told(place)[1] == row else NO_PLACE
-        return self.outcomes.open(wanted, self.session.frame(), self.pump.clock.tick, row)
+        return self.outcomes.open(wanted, self.session.frame(), self.control.clock.tick, row)
 
     def _again(self, request, place, outputs):
         """An ID that is known: the first answer, and nothing is done."""
@@ -145,7 +151,7 @@ class Host:
             return
         text = self.last.find(id_of(request))
         if text:
-            self.pump.writer.send_text(outputs, text, request["id"])
+            self.writer.send_text(outputs, text, request["id"])
             return
         answer = self._told(place)
         result = self.outcomes.result(place)
@@ -170,18 +176,17 @@ class Host:
 
     def _read(self, request, inputs, outputs):
         name = request["cmd"]
-        pump = self.pump
         if name == "outcome":
             answer = self._outcome(request)
         elif name == "held":
             answer = self._held(request)
         else:
-            pump.critical.before_change()
+            self.critical.before_change()
             if name == "status":
-                pump.status.send(inputs, outputs)
+                self.status.send(inputs, outputs)
                 if "id" not in request:
                     return
-            answer = pump.orders.carry_out(request)
+            answer = self.handlers.carry_out(request)
         self._send(outputs, answer)
 
     def _outcome(self, request):
@@ -227,7 +232,7 @@ class Host:
     def _carry_out_due(self, inputs, outputs):
         """What is due and can act, in order; the first one that has to wait holds up the rest."""
         while True:
-            entry = self.queue.first(self.pump.clock.tick)
+            entry = self.queue.first(self.control.clock.tick)
             if entry is None or not self._may_act(entry):
                 return
             self.queue.take(entry)
@@ -235,15 +240,14 @@ class Host:
 
     def _may_act(self, entry):
         """Whether its ID and what its flow needs are written down, or never will be."""
-        pump = self.pump
-        keeper = pump.keeper
+        keeper = self.keeper
         if self.working and entry.command.name in commands.ABOUT_PROPOSALS:
             return False
         if not keeper or not keeper.writes():
             return True
         announced = entry.command.proposes or entry.place == NO_PLACE or self._announced(entry.place)
         flow = entry.command.changes == commands.FLOW
-        return (not flow or pump.orders.ready(entry.request)) and announced
+        return (not flow or self.handlers.ready(entry.request)) and announced
 
     def _announced(self, place):
         self.outcomes.announce(place)
@@ -252,18 +256,17 @@ class Host:
     def _expect(self):
         """Have written down in time what those need that are held for one of the next ticks."""
         for entry in self.queue.waiting:
-            if entry.turn_tick - self.pump.clock.tick < EXPECT_TICKS and entry.command.name != commands.STOP:
+            if entry.turn_tick - self.control.clock.tick < EXPECT_TICKS and entry.command.name != commands.STOP:
                 self._may_act(entry)
 
     def _carry_out(self, entry, outputs):
-        pump = self.pump
-        pump.critical.before_change()
+        self.critical.before_change()
         flow = entry.command.changes == commands.FLOW
         if flow:
-            pump.teller.early = True
-            pump.control.to_boundary()
-        answer = pump.orders.carry_out(entry.request)
-        pump.teller.early = False
+            self.control.teller.early = True
+            self.control.to_boundary()
+        answer = self.handlers.carry_out(entry.request)
+        self.control.teller.early = False
         if answer is None:
             self.working = entry
         else:
@@ -275,7 +278,7 @@ class Host:
         if entry is None:
             return
         self.session.reader.spend(commands.GOING_ON_WORK)
-        answer = self.pump.orders.go_on(entry.request)
+        answer = self.handlers.go_on(entry.request)
         if answer is not None:
             self.working = None
             self._finish(entry.request, entry.place, answer, outputs)
@@ -290,52 +293,51 @@ class Host:
             result, why = DENIED, CAUSES.index(answer["reason"])
         text = json.dumps(answer, separators=(",", ":"))
         if place != NO_PLACE:
-            self.outcomes.close(place, result, why, self.pump.clock.tick)
+            self.outcomes.close(place, result, why, self.control.clock.tick)
             self.last.keep(id_of(request), text)
-        self.pump.writer.send_text(outputs, text, answer["id"])
+        self.writer.send_text(outputs, text, answer["id"])
 
     def _entry_cancelled(self, entry, message, outputs):
         self._cancelled(entry.request, entry.command, entry.place, message, outputs)
 
     def _cancelled(self, request, command, place, message, outputs):
-        self.pump.teller.event(events.DENIED, commands.row_of(command.name), WAS_CANCELLED)
+        self.control.teller.event(events.DENIED, commands.row_of(command.name), WAS_CANCELLED)
         self._finish(request, place, refusal(request, "cancelled", message), outputs)
 
     # --- stops
 
     def _stop(self, request, place, outputs):
         """The motor first; the answer when the record of it is read back."""
-        pump = self.pump
         self._stop_now(outputs)
-        answer = pump.orders.carry_out(request)
+        answer = self.handlers.carry_out(request)
         if place != NO_PLACE:
-            self.outcomes.close(place, DONE, 0, pump.clock.tick)
-        keeper = pump.keeper
+            self.outcomes.close(place, DONE, 0, self.control.clock.tick)
+        keeper = self.keeper
         if not keeper or keeper.rests():
             self._send(outputs, answer)
         elif not keeper.writes():
             self._send(outputs, not_kept(answer))
         elif self.stops.full():
-            text = "the pump is %s; this answer waits for no record" % states.STATES[pump.control.state]
+            text = "the pump is %s; this answer waits for no record" % states.STATES[self.control.state]
             self._send(outputs, refusal(request, "busy", text))
         else:
-            self.stops.add(answer, pump.clock.tick)
+            self.stops.add(answer, self.control.clock.tick)
 
     def _stop_now(self, outputs):
-        self.pump.critical.before_change()
+        self.critical.before_change()
         self.cancel_all(outputs)
-        self.pump.control.stop_ordered()
+        self.control.stop_ordered()
 
     def _answer_stops(self, outputs):
-        keeper = self.pump.keeper
+        keeper = self.keeper
         while self.stops.waiting:
-            answer = self.stops.next(keeper.journal.saved_ticket, not keeper.writes(), self.pump.clock.tick)
+            answer = self.stops.next(keeper.journal.saved_ticket, not keeper.writes(), self.control.clock.tick)
             if answer is None:
                 return
             self._send(outputs, answer)
 
     def _send(self, outputs, answer):
-        self.pump.writer.send_object(outputs, answer)
+        self.writer.send_object(outputs, answer)
 
 
 def id_of(request):

@@ -17,15 +17,14 @@ from .dose import prescription
 from .dose.delivery import Delivery
 from .dose.line import Line
 from .dosing import Dosing
+from .handlers.assembly import assemble
 from .host import Host
 from .keeper import Keeper
 from .link.frame import FrameWriter, crc_into
 from .link.session import Session
 from .link.telemetry import Telemetry
 from .motion import Motion
-from .orders import Orders
 from .position import Position
-from .prospect import Prospect
 from .record import events
 from .regimen import Regimen
 from .signals import RX_BYTES
@@ -33,6 +32,8 @@ from .startup import Startup
 from .status import Status
 from .teller import Teller
 from .watch import alarms, selftest
+from .watch.button import StopButton
+from .watch.counts import Counts
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
@@ -85,13 +86,25 @@ class Pump:
             telemetry, session, self.control, self.guard, self.ledger, self.reservoir, mechanism
         )
         self.critical = Critical(words.Words(self), self.control)
-        self.host = Host(self, session, journal)
-        self.orders = Orders(self)
-        self.buttons = Buttons(self.control, self.critical, self.host, self.orders)
-        self.prospect = Prospect(self)
         self.keeper = None if journal is None else Keeper(self, journal)
         self.regimen.keeper = self.keeper
-        self.startup = Startup(self.control, self.regimen, self.guard, self.buttons.stop, self.keeper)
+        counts = Counts()
+        stop_button = StopButton()
+        self.handlers = assemble(
+            self.control, self.regimen, self.ledger, self.guard, self.reservoir, counts, self.keeper
+        )
+        self.host = Host(
+            self.control,
+            self.critical,
+            self.handlers,
+            self.status,
+            stop_button,
+            self.keeper,
+            session,
+            self.writer,
+        )
+        self.buttons = Buttons(self.control, self.critical, self.host, self.handlers.boluses, stop_button)
+        self.startup = Startup(self.control, self.regimen, self.guard, stop_button, self.keeper)
         self.watching = Watching(
             self.control,
             self.critical,
@@ -100,7 +113,7 @@ class Pump:
             self.ledger,
             self.guard,
             self.reservoir,
-            self.log,
+            counts,
             journal,
         )
         if self.keeper:

@@ -7,15 +7,14 @@ from . import states
 from .clock import TICKS_PER_HOUR, TICKS_PER_S
 from .record import events
 from .watch import alarms
-from .watch.counts import Counts
 
 LONG_STOP_TICKS = 12 * TICKS_PER_HOUR  # own choice: half a day without a flow that is programmed
 
 
 class Watching:
-    """Watches one pump. `log` and `journal` (None: there is none) have counts that may come to their end."""
+    """Watches one pump. `journal`: None where there is none."""
 
-    def __init__(self, control, critical, startup, regimen, ledger, guard, reservoir, log, journal):
+    def __init__(self, control, critical, startup, regimen, ledger, guard, reservoir, counts, journal):
         self.control = control
         self.critical = critical
         self.startup = startup
@@ -23,9 +22,8 @@ class Watching:
         self.ledger = ledger
         self.guard = guard
         self.reservoir = reservoir
-        self.log = log
         self.journal = journal
-        self.counts = Counts()
+        self.counts = counts
 
     def look(self, inputs, ticks):
         """All of a tick; so many have passed."""
@@ -85,7 +83,14 @@ class Watching:
         tick = control.clock.tick
         worn = control.senses.motion
         sequence = self.journal.last_sequence() if self.journal is not None else 0
-        counts.look(tick, position.executed_steps, position.dose_steps, worn.pulses, self.log.count, sequence)
+        counts.look(
+            tick,
+            position.executed_steps,
+            position.dose_steps,
+            worn.pulses,
+            control.teller.log.count,
+            sequence,
+        )
         control.follow_alarm(alarms.SERVICE_DUE, worn.service_due(tick) or counts.due)
         control.follow_alarm(alarms.COUNT_END, counts.ended)
 

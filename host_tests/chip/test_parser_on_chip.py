@@ -41,10 +41,10 @@ TEXTS = (
     + b"]}",
 )
 found = []
-reader = frame.LineReader(a.pump.writer.crc)
+reader = frame.LineReader(a.pump.host.writer.crc)
 for text in TEXTS:
     digits = bytearray(8)
-    a.pump.writer.crc(text, 0, len(text), digits)
+    a.pump.host.writer.crc(text, 0, len(text), digits)
     line = text + b" " + digits + b"\\n"
     worst_us = units = ticks = 0
     request = None

@@ -16,7 +16,8 @@ while p.control.state != states.STOPPED:
     a.wait()
     a.tick()
 a.stepper.enable(False)
-proposing = p.orders.proposing
+programming = p.handlers.programming
+proposing = programming.proposing
 PARTS = 1 + 336 // 24
 worst = {}
 def go(part):
@@ -48,10 +49,10 @@ for round in range(ROUNDS):
     for number in range(1, PARTS):
         answer = go({"index": number, "count": PARTS, "steps": steps((number - 1) * 24)})
     before = time.ticks_us()
-    p.orders._apply(p.orders.proposed)
+    programming.proposals.last.apply(answer["digest"])
     applied = time.ticks_diff(time.ticks_us(), before)
     p.critical.words.keep_all()
-    p.orders.proposed = answer = None
+    programming.proposals.last = answer = None
     for _ in range(60):  # until it is written
         a.wait()
         a.tick()

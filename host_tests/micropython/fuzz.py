@@ -110,13 +110,13 @@ class Desk:
 
     def state(self):
         pump = self.pump
-        orders = pump.orders
+        proposals = pump.handlers.programming.proposals
         return (
             pump.control.state,
             id(pump.regimen.prescription),
             id(pump.regimen.library),
-            id(orders.proposed),
-            orders.proposed_digest,
+            id(proposals.last),
+            proposals.digest,
         )
 
 

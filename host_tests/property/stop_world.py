@@ -218,7 +218,7 @@ class World:
         """Watch what the pump reads and carries out; everything that moves may draw a line back."""
         pump: Any = self.bench.pump
         oracle = self.oracle
-        session, orders = pump.host.session, pump.orders
+        session, orders = pump.host.session, pump.handlers
         following, carry_out = session.next, orders.carry_out
 
         def read(*arguments: Any) -> Any:

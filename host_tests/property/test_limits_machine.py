@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 from limits_oracle import DAY, TICKS_PER_HOUR, UNITS_PER_NL_H, Oracle
 from pump_on_desk import request
 from skipping_bench import SkippingBench, counts_by_tick
-from thecal import prospect, states
+from thecal import forecast, states
 from thecal.causes import CAUSES
-from thecal.pump import Pump
+from thecal.control import Control
 from thecal.record import events
 from thecal.record.repeats import code_and_numbers
 from thecal.watch import alarms
@@ -574,30 +574,31 @@ def lockout_off_by_one_tick(patch) -> None:
 
 
 def window_measured_from_the_last_start(patch) -> None:
-    enter = Pump.enter
+    enter = Control.enter
 
     def forgetful(self, state, cause):
         if state == states.RUNNING:
-            self.ledger.history.begin()
-            self.ledger.recount()
+            ledger = self.dosing.regimen.ledger
+            ledger.history.begin()
+            ledger.recount()
         enter(self, state, cause)
 
-    patch.setattr(Pump, "enter", forgetful)
+    patch.setattr(Control, "enter", forgetful)
 
 
 def bolus_not_counted_in_the_prediction(patch) -> None:
-    with_boluses = prospect.with_boluses
+    with_boluses = forecast.with_boluses
     patch.setattr(
-        prospect,
+        forecast,
         "with_boluses",
         lambda basal, boluses, most, after: with_boluses(basal, [], most, after),
     )
 
 
 def basal_forgotten_in_the_prediction(patch) -> None:
-    with_boluses = prospect.with_boluses
+    with_boluses = forecast.with_boluses
     patch.setattr(
-        prospect,
+        forecast,
         "with_boluses",
         lambda basal, boluses, most, after: with_boluses(
             lambda ticks: [(piece, 0) for piece, _ in basal(ticks)], boluses, most, after
@@ -670,7 +671,7 @@ SCRATCH = (
     "pump.ledger.turned",
     "pump.guard.window_most",
     "pump.critical.words",
-    "pump.writer",
+    "pump.host.writer",
     "pump.senses",
     "pump.control.alarms.tick",
 )

@@ -31,8 +31,8 @@ from hypothesis.stateful import (
 from pump_on_bench import PumpOnBench
 from thecal import states
 from thecal.dose.line import Bridge, Line
+from thecal.handlers.supply import Supply
 from thecal.keeper import Keeper
-from thecal.orders import Orders
 from thecal.watch import alarms
 from thecal.watch.resets import Resets
 
@@ -420,14 +420,13 @@ def test_nothing_leaves_the_head_outside_a_window_in_many_long_lives():
 
 
 def refill_gives_credit(patch: pytest.MonkeyPatch) -> None:
-    refilled = Orders._refilled
+    refilled = Supply.refilled
 
-    def generous(orders: Any, volume_nl: int) -> None:
-        refilled(orders, volume_nl)
-        pump = orders.pump
-        pump.line.credit_steps = steps_of(pump.regimen.prescription.line_nl)
+    def generous(supply: Any, volume_nl: int) -> None:
+        refilled(supply, volume_nl)
+        supply.line.credit_steps = steps_of(supply.regimen.prescription.line_nl)
 
-    patch.setattr(Orders, "_refilled", generous)
+    patch.setattr(Supply, "refilled", generous)
 
 
 def bridge_keeps_the_old_schedule(patch: pytest.MonkeyPatch) -> None:

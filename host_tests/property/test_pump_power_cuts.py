@@ -20,12 +20,12 @@ from thecal import states
 from thecal.dose import program
 from thecal.dose.delivery import PATIENT
 from thecal.keeper import Keeper
-from thecal.pump import Pump
 from thecal.record.events import CAPACITY, EVENTS
 from thecal.record.journal import Journal
 from thecal.record.layout import KINDS
 from thecal.record.ledger import QUANTUM_TICKS, Ledger
-from thecal.watch.lockout import MOST_A_DAY, Lockout
+from thecal.startup import Startup
+from thecal.watch.lockout import MOST_A_DAY
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
@@ -302,7 +302,7 @@ def after_restore(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]
 
 
 def lockout_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_restore(monkeypatch, lambda pump: setattr(pump, "lockout", Lockout()))
+    after_restore(monkeypatch, lambda pump: pump.lockout.__init__())
 
 
 def position_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,15 +310,17 @@ def position_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
-    leave_post = Pump._leave_post
+    leave_post = Startup._leave_post
 
-    def leave_and_go_on(pump: Pump) -> None:
-        leave_post(pump)
-        bolus = pump.regimen.prescription and pump.regimen.prescription.patient_bolus
-        if pump.control.state == states.RUNNING and bolus and pump.lockout.ended:
-            pump.delivery.begin_bolus(PATIENT, bolus.volume, bolus.rate)
+    def leave_and_go_on(startup: Startup) -> None:
+        leave_post(startup)
+        dosing = startup.control.dosing
+        therapy = startup.regimen.prescription
+        bolus = therapy and therapy.patient_bolus
+        if startup.control.state == states.RUNNING and bolus and dosing.lockout.ended:
+            dosing.delivery.begin_bolus(PATIENT, bolus.volume, bolus.rate)
 
-    monkeypatch.setattr(Pump, "_leave_post", leave_and_go_on)
+    monkeypatch.setattr(Startup, "_leave_post", leave_and_go_on)
 
 
 def erased_while_the_queue_is_short(monkeypatch: pytest.MonkeyPatch) -> None:

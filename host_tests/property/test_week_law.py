@@ -303,7 +303,7 @@ def test_a_stop_forgets_what_is_being_looked_at_and_what_came_of_it():
     assert desk.pump.host.working is not None and desk.client.reply(last) is None
     assert desk.ask("stop")["ok"]
     assert desk.client.reply(last)["error"] == "cancelled"
-    assert desk.pump.host.working is None and desk.pump.orders.proposing.slices is None
+    assert desk.pump.host.working is None and desk.pump.handlers.programming.proposing.slices is None
     assert "begin with 0" in desk.ask("program", **parts[1])["message"]
     assert not desk.ask("readback", **{"from": 0})["ok"]
 

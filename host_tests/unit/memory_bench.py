@@ -25,7 +25,6 @@ KEPT = (
     "control.dosing.boluses",
     "log",
     "teller.log",
-    "watching.log",
     "startup.resets",
     "senses.motion.pulses",
 )

@@ -190,9 +190,9 @@ def test_every_critical_word_is_compared_and_named(base):
 def test_after_a_fault_of_the_memory_nothing_starts_before_a_reset(base):
     _, pump, _ = base.run("guard.limit_steps", 4, "step", 0)
     assert pump.control.failures
-    assert pump.orders.carry_out({"cmd": "acknowledge"})["state"] == "STOPPED"
+    assert pump.handlers.carry_out({"cmd": "acknowledge"})["state"] == "STOPPED"
     for cmd in ({"cmd": "start"}, {"cmd": "prime", "volume_nl": 10}):
-        reply = pump.orders.carry_out(cmd)
+        reply = pump.handlers.carry_out(cmd)
         assert not reply["ok"] and "words" in reply["message"], cmd
 
 

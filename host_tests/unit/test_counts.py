@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
-from thecal import orders, states
+from thecal import states
+from thecal.handlers import supply
 from thecal.record import events, layout
 from thecal.record.journal import Journal
 from thecal.watch import alarms
@@ -124,8 +125,8 @@ def test_a_pump_at_the_end_of_a_count_has_said_so_and_stops_under_its_own_name(a
 
 @pytest.mark.req("RES-04", "LIM-13", "REC-01")
 def test_begin_anew_is_the_way_on_after_a_day_of_rest(monkeypatch):
-    assert orders.QUIET_TICKS == 24 * 36_000
-    monkeypatch.setattr(orders, "QUIET_TICKS", 200)
+    assert supply.QUIET_TICKS == 24 * 36_000
+    monkeypatch.setattr(supply, "QUIET_TICKS", 200)
     desk = PumpOnBench(flash=aged(steps=END_STEPS - 50))
     assert not desk.ask("begin_anew")["ok"], "there is some way left"
     desk.ask("start")
@@ -160,7 +161,7 @@ def test_begin_anew_is_the_way_on_after_a_day_of_rest(monkeypatch):
 @pytest.mark.req("REC-05", "LIM-13")
 @pytest.mark.parametrize("ticks", [1, 60, 190, 195, 230])
 def test_a_cut_in_a_wipe_leaves_all_or_a_state_that_is_lost(monkeypatch, ticks):
-    monkeypatch.setattr(orders, "QUIET_TICKS", 0)
+    monkeypatch.setattr(supply, "QUIET_TICKS", 0)
     desk = PumpOnBench(flash=aged(steps=END_STEPS))
     proposal = desk.ask("begin_anew")
     desk.ask("confirm", digest=proposal["digest"])

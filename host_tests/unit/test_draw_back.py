@@ -7,7 +7,7 @@ ten seconds of its opening (five time constants of the line) while nothing is de
 import pytest
 from pump_on_bench import NL_PER_STEP, PumpOnBench
 from thecal import states
-from thecal.orders import MOST_DRAW_BACK_NL
+from thecal.handlers.running import MOST_DRAW_BACK_NL
 from thecal.watch import alarms
 from thecal_bench.plant import Plant
 
@@ -131,10 +131,10 @@ def test_no_more_is_drawn_back_than_a_line_may_hold(open_again, monkeypatch, est
 
 @pytest.mark.req("MOT-03")
 def test_an_order_to_go_back_is_cut_whatever_is_planned(open_again, monkeypatch):
-    orders = open_again.pump.orders
-    run_motor = orders._run_motor
+    running = open_again.pump.handlers.running
+    run_motor = running._run_motor
     monkeypatch.setattr(open_again.pump.senses, "stored_nl", lambda: MOST_DRAW_BACK_NL)
-    monkeypatch.setattr(orders, "_run_motor", lambda volume_nl: run_motor(volume_nl * 3))
+    monkeypatch.setattr(running, "_run_motor", lambda volume_nl: run_motor(volume_nl * 3))
     before = open_again.pump.position.executed_steps
     open_again.acknowledge()
     assert before - open_again.pump.position.executed_steps == 1_664

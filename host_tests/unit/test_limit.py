@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
-from thecal import prospect
+from thecal import forecast
 from thecal.clock import TICKS_PER_DAY
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
 from thecal.dose.mechanism import reference
@@ -111,7 +111,7 @@ def test_a_bolus_that_the_profile_slows_is_predicted_slowed(most_ml_h, granted):
     runner.run(10)
     rate = (min(72, most_ml_h) * ML_H, 1)
     pump.delivery.to_boundary()
-    assert (pump.prospect.why_no_room((1_200_000, 1), rate) == prospect.GRANTED) == granted
+    assert (pump.handlers.boluses.forecast.why_no_room((1_200_000, 1), rate) == forecast.GRANTED) == granted
 
 
 @pytest.mark.req("LIM-04")
@@ -123,7 +123,7 @@ def test_boluses_flow_one_after_the_other_within_the_most_and_to_the_grain():
         asked.append(ticks)
         return [(2, 10), (ticks - 2, 20)]
 
-    profile = prospect.with_boluses(basal, [(25, 15), (12, 30)], 30, 5)
+    profile = forecast.with_boluses(basal, [(25, 15), (12, 30)], 30, 5)
     assert profile[:4] == [(1, 25), (1, 20), (1, 30), (1, 22)]
     assert {flow for _, flow in profile[4:]} == {20}
     assert sum(ticks for ticks, _ in profile) == asked[-1] >= 4 + 5

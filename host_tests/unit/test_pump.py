@@ -117,7 +117,7 @@ def test_everything_that_is_wrong_with_a_therapy_is_said_at_once(desk, therapy, 
     assert reply["error"] == "refused"
     for words in said:
         assert words in reply["message"]
-    assert desk.pump.orders.proposed is None and desk.pump.regimen.prescription is None
+    assert desk.pump.handlers.programming.proposals.last is None and desk.pump.regimen.prescription is None
 
 
 @pytest.mark.req("MOT-04")

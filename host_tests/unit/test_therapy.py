@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
-from thecal import causes, prospect, states, watching
+from thecal import causes, forecast, states, watching
 from thecal.clock import TICKS_PER_DAY
 from thecal.dose import formulary, formulary_data, mechanism, prescription
 from thecal.link.commands import COMMANDS
@@ -154,7 +154,7 @@ def test_a_bolus_that_only_a_coming_window_could_not_hold_is_denied_and_basal_go
 @pytest.mark.req("LIM-05", "LIM-03")
 def test_the_guard_withholds_what_planning_wrongly_let_through(desk, monkeypatch):
     """The prediction says yes to everything; the guard stops the second bolus at the limit, to the step."""
-    monkeypatch.setattr(prospect.Prospect, "_peak_steps", lambda *_: 0)
+    monkeypatch.setattr(forecast.Forecast, "_peak_steps", lambda *_: 0)
     limit = {"volume_nl": 1_200_000, "window_ms": 600_000}
     desk.start(rate_num=2_000, patient_bolus={**BOLUS, "lockout_ms": 0}, limit=limit)
     desk.ask("patient_bolus")

@@ -17,33 +17,39 @@ from .watch.stretches import AHEAD_TICKS, TICKS
 LEAST_LEFT_TICKS = 2 * AHEAD_TICKS  # of a window with what was given; before less is left nothing is to start
 
 
-class Prospect:
-    """Looks ahead for `pump`."""
+class Forecast:
+    """Looks ahead for one pump. `ledger` is the window of what was given."""
 
-    def __init__(self, pump):
-        self.pump = pump
+    def __init__(self, mechanism, regimen, line, delivery, ledger, guard, reservoir, control):
+        self.mechanism = mechanism
+        self.regimen = regimen
+        self.line = line
+        self.delivery = delivery
+        self.ledger = ledger
+        self.guard = guard
+        self.reservoir = reservoir
+        self.control = control
 
     def why_no_room(self, volume, rate):
         """RESERVOIR, MAX_DOSE or GRANTED for one more bolus, nL and nL/h, on top of all that is committed."""
-        pump = self.pump
-        one = pump.mechanism.grains_per_step
+        one = self.mechanism.grains_per_step
         bolus = self._grains_of(volume)
-        if pump.regimen.prescription.limit:
-            window_ticks = pump.regimen.prescription.window_ticks
+        if self.regimen.prescription.limit:
+            window_ticks = self.regimen.prescription.window_ticks
             profile = self._with_one_more(volume, rate, window_ticks)
-            limit_steps = pump.guard.limit_steps
-            if self._peak_steps(profile, window_ticks, limit_steps, pump.guard.limit_rest) > limit_steps:
+            limit_steps = self.guard.limit_steps
+            if self._peak_steps(profile, window_ticks, limit_steps, self.guard.limit_rest) > limit_steps:
                 return MAX_DOSE
-        if pump.reservoir.known:
-            committed = pump.delivery.committed_grains(pump.position.executed_steps)
+        if self.reservoir.known:
+            committed = self.delivery.committed_grains(self.control.position.executed_steps)
             ticks = -(-bolus // self._grains_per_tick(rate))
             basal = 0
-            week_tick = pump.clock.week_tick(1)
+            week_tick = self.control.clock.week_tick(1)
             for piece_ticks, grains in self._basal(
-                pump.regimen.prescription, week_tick, ticks, pump.line.bridge
+                self.regimen.prescription, week_tick, ticks, self.line.bridge
             ):
                 basal += piece_ticks * grains
-            left = pump.reservoir.empty_steps - pump.position.executed_steps
+            left = self.reservoir.empty_steps - self.control.position.executed_steps
             if bolus + committed + basal > left * one:
                 return RESERVOIR
         return GRANTED
@@ -63,7 +69,7 @@ class Prospect:
         """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""
         if not therapy.limit or not therapy.basal:
             return
-        mechanism = self.pump.mechanism
+        mechanism = self.mechanism
         one = mechanism.grains_per_step
         peak = therapy.basal.peak_grains(self.steady_ticks(therapy), one)
         if peak > self._grains_of(therapy.limit):
@@ -85,7 +91,7 @@ class Prospect:
             return
         late = therapy.window_ticks
         # Each look takes a part of a tick: only a motor at rest has the time to search.
-        early = 0 if self.pump.control.state == STOPPED else late
+        early = 0 if self.control.state == STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
             middle -= middle % TICKS
@@ -104,7 +110,7 @@ class Prospect:
         """Whether the basal of `therapy` from now on is within its limit, with all that was given and the
         boluses that run.
         """
-        boluses = [bolus[1:] for bolus in self.pump.delivery.boluses_to_come()]
+        boluses = [bolus[1:] for bolus in self.delivery.boluses_to_come()]
 
         def basal(ticks):
             return self._basal(therapy, week_tick, ticks, bridge)
@@ -126,7 +132,7 @@ class Prospect:
 
     def _within_limit(self, profile, window_ticks, therapy, bridge):
         """Whether no window of that length holds more than the limit of `therapy` with `profile`."""
-        guard = self.pump.guard
+        guard = self.guard
         limit = bridge.volume(*therapy.limit) if bridge else therapy.limit
         limit_steps = guard.steps_of_limit(*limit)
         rest = guard.rest_of_limit(*limit)
@@ -134,37 +140,35 @@ class Prospect:
 
     def _with_one_more(self, volume, rate, window_ticks):
         """What flows with one more bolus of nL at nL/h, until a whole window after the last one."""
-        pump = self.pump
-        therapy = pump.regimen.prescription
-        boluses = pump.delivery.boluses_to_come()
+        therapy = self.regimen.prescription
+        boluses = self.delivery.boluses_to_come()
         # Of a kind there is one at a time, and the patient's goes first.
-        kind = PATIENT if pump.delivery.owed.active[CLINICIAN] else CLINICIAN
+        kind = PATIENT if self.delivery.owed.active[CLINICIAN] else CLINICIAN
         boluses.append((kind, self._grains_of(volume), self._grains_per_tick(rate)))
         boluses.sort()
 
         def basal(ticks):
-            return self._basal(therapy, pump.clock.week_tick(1), ticks, pump.line.bridge)
+            return self._basal(therapy, self.control.clock.week_tick(1), ticks, self.line.bridge)
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
 
     def _peak_steps(self, profile, window_ticks, enough, rest=(0, 1)):
-        pump = self.pump
-        delivery = pump.delivery
-        if pump.control.state in MOVING:
-            owed = delivery.owed_grains(pump.position.executed_steps)
+        delivery = self.delivery
+        if self.control.state in MOVING:
+            owed = delivery.owed_grains(self.control.position.executed_steps)
         else:
-            owed = delivery.remainder.owed_grains(pump.position.executed_steps)
+            owed = delivery.remainder.owed_grains(self.control.position.executed_steps)
         owed += delivery.quarter
-        one = pump.mechanism.grains_per_step
-        return peak_steps(pump.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS, rest)
+        one = self.mechanism.grains_per_step
+        return peak_steps(self.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS, rest)
 
     def _basal(self, therapy, week_tick, ticks, bridge):
         """What the basal gives in the next `ticks`: a list of (ticks, grains per tick)."""
         if not bridge:
             return self._scheduled(therapy.basal, week_tick, ticks)
         profile = []
-        left = bridge.left_steps * self.pump.mechanism.grains_per_step
+        left = bridge.left_steps * self.mechanism.grains_per_step
         old = bridge.schedule(therapy)
         done = 0
         for piece_ticks, grains in self._scheduled(old, week_tick, ticks) if left else ():
@@ -182,19 +186,19 @@ class Prospect:
         return profile
 
     def _scheduled(self, schedule, week_tick, ticks):
-        one = self.pump.mechanism.grains_per_step
-        if self.pump.clock.known or len(schedule) == 1:
+        one = self.mechanism.grains_per_step
+        if self.control.clock.known or len(schedule) == 1:
             return schedule.profile(week_tick, ticks, one)
         # With the time unknown the lowest entry flows, but the clock may be set at any moment.
         return [(ticks, schedule.grains(schedule.highest(), one))]
 
     def _grains_of(self, volume):
-        steps, grains = self.pump.mechanism.grains_of_volume(*volume)
-        return steps * self.pump.mechanism.grains_per_step + grains
+        steps, grains = self.mechanism.grains_of_volume(*volume)
+        return steps * self.mechanism.grains_per_step + grains
 
     def _grains_per_tick(self, rate):
-        steps, grains = self.pump.mechanism.grains_per_tick(*rate)
-        return steps * self.pump.mechanism.grains_per_step + grains
+        steps, grains = self.mechanism.grains_per_tick(*rate)
+        return steps * self.mechanism.grains_per_step + grains
 
 
 def with_boluses(basal, boluses, most, after_ticks):

@@ -5,8 +5,9 @@ One at a time. `begin` with a request, then `go_on` once a tick until it gives t
 before that, so `forget` is all that a stop has to do.
 """
 
-from .clock import TICKS_PER_DAY
-from .dose import formulary, prescription, program
+from ..clock import TICKS_PER_DAY
+from ..dose import formulary, prescription, program
+from .proposals import TherapyProposal
 
 # What is done in a tick, in slices of some 3 ms each on the board (host_tests/chip/test_week.py).
 SLICES_A_TICK = 10
@@ -15,11 +16,18 @@ LONG = False  # yielded before a slice that takes up to 50 ms: it has a tick of 
 
 
 class Proposing:
-    """Reads what is proposed for `pump`. `orders` judges it and keeps it."""
+    """Reads what is proposed, one therapy at a time."""
 
-    def __init__(self, pump, orders):
-        self.pump = pump
-        self.orders = orders
+    def __init__(self, mechanism, regimen, line, reservoir, forecast, judge, applying, proposals, control):
+        self.mechanism = mechanism
+        self.regimen = regimen
+        self.line = line
+        self.reservoir = reservoir
+        self.forecast = forecast
+        self.judge = judge
+        self.applying = applying
+        self.proposals = proposals
+        self.control = control
         self.draft = program.Draft()  # a therapy of which some parts have come
         self.slices = None
 
@@ -60,7 +68,7 @@ class Proposing:
     def _whole(self, head):
         """A therapy that came in one frame."""
         self.draft.drop()
-        reader = prescription.Reader(head, self.pump.mechanism)
+        reader = prescription.Reader(head, self.mechanism)
         reader.head()
         yield
         for number, step in enumerate(reader.steps()):
@@ -72,7 +80,7 @@ class Proposing:
     def _part(self, part):
         """One part of a therapy; the last one completes it."""
         draft = self.draft
-        steps = draft.open(part, self.pump.mechanism)
+        steps = draft.open(part, self.mechanism)
         yield
         for number, step in enumerate(steps):
             draft.step(step, number)
@@ -89,56 +97,58 @@ class Proposing:
 
     def _weigh(self, reader):
         """Hold what was read against all that limits it, and read it back."""
-        pump = self.pump
-        one = pump.mechanism.grains_per_step
+        one = self.mechanism.grains_per_step
         therapy = reader.finish()
         long = len(therapy.basal) > prescription.PAGE_STEPS
-        line = pump.line
+        line = self.line
         bridge = line.bridge_under(therapy)
         yield
         for _ in self._find_peaks(therapy):
             yield
-        pump.prospect.check_steady_limit(therapy)
+        self.forecast.check_steady_limit(therapy)
         yield
-        soft = self.orders.judge(therapy)
+        soft = self.judge.soft_limits(therapy)
         if long:
             yield LONG
             therapy.basal.week_grains(one)  # is asked for next
             yield LONG
         readback = therapy.readback()
-        if therapy.concentration and not formulary.find(pump.regimen.library, therapy.drug)[5]:
+        if therapy.concentration and not formulary.find(self.regimen.library, therapy.drug)[5]:
             readback["approved"] = 0
         if soft:
             readback["soft"] = [name for name, _ in soft]
         if long:
             yield LONG
-        if pump.reservoir.known and therapy.basal:
+        if self.reservoir.known and therapy.basal:
             # RES-03: the earliest that LOW can come, every permitted bolus taken.
-            left_nl = pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.position.executed_steps))
+            left_nl = self.mechanism.volume_nl(
+                self.reservoir.left_steps(self.control.position.executed_steps)
+            )
             readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
         if bridge and bridge.left_steps:
             if long:
                 yield LONG
-            week_tick = pump.clock.week_tick(1) if pump.clock.known else -1
+            week_tick = self.control.clock.week_tick(1) if self.control.clock.known else -1
             leaving = line.concentration if bridge is not line.bridge else line.leaving()
             readback.update(bridge.readback(therapy, leaving, week_tick))
         head = {key: reader.therapy[key] for key in reader.therapy if key != "steps"}
-        answer = self.orders.propose_therapy(therapy, head, readback, bridge)
+        proposal = TherapyProposal(self.applying, therapy, head, readback, bridge)
+        answer = self.proposals.propose(proposal)
         if soft:
             answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
         yield answer
 
     def _find_peaks(self, therapy):
         """What the checks ask for and takes long: the fullest window, and day, of the week."""
-        windows = [(therapy.basal, self.pump.prospect.steady_ticks(therapy))] if therapy.limit else []
+        windows = [(therapy.basal, self.forecast.steady_ticks(therapy))] if therapy.limit else []
         if therapy.concentration:
             windows.append((therapy.basal, TICKS_PER_DAY))
-            if self.pump.regimen.prescription:
-                windows.append((self.pump.regimen.prescription.basal, TICKS_PER_DAY))
+            if self.regimen.prescription:
+                windows.append((self.regimen.prescription.basal, TICKS_PER_DAY))
         for basal, window_ticks in windows:
             if not basal:
                 continue
-            one = self.pump.mechanism.grains_per_step
+            one = self.mechanism.grains_per_step
             for number, _ in enumerate(basal.find_peak(window_ticks, one)):
                 if (number + 1) % WINDOWS_A_SLICE == 0:
                     yield

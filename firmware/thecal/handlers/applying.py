@@ -1,0 +1,84 @@
+"""What a confirmed therapy does: to the line, the windows, the flow, and what is remembered of it."""
+
+from .. import states
+from ..causes import COMMAND
+from ..dose import program
+from ..dose.prescription import PrescriptionError
+from ..record import events
+from ..record.layout import THERAPY
+
+
+class Applying:
+    """Puts confirmed therapies into force."""
+
+    def __init__(self, regimen, line, delivery, forecast, judge, keeper, control):
+        self.regimen = regimen
+        self.line = line
+        self.delivery = delivery
+        self.forecast = forecast
+        self.judge = judge
+        self.keeper = keeper
+        self.control = control
+
+    def apply(self, proposal, digest):
+        """A `TherapyProposal` was confirmed. Raises, and changes nothing, where it fits no more."""
+        regimen = self.regimen
+        line = self.line
+        clock = self.control.clock
+        therapy = proposal.therapy
+        bridge = self._bridge_under(therapy, proposal.bridge)
+        runs = self.control.state == states.RUNNING
+        if runs and therapy.basal:
+            self.forecast.check_history(therapy, clock.week_tick(1), bridge)
+        opens_bridge = bridge is not line.bridge
+        ratio = line.unit_change(therapy)
+        packed = program.pack(digest, clock.tick_s, proposal.head, therapy)
+        if self.keeper:
+            self.keeper.applied(THERAPY, packed)
+        other = therapy.drug and therapy.drug != line.drug
+        if other:
+            self.delivery.remainder.drop()
+        regimen.changes.applied(clock.tick + 1, other, self.judge.changes_dose(therapy), runs)
+        regimen.changes.accept(regimen.library, therapy.drug, proposal.soft)
+        line.take(therapy, bridge)
+        if opens_bridge:
+            self.control.teller.event(events.BRIDGE, therapy.line_nl, 1)
+        if ratio:
+            regimen.rescale(*ratio)
+        regimen.put_in_force(therapy)
+        self._tell(therapy, proposal.soft, packed)
+        if runs:
+            if therapy.basal:
+                self.control.follow_schedule()
+            else:  # DOSE-11: that is what is prescribed now
+                self.control.enter(states.STOPPED, COMMAND)
+
+    def _tell(self, therapy, soft, packed):
+        teller = self.control.teller
+        fastest = therapy.fastest()
+        if soft:
+            teller.event(events.SOFT_LIMITS, len(soft), self.regimen.library[0])
+        self.regimen.therapies.add(packed)
+        teller.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
+
+    def _bridge_under(self, therapy, proposed):
+        """The bridge that is open once `therapy` is in force; raises for what the line forbids, or where it
+        has changed since that was `proposed`.
+        """
+        line = self.line
+        # What is executed up to the end of this tick comes out before a new one.
+        ahead = 0
+        if self.control.state in states.MOVING:
+            ahead = max(self.delivery.position() - self.control.position.executed_steps, 0)
+        bridge = line.bridge_under(therapy, ahead)
+        opens = bridge is not line.bridge
+        if opens and self.delivery.owed.flowing() >= 0:
+            # Its volume was a dose of the old drug.
+            raise PrescriptionError(
+                ["concentration_pg_nl: a bolus is under way; stop the pump, or wait for its end"]
+            )
+        if opens and (proposed is None or proposed is line.bridge):
+            raise PrescriptionError(
+                ["concentration_pg_nl: the line has changed since the read-back, propose it again"]
+            )
+        return bridge

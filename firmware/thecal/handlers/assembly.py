@@ -1,0 +1,35 @@
+"""Builds the handlers of one pump out of its parts."""
+
+from ..forecast import Forecast
+from . import Handlers
+from .applying import Applying
+from .boluses import Boluses
+from .denials import Denials
+from .judge import Judge
+from .programming import Programming
+from .proposals import Proposals
+from .proposing import Proposing
+from .questions import Questions
+from .running import Running
+from .supply import Supply
+
+
+def assemble(control, regimen, ledger, guard, reservoir, counts, keeper):
+    """The `Handlers`; `keeper` is None for a pump without a flash."""
+    dosing = control.dosing
+    mechanism = dosing.mechanism
+    line = dosing.line
+    delivery = dosing.delivery
+    lockout = dosing.lockout
+    forecast = Forecast(mechanism, regimen, line, delivery, ledger, guard, reservoir, control)
+    denials = Denials(mechanism, regimen, line, delivery, lockout, reservoir, counts, forecast, control)
+    judge = Judge(mechanism, regimen, control.clock)
+    applying = Applying(regimen, line, delivery, forecast, judge, keeper, control)
+    proposals = Proposals()
+    proposing = Proposing(mechanism, regimen, line, reservoir, forecast, judge, applying, proposals, control)
+    programming = Programming(regimen, keeper, proposals, proposing, control)
+    running = Running(mechanism, regimen, line, guard, forecast, denials, control)
+    boluses = Boluses(mechanism, regimen, lockout, forecast, denials, control)
+    supply = Supply(mechanism, regimen, line, reservoir, counts, keeper, denials, proposals, control)
+    questions = Questions(mechanism, regimen, lockout, control, keeper.journal if keeper else None)
+    return Handlers(mechanism, keeper, denials, programming, running, boluses, (supply, questions))

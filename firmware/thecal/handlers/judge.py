@@ -1,0 +1,67 @@
+"""A therapy's doses, held against the drug library (LIM-08)."""
+
+from ..clock import TICKS_PER_DAY
+from ..dose import formulary
+from ..dose.prescription import PrescriptionError
+
+
+class Judge:
+    """Judges therapies beside the one in force."""
+
+    def __init__(self, mechanism, regimen, clock):
+        self.mechanism = mechanism
+        self.regimen = regimen
+        self.clock = clock
+
+    def soft_limits(self, therapy):
+        """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
+        if not therapy.concentration:
+            return []
+        problems, soft = formulary.judge(
+            self.regimen.library, therapy.drug, therapy.concentration, **self._doses(therapy)
+        )
+        if problems:
+            raise PrescriptionError(problems)
+        return soft
+
+    def changes_dose(self, therapy):
+        """Whether another dose of the drug is in force with `therapy` than now."""
+        old = self.regimen.prescription
+        if not old or not old.concentration or not therapy.concentration:
+            return False
+        before, after = self._daily_pg(old), self._daily_pg(therapy)
+        return before[0] * after[1] != after[0] * before[1]
+
+    def _doses(self, therapy):
+        """The doses of a therapy in pg, as fractions, for the drug library."""
+        num, den = therapy.concentration
+        doses = {"daily": self._daily_pg(therapy)}
+        bolus = therapy.patient_bolus
+        if bolus:
+            each = (bolus.volume[0] * num, bolus.volume[1] * den)
+            daily = doses["daily"]
+            doses["bolus"] = each
+            doses["most_daily"] = (
+                daily[0] * each[1] + bolus.max_per_day * each[0] * daily[1],
+                daily[1] * each[1],
+            )
+        if therapy.limit:
+            doses["limit"] = (therapy.limit[0] * num, therapy.limit[1] * den)
+        old = self.regimen.prescription
+        if old and old.drug == therapy.drug and old.concentration and old.basal:
+            doses["previous"] = self._daily_pg(old)
+            changes = self.regimen.changes
+            doses["since_change_s"] = changes.since_s(self.clock.tick, changes.changed_tick)
+            doses["since_start_s"] = changes.since_s(self.clock.tick, changes.started_tick)
+        return doses
+
+    def _daily_pg(self, therapy):
+        """The most that the basal gives in any 24 hours."""
+        if not therapy.basal:
+            return (0, 1)
+        one = self.mechanism.grains_per_step
+        peak = therapy.basal.peak_grains(TICKS_PER_DAY, one)
+        return (
+            peak * self.mechanism.nl_per_rev * therapy.concentration[0],
+            self.mechanism.steps_per_rev * one * therapy.concentration[1],
+        )

@@ -1,0 +1,154 @@
+"""What is proposed and not confirmed yet (LIM-10): read back with a digest, applied when that is confirmed.
+
+Each kind of proposal is a class with the same things: `readback`, of which the digest is made, with the steps
+of a `basal`; the `therapy`, if it is one; `soft`, the names that the confirmation must accept; `ready`,
+whether it can be applied in this tick, if it is the one that is `meant`; `apply`.
+"""
+
+import json
+
+from ..dose import formulary, program
+from ..record import events
+from ..record.layout import LIBRARY
+from ..watch import alarms
+
+BEGIN_ANEW = "begin_anew"
+
+
+class TherapyProposal:
+    """A therapy, read from `head` and its steps; `bridge` is the one that would be open."""
+
+    def __init__(self, applying, therapy, head, readback, bridge):
+        self.applying = applying
+        self.therapy = therapy
+        self.head = head  # the object that it was read from, without its steps
+        self.readback = readback
+        self.bridge = bridge
+        self.basal = therapy.basal
+        self.soft = readback.get("soft", ())
+
+    def ready(self, keeper, meant):
+        """Once its flow is booked and the therapy before it is written."""
+        if not meant:
+            return True
+        return keeper.covers(keeper.fastest(self.therapy, self.bridge)) and not keeper.busy()
+
+    def apply(self, digest):
+        """It is in force."""
+        self.applying.apply(self, digest)
+
+
+class LibraryProposal:
+    """A drug library that is whole."""
+
+    soft = ()
+    basal = ()
+    therapy = None
+
+    def __init__(self, regimen, keeper, control, library):
+        self.regimen = regimen
+        self.keeper = keeper
+        self.control = control
+        self.library = library
+        self.readback = formulary.readback(library)
+
+    def ready(self, keeper, meant):
+        """Once what was applied before it is written."""
+        return not meant or not keeper.busy()
+
+    def apply(self, digest):
+        """It is in force."""
+        regimen = self.regimen
+        library = self.library
+        if self.keeper:
+            self.keeper.applied(LIBRARY, json.dumps(library).encode())
+        self.control.teller.event(events.LIBRARY, library[0], regimen.library[0])
+        regimen.library = library
+        regimen.changes.accepted = 0  # of bounds that may be others now
+        self.control.clear_alarm(alarms.LIBRARY_FAULT)
+
+
+class RefillProposal:
+    """The reservoir was filled and holds `volume_nl`."""
+
+    soft = ()
+    basal = ()
+    therapy = None
+
+    def __init__(self, supply, volume_nl):
+        self.supply = supply
+        self.volume_nl = volume_nl
+        self.readback = {"refill_nl": volume_nl}
+
+    def ready(self, keeper, meant):
+        """At any time."""
+        return True
+
+    def apply(self, digest):
+        """It counts from now on."""
+        self.supply.refilled(self.volume_nl)
+
+
+class NewLineProposal:
+    """The line is new or empty, and what fills it is no dose (DOSE-09)."""
+
+    soft = ()
+    basal = ()
+    therapy = None
+
+    def __init__(self, supply, readback):
+        self.supply = supply
+        self.readback = readback
+
+    def ready(self, keeper, meant):
+        """Once the therapy that says what the line holds is written."""
+        return not keeper.busy()
+
+    def apply(self, digest):
+        """It counts from now on."""
+        self.supply.renew_line()
+
+
+class BeginAnewProposal:
+    """The journal is to be begun anew, as its `status` allows."""
+
+    soft = ()
+    basal = ()
+    therapy = None
+
+    def __init__(self, keeper, status):
+        self.keeper = keeper
+        self.readback = {BEGIN_ANEW: status}
+
+    def ready(self, keeper, meant):
+        """At any time."""
+        return True
+
+    def apply(self, digest):
+        """What the flash holds is forgotten."""
+        self.keeper.begin_anew()
+
+
+class Proposals:
+    """The last proposal, if it was neither confirmed nor forgotten."""
+
+    def __init__(self):
+        self.last = None
+        self.digest = ""
+
+    def propose(self, proposal):
+        """The answer that reads it back."""
+        self.last = proposal
+        self.digest = program.digest(proposal.readback, proposal.basal)
+        return {"digest": self.digest, "readback": proposal.readback}
+
+    def ready(self, keeper, digest):
+        """Whether a confirmation of `digest` can be carried out in this tick."""
+        meant = digest == self.digest
+        if self.last is None:
+            return not meant or not keeper.busy()
+        return self.last.ready(keeper, meant)
+
+    def forget(self):
+        """It cannot be confirmed any more."""
+        self.last = None

@@ -1,0 +1,100 @@
+"""Commands about what hangs on the pump: a refilled reservoir, a new line, a journal begun anew. Each is
+proposed, read back and confirmed.
+"""
+
+from .. import plain, states
+from ..causes import JOURNAL_IN_USE, NO_THERAPY, NOT_RESTED, Refused
+from ..clock import TICKS_PER_DAY, TICKS_PER_MIN
+from ..dose.prescription import MOST_RESERVOIR_NL, PrescriptionError
+from ..record import events
+from ..record.layout import SOUND, STATUSES, USELESS
+from ..watch import alarms
+from .proposals import BeginAnewProposal, NewLineProposal, RefillProposal
+
+QUIET_TICKS = TICKS_PER_DAY  # no window, lockout or daily count reaches back further than a day
+USED_UP = "used_up"
+
+
+class Supply:
+    """Proposes them, and does what was confirmed."""
+
+    COMMANDS = ("refill", "new_line", "begin_anew")
+
+    def __init__(self, mechanism, regimen, line, reservoir, counts, keeper, denials, proposals, control):
+        self.mechanism = mechanism
+        self.regimen = regimen
+        self.line = line
+        self.reservoir = reservoir
+        self.counts = counts
+        self.keeper = keeper
+        self.denials = denials
+        self.proposals = proposals
+        self.control = control
+
+    def do_refill(self, request):
+        """The reservoir holds so much."""
+        volume_nl = request["volume_nl"]
+        if not 0 < volume_nl <= MOST_RESERVOIR_NL:
+            said = plain.volume(volume_nl), plain.volume(MOST_RESERVOIR_NL)
+            raise PrescriptionError(["volume_nl: %s, must be 1 nL to %s" % said])
+        return self.proposals.propose(RefillProposal(self, volume_nl))
+
+    def do_new_line(self, request):
+        """DOSE-09: the line is new or empty, and what fills it is no dose. A clinician says so."""
+        self._check_new_line()
+        readback = {"new_line_nl": self.regimen.prescription.line_nl}
+        bridge = self.line.bridge
+        if bridge:
+            readback["bridge_ends_nl"] = self.mechanism.volume_nl(bridge.left_steps)
+        return self.proposals.propose(NewLineProposal(self, readback))
+
+    def do_begin_anew(self, request):
+        """Only where the journal holds nothing that could be gone on with, or its counts are used up and
+        nothing of the last day is forgotten with it.
+        """
+        control = self.control
+        status = self.keeper.journal.status if self.keeper else SOUND
+        if status == SOUND and self.counts.ended and control.state not in states.MOVING:
+            quiet_ticks = control.clock.tick - control.stopped_tick
+            if quiet_ticks < QUIET_TICKS:
+                quiet_min = quiet_ticks // TICKS_PER_MIN
+                raise Refused(NOT_RESTED, "the pump has rested for %d min, not for a day" % quiet_min)
+            return self.proposals.propose(BeginAnewProposal(self.keeper, USED_UP))
+        if status not in USELESS:
+            raise Refused(JOURNAL_IN_USE, "the journal is %s: it is gone on with" % STATUSES[status])
+        return self.proposals.propose(BeginAnewProposal(self.keeper, STATUSES[status]))
+
+    # --- confirmed
+
+    def refilled(self, volume_nl):
+        """The reservoir holds so much now."""
+        control = self.control
+        executed_steps = control.position.executed_steps
+        left_ul = self.mechanism.volume_ul(self.reservoir.left_steps(executed_steps))
+        self.reservoir.refill(volume_nl, executed_steps)
+        self.regimen.set_reservoir_most()
+        control.teller.event(events.REFILL, volume_nl, left_ul)
+        control.clear_alarm(alarms.RESERVOIR_EMPTY)
+        control.clear_alarm(alarms.RESERVOIR_LOW)
+        if control.state == states.RUNNING:
+            control.to_boundary()
+            control.follow_schedule()
+        control.dosing.delivery.replan = True
+
+    def renew_line(self):
+        """The line is new."""
+        self._check_new_line()
+        teller = self.control.teller
+        therapy = self.regimen.prescription
+        bridge = self.line.renew(therapy)
+        self.control.dosing.delivery.remainder.drop()
+        teller.event(events.NEW_LINE, therapy.line_nl, 0)
+        if bridge:
+            teller.event(events.BRIDGE, self.mechanism.volume_nl(bridge.left_steps), 0)
+            self.regimen.rescale(bridge.old, bridge.new)
+            self.regimen.set_limit()
+
+    def _check_new_line(self):
+        self.denials.check_stopped()
+        if self.regimen.prescription is None:
+            raise Refused(NO_THERAPY, "no therapy says what the line holds (line_nl): program one first")
