@@ -256,7 +256,10 @@ class Host:
     def _expect(self):
         """Have written down in time what those need that are held for one of the next ticks."""
         for entry in self.queue.waiting:
-            if entry.turn_tick - self.control.clock.tick < EXPECT_TICKS and entry.command.name != commands.STOP:
+            if (
+                entry.turn_tick - self.control.clock.tick < EXPECT_TICKS
+                and entry.command.name != commands.STOP
+            ):
                 self._may_act(entry)
 
     def _carry_out(self, entry, outputs):
@@ -331,7 +334,9 @@ class Host:
     def _answer_stops(self, outputs):
         keeper = self.keeper
         while self.stops.waiting:
-            answer = self.stops.next(keeper.journal.saved_ticket, not keeper.writes(), self.control.clock.tick)
+            answer = self.stops.next(
+                keeper.journal.saved_ticket, not keeper.writes(), self.control.clock.tick
+            )
             if answer is None:
                 return
             self._send(outputs, answer)
