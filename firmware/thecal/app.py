@@ -14,7 +14,7 @@ import machine
 from . import pump
 from .causes import RESET_FAULT
 from .dose import mechanism
-from .drivers import fast_crc, fast_text, flash, reset, segment
+from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
@@ -55,6 +55,7 @@ class App:
         self.journal.recover(self.flash.image)
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
         self.pump.writer.fill = fast_text.fill_into
+        self.pump.senses.advance = fast_readings.advance
         self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
         self.faults = 0

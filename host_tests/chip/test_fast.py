@@ -86,3 +86,60 @@ print(same, tried, end)
     same, tried, end = printed.split()
     assert same == tried == str(6 * (57 + 60) * 2)
     assert int(end) > 0
+
+
+def test_a_reading_is_judged_as_by_the_plain_function(prompt):
+    """Each fault from its first doubt to its end, equal codes, wide ones, noise, full counts."""
+    printed = prompt.run(
+        """
+from thecal.drivers import fast_readings
+from thecal.watch import readings
+from thecal.watch.readings import Reading
+state = 12345
+def draw(below):
+    global state
+    state = (state * 69 + 13) & 0xFFFF
+    return state % below
+def sound(number):
+    return 420 + draw(9)
+def steady(number):
+    return 600 + (draw(4) == 0)
+def noisy(number):
+    return 400 + draw(300)
+def rails(number):
+    return (8, 9, 4087, 4086, 4085, 19, 20, 4081, 0, 4095)[number % 10]
+def missing(number):
+    return -1 if number % 3 else 500 + number % 7
+phases = (
+    (sound, 80), (lambda n: -1, 12), (sound, 30), (lambda n: 3, 8), (sound, 30), (lambda n: 4090, 6),
+    (sound, 30), (lambda n: 4085, 3), (sound, 30), (rails, 60), (missing, 60), (sound, 90), (noisy, 260),
+    (sound, 220), (lambda n: 700, 320), (sound, 30), (lambda n: 512, 340), (lambda n: 1536, 20),
+    (steady, 200), (sound, 70))
+for how in ({}, {"stuck_samples": 0, "noise_codes": 400}, {"stuck_samples": 5}):
+    plain, fast = Reading(400, 50, -19000, 184000, **how), Reading(400, 50, -19000, 184000, **how)
+    same = tick = 0
+    kinds = set()
+    for made, count in phases:
+        for number in range(count):
+            code = made(number)
+            tick += 1
+            readings.advance(plain.words, code, tick)
+            fast_readings.advance(fast.words, code, tick)
+            same += plain.words == fast.words
+            kinds.add(plain.words[readings.WRONG])
+    print(same == tick, sorted(kinds), plain.words[readings.FAULTS])
+    for reading, advance in ((plain, readings.advance), (fast, fast_readings.advance)):
+        words = reading.words
+        words[readings.ERRORS] = words[readings.FAULTS] = readings.LARGEST
+        words[readings._EQUAL] = 35998
+        for tick in range(40):
+            advance(words, 2560 if tick < 10 else -1, tick)
+    print(plain.words == fast.words, plain.words[readings.FAULTS] == readings.LARGEST)
+""",
+        limit_ms=120_000,
+    )
+    lines = [line for line in printed.splitlines() if line.strip()]
+    assert len(lines) == 6, printed
+    assert "False" not in printed, printed
+    assert "[0, 1, 2, 3, 4, 5, 6]" in lines[0], printed
+    assert "[0, 1, 2, 4, 5, 6]" in lines[2], printed

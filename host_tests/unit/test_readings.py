@@ -200,7 +200,8 @@ def test_the_plant_s_sensors_are_well_for_an_hour():
 @pytest.mark.req("OCC-01")
 def test_the_counts_stop_before_they_leave_the_small_integers():
     feed = Feed()
-    feed.reading.error_count = feed.reading.fault_count = 2**30 - 1
+    words = feed.reading.words
+    words[readings.ERRORS] = words[readings.FAULTS] = 2**30 - 1
     for _ in range(10):
         feed.give(0)
     assert feed.reading.error_count == feed.reading.fault_count == 2**30 - 1

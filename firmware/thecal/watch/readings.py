@@ -30,6 +30,8 @@ codes, so 300 would come by chance once in 1 600 starts. `WIDE_SAMPLES` is asked
 Errors: none are raised; raw codes are integers, everything stays below 2^30 for |value| below 2^30.
 """
 
+from array import array
+
 from ..smallint import LARGEST
 from .parts import NOISE, OPEN, RANGE, SHORT, STALE, STUCK
 
@@ -46,9 +48,100 @@ NOISE_CODES = 32  # eight times what the reference's 2 codes rms give
 
 _DECLARED = 20
 # By kind of fault. What has taken its time already is declared at once.
-_WEIGHT = (0, 4, 4, _DECLARED, 2, 4, _DECLARED)
+WEIGHT = bytes((0, 4, 4, _DECLARED, 2, 4, _DECLARED))
 _NOISE_WINDOW = 64
 _NOISY_WINDOWS = 3
+
+
+# The words of a reading: what it says, what is remembered of the samples before, and what it is judged by.
+# The board's own version of `advance` (`drivers/fast_readings.py`) has these numbers written out.
+(
+    WRONG,  # with the last sample, a fault or not yet
+    VALUE,
+    TAKEN_TICK,
+    FAULT,
+    LEAST_VALUE,
+    MOST_VALUE,
+    ERRORS,
+    FAULTS,
+    _DOUBT,
+    _LAST_CODE,
+    _BEFORE_CODE,
+    _EQUAL,
+    _NOISE,
+    _NOISE_SAMPLES,
+    _NOISY,
+    _ZERO_CODE,
+    _UNIT,
+    _LOW_CODE,
+    _HIGH_CODE,
+    _STUCK_SAMPLES,
+    _NOISE_SUM,
+    _MOST_COUNT,
+) = range(22)
+
+
+def advance(words, raw, tick):
+    """Take in a tick's code, or NO_SAMPLE."""
+    kind = STALE if raw == NO_SAMPLE else _judged(words, raw)
+    words[WRONG] = kind
+    if kind == NONE:
+        value = words[VALUE] = (raw - words[_ZERO_CODE]) * words[_UNIT]
+        words[TAKEN_TICK] = tick
+        if value < words[LEAST_VALUE]:
+            words[LEAST_VALUE] = value
+        if value > words[MOST_VALUE]:
+            words[MOST_VALUE] = value
+        if words[_DOUBT]:
+            words[_DOUBT] -= 1
+            if words[_DOUBT] == 0:
+                words[FAULT] = NONE
+        return
+    if words[ERRORS] < words[_MOST_COUNT]:
+        words[ERRORS] += 1
+    words[_DOUBT] += WEIGHT[kind]
+    if words[_DOUBT] >= _DECLARED or words[FAULT]:
+        words[_DOUBT] = _DECLARED
+        if words[FAULT] == NONE and words[FAULTS] < words[_MOST_COUNT]:
+            words[FAULTS] += 1
+        words[FAULT] = kind
+
+
+def _judged(words, raw):
+    """What is wrong with a sample that there is."""
+    kind = NONE
+    last = words[_LAST_CODE]
+    before = words[_BEFORE_CODE]
+    words[_BEFORE_CODE] = last
+    words[_LAST_CODE] = raw
+    if before != NO_SAMPLE:
+        bend = raw - 2 * last + before
+        words[_NOISE] += bend if bend > 0 else -bend
+        words[_NOISE_SAMPLES] += 1
+        if words[_NOISE_SAMPLES] == _NOISE_WINDOW:
+            if words[_NOISE] <= words[_NOISE_SUM]:
+                words[_NOISY] = 0
+            elif words[_NOISY] < _NOISY_WINDOWS:
+                words[_NOISY] += 1
+            words[_NOISE] = words[_NOISE_SAMPLES] = 0
+        if words[_NOISY] >= _NOISY_WINDOWS:
+            kind = NOISE
+    if raw != last:
+        words[_EQUAL] = 1
+    else:
+        stuck_samples = words[_STUCK_SAMPLES]
+        most = WIDE_SAMPLES if raw in WIDE_CODES else stuck_samples
+        if words[_EQUAL] < most:
+            words[_EQUAL] += 1
+        if stuck_samples > 0 and words[_EQUAL] >= most:
+            kind = STUCK
+    if words[_LOW_CODE] <= raw <= words[_HIGH_CODE]:
+        return kind
+    if raw <= RAIL_CODES:
+        return SHORT
+    if raw >= MOST_CODE - RAIL_CODES:
+        return OPEN
+    return RANGE
 
 
 class Reading:
@@ -59,117 +152,79 @@ class Reading:
     def __init__(
         self, zero_code, unit_per_code, least, most, stuck_samples=STUCK_SAMPLES, noise_codes=NOISE_CODES
     ):
-        self.zero_code = zero_code
-        self.unit_per_code = unit_per_code
+        self.advance = advance
+        words = self.words = array("i", [0] * 22)
+        words[TAKEN_TICK] = NEVER
+        words[_LAST_CODE] = words[_BEFORE_CODE] = NO_SAMPLE
+        words[_ZERO_CODE] = zero_code
+        words[_UNIT] = unit_per_code
         # Codes that are not too near to a rail and mean a value from `least` to `most`.
-        self.low_code = max(RAIL_CODES + 1, zero_code - (-least // unit_per_code))
-        self.high_code = min(MOST_CODE - RAIL_CODES - 1, zero_code + most // unit_per_code)
-        self.stuck_samples = stuck_samples
-        self.noise_sum = noise_codes * _NOISE_WINDOW
-        self.fresh = False
-        self.fault = NONE
-        self.wrong = NONE  # with the last sample, a fault or not yet
-        self.value = 0
-        self.taken_tick = NEVER
-        self.min_value = LARGEST  # of the good values since `forget_extremes`
-        self.max_value = -LARGEST
-        self.error_count = 0  # bad samples ever
-        self.fault_count = 0  # declared ever
-        self._doubt = 0
-        self._last_code = NO_SAMPLE
-        self._before_code = NO_SAMPLE
-        self._equal = 0
-        self._noise = 0
-        self._noise_samples = 0
-        self._noisy = 0
-
-    # No property: where a class has one, each attribute that is stored is first looked for in the class.
-    def good(self):
-        """Whether `value` may be believed."""
-        return self.taken_tick != NEVER and self.fault == NONE
-
-    def age_ticks(self, tick):
-        """How old `value` is."""
-        return tick - self.taken_tick
-
-    def forget_extremes(self):
-        """Minimum and maximum begin anew."""
-        self.min_value = LARGEST
-        self.max_value = -LARGEST
+        words[_LOW_CODE] = max(RAIL_CODES + 1, zero_code - (-least // unit_per_code))
+        words[_HIGH_CODE] = min(MOST_CODE - RAIL_CODES - 1, zero_code + most // unit_per_code)
+        words[_STUCK_SAMPLES] = stuck_samples
+        words[_NOISE_SUM] = noise_codes * _NOISE_WINDOW
+        words[_MOST_COUNT] = LARGEST
+        self.forget_extremes()
 
     def update(self, raw, tick):
         """A tick's code, or NO_SAMPLE. Returns `fresh`."""
-        if raw == NO_SAMPLE:
-            kind = STALE
-        else:
-            last = self._last_code
-            before = self._before_code
-            self._before_code = last
-            self._last_code = raw
-            kind = NONE
-            if before != NO_SAMPLE:
-                bend = raw - last - last + before
-                noise = self._noise + (bend if bend > 0 else -bend)
-                samples = self._noise_samples + 1
-                if samples == _NOISE_WINDOW:
-                    self._end_window(noise)
-                else:
-                    self._noise = noise
-                    self._noise_samples = samples
-                if self._noisy >= _NOISY_WINDOWS:
-                    kind = NOISE
-            if raw != last:
-                self._equal = 1
-            elif self._is_stuck(raw):
-                kind = STUCK
-            if raw < self.low_code or raw > self.high_code:
-                kind = self._beyond(raw)
-        self.wrong = kind
-        self.fresh = kind == NONE
-        if kind == NONE:
-            value = self.value = (raw - self.zero_code) * self.unit_per_code
-            self.taken_tick = tick
-            if value < self.min_value:
-                self.min_value = value
-            if value > self.max_value:
-                self.max_value = value
-            if self._doubt:
-                self._doubt -= 1
-                if self._doubt == 0:
-                    self.fault = NONE
-        else:
-            self._is_wrong(kind)
+        self.advance(self.words, raw, tick)
         return self.fresh
 
-    def _is_wrong(self, kind):
-        if self.error_count < LARGEST:
-            self.error_count += 1
-        self._doubt += _WEIGHT[kind]
-        if self._doubt >= _DECLARED or self.fault:
-            self._doubt = _DECLARED
-            if self.fault == NONE and self.fault_count < LARGEST:
-                self.fault_count += 1
-            self.fault = kind
+    def good(self):
+        """Whether `value` may be believed."""
+        return self.words[TAKEN_TICK] != NEVER and self.words[FAULT] == NONE
 
-    def _beyond(self, raw):
-        """What is wrong with a sample that is too low or too high."""
-        if raw <= RAIL_CODES:
-            return SHORT
-        if raw >= MOST_CODE - RAIL_CODES:
-            return OPEN
-        return RANGE
+    def age_ticks(self, tick):
+        """How old `value` is."""
+        return tick - self.words[TAKEN_TICK]
 
-    def _is_stuck(self, raw):
-        """One more code like the last one."""
-        most = WIDE_SAMPLES if raw in WIDE_CODES else self.stuck_samples
-        if self._equal < most:
-            self._equal += 1
-        return self.stuck_samples > 0 and self._equal >= most
+    def forget_extremes(self):
+        """Minimum and maximum begin anew."""
+        self.words[LEAST_VALUE] = LARGEST
+        self.words[MOST_VALUE] = -LARGEST
 
-    def _end_window(self, noise):
-        if noise <= self.noise_sum:
-            self._noisy = 0
-        elif self._noisy < _NOISY_WINDOWS:
-            self._noisy += 1
-        self._noise = 0
-        self._noise_samples = 0
+    @property
+    def fresh(self):
+        """Whether the last sample was good."""
+        return self.words[WRONG] == NONE and self.words[TAKEN_TICK] != NEVER
+
+    @property
+    def wrong(self):
+        """What is wrong with the last sample, a fault or not yet."""
+        return self.words[WRONG]
+
+    @property
+    def value(self):
+        """The last good one."""
+        return self.words[VALUE]
+
+    @property
+    def taken_tick(self):
+        """When it was taken."""
+        return self.words[TAKEN_TICK]
+
+    @property
+    def fault(self):
+        """NONE, or what is wrong with the channel."""
+        return self.words[FAULT]
+
+    @property
+    def min_value(self):
+        """The least of the good values since `forget_extremes`."""
+        return self.words[LEAST_VALUE]
+
+    @property
+    def max_value(self):
+        """The largest of them."""
+        return self.words[MOST_VALUE]
+
+    @property
+    def error_count(self):
+        """Bad samples ever."""
+        return self.words[ERRORS]
+
+    @property
+    def fault_count(self):
+        """Faults declared ever."""
+        return self.words[FAULTS]

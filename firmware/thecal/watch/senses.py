@@ -27,7 +27,8 @@ difference. A pressure has no such excuse: its bound is that of `readings`.
 from . import alarms, parts
 from .motion import Motion
 from .occlusion import NONE, Occlusion, UpstreamOcclusion
-from .readings import Reading
+from .readings import FAULT, VALUE, WRONG, Reading, advance
+from .readings import NONE as SOUND
 
 PRESSURE_ZERO_CODE = 400
 PRESSURE_PA_PER_CODE = 50
@@ -62,6 +63,10 @@ class Senses:
             (parts.PRESSURE_UP, self.pressure_up),
             (parts.SUPPLY, self.supply),
         )
+        self.advance = advance
+        self._down_words = self.pressure_down.words
+        self._up_words = self.pressure_up.words
+        self._supply_words = self.supply.words
         self.drawing_back = False
         self.supply_low = False
         self._back_ticks = 0
@@ -71,9 +76,10 @@ class Senses:
 
     def read(self, inputs, tick):
         """Take in the samples of a tick."""
-        self.pressure_down.update(inputs.pressure_down_raw, tick)
-        self.pressure_up.update(inputs.pressure_up_raw, tick)
-        self.supply.update(inputs.supply_raw, tick)
+        take_in = self.advance
+        take_in(self._down_words, inputs.pressure_down_raw, tick)
+        take_in(self._up_words, inputs.pressure_up_raw, tick)
+        take_in(self._supply_words, inputs.supply_raw, tick)
 
     def unbelievable(self):
         """Which sensors have given no value or are faulty, as bits of parts; kept in `failed`."""
@@ -86,12 +92,12 @@ class Senses:
 
     def doubtful(self):
         """Whether any sensor is known to be faulty; which, is kept in `failed`."""
-        doubtful = False
+        if not (self._down_words[FAULT] or self._up_words[FAULT] or self._supply_words[FAULT]):
+            return False
         for part, reading in self.readings:
             if reading.fault:
-                doubtful = True
                 self.failed.found(part, reading.fault)
-        return doubtful
+        return True
 
     def begin(self, executed_steps, drawing_back=False):
         """The motor starts from rest; `drawing_back`: to relieve a blocked line, whose pressure is followed
@@ -111,12 +117,12 @@ class Senses:
         if row == alarms.SENSOR_FAULT:
             self.failed.found(self.motion.failed_part, self.motion.failed_kind)
         if moving or self.down.alarm:
-            reading = self.pressure_down
-            blocked = self.down.update(ticks, executed_steps, reading.value, reading.fresh)
+            words = self._down_words
+            blocked = self.down.update(ticks, executed_steps, words[VALUE], words[WRONG] == SOUND)
             if blocked and moving and not self.drawing_back:
                 row = _first(row, alarms.OCCLUSION_DOWN)
-            reading = self.pressure_up
-            if self.up.update(reading.value, reading.fresh) and moving:
+            words = self._up_words
+            if self.up.update(words[VALUE], words[WRONG] == SOUND) and moving:
                 row = _first(row, alarms.OCCLUSION_UP)
         if inputs.air and delivering:
             self._air_ticks += 1
@@ -135,9 +141,9 @@ class Senses:
 
     def _supply_critical(self):
         """Brings `supply_low` up to date as well."""
-        if not self.supply.fresh:
+        if self._supply_words[WRONG] != SOUND:
             return False
-        supply_mv = self.supply.value
+        supply_mv = self._supply_words[VALUE]
         if supply_mv >= SUPPLY_BACK_MV and self._back_ticks == BACK_TICKS:
             return False  # as it has been for long: nothing is counted that could change
         self._critical_ticks = self._critical_ticks + 1 if supply_mv < SUPPLY_CRITICAL_MV else 0

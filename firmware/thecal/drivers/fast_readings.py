@@ -1,0 +1,77 @@
+"""`watch.readings.advance` in the chip's own instructions; a chip test compares the two, sample by sample."""
+
+import micropython
+
+from ..watch import readings
+
+
+@micropython.viper
+def advance(words: ptr32, raw: int, tick: int):  # type: ignore  # noqa: F821
+    """The numbers of the words are those of `readings`; no constant may have more than 16 bits, which would
+    be read from where the frozen code is not aligned for it.
+    """
+    kind = 0
+    if raw == -1:
+        kind = 4  # STALE
+    else:
+        last = words[9]
+        before = words[10]
+        words[10] = last
+        words[9] = raw
+        if before != -1:
+            bend = raw - 2 * last + before
+            if bend < 0:
+                bend = 0 - bend
+            noise = words[12] + bend
+            samples = words[13] + 1
+            if samples == 64:
+                if noise <= words[20]:
+                    words[14] = 0
+                elif words[14] < 3:
+                    words[14] += 1
+                noise = 0
+                samples = 0
+            words[12] = noise
+            words[13] = samples
+            if words[14] >= 3:
+                kind = 6  # NOISE
+        if raw != last:
+            words[11] = 1
+        else:
+            most = words[19]
+            if raw & 1023 == 512:  # one of the wide codes
+                most = 36000
+            if words[11] < most:
+                words[11] += 1
+            if words[19] > 0 and words[11] >= most:
+                kind = 3  # STUCK
+        if raw < words[17] or raw > words[18]:
+            if raw <= 8:
+                kind = 2  # SHORT
+            elif raw >= 4087:
+                kind = 1  # OPEN
+            else:
+                kind = 5  # RANGE
+    words[0] = kind
+    if kind == 0:
+        value = (raw - words[15]) * words[16]
+        words[1] = value
+        words[2] = tick
+        if value < words[4]:
+            words[4] = value
+        if value > words[5]:
+            words[5] = value
+        if words[8]:
+            words[8] -= 1
+            if words[8] == 0:
+                words[3] = 0
+        return
+    if words[6] < words[21]:
+        words[6] += 1
+    weights = ptr8(readings.WEIGHT)  # type: ignore  # noqa: F821
+    words[8] += weights[kind]
+    if words[8] >= 20 or words[3]:
+        words[8] = 20
+        if words[3] == 0 and words[7] < words[21]:
+            words[7] += 1
+        words[3] = kind
