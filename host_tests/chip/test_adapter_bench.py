@@ -8,7 +8,8 @@ from fractions import Fraction
 import pytest
 from thecal_bench.bench import TICK_NS, BenchError
 from thecal_bench.chip.bench import ChipBench
-from thecal_bench.plant import Plant, PlantParameters
+from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 
 pytestmark = pytest.mark.chip
 

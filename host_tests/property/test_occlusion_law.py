@@ -11,7 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_ints import LARGEST, SmallInt
 from thecal.watch.occlusion import NONE, Occlusion
-from thecal_bench.plant import SAMPLE_NS, Plant, PlantParameters
+from thecal_bench.analogue import SAMPLE_NS
+from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 from thecal_bench.vectorised_occlusion import Detectors, Lines, Motors
 
 rates_ul_h = st.one_of(
@@ -96,7 +98,7 @@ def test_the_vectorised_line_gives_the_plant_s_codes(seed, course, compliance, r
             plant.steps(int(steps[0]), now_ns - SAMPLE_NS, now_ns)
             lines.flow(steps)
             drift_pa = float(plant.parameters.pressure_drift_pa_k) * plant.temperature_k(now_ns)
-            noise_pa = 100 * plant._noise_down.at(tick)
+            noise_pa = 100 * plant.analogue.noise_down.at(tick)
             code = lines.codes(np.array([back_pa + drift_pa]), np.array([noise_pa]))[0]
             assert code == plant.adc_pressure_down(now_ns), f"tick {tick}"
 

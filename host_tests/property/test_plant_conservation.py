@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from thecal_bench.plant import NS_PER_MS, REFERENCE, SIDES, Geometry, Plant, PlantParameters
+from thecal_bench.parameters import NS_PER_MS, REFERENCE, Geometry, PlantParameters
+from thecal_bench.plant import SIDES, Plant
 from thecal_bench.sensor_faults import KINDS, SENSORS
 
 TICK_NS = 100 * NS_PER_MS

@@ -21,7 +21,7 @@ from thecal_bench.benchmarks.boot import POWER, Boot
 from thecal_bench.benchmarks.day import DAY_TICKS, SHORTEST_TICKS, Day, run_day
 from thecal_bench.benchmarks.figures import CYCLES_PER_PIO_CYCLE, ScheduleBroken, Spread
 from thecal_bench.benchmarks.motion import CONTROL, DESIGNS, LATE, NOMINAL, THECAL, Motion, Task
-from thecal_bench.plant import REFERENCE
+from thecal_bench.parameters import REFERENCE
 from typer.testing import CliRunner
 
 RATE = Fraction(1, 100)

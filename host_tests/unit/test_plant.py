@@ -4,18 +4,9 @@ import math
 from fractions import Fraction
 
 import pytest
-from thecal_bench.plant import (
-    E11_CODES,
-    E11_WIDTH_LSB,
-    NS_PER_MS,
-    PRESSURE_ZERO_CODE,
-    SAMPLE_NS,
-    Geometry,
-    Plant,
-    PlantError,
-    PlantParameters,
-    e11_code,
-)
+from thecal_bench.analogue import E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE, SAMPLE_NS, e11_code
+from thecal_bench.parameters import NS_PER_MS, Geometry, PlantError, PlantParameters
+from thecal_bench.plant import Plant
 from thecal_bench.sensor_faults import KINDS, NOISE_CODES, SENSORS
 
 TICK_NS = 100 * NS_PER_MS

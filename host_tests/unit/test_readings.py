@@ -9,7 +9,9 @@ import pytest
 from small_ints import SmallInt
 from thecal.watch import readings
 from thecal.watch.readings import NO_SAMPLE, NOISE, NONE, OPEN, RANGE, SHORT, STALE, STUCK, Reading
-from thecal_bench.plant import E11_CODES, PRESSURE_ZERO_CODE, SAMPLE_NS, Plant, PlantParameters, e11_code
+from thecal_bench.analogue import E11_CODES, PRESSURE_ZERO_CODE, SAMPLE_NS, e11_code
+from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 
 NOISE_CODES = 2.0  # 100 Pa rms at 50 Pa a code
 LEAST_PA, MOST_PA = -20_000, 184_000  # up to code 4 080

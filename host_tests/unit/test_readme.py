@@ -32,8 +32,9 @@ from thecal_bench import scenario
 from thecal_bench.benchmarks.motion import STALL_MS
 from thecal_bench.benchmarks.occlusion import FALSE_ALARM_H
 from thecal_bench.chip.nets import load_nets
-from thecal_bench.plant import ADC_MAX, REFERENCE
+from thecal_bench.parameters import REFERENCE
 from thecal_bench.scenario import format
+from thecal_bench.sensor_faults import ADC_MAX
 from thecal_host import cli
 from thecal_host.run import DEMO
 from thecal_model import quantities

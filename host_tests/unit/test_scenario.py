@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 from thecal_bench import scenario as s
-from thecal_bench.plant import PlantParameters
+from thecal_bench.parameters import PlantParameters
 from thecal_bench.scenario.format import MODES, NESTED, PLANT_FIELDS
 from thecal_model.link import FRAME_MAX_BYTES, encode
 from thecal_model.problems import InputError

@@ -18,7 +18,8 @@ from pump_at_pty import PATIENCE_S, PtyPump, thecal
 from test_cli import PumpPort, run, therapy_file  # noqa: F401 (fixtures)
 from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
-from thecal_bench import plant
+from thecal_bench import analogue
+from thecal_bench.parameters import PlantParameters
 from thecal_host import vitals, watching
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
 
@@ -71,12 +72,12 @@ def test_what_is_not_known_or_wrong_is_said(changed, name, text):
 
 
 def test_the_scales_are_those_of_the_plant():
-    reference = plant.PlantParameters()
-    assert vitals.pressure_text(plant.PRESSURE_ZERO_CODE) == "0.00 kPa"
-    assert vitals.pressure_text(plant.PRESSURE_ZERO_CODE + 100) == (
+    reference = PlantParameters()
+    assert vitals.pressure_text(analogue.PRESSURE_ZERO_CODE) == "0.00 kPa"
+    assert vitals.pressure_text(analogue.PRESSURE_ZERO_CODE + 100) == (
         f"{float(100 * reference.pressure_lsb_pa / 1000):.2f} kPa"
     )
-    assert vitals.supply_text(7 * plant.SUPPLY_CODES_PER_V) == "7.00 V"
+    assert vitals.supply_text(7 * analogue.SUPPLY_CODES_PER_V) == "7.00 V"
 
 
 @pytest.mark.req("LNK-04")

@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from thecal_bench.plant import Plant, PlantParameters
+from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 from thecal_bench.window import WindowPeak
 
 TICK_NS = 100_000_000

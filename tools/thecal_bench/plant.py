@@ -1,8 +1,9 @@
 """The reference plant: a peristaltic head, its rotor encoder, the line behind it, and what the sensors say.
 
-How to read it: `PlantParameters` are the differences a scenario may ask for, `Geometry` is the head,
-`Plant` is the state. Volume is exact (`Fraction` from integers), pressure is a float in closed form between
-the calls: nothing here loops over time, so a call costs the same after a tick as after a month.
+How to read it: `parameters` are the head and the differences a scenario may ask for, `displacement` is the
+formula below, `analogue` what the converter makes of pressures, `Plant` is the state. Volume is exact
+(`Fraction` from integers), pressure is a float in closed form between the calls: nothing here loops over
+time, so a call costs the same after a tick as after a month.
 
 Time is integer nanoseconds since the plant was made and never goes back. Two ways to turn the rotor, which
 agree: `step(direction, at_ns)` for each edge seen at a pin, and `steps(count, from_ns, to_ns)` for a bulk
@@ -56,31 +57,19 @@ and down for the other half, always at `temperature_drift`. What a broken sensor
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
+from thecal_bench.analogue import SAMPLE_NS, Analogue
+from thecal_bench.displacement import Displacement
+from thecal_bench.parameters import NS_PER_MS, REFERENCE, Geometry, PlantError, PlantParameters
 from thecal_bench.sensor_faults import (
-    ADC_MAX,
-    ANALOGUE,
     CLEAR,
     KINDS,
     SENSORS,
-    AnalogueFault,
     PulseFault,
     pulse_fault,
 )
-
-NS_PER_MS = 1_000_000
-SAMPLE_NS = 100 * NS_PER_MS  # sensors are specified at 10 Hz
-HALF_DAY_NS = 12 * 3600 * 1000 * NS_PER_MS
-
-PRESSURE_ZERO_CODE = 400
-"""Code at ambient pressure: room for 20 kPa of suction, and far enough from 0 to tell a short."""
-
-SUPPLY_CODES_PER_V = 200
-"""Divider on SUPPLY: 5 mV a code, 20.5 V full scale."""
 
 REFERENCE_SUPPLY_V = 12.0
 
@@ -96,84 +85,6 @@ MOST_FREE_FLOW_NL_H = 120_000_000
 DOWNSTREAM, UPSTREAM = "downstream", "upstream"
 SIDES = (DOWNSTREAM, UPSTREAM)
 
-E11_CODES = (512, 1536, 2560, 3584)
-E11_WIDTH_LSB = 9
-"""Width of those codes: the datasheet draws it, measured boards lose 9 to 10 codes at each."""
-
-_E11_PITCH = 1024
-_E11_FIRST = 512 - E11_WIDTH_LSB / 2  # wide codes lie evenly about their ideal place: 0 and full scale stay
-_E11_STRETCH = _E11_PITCH / (_E11_PITCH - E11_WIDTH_LSB)
-
-DOWN, UP = 0, 1
-"""Sensor channels, as they enter the noise; those of broken sensors come behind."""
-
-_NOISE_BLOCK = 1024
-
-
-class PlantError(Exception):
-    """Something that no plant can do, such as time going back; the message says what."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """A pump head. Defaults: the reference mechanism, a 200-step motor, 16 microsteps, 0.1 mL a turn."""
-
-    nl_per_rev: int = 100_000
-    steps_per_rev: int = 3_200
-    rollers: int = 3
-    encoder_pulses_per_rev: int = 100
-
-    @property
-    def step_nl(self) -> Fraction:
-        """Volume of one microstep, averaged over a revolution."""
-        return Fraction(self.nl_per_rev, self.steps_per_rev)
-
-
-REFERENCE = Geometry()
-MECHANISMS = {"reference": REFERENCE}
-"""Pump heads by the name that a scenario's `profile.mechanism` gives."""
-
-
-@dataclass(frozen=True)
-class PlantParameters:
-    """Line and sensors, with the reference values. Exact; units are in the names, `nl_pa` is nL per Pa."""
-
-    compliance_nl_pa: Fraction = Fraction(1, 2)
-    resistance_pa_ms_nl: Fraction = Fraction(3600)
-    catheter_volume_nl: Fraction = Fraction(200_000)
-    line_full: bool = True
-    pressure_noise_pa: Fraction = Fraction(100)
-    pressure_lsb_pa: Fraction = Fraction(50)
-    pressure_drift_pa_k: Fraction = Fraction(200)
-    temperature_drift_k_day: Fraction = Fraction(5)
-    pulsation_percent: Fraction = Fraction(0)
-    adc_e11: bool = True
-    calibration_error_percent: Fraction = Fraction(0)
-    back_pressure_pa: Fraction = Fraction(1000)
-
-
-class _Noise:
-    """Standard normal numbers, one per sample; each block has its own seed, so any can be asked for first."""
-
-    def __init__(self, seed: int, channel: int) -> None:
-        self._name = f"{seed}:{channel}:"
-        self._block = -1
-        self._values: list[float] = []
-
-    def at(self, sample: int) -> float:
-        block = sample // _NOISE_BLOCK
-        if block != self._block:
-            # Only `random()` is promised to give the same numbers in every Python, hence Box-Muller by hand.
-            uniform = random.Random(self._name + str(block)).random
-            values: list[float] = []
-            for _ in range(_NOISE_BLOCK // 2):
-                radius = math.sqrt(-2.0 * math.log(1.0 - uniform()))
-                angle = 2.0 * math.pi * uniform()
-                values.append(radius * math.cos(angle))
-                values.append(radius * math.sin(angle))
-            self._values, self._block = values, block
-        return self._values[sample % _NOISE_BLOCK]
-
 
 class Plant:
     """The mechanics. Steps go in; volume, pressure, pin levels and ADC codes come out."""
@@ -187,13 +98,7 @@ class Plant:
         angle_steps: int = 0,
     ) -> None:
         p = parameters or PlantParameters()
-        if p.compliance_nl_pa <= 0 or p.resistance_pa_ms_nl <= 0 or p.pressure_lsb_pa <= 0:
-            raise PlantError("compliance, resistance and pressure_lsb must be above 0")
-        if not 0 <= p.pulsation_percent <= 200:
-            # at 200 % the flow just stops between the rollers
-            raise PlantError(f"pulsation is {float(p.pulsation_percent):g} %, must be 0 to 200 %")
-        if p.calibration_error_percent <= -100:
-            raise PlantError("calibration_error must be above -100 %")
+        p.check()
         self.parameters = p
         self.geometry = geometry
         self.seed = seed
@@ -211,16 +116,10 @@ class Plant:
         """The rotor turns or pulses come by themselves: `advance` has to be called as time passes."""
         self.angle_steps = self._start_steps = angle_steps
 
-        s, r = geometry.steps_per_rev, geometry.rollers
-        step_nl = geometry.step_nl * (1 + p.calibration_error_percent / 100)
-        # V(n) = (a n + b (3 k^2 s - 4 k^3)) / d with k = n r mod s mirrored at s/2: the formula above,
-        # multiplied out.
-        ripple = step_nl * p.pulsation_percent / 100 * 2 / (3 * r * s * s)
-        self._d = math.lcm(step_nl.denominator, ripple.denominator)
-        self._a = int(step_nl * self._d)
-        self._b = int(ripple * self._d)
-        self._start_units = self._units_at(angle_steps)
-        self._step_nl = float(step_nl)
+        self._volume = Displacement(p, geometry)
+        self._d = self._volume.units_per_nl
+        self._start_units = self._volume.units_at(angle_steps)
+        self._step_nl = float(self._volume.step_nl)
 
         self._pulses = geometry.encoder_pulses_per_rev
         self.encoder_count = 0  # pulses that the sensors have given, those of backward steps taken off,
@@ -230,7 +129,7 @@ class Plant:
         self._free_from_ns = 0  # ... since then ...
         self._free_done = 0  # ... and so many steps of it
         self._now_ns = 0  # as of the last `advance`, for what has no other time
-        self._analogue_faults: dict[str, AnalogueFault] = {}
+        self.analogue = Analogue(p, seed)
         self._encoder_fault: PulseFault | None = None
         self._index_fault: PulseFault | None = None
         self.step_sense_fault: PulseFault | None = None
@@ -250,14 +149,6 @@ class Plant:
         self._peak_pa = 0.0
         self._decay_span_ns = SAMPLE_NS
         self._decay = math.exp(-SAMPLE_NS / self._tau_ns)
-
-        self._lsb_pa = float(p.pressure_lsb_pa)
-        self._noise_pa = float(p.pressure_noise_pa)
-        self._noise_down = _Noise(seed, DOWN)
-        self._noise_up = _Noise(seed, UP)
-        # Pa of zero shift per ns, either way
-        self._drift_pa_ns = float(p.pressure_drift_pa_k * p.temperature_drift_k_day) / (2 * HALF_DAY_NS)
-        self._e11 = p.adc_e11
 
     # --- turning the rotor
 
@@ -328,9 +219,9 @@ class Plant:
         """Turn the rotor by `count` steps; returns the volume, nL."""
         before = self.angle_steps
         self._turn(count)
-        if not (self._b or self._occluded_up):
+        if not (self._volume.pulsates or self._occluded_up):
             return self._step_nl * count
-        units = self._units_at(self.angle_steps) - self._units_at(before)
+        units = self._volume.units_at(self.angle_steps) - self._volume.units_at(before)
         if self._occluded_up:
             given = min(units, self._most_sucked_units - self._sucked_units)
             self._sucked_units += given
@@ -355,17 +246,6 @@ class Plant:
             self.encoder_count += encoder
         if self._index_fault is None:
             self.index_count += index
-
-    def _units_at(self, angle_steps: int) -> int:
-        """V at an angle, in 1/`_d` nL."""
-        units = self._a * angle_steps
-        if self._b:
-            s = self.geometry.steps_per_rev
-            k = angle_steps * self.geometry.rollers % s
-            if 2 * k > s:
-                k = s - k
-            units += self._b * k * k * (3 * s - 4 * k)
-        return units
 
     # --- what may go wrong, all of it from `at_ns` on
 
@@ -435,14 +315,9 @@ class Plant:
         elif which == "step_sense":
             self.step_sense_fault = pulse_fault(kind, 0, at_ns)
         elif kind == CLEAR:
-            self._analogue_faults.pop(which, None)
+            self.analogue.clear(which)
         else:
-            codes = self.adc_pressure_down(at_ns), self.adc_pressure_up(at_ns), self.adc_supply()
-            channel = ANALOGUE.index(which)
-            noise = _Noise(self.seed, UP + 1 + channel)
-            self._analogue_faults[which] = AnalogueFault(
-                kind, codes[channel], lambda at_ns: noise.at(at_ns // SAMPLE_NS)
-            )
+            self.analogue.fail(which, kind, self._analogue_code(which, at_ns))
         self._changed()
 
     def _settle(self, at_ns: int) -> None:
@@ -452,8 +327,8 @@ class Plant:
 
     def _changed(self) -> None:
         pulses = (self._encoder_fault, self._index_fault, self.step_sense_fault)
-        humming = [fault for fault in (*pulses, *self._analogue_faults.values()) if fault is not None]
-        self.restless = bool(self._free_steps_ns) or any(fault.kind == "noise" for fault in humming)
+        hums = any(fault is not None and fault.kind == "noise" for fault in pulses)
+        self.restless = bool(self._free_steps_ns) or hums or self.analogue.hums
         if self.on_pins is not None:
             self.on_pins()
 
@@ -462,7 +337,7 @@ class Plant:
     @property
     def units(self) -> int:
         """What the rotor has displaced since the start, exact, `units_per_nl` to the nanolitre."""
-        return self._units_at(self.angle_steps) - self._start_units - self._missed_units
+        return self._volume.units_at(self.angle_steps) - self._start_units - self._missed_units
 
     @property
     def units_per_nl(self) -> int:
@@ -535,50 +410,27 @@ class Plant:
 
     def temperature_k(self, at_ns: int) -> float:
         """Temperature over that of the sensors' calibration."""
-        return float(self.parameters.temperature_drift_k_day) * _since_coolest_ns(at_ns) / (2 * HALF_DAY_NS)
+        return self.analogue.temperature_k(at_ns)
 
     def adc_pressure_down(self, at_ns: int) -> int:
         """Code of the downstream sensor, 0 to 4095."""
-        noise_pa = self._noise_pa * self._noise_down.at(at_ns // SAMPLE_NS)
-        code = self._code(self._back_pa + self._excess_at(at_ns) + noise_pa, at_ns)
-        return self._faulty("pressure_down", code, at_ns) if self._analogue_faults else code
+        return self.analogue.pressure_down(self._back_pa + self._excess_at(at_ns), at_ns)
 
     def adc_pressure_up(self, at_ns: int) -> int:
         """Code of the upstream sensor, 0 to 4095."""
-        noise_pa = self._noise_pa * self._noise_up.at(at_ns // SAMPLE_NS)
-        code = self._code(self.pressure_up_pa(at_ns) + noise_pa, at_ns)
-        return self._faulty("pressure_up", code, at_ns) if self._analogue_faults else code
+        return self.analogue.pressure_up(self.pressure_up_pa(at_ns), at_ns)
 
     def adc_supply(self) -> int:
         """Code of the supply voltage, 0 to 4095."""
-        code = min(ADC_MAX, max(0, int(self.supply_v * SUPPLY_CODES_PER_V)))
-        return self._faulty("supply", code, self._now_ns) if self._analogue_faults else code
+        return self.analogue.supply(self.supply_v, self._now_ns)
 
-    def _faulty(self, which: str, code: int, at_ns: int) -> int:
-        fault = self._analogue_faults.get(which)
-        return code if fault is None else fault.code(code, at_ns)
-
-    def _code(self, pressure_pa: float, at_ns: int) -> int:
-        drift_pa = self._drift_pa_ns * _since_coolest_ns(at_ns)
-        ideal = PRESSURE_ZERO_CODE + (pressure_pa + drift_pa) / self._lsb_pa
-        code = int(e11_code(ideal) if self._e11 else ideal)
-        return 0 if code < 0 else min(code, ADC_MAX)
+    def _analogue_code(self, which: str, at_ns: int) -> int:
+        if which == "pressure_down":
+            return self.adc_pressure_down(at_ns)
+        return self.adc_pressure_up(at_ns) if which == "pressure_up" else self.adc_supply()
 
 
 def _side(where: str) -> str:
     if where not in SIDES:
         raise PlantError(f"an occlusion is {where}, must be one of {', '.join(SIDES)}")
     return where
-
-
-def _since_coolest_ns(at_ns: int) -> int:
-    """Distance to the nearest midnight: what the temperature follows, up for half a day and down again."""
-    span_ns = at_ns % (2 * HALF_DAY_NS)
-    return span_ns if span_ns < HALF_DAY_NS else 2 * HALF_DAY_NS - span_ns
-
-
-def e11_code(ideal: float) -> float:
-    """What the RP2040's converter makes of an ideal (unrounded) code: never falling, with four wide codes."""
-    wide, past = divmod(ideal - _E11_FIRST, _E11_PITCH)
-    code = E11_CODES[0] + wide * _E11_PITCH
-    return code if past < E11_WIDTH_LSB else code + (past - E11_WIDTH_LSB) * _E11_STRETCH

@@ -26,7 +26,9 @@ import numpy as np
 from thecal.watch import occlusion
 from thecal.watch.occlusion import NONE, THRESHOLD, TREND, Occlusion
 
-from thecal_bench.plant import ADC_MAX, E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE, REFERENCE
+from thecal_bench.analogue import E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE
+from thecal_bench.parameters import REFERENCE
+from thecal_bench.sensor_faults import ADC_MAX
 
 TICKS_PER_H = 36_000
 TICK_MS = 100
@@ -239,14 +241,17 @@ class Detectors:
         steady = at_onset & ~slow & rest_known & (g["steady_ticks"] >= occlusion.STEADY_TICKS)
         if steady.any():
             self._learn(g, np.nonzero(steady)[0], flow_ul_h)
-        ticks = np.minimum(ticks, occlusion.STEADY_TICKS * 4)
-        hold = g["hold_ul_h"] >> ticks // occlusion.HALF_TICKS
-        g["hold_ul_h"] = hold - hold * (ticks % occlusion.HALF_TICKS) // (2 * occlusion.HALF_TICKS)
+        self._let_hold_fade(g, ticks)
         for name in _IN_BLOCK:
             g[name] = 0
         for name, words in self._words.items():
             words[lanes] = g[name]
         self._limit(lanes)
+
+    def _let_hold_fade(self, g: dict[str, Array], ticks: Array) -> None:
+        ticks = np.minimum(ticks, occlusion.STEADY_TICKS * 4)
+        hold = g["hold_ul_h"] >> ticks // occlusion.HALF_TICKS
+        g["hold_ul_h"] = hold - hold * (ticks % occlusion.HALF_TICKS) // (2 * occlusion.HALF_TICKS)
 
     def _look_at_flow(self, g: dict[str, Array], flow: Array) -> None:
         g["hold_ul_h"] = np.maximum(g["hold_ul_h"], flow)

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from fractions import Fraction
 
-from thecal_bench.plant import REFERENCE
+from thecal_bench.parameters import REFERENCE
 
 CALLBACK_MS = 1
 MS_PER_H = 3_600_000

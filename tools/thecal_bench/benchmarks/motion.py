@@ -27,7 +27,7 @@ from thecal_bench.benchmarks.figures import CPU_HZ
 from thecal_bench.chip.bench import DEFAULT_IMAGE, ChipBench
 from thecal_bench.chip.pio_clock import CYCLE_NS
 from thecal_bench.chip.recorders import EdgeRecorder, SegmentRecorder
-from thecal_bench.plant import REFERENCE
+from thecal_bench.parameters import REFERENCE
 
 THECAL, NOMINAL, LATE = "thecal", "timer", "timer, late"
 DESIGNS = (THECAL, NOMINAL, LATE)

@@ -15,7 +15,8 @@ from thecal_model.link import LinkClient
 
 from thecal_bench.bench import Bench
 from thecal_bench.checks import Checks, Evidence
-from thecal_bench.plant import MECHANISMS, Plant
+from thecal_bench.parameters import MECHANISMS
+from thecal_bench.plant import Plant
 from thecal_bench.run_log import LEDGER_FIELDS, STATUS_PERIOD_TICKS, RunLog
 from thecal_bench.runner.commands import Commands
 from thecal_bench.runner.findings import Findings, Record, tells_outcome

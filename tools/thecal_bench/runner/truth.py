@@ -15,7 +15,7 @@ from thecal_model.therapy import Limit
 
 from thecal_bench.bench import TICK_NS, Bench
 from thecal_bench.checks import Truth
-from thecal_bench.plant import NS_PER_MS
+from thecal_bench.parameters import NS_PER_MS
 from thecal_bench.runner.findings import Findings, Record
 from thecal_bench.window import WindowPeak
 

@@ -17,7 +17,7 @@ from typing import Any
 from thecal_model.quantities import MS_PER_HOUR
 from thecal_model.therapy import Profile, Therapy
 
-from thecal_bench.plant import PlantParameters
+from thecal_bench.parameters import PlantParameters
 
 DEFAULT_FILL_NL = 20_000_000
 """What the plant's reservoir holds where the file does not say; the pump then does not know it either."""

@@ -11,7 +11,8 @@ from functools import partial
 from thecal.watch.alarms import ALARMS
 from thecal_model import quantities as q
 
-from thecal_bench.plant import MECHANISMS, SIDES
+from thecal_bench.parameters import MECHANISMS
+from thecal_bench.plant import SIDES
 from thecal_bench.scenario.values import (
     Read,
     bounds,

@@ -7,7 +7,7 @@ from typing import Any
 
 from thecal_model.therapy import Profile, Therapy
 
-from thecal_bench.plant import PlantParameters
+from thecal_bench.parameters import PlantParameters
 from thecal_bench.scenario.document import Document, read_text
 from thecal_bench.scenario.events import Events
 from thecal_bench.scenario.expectations import Expectations
