@@ -108,14 +108,23 @@ def test_one_microstep_is_followed_through_what_is_called():
     assert rooms <= called_for_a_step()
 
 
-def test_every_room_and_every_tool_is_shown():
-    rooms = {path.parent.name for path in (ROOT / "firmware" / "thecal").glob("*/__init__.py")}
+def test_every_part_of_the_firmware_and_every_tool_is_shown():
+    house = ROOT / "firmware" / "thecal"
+    packages = {path.parent.name for path in house.glob("*/__init__.py")}
+    files = {path.name for path in house.glob("*.py")} - {"__init__.py"}
+    shown = set(re.findall(r"`(?:thecal/)?([\w.]+)/?`", CODE.read_text()))
+    assert packages and files and packages | files <= shown
     tools = {path.name for path in (ROOT / "tools").iterdir() if next(path.glob("*.py"), None)}
-    shown = set(re.findall(r"`([\w/]+)`", CODE.read_text()))
-    assert rooms and {f"thecal/{room}/" for room in rooms} <= shown
-    assert tools and {f"tools/{tool}/" for tool in tools} <= set(
-        re.findall(r"`([\w/]+)`", CHANGE.read_text())
-    )
+    assert tools and tools <= set(re.findall(r"`tools/(\w+)/`", CHANGE.read_text()))
+
+
+@every_page
+def test_every_name_stands_in_the_file_that_is_said(page):
+    """Where a page says "`name` of `file`"."""
+    said = re.findall(r"`(\w+)`\s+of\s+`([\w/]+\.py)`", page.read_text())
+    assert page != CHANGE or len(said) > 8
+    for name, path in said:
+        assert re.search(rf"\b(?:def |class )?{name}\b", (ROOT / path).read_text()), f"{name} of {path}"
 
 
 def test_every_page_is_kept_and_short_enough_to_read():
