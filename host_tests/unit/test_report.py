@@ -17,7 +17,7 @@ from thecal.link.commands import COMMANDS
 from thecal.states import RUNNING, STOPPED
 from thecal.watch.alarms import RESERVOIR_LOW
 from thecal_bench import scenario
-from thecal_host import record, recording, report
+from thecal_host import picture, record, recording, report
 from thecal_host.experiment import prescription
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample, window_fill
@@ -164,7 +164,7 @@ def y_of(line: Line2D) -> list[float]:
 
 def test_the_picture_holds_the_run():
     run = small_run((0, Fraction(1, 2), -2, 0))
-    volumes, errors = report.figure_of(run).axes
+    volumes, errors = picture.figure_of(run).axes
     programmed, delivered = volumes.get_lines()[:2]
     assert str(programmed.get_label()).startswith("programmed: 0.833 uL")
     assert str(delivered.get_label()).startswith("delivered (plant): 0.833 uL")
@@ -183,13 +183,13 @@ def test_the_picture_holds_the_run():
 
 def test_the_picture_is_a_png(tmp_path):
     path = tmp_path / "delivered.png"
-    report.draw(small_run(), path)
+    picture.draw(small_run(), path)
     assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_nothing_makes_no_picture(tmp_path):
     with pytest.raises(ValueError, match="A small run: 0 samples"):
-        report.draw(small_run(samples=[]), tmp_path / "x.png")
+        picture.draw(small_run(samples=[]), tmp_path / "x.png")
     assert report.summary_rows(small_run(samples=[])) == [("samples", "none")]
 
 
@@ -419,7 +419,7 @@ def test_days_begin_at_midnight_where_the_time_is_known(clock_ms, ends_h):
 
 
 def test_the_picture_of_a_course_has_three_panels_of_one_time():
-    figure = report.figure_of(course_run())
+    figure = picture.figure_of(course_run())
     basal, volumes, window, strip = figure.axes
     assert figure.get_suptitle() == "Two days"
     assert [axes.get_ylabel() for axes in (basal, volumes, window)] == [
@@ -446,7 +446,7 @@ def test_the_picture_of_a_course_has_three_panels_of_one_time():
 def test_a_course_without_a_limit_or_a_clock_says_less():
     asked = [Asked(0, CLINICIAN, None, "not_running")]
     run = course_run(course=Course(asked, [LimitInForce(0, 0, None)]))
-    basal, volumes, strip = report.figure_of(run).axes
+    basal, volumes, strip = picture.figure_of(run).axes
     assert volumes.get_xlabel() == "time since the beginning of the run [days]"
     assert [text.get_text() for text in strip.get_yticklabels()] == ["denied (clinician): not_running (1)"]
     assert "fullest window at a sample" not in dict(report.summary_rows(run))

@@ -14,9 +14,10 @@ from rich.console import Console
 from thecal_bench.benchmarks import pages
 from thecal_bench.scenario import load
 
+from thecal_host.picture import draw
 from thecal_host.record import run_of_loaded
 from thecal_host.recording import load as load_record
-from thecal_host.report import draw, summary_rows
+from thecal_host.report import summary_rows
 from thecal_host.run import DEMO, RecordedRun
 
 PICTURE = Path(__file__).with_name("pictures") / "run.png"

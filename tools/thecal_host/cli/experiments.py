@@ -124,8 +124,8 @@ def report(
     """
     from thecal_bench.scenario import load_therapy
 
+    from thecal_host.picture import check_picture
     from thecal_host.recording import load
-    from thecal_host.report import check_picture
 
     if picture is not None:
         check_picture(picture)
@@ -151,7 +151,8 @@ def _report(
     from thecal_host.record import run_of_loaded
 
     with err.status("drawing") if err.is_terminal else nullcontext():
-        from thecal_host.report import draw, summary_rows
+        from thecal_host.picture import draw
+        from thecal_host.report import summary_rows
 
         run = run_of_loaded(record_path, loaded, therapy)
         draw(run, picture)
