@@ -99,6 +99,8 @@ class Control:
 
     def follow_alarm(self, row, stands):
         """An alarm that stands as long as its cause."""
+        if stands == self.alarms.standing[row]:
+            return
         if stands:
             self.raise_alarm(row)
         else:
