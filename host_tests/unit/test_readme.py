@@ -26,7 +26,14 @@ from thecal.record.therapies import KEPT
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.occlusion import THRESHOLD_PA
-from thecal.watch.senses import PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
+from thecal.watch.senses import (
+    MOST_SUPPLY_MV,
+    PRESSURE_PA_PER_CODE,
+    PRESSURE_ZERO_CODE,
+    SUPPLY_CRITICAL_MV,
+    SUPPLY_LOW_MV,
+    SUPPLY_MV_PER_CODE,
+)
 from thecal.watch.stretches import CHANGES_A_DAY
 from thecal_bench import scenario
 from thecal_bench.benchmarks.motion import STALL_MS
@@ -161,6 +168,21 @@ def test_the_table_of_wires_is_pins_csv():
         for net, gpio in nets.items()
     }
     assert told == there
+
+
+def test_the_scales_of_the_wires_are_those_of_the_code():
+    text = section(PAGES[BOARD], "Wiring")
+    for phrase in (
+        f"(code {PRESSURE_ZERO_CODE})",
+        f"({PRESSURE_PA_PER_CODE} Pa a code)",
+        f"Low below {decimal_text(Fraction(SUPPLY_LOW_MV, 1000))} V",
+        f"off below {decimal_text(Fraction(SUPPLY_CRITICAL_MV, 1000))} V",
+        f"about {1_000 // SUPPLY_MV_PER_CODE} codes per volt",
+        f"full scale at {MOST_SUPPLY_MV // 1_000} V",
+        f"encoder, {REFERENCE.encoder_pulses_per_rev} pulses a revolution",
+        f"head of {decimal_text(Fraction(REFERENCE_NL_PER_REV, 1_000_000))} mL a revolution",
+    ):
+        assert phrase in text, phrase
 
 
 def test_the_table_of_the_command_line_is_that_of_the_program():
