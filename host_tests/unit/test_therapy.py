@@ -258,6 +258,18 @@ def test_a_start_that_the_history_forbids_names_the_earliest_time(desk):
     assert not desk.of("limited")
 
 
+@pytest.mark.req("LIM-06", "LIM-15")
+def test_the_earliest_start_is_told_before_all_that_was_given_has_left_the_window(desk):
+    """0.2 mL in 60 s: 0.11 mL of it are younger than 600 s until 567 s after the stop."""
+    desk.start(rate_num=12_000_000, limit={"volume_nl": 2_100_000, "window_ms": 600_000})
+    desk.run(600)
+    desk.ask("stop")
+    stopped_tick = desk.tick
+    desk.program(rate_num=600_000, limit={"volume_nl": 110_000, "window_ms": 600_000})
+    [seconds] = re.findall(r"could start in 9 min (\d+) s$", desk.ask("start")["message"])
+    assert 0 <= desk.tick + 5_400 + 10 * int(seconds) - stopped_tick - 5_670 < 20
+
+
 @pytest.mark.req("LIM-12")
 def test_a_therapy_with_boluses_must_have_a_limit(desk):
     reply = desk.ask("program", therapy={**SIX_ML_H, "patient_bolus": BOLUS})
