@@ -8,6 +8,7 @@ Fractions; it knows nothing of cursors.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +20,8 @@ from test_flex_law import DAY, MECHANISM, WEEK
 from thecal.dose import prescription, program, schedule
 from thecal.record import layout
 from thecal.watch import lockout
+from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, blank_flash
+from thecal_bench.inprocess import HostBench
 from thecal_model import programming
 from thecal_model.readback import differences
 
@@ -179,6 +182,59 @@ def test_the_largest_weeks_come_whole_through_link_flash_and_a_loss_of_power():
     assert desk.pump.regimen.therapies.held == {}, "what the flash has is not in memory"
     for number, steps in enumerate(sent, 1):
         assert desk.kept(number) == read_back(steps)
+
+
+class TornFlash(FlashModel):
+    """`torn`, once it is a list, gets flashes as they would be if the power failed: one from before each
+    command, and one from the midst of it.
+    """
+
+    torn: list[FlashModel] | None = None
+
+    def program(self, offset: int, data: bytes) -> None:
+        self._tear("cut_program", offset, data)
+        super().program(offset, data)
+
+    def erase(self, offset: int) -> None:
+        self._tear("cut_erase", offset)
+        super().erase(offset)
+
+    def _tear(self, how: str, *command: Any) -> None:
+        if self.torn is None:
+            return
+        before, midst = self.fork(), self.fork()
+        number = len(self.torn) // 2
+        getattr(midst, how)(*command, WAYS[number % len(WAYS)], number)
+        self.torn += [before, midst]
+
+
+@pytest.mark.req("DOSE-06", "LIM-10", "REC-02")
+def test_wherever_a_cut_comes_the_largest_week_is_in_force_whole_or_the_one_before_it():
+    """While 336 steps are written over a therapy that is in force; and whichever it is can be read back."""
+    flash = TornFlash(len(blank_flash().image) // SECTOR)
+    desk = Desk(flash=flash)
+    weeks = [spread(seed) for seed in (1, 2_345)]
+    desk.apply({"mode": "flex", "steps": weeks[0]})
+    desk.run(80)
+    proposal = desk.propose({"mode": "flex", "steps": weeks[1]})
+    flash.torn = []
+    assert desk.ask("confirm", digest=proposal["digest"])["ok"]
+    desk.run(80)
+    torn, flash.torn = flash.torn, None
+    wanted = [scheduled(steps) for steps in weeks]
+    found = Counter()
+    for number, cut in enumerate(torn):
+        pump = HostBench(flash=cut).pump
+        basal = pump.regimen.prescription.basal
+        [which] = [index for index, week in enumerate(wanted) if week.starts == basal.starts]
+        assert basal.rate_steps == wanted[which].rate_steps
+        assert basal.rate_grains == wanted[which].rate_grains
+        assert not pump.keeper.therapy_lost
+        found[which] += 1
+        if number % 30 == 0:
+            assert Desk(flash=cut).kept(which + 1) == read_back(weeks[which])
+    assert found[0] > 20 and found[1] > 0, found
+    assert HostBench(flash=flash).pump.regimen.prescription.basal.starts == wanted[1].starts
 
 
 @pytest.mark.req("LIM-11")
