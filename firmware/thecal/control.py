@@ -29,7 +29,8 @@ class Control:
         self.found_state = states.BOOT  # the one in which a reset found the pump
         self.stopped_tick = 0  # of the last change of state
         self.failures = 0  # parts whose self-test failed, as bits: the motor stays off until a reset
-        self.unsettled = False  # a move or an order may have changed any critical word
+        self.unsettled = False  # a move or an order may have changed any critical word ...
+        self.unwritten = True  # ... and what is kept over a reset
 
     def moving(self):
         """Whether the motor has power."""
@@ -122,5 +123,6 @@ class Control:
 
     def complete(self, kind):
         """A bolus is through; where nothing else was to flow the pump stops."""
+        self.unwritten = True
         if self.dosing.complete(kind) and self.state in (states.PRIMING, states.DRAW_BACK):
             self.enter(states.STOPPED, COMMAND)

@@ -31,6 +31,7 @@ class Critical:
         """Keep all words, after a move or an order, which changed them by right."""
         if self.control.unsettled:
             self.control.unsettled = False
+            self.control.unwritten = True
             self.words.keep_all()
 
     def before_change(self):

@@ -34,9 +34,9 @@ from .record.layout import (
 from .record.ledger import Ledger
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import small
-from .states import BOOT, DRAW_BACK, MOVING, POST, STOPPED
+from .states import DRAW_BACK, MOVING, POST, STOPPED
 from .watch import alarms, parts
-from .watch.resets import MOST_RESETS
+from .watch.resets import MOST_RESETS, Resets
 
 AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
 NL_PER_UL = 1_000
@@ -98,13 +98,31 @@ NO_LIBRARY = (0, (), 0)  # fails its check
 
 
 class Keeper:
-    """Keeps `pump` in `journal`, which has recovered."""
+    """Keeps in `journal`, which has recovered, what `control` and its parts, `motion`, `window` and the rest
+    are to be again after a reset.
+    """
 
-    def __init__(self, pump, journal):
-        self.pump = pump
+    def __init__(self, journal, control, critical, motion, regimen, window, lockout, reservoir, log):
+        dosing = control.dosing
         self.journal = journal
-        mechanism = pump.mechanism
-        self.ledger = Ledger(journal, mechanism.grains_of_volume(NL_PER_UL)[0])
+        self.control = control
+        self.alarms = control.alarms
+        self.senses = control.senses
+        self.clock = control.clock
+        self.position = control.position
+        self.mechanism = dosing.mechanism
+        self.line = dosing.line
+        self.delivery = dosing.delivery
+        self.boluses = dosing.boluses
+        self.critical = critical
+        self.motion = motion
+        self.regimen = regimen
+        self.window = window
+        self.lockout = lockout
+        self.reservoir = reservoir
+        self.log = log
+        self.resets = Resets()
+        self.ledger = Ledger(journal, self.mechanism.grains_of_volume(NL_PER_UL)[0])
         self.written = list(journal.words)  # as of the last snapshot asked for
         # Flows, steps and grains per tick: what is about to begin, the fastest that the therapy takes by
         # itself, and what is booked for.
@@ -115,9 +133,14 @@ class Keeper:
         self.was_reset = False
         self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
         self.ratio = None  # a change of unit that is still to be written
-        pump.regimen.therapies.use(self._stored_therapy, 0)
+        regimen.therapies.use(self._stored_therapy, 0)
         self.flow_steps = -1
         self.flow_grains = 0
+        # What the fields were filled from last, as far as it changes without a word from anybody.
+        self.alarm_bits = 0
+        self.raised_bits = 0
+        self.failed_bits = 0
+        self.had_credit = False
 
     def sound(self):
         """Whether the journal can be written and what it says believed."""
@@ -125,7 +148,7 @@ class Keeper:
 
     def writes(self):
         """Whether what is to be written down will be, some day."""
-        return self.sound() and not self.journal.failed and self.pump.critical.words.trusted
+        return self.sound() and not self.journal.failed and self.critical.words.trusted
 
     def rests(self):
         """Whether a reset, now, would find the pump at rest and leave it so: all is written and read back."""
@@ -140,7 +163,7 @@ class Keeper:
         """
         if self.sound():
             self.journal.wipe()
-            self.pump.control.failures |= 1 << parts.JOURNAL
+            self.control.failures |= 1 << parts.JOURNAL
             return
         self.journal.begin_anew()
         self.journal.save()
@@ -149,24 +172,23 @@ class Keeper:
 
     def restore(self):
         """Fill the pump from the journal."""
-        pump = self.pump
         journal = self.journal
         words = journal.words
         history = journal.history
-        pump.log.count = pump.log.sent = journal.log_count
+        self.log.count = self.log.sent = journal.log_count
         if journal.status != SOUND:
             journal.save()
             return
-        pump.clock.resume(words[INDEX["tick"]])
-        pump.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
-        pump.control.found_state = words[INDEX["state"]]
-        pump.startup.resets.count = words[RESETS]
+        self.clock.resume(words[INDEX["tick"]])
+        self.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
+        self.control.found_state = words[INDEX["state"]]
+        self.resets.count = words[RESETS]
         for index in range(min(words[RESETS], MOST_RESETS)):
-            pump.startup.resets.ticks[index] = words[RESET_TICKS[index]]
+            self.resets.ticks[index] = words[RESET_TICKS[index]]
         self.was_reset = True
-        pump.ledger.load(history.minutes, pump.clock.tick)
+        self.window.load(history.minutes, self.clock.tick)
         self._restore_alarms()
-        lockout = pump.lockout
+        lockout = self.lockout
         lockout.count = words[INDEX["grants"]]
         lockout.denied_count = words[INDEX["denials"]]
         for index in range(len(lockout.grants)):
@@ -176,66 +198,61 @@ class Keeper:
         lockout.end_tick = max(words[INDEX["lockout_end_tick"]], 0)
         self._restore_line()
         for kind in range(KINDS):
-            given_steps = max(pump.position.executed_steps - words[BOLUS_FROM + kind], 0)
-            pump.control.dosing.boluses.resume(
-                kind, words[BOLUS_NL + kind], pump.mechanism.volume_nl(given_steps)
-            )
+            given_steps = max(self.position.executed_steps - words[BOLUS_FROM + kind], 0)
+            self.boluses.resume(kind, words[BOLUS_NL + kind], self.mechanism.volume_nl(given_steps))
         if words[INDEX["fill_nl"]] >= 0:
-            reservoir = pump.reservoir
+            reservoir = self.reservoir
             reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
-        changes = pump.regimen.changes
+        changes = self.regimen.changes
         changes.started_tick = words[DRUG_STARTED] - 1
         changes.changed_tick = words[DOSE_CHANGED] - 1
         changes.accepted = words[ACCEPTED]
         self._restore_library()
         self._restore_therapies()
-        pump.senses.motion.pulses = words[PULSES]
+        self.senses.motion.pulses = words[PULSES]
         journal.history = None  # its arrays are the pump's now
         journal.save()
 
     def _restore_alarms(self):
-        pump = self.pump
         words = self.journal.words
-        pump.alarms.advance(pump.clock.tick)
+        self.alarms.advance(self.clock.tick)
         for row in range(len(alarms.ALARMS)):
             if words[INDEX["alarms"]] >> row & 1:
-                pump.alarms.set(row)
-        pump.alarms.first_cause = words[INDEX["first_cause"]]
-        pump.senses.failed.bits = words[FAILED_PARTS]
-        pump.alarms.raised_bits = 0  # the reset has stopped the pump
-        pump.alarms.stopped_bits = words[ALARMS_STOPPED]
-        pump.alarms.struck = row = words[STRIKE_ALARM] - 1
+                self.alarms.set(row)
+        self.alarms.first_cause = words[INDEX["first_cause"]]
+        self.senses.failed.bits = words[FAILED_PARTS]
+        self.alarms.raised_bits = 0  # the reset has stopped the pump
+        self.alarms.stopped_bits = words[ALARMS_STOPPED]
+        self.alarms.struck = row = words[STRIKE_ALARM] - 1
         if row >= 0:
-            pump.alarms.strike_tick[row] = words[STRIKE_TICK]
-            pump.alarms.strike_before_tick[row] = words[STRIKE_BEFORE_TICK]
+            self.alarms.strike_tick[row] = words[STRIKE_TICK]
+            self.alarms.strike_before_tick[row] = words[STRIKE_BEFORE_TICK]
 
     def _restore_library(self):
         serial = self.journal.words[SERIALS[LIBRARY]]
         text = self.journal.blob(LIBRARY, serial)
         if text is not None:
             version, drugs, crc = json.loads(bytes(text))
-            self.pump.regimen.library = (version, _tuples(drugs), crc)
+            self.regimen.library = (version, _tuples(drugs), crc)
         elif serial:
-            self.pump.regimen.library = NO_LIBRARY
+            self.regimen.library = NO_LIBRARY
 
     def _restore_therapies(self):
-        pump = self.pump
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
-        pump.regimen.therapies.use(self._stored_therapy, serial)
-        pump.regimen.prescription = self._therapy(serial)
-        if pump.regimen.prescription is None:
+        self.regimen.therapies.use(self._stored_therapy, serial)
+        self.regimen.prescription = self._therapy(serial)
+        if self.regimen.prescription is None:
             self.therapy_lost = self.therapy_lost or serial > 0
 
     def _restore_line(self):
         """What is booked counts as made: it has used up credit, and cleared a bridge."""
-        pump = self.pump
         words = self.journal.words
-        line = pump.line
-        line.credit_steps = max(words[CREDIT_END] - pump.position.executed_steps, 0)
-        line.empty = words[LINE_EMPTY] == 1 and pump.control.found_state not in MOVING
+        line = self.line
+        line.credit_steps = max(words[CREDIT_END] - self.position.executed_steps, 0)
+        line.empty = words[LINE_EMPTY] == 1 and self.control.found_state not in MOVING
         if words[BRIDGE_OLD]:
-            left_steps = max(words[BRIDGE_END] - pump.position.executed_steps, 0)
+            left_steps = max(words[BRIDGE_END] - self.position.executed_steps, 0)
             line.bridge = Bridge(left_steps, words[BRIDGE_OLD], words[BRIDGE_NEW])
         line.drawn_from_steps = words[DRAWN_FROM]
         line.least_steps = words[LEAST]
@@ -248,7 +265,7 @@ class Keeper:
                 held = program.Packed(data).head
                 line.drug, line.concentration = held["drug"], concentration_of(held["concentration_pg_nl"])
         if words[OCCLUSION_NL_KPA]:
-            pump.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
+            self.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
     def _stored_therapy(self, serial):
         data = self.journal.blob(THERAPY, serial)
@@ -260,7 +277,7 @@ class Keeper:
         if data is None:
             return None
         try:
-            return program.Packed(data).read(self.pump.mechanism)
+            return program.Packed(data).read(self.mechanism)
         except PrescriptionError:
             return None  # whole, and yet no therapy of this mechanism: the caller says that it is lost
 
@@ -281,7 +298,7 @@ class Keeper:
 
     def therapy_changed(self):
         """The fastest flow that the therapy in force takes by itself."""
-        self.own_steps, self.own_grains = self.fastest(self.pump.regimen.prescription, self.pump.line.bridge)
+        self.own_steps, self.own_grains = self.fastest(self.regimen.prescription, self.line.bridge)
 
     def fastest(self, therapy, bridge):
         """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top, or what
@@ -289,7 +306,7 @@ class Keeper:
         """
         if not therapy or not therapy.basal:
             return 0, 0
-        mechanism = self.pump.mechanism
+        mechanism = self.mechanism
         flow = mechanism.grains_per_tick(*therapy.fastest())
         if therapy.patient_bolus:
             flow = self.sum(flow, mechanism.grains_per_tick(*therapy.patient_bolus.rate))
@@ -304,7 +321,7 @@ class Keeper:
     def sum(self, flow, other):
         """Two flows, steps and grains per tick, as one."""
         grains = flow[1] + other[1]
-        one = self.pump.mechanism.grains_per_step
+        one = self.mechanism.grains_per_step
         return flow[0] + other[0] + grains // one, grains % one
 
     def covers(self, flow):
@@ -315,26 +332,22 @@ class Keeper:
             return True
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
-        needed = (
-            self.pump.delivery.position()
-            if self.pump.control.state in MOVING
-            else self.pump.position.executed_steps
-        )
-        part_steps = small(flow[1] * AHEAD_TICKS // self.pump.mechanism.grains_per_step)
+        moving = self.control.state in MOVING
+        needed = self.delivery.position() if moving else self.position.executed_steps
+        part_steps = small(flow[1] * AHEAD_TICKS // self.mechanism.grains_per_step)
         return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
 
     def end(self, moving):
         """Bring the journal's fields up to date and choose the next flash command."""
-        pump = self.pump
         steps = grains = 0
-        if pump.regimen.prescription and (moving or pump.control.state == STOPPED):
+        if self.regimen.prescription and (moving or self.control.state == STOPPED):
             steps = self.own_steps
             grains = self.own_grains
         if _above(self.expected_steps, self.expected_grains, steps, grains):
             steps = self.expected_steps
             grains = self.expected_grains
         if moving:
-            owed = pump.delivery.owed
+            owed = self.delivery.owed
             rate_steps = owed.basal.rate_steps
             rate_grains = owed.basal.rate_grains
             for kind in range(KINDS):
@@ -349,87 +362,109 @@ class Keeper:
         if steps != self.flow_steps or grains != self.flow_grains:
             self.flow_steps = steps
             self.flow_grains = grains
-            self.ledger.set_flow(steps, grains, pump.mechanism.grains_per_step)
+            self.ledger.set_flow(steps, grains, self.mechanism.grains_per_step)
         # Nothing is booked of what goes backward: then it counts as made when it is.
-        ahead = (steps > 0 or grains > 0) and pump.control.state != DRAW_BACK
-        ordered_steps = pump.motion.planned_steps if moving else pump.position.executed_steps
+        ahead = (steps > 0 or grains > 0) and self.control.state != DRAW_BACK
+        ordered_steps = self.motion.planned_steps if moving else self.position.executed_steps
         self.ledger.step(
-            pump.clock.tick, pump.position.executed_steps, ordered_steps, pump.position.dose_steps, ahead
+            self.clock.tick, self.position.executed_steps, ordered_steps, self.position.dose_steps, ahead
         )
         if self.journal.blob_done():
             self._adopt()
-        self._fill()
+        if self._changed():
+            self._fill()
         if self.ratio and not self.busy() and not self.journal.rescale_ticket:
-            self.journal.rescale(self.ratio[0], self.ratio[1], pump.position.dose_steps)
+            self.journal.rescale(self.ratio[0], self.ratio[1], self.position.dose_steps)
             self.ratio = None
-        self.journal.log_count = pump.log.count
+        self.journal.log_count = self.log.count
         # A motor that rests, or waits for its first booking, is late for nothing.
-        rests = not moving or ordered_steps <= pump.position.executed_steps
+        rests = not moving or ordered_steps <= self.position.executed_steps
         self.journal.order(rests or self.ledger.covers_erase())
+
+    def _changed(self):
+        """Whether anything may have changed since the fields were filled: by a command or a move, which say
+        so (`unwritten`), or by itself.
+        """
+        control = self.control
+        alarm_bits = self.alarms.bits
+        raised_bits = self.alarms.raised_bits
+        failed_bits = self.senses.failed.bits
+        has_credit = self.line.credit_steps > 0
+        self.journal.words[PULSES] = self.senses.motion.pulses  # they go with every step
+        if not (
+            control.unwritten
+            or alarm_bits != self.alarm_bits
+            or raised_bits != self.raised_bits
+            or failed_bits != self.failed_bits
+            or has_credit
+            or self.had_credit
+            or control.state == DRAW_BACK  # a bridge grows
+            or self.senses.down.alarm  # as what is known of the line does
+        ):
+            return False
+        control.unwritten = False
+        self.alarm_bits = alarm_bits
+        self.raised_bits = raised_bits
+        self.failed_bits = failed_bits
+        self.had_credit = has_credit
+        return True
 
     def _fill(self):
         """The state of this tick into the fields; a snapshot if any has changed."""
-        pump = self.pump
-        journal = self.journal
-        words = journal.words
-        waking = (
-            pump.control.state == BOOT or pump.control.state == POST
-        )  # a tuple would be made anew each time
-        words[STATE] = pump.control.found_state if waking else pump.control.state
-        words[ALARMS] = pump.alarms.bits
-        words[FIRST_CAUSE] = pump.alarms.first_cause
-        words[FAILED_PARTS] = pump.senses.failed.bits
-        words[ALARMS_STOPPED] = pump.alarms.raised_bits | pump.alarms.stopped_bits
-        # Of the strikes only those of the row that struck last.
-        struck = pump.alarms.struck
-        words[STRIKE_ALARM] = struck + 1
-        words[STRIKE_TICK] = pump.alarms.strike_tick[struck] if struck >= 0 else 0
-        words[STRIKE_BEFORE_TICK] = pump.alarms.strike_before_tick[struck] if struck >= 0 else 0
-        reservoir = pump.reservoir
-        words[FILL] = reservoir.fill_nl if reservoir.known else -1
-        words[FILLED_AT] = reservoir.filled_at_steps
-        self._fill_line()
-        for kind in range(KINDS):
-            words[BOLUS_NL + kind] = pump.control.dosing.boluses.volume_nl[kind]
-            words[BOLUS_FROM + kind] = (
-                pump.control.dosing.boluses.from_steps[kind]
-                if pump.control.dosing.boluses.volume_nl[kind]
-                else 0
-            )
-        lockout = pump.lockout
-        words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
-        words[DENIALS] = lockout.denied_count
-        words[RESETS] = pump.startup.resets.count
-        for index in range(MOST_RESETS):
-            words[RESET_TICKS[index]] = pump.startup.resets.ticks[index]
-        words[PULSES] = pump.senses.motion.pulses
-        if not self.busy():
-            self._fill_changes()
+        words = self.journal.words
+        self.fill(words)
         changed = False
         written = self.written
         for index in WATCHED:
             if words[index] != written[index]:
                 written[index] = words[index]
                 changed = True
-        if lockout.count > words[GRANTS]:
-            journal.grant(pump.clock.tick + 1)
+        if self.lockout.count > words[GRANTS]:
+            self.journal.grant(self.clock.tick + 1)
         elif changed:
-            journal.save()
+            self.journal.save()
 
-    def _fill_line(self):
-        pump = self.pump
-        words = self.journal.words
-        line = pump.line
+    def fill(self, words):
+        """The state of this tick into fields."""
+        control = self.control
+        words[STATE] = control.state if control.state > POST else control.found_state
+        words[ALARMS] = self.alarms.bits
+        words[FIRST_CAUSE] = self.alarms.first_cause
+        words[FAILED_PARTS] = self.senses.failed.bits
+        words[ALARMS_STOPPED] = self.alarms.raised_bits | self.alarms.stopped_bits
+        # Of the strikes only those of the row that struck last.
+        struck = self.alarms.struck
+        words[STRIKE_ALARM] = struck + 1
+        words[STRIKE_TICK] = self.alarms.strike_tick[struck] if struck >= 0 else 0
+        words[STRIKE_BEFORE_TICK] = self.alarms.strike_before_tick[struck] if struck >= 0 else 0
+        reservoir = self.reservoir
+        words[FILL] = reservoir.fill_nl if reservoir.known else -1
+        words[FILLED_AT] = reservoir.filled_at_steps
+        self._fill_line(words)
+        for kind in range(KINDS):
+            words[BOLUS_NL + kind] = self.boluses.volume_nl[kind]
+            words[BOLUS_FROM + kind] = self.boluses.from_steps[kind] if self.boluses.volume_nl[kind] else 0
+        lockout = self.lockout
+        words[LOCKOUT_END] = lockout.end_tick if lockout.ended else -1
+        words[DENIALS] = lockout.denied_count
+        words[RESETS] = self.resets.count
+        for index in range(MOST_RESETS):
+            words[RESET_TICKS[index]] = self.resets.ticks[index]
+        if not self.busy():
+            self._fill_changes(words)
+
+    def _fill_line(self, words):
+        line = self.line
         words[LINE_EMPTY] = 1 if line.empty else 0
-        words[CREDIT_END] = pump.position.executed_steps + line.credit_steps if line.credit_steps else 0
+        words[CREDIT_END] = self.position.executed_steps + line.credit_steps if line.credit_steps else 0
         words[DRAWN_FROM] = line.drawn_from_steps
         words[LEAST] = line.least_steps
         if not self.busy():  # what a therapy changed of the line is written with it
             bridge = line.bridge
-            words[BRIDGE_END] = pump.position.executed_steps + bridge.left_steps if bridge else 0
+            words[BRIDGE_END] = self.position.executed_steps + bridge.left_steps if bridge else 0
             words[BRIDGE_OLD] = bridge.old if bridge else 0
             words[BRIDGE_NEW] = bridge.new if bridge else 0
-        down = pump.senses.down
+        down = self.senses.down
         words[OCCLUSION_BASE] = down.base_16 if down.alarm else 0
         words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa() if down.alarm else 0
 
@@ -454,18 +489,18 @@ class Keeper:
     def _adopt(self):
         journal = self.journal
         therapy = journal.blob_kind == THERAPY
-        self._fill_changes()
+        self._fill_changes(journal.words)
         serial = journal.adopt()
         if therapy:
-            self.pump.regimen.therapies.written()
-        if therapy and self.pump.regimen.prescription.concentration:
+            self.regimen.therapies.written()
+        if therapy and self.regimen.prescription.concentration:
             journal.words[DRUG_SERIAL] = serial
+        self.control.unwritten = True  # what waited for it
         journal.save()
 
-    def _fill_changes(self):
+    def _fill_changes(self, words):
         """They belong to the therapy in force: written no sooner than it is."""
-        words = self.journal.words
-        changes = self.pump.regimen.changes
+        changes = self.regimen.changes
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1
         words[ACCEPTED] = changes.accepted

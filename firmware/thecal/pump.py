@@ -86,7 +86,19 @@ class Pump:
             telemetry, session, self.control, self.guard, self.ledger, self.reservoir, mechanism
         )
         self.critical = Critical(words.Words(self), self.control)
-        self.keeper = None if journal is None else Keeper(self, journal)
+        self.keeper = None
+        if journal is not None:
+            self.keeper = Keeper(
+                journal,
+                self.control,
+                self.critical,
+                self.motion,
+                self.regimen,
+                self.ledger,
+                self.lockout,
+                self.reservoir,
+                self.log,
+            )
         self.regimen.keeper = self.keeper
         counts = Counts()
         stop_button = StopButton()

@@ -18,7 +18,7 @@ class Startup:
         self.guard = guard
         self.stop_button = stop_button
         self.keeper = keeper
-        self.resets = Resets()
+        self.resets = keeper.resets if keeper else Resets()
         self.was_reset = False
 
     def go_on(self, inputs):

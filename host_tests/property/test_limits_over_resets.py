@@ -19,7 +19,6 @@ from hypothesis import Phase, example, given, settings
 from pump_on_bench import SIX_ML_H
 from thecal.keeper import Keeper
 from thecal.watch.limits import WindowLedger
-from thecal.watch.lockout import Lockout
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.inprocess import HostBench
 from thecal_model.link import LinkClient
@@ -174,7 +173,7 @@ def lockout_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def forgetful(keeper: Keeper) -> None:
         restore(keeper)
-        keeper.pump.lockout = Lockout()
+        keeper.lockout.__init__()
 
     monkeypatch.setattr(Keeper, "restore", forgetful)
 

@@ -449,9 +449,8 @@ def credit_is_whole_again_after_a_reset(patch: pytest.MonkeyPatch) -> None:
 
     def forgetful(keeper: Any) -> None:
         restore(keeper)
-        pump = keeper.pump
-        if pump.line.credit_steps:
-            pump.line.credit_steps = steps_of(pump.regimen.prescription.line_nl)
+        if keeper.line.credit_steps:
+            keeper.line.credit_steps = steps_of(keeper.regimen.prescription.line_nl)
 
     patch.setattr(Keeper, "restore", forgetful)
 

@@ -179,13 +179,14 @@ class Life:
         self.over_steps = over_steps
         # Time never runs ahead of the time with power; the record that is torn now may be read after the next
         # cut, if that comes before the first snapshot.
-        self.most_tick = max(self.most_tick, before.tick)
-        assert after.tick <= self.most_tick and before.tick <= after.tick + QUANTUM_TICKS + 60
+        before_tick, after_tick = before.clock.tick, after.clock.tick
+        self.most_tick = max(self.most_tick, before_tick)
+        assert after_tick <= self.most_tick and before_tick <= after_tick + QUANTUM_TICKS + 60
         therapy = after.regimen.therapies.count - 1
         assert therapy in self.applied, f"therapy {therapy} is in force, it was one of {self.applied}"
         self.applied = [therapy]
         # Lockout: what was granted is counted, and its lockout runs from the boot at the latest.
-        granted_now = granted > 0 and before.lockout.grants[(granted - 1) % MOST_A_DAY] > before.tick
+        granted_now = granted > 0 and before.lockout.grants[(granted - 1) % MOST_A_DAY] > before_tick
         assert after.lockout.count >= granted - granted_now
         if ended >= 0 and not active:
             # An end that was not written yet comes, and the lockout with it, in the first tick.
@@ -296,17 +297,17 @@ def after_restore(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]
 
     def changed(keeper: Keeper) -> None:
         restore(keeper)
-        change(keeper.pump)
+        change(keeper)
 
     monkeypatch.setattr(Keeper, "restore", changed)
 
 
 def lockout_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_restore(monkeypatch, lambda pump: pump.lockout.__init__())
+    after_restore(monkeypatch, lambda keeper: keeper.lockout.__init__())
 
 
 def position_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_restore(monkeypatch, lambda pump: pump.position.resume(0, 0))
+    after_restore(monkeypatch, lambda keeper: keeper.position.resume(0, 0))
 
 
 def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:

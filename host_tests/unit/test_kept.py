@@ -182,8 +182,9 @@ def aged_desk() -> PumpOnBench:
 
 def cut(desk: PumpOnBench, change: Callable[[Any], None]) -> Any:
     """The pump after `change` and a cut, as it is before its first tick, but for what that tells."""
+    desk.pump.critical.before_change()
     change(desk.pump)
-    desk.pump.critical.words.keep_all()
+    desk.pump.critical.settle()
     desk.run(4)
     desk.bench.power_cut(1)
     pump = desk.bench.pump
