@@ -63,6 +63,7 @@ BOLUSES = (
     "boluses[1].endless",
 )
 COURSE = RUNNING + TURN + BOLUSES
+BEFORE_BOLUSES = 2 + len(RUNNING) + len(TURN)  # words of DOSE and of PLAN
 
 TIME, DOSE, PLAN, HISTORY = range(4)
 NAMES = (
@@ -145,35 +146,12 @@ NAMES = (
     ),
 )
 GROUPS = range(len(NAMES))
-# What follows is the table once more for the comparing and once for the keeping, word by word: a loop over
-# names takes ten times as long. `host_tests/unit/test_bit_flips.py` holds them against the table.
+# What follows is the table once more, word by word: a loop over names takes ten times as long. What is
+# written is each word's complement, to keep it or to compare it with what is kept.
+# `host_tests/unit/test_bit_flips.py` holds it against the table.
 
 
-def _same_clock(pump, kept):
-    ledger = pump.ledger
-    history = ledger.history
-    line = pump.line
-    bridge = line.bridge
-    return (
-        kept[0] == ~pump.clock.tick
-        and kept[1] == ~pump.clock.tick_s
-        and kept[2] == ~pump.clock.tick_ms
-        and kept[3] == ~pump.clock.board_s
-        and kept[4] == ~pump.clock.board_ms
-        and kept[5] == ~pump.position.executed_steps
-        and kept[6] == ~pump.position.entered_steps
-        and kept[7] == ~line.credit_steps
-        and kept[8] == (~bridge.left_steps if bridge else 0)
-        and kept[9] == ~ledger.content
-        and kept[10] == ~ledger.part
-        and kept[11] == ~ledger.turn
-        and kept[12] == ~ledger.early_steps
-        and kept[13] == ~history.half
-        and kept[14] == (not history.odd)
-    )
-
-
-def _keep_clock(pump, kept):
+def _write_clock(pump, kept):
     ledger = pump.ledger
     history = ledger.history
     line = pump.line
@@ -195,54 +173,7 @@ def _keep_clock(pump, kept):
     kept[14] = not history.odd
 
 
-def _same_set(pump, kept):
-    guard = pump.guard
-    reservoir = pump.reservoir
-    lockout = pump.lockout
-    ledger = pump.ledger
-    mechanism = pump.mechanism
-    line = pump.line
-    bridge = line.bridge
-    bolus = pump.regimen.prescription.patient_bolus if pump.regimen.prescription else None
-    remainder = pump.delivery.remainder
-    return (
-        kept[15] == ~pump.control.state
-        and kept[16] == ~pump.position.base_steps
-        and kept[17] == ~line.drawn_from_steps
-        and kept[18] == ~pump.clock.week_offset
-        and kept[19] == (not pump.clock.known)
-        and kept[20] == ~pump.control.failures
-        and kept[21] == ~guard.limit_steps
-        and kept[22] == ~guard.reservoir_most
-        and kept[23] == ~guard.segment_most[1]
-        and kept[24] == ~guard.segment_most[2]
-        and kept[25] == ~guard.nl_per_rev
-        and kept[26] == ~guard.steps_per_rev
-        and kept[27] == (not reservoir.known)
-        and kept[28] == ~reservoir.low_steps
-        and kept[29] == ~reservoir.empty_steps
-        and kept[30] == ~reservoir.fill_steps
-        and kept[31] == ~lockout.count
-        and kept[32] == ~lockout.end_tick
-        and kept[33] == (not lockout.ended)
-        and kept[34] == ~ledger.window_ticks
-        and kept[35] == ~mechanism.nl_per_rev
-        and kept[36] == ~mechanism.steps_per_rev
-        and kept[37] == ~mechanism.grains_per_step
-        and kept[38] == ~pump.delivery.quarter
-        and kept[39] == (~bridge.old if bridge else 0)
-        and kept[40] == (~bridge.new if bridge else 0)
-        and kept[41] == (~bolus.lockout_ticks if bolus else 0)
-        and kept[42] == (~bolus.max_per_day if bolus else 0)
-        and kept[43] == ~remainder.steps
-        and kept[44] == ~remainder.grains
-        and kept[45] == (not remainder.settled)
-        and kept[46] == ~line.least_steps
-        and kept[47] == ~pump.regimen.changes.accepted
-    )
-
-
-def _keep_set(pump, kept):
+def _write_set(pump, kept):
     guard = pump.guard
     reservoir = pump.reservoir
     lockout = pump.lockout
@@ -287,22 +218,7 @@ def _keep_set(pump, kept):
     kept[47] = ~pump.regimen.changes.accepted
 
 
-def _same_running(course, kept):
-    basal = course.basal
-    patient = course.boluses[0]
-    clinician = course.boluses[1]
-    return (
-        kept[2] == ~course.week_tick
-        and kept[3] == ~basal.steps
-        and kept[4] == ~basal.grains
-        and kept[5] == ~patient.steps
-        and kept[6] == ~patient.grains
-        and kept[7] == ~clinician.steps
-        and kept[8] == ~clinician.grains
-    )
-
-
-def _keep_running(course, kept):
+def _write_running(course, kept):
     basal = course.basal
     patient = course.boluses[0]
     clinician = course.boluses[1]
@@ -315,29 +231,7 @@ def _keep_running(course, kept):
     kept[8] = ~clinician.grains
 
 
-def _same_turn(course, kept):
-    basal = course.basal
-    patient = course.boluses[0]
-    clinician = course.boluses[1]
-    return (
-        kept[9] == (not course.active[0])
-        and kept[10] == (not course.active[1])
-        and kept[11] == ~course.most_steps
-        and kept[12] == ~course.most_grains
-        and kept[13] == ~course.kvo_steps
-        and kept[14] == ~course.kvo_grains
-        and kept[15] == (not course.kvo)
-        and kept[16] == ~course.index
-        and kept[17] == ~course.next_start
-        and kept[18] == ~basal.rate_steps
-        and kept[19] == ~basal.rate_grains
-        and kept[20] == ~basal.grains_per_step
-        and kept[21] == ~patient.grains_per_step
-        and kept[22] == ~clinician.grains_per_step
-    )
-
-
-def _keep_turn(course, kept):
+def _write_turn(course, kept):
     basal = course.basal
     patient = course.boluses[0]
     clinician = course.boluses[1]
@@ -357,80 +251,26 @@ def _keep_turn(course, kept):
     kept[22] = ~clinician.grains_per_step
 
 
-def _same_boluses(course, kept):
+def _write_boluses(course, kept):
     patient = course.boluses[0]
     clinician = course.boluses[1]
-    return (
-        kept[23] == ~course.wanted_steps[0]
-        and kept[24] == ~course.wanted_grains[0]
-        and kept[25] == ~patient.rate_steps
-        and kept[26] == ~patient.rate_grains
-        and kept[27] == ~patient.limit_steps
-        and kept[28] == ~patient.limit_grains
-        and kept[29] == (not patient.endless)
-        and kept[30] == ~course.wanted_steps[1]
-        and kept[31] == ~course.wanted_grains[1]
-        and kept[32] == ~clinician.rate_steps
-        and kept[33] == ~clinician.rate_grains
-        and kept[34] == ~clinician.limit_steps
-        and kept[35] == ~clinician.limit_grains
-        and kept[36] == (not clinician.endless)
-    )
+    kept[0] = ~course.wanted_steps[0]
+    kept[1] = ~course.wanted_grains[0]
+    kept[2] = ~patient.rate_steps
+    kept[3] = ~patient.rate_grains
+    kept[4] = ~patient.limit_steps
+    kept[5] = ~patient.limit_grains
+    kept[6] = not patient.endless
+    kept[7] = ~course.wanted_steps[1]
+    kept[8] = ~course.wanted_grains[1]
+    kept[9] = ~clinician.rate_steps
+    kept[10] = ~clinician.rate_grains
+    kept[11] = ~clinician.limit_steps
+    kept[12] = ~clinician.limit_grains
+    kept[13] = not clinician.endless
 
 
-def _keep_boluses(course, kept):
-    patient = course.boluses[0]
-    clinician = course.boluses[1]
-    kept[23] = ~course.wanted_steps[0]
-    kept[24] = ~course.wanted_grains[0]
-    kept[25] = ~patient.rate_steps
-    kept[26] = ~patient.rate_grains
-    kept[27] = ~patient.limit_steps
-    kept[28] = ~patient.limit_grains
-    kept[29] = not patient.endless
-    kept[30] = ~course.wanted_steps[1]
-    kept[31] = ~course.wanted_grains[1]
-    kept[32] = ~clinician.rate_steps
-    kept[33] = ~clinician.rate_grains
-    kept[34] = ~clinician.limit_steps
-    kept[35] = ~clinician.limit_grains
-    kept[36] = not clinician.endless
-
-
-def _same_history(pump, kept):
-    ledger = pump.ledger
-    history = ledger.history
-    stretch = history.open
-    reader = ledger.reader
-    record = reader.record
-    return (
-        kept[0] == ~stretch.units
-        and kept[1] == ~stretch.steps
-        and kept[2] == ~stretch.remainder
-        and kept[3] == ~reader.unit
-        and kept[4] == (not reader.mid)
-        and kept[5] == ~reader.rest
-        and kept[6] == ~stretch.a
-        and kept[7] == ~stretch.b
-        and kept[8] == ~history.first
-        and kept[9] == ~history.head
-        and kept[10] == ~history.held_units
-        and kept[11] == ~ledger.parts
-        and kept[12] == ~ledger.epoch
-        and kept[13] == ~reader.at
-        and kept[14] == ~reader.weight
-        and kept[15] == ~record.kind
-        and kept[16] == ~record.units
-        and kept[17] == ~record.whole
-        and kept[18] == ~record.a
-        and kept[19] == ~record.b
-        and kept[20] == ~record.m
-        and kept[21] == (not ledger.mixed)
-        and kept[22] == ~ledger.excess
-    )
-
-
-def _keep_history_clock(pump, kept):
+def _write_history_clock(pump, kept):
     stretch = pump.ledger.history.open
     reader = pump.ledger.reader
     kept[0] = ~stretch.units
@@ -441,7 +281,7 @@ def _keep_history_clock(pump, kept):
     kept[5] = ~reader.rest
 
 
-def _keep_history_turn(pump, kept):
+def _write_history_turn(pump, kept):
     ledger = pump.ledger
     history = ledger.history
     stretch = history.open
@@ -474,31 +314,36 @@ class Words:
     def __init__(self, pump):
         self.trusted = True
         self.pump = pump
-        self.copies = [complements(len(names)) for names in NAMES]
+        sizes = [len(names) for names in NAMES]
+        sizes[DOSE] = sizes[PLAN] = BEFORE_BOLUSES
+        self.copies = [complements(size) for size in sizes]
+        self.boluses = [complements(len(BOLUSES)) for _ in GROUPS]  # of DOSE and of PLAN
+        # What the copies ought to be, when they are compared.
+        self.now = [complements(size) for size in sizes]
+        self.boluses_now = complements(len(BOLUSES))
 
     def agree(self, group):
         """Whether both copies of all words of a group say the same."""
         if not self.trusted:
             return True
-        pump = self.pump
-        kept = self.copies[group]
+        now = self.now[group]
         if group == TIME:
-            return _same_clock(pump, kept) and _same_set(pump, kept)
+            _write_clock(self.pump, now)
+            _write_set(self.pump, now)
+            return now == self.copies[TIME]
         if group == HISTORY:
-            return _same_history(pump, kept)
-        delivery = pump.delivery
-        if group == DOSE:
-            course = delivery.owed
-            same = kept[0] == ~delivery.origin_steps and kept[1] == ~delivery.ahead
-        else:
-            course = delivery.planned
-            same = kept[0] == ~pump.motion.planned_steps and kept[1] == ~pump.guard.ordered_steps
-        return (
-            same
-            and _same_running(course, kept)
-            and _same_turn(course, kept)
-            and (not (course.active[0] or course.active[1]) or _same_boluses(course, kept))
-        )
+            _write_history_clock(self.pump, now)
+            _write_history_turn(self.pump, now)
+            return now == self.copies[HISTORY]
+        course = self._write_running(group, now)
+        _write_turn(course, now)
+        if now != self.copies[group]:
+            return False
+        active = course.active
+        if not active[0] and not active[1]:
+            return True
+        _write_boluses(course, self.boluses_now)
+        return self.boluses_now == self.boluses[group]
 
     def keep(self, group):
         """Time has passed by right; a course may have taken another turn by itself."""
@@ -506,23 +351,23 @@ class Words:
             return
         kept = self.copies[group]
         if group == TIME:
-            _keep_clock(self.pump, kept)
+            _write_clock(self.pump, kept)
             return
         if group == HISTORY:
             ledger = self.pump.ledger
-            _keep_history_clock(self.pump, kept)
+            _write_history_clock(self.pump, kept)
             if ledger.turned or ledger.reader.turned or ledger.history.turned or ledger.history.open.turned:
                 ledger.turned = ledger.reader.turned = ledger.history.turned = False
                 ledger.history.open.turned = False
-                _keep_history_turn(self.pump, kept)
+                _write_history_turn(self.pump, kept)
             return
-        course = self._keep_running(group, kept)
+        course = self._write_running(group, kept)
         if course.turned:
             course.turned = False
-            _keep_turn(course, kept)
-            _keep_boluses(course, kept)
+            _write_turn(course, kept)
+            _write_boluses(course, self.boluses[group])
 
-    def _keep_running(self, group, kept):
+    def _write_running(self, group, kept):
         pump = self.pump
         delivery = pump.delivery
         if group == DOSE:
@@ -533,13 +378,13 @@ class Words:
             course = delivery.planned
             kept[0] = ~pump.motion.planned_steps
             kept[1] = ~pump.guard.ordered_steps
-        _keep_running(course, kept)
+        _write_running(course, kept)
         return course
 
     def keep_set(self):
         """What does not change with time was changed, by whom it is right."""
         if self.trusted:
-            _keep_set(self.pump, self.copies[TIME])
+            _write_set(self.pump, self.copies[TIME])
 
     def keep_all(self):
         """Any word was changed, by whom it is right."""
@@ -551,19 +396,15 @@ class Words:
 
     def differing(self, group):
         """The numbers of the words of a group that differ. Allocates."""
-        now = complements(len(NAMES[group]))
-        if group == TIME:
-            _keep_clock(self.pump, now)
-            _keep_set(self.pump, now)
-        elif group == HISTORY:
-            _keep_history_clock(self.pump, now)
-            _keep_history_turn(self.pump, now)
-        else:
-            course = self._keep_running(group, now)
-            _keep_turn(course, now)
-            _keep_boluses(course, now)
+        self.agree(group)
+        now = list(self.now[group])
+        kept = list(self.copies[group])
+        if group in (DOSE, PLAN):
+            course = self.pump.delivery.owed if group == DOSE else self.pump.delivery.planned
+            _write_boluses(course, self.boluses_now)
+            now.extend(self.boluses_now)
+            kept.extend(self.boluses[group])
         first = sum([len(names) for names in NAMES[:group]])
-        kept = self.copies[group]
         return [first + number for number in range(len(now)) if now[number] != kept[number]]
 
 
