@@ -104,7 +104,9 @@ def write_claim(path: Path, test: str, measured: Sequence[float]) -> None:
 
 def claim_differences(path: Path, test: str, measured: Sequence[float]) -> list[str]:
     """A line for each figure of the row of `test` that is off by more than TOLERANCE and the rounding."""
-    text = path.read_text()
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        text = file.read()
     start, end = _claim(text, test, path, len(measured))
     problems = []
     for said, value in zip(CLAIMED.finditer(text[start:end]), measured, strict=True):
