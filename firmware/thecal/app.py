@@ -1,6 +1,6 @@
 """Composition root on the board: builds the drivers and the `Pump`, and runs the fixed-rate loop.
 
-`App.tick` is one turn: fill Inputs, `Pump.decide`, obey Outputs, `Pump.report`. `run` turns it for ever. An
+`App` is the board that `loop.turn` asks for: `App.tick` is one turn, and `run` turns it for ever. An
 exception that reaches the loop's edge halts the motor first and is then reported as a fault; the pump stays
 HALTED and keeps talking. One that comes again and again resets the board, which comes up HALTED with
 LOOP_FAULT. The watchdog resets it when a tick is not done in all its parts.
@@ -11,7 +11,7 @@ import time
 
 import machine
 
-from . import pump
+from . import loop, pump
 from .causes import RESET_FAULT
 from .dose import mechanism
 from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment
@@ -24,15 +24,11 @@ from .drivers.usb import Usb
 from .drivers.watchdog import Watchdog
 from .record import events
 from .record.journal import Journal
-from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS, Inputs, Outputs
+from .signals import SEGMENT_TICKS, Inputs, Outputs
 from .watch import parts, selftest
 
 FAULTS_BEFORE_RESET = 3  # in a row
-# A flushed queue is filled while the motor rests and started at a time fixed before, so that the first
-# segment ends on the tick to a few microseconds. Filling it takes less than this.
-START_LEAD_US = 4_000
 HEAP_PERIOD_S = 60  # counting the heap takes 9 ms
-UNITS_PER_16_US = 5  # segment units of 3.2 us
 
 
 class App:
@@ -89,9 +85,16 @@ class App:
 
     def tick(self):
         """One turn of the loop; the tick must be due."""
-        inputs = self.inputs
-        outputs = self.outputs
         started_us = time.ticks_us()
+        loop.turn(self.pump, self, self.inputs, self.outputs)
+        if self.watchdog:
+            self.watchdog.feed(self.outputs.checked_in, selftest.ALL_PARTS)
+        self.inputs.loop_us = time.ticks_diff(time.ticks_us(), started_us)
+
+    # --- what the loop asks of the board
+
+    def read(self, inputs, outputs):
+        """Fill in all that a tick knows of the world."""
         inputs.tick_s = self.pace.tick_s
         inputs.tick_ms = self.pace.tick_ms
         self.pace.started()
@@ -104,52 +107,32 @@ class App:
             inputs.heap_bytes = gc.mem_alloc()
         inputs.flash_done = self.flash.done
         inputs.flash_ok = self.flash.ok
-        self.pump.decide(inputs, outputs)
-        self._move()
-        self.pump.keep()
+
+    def move(self, outputs):
+        """Obey the motion orders."""
+        loop.move(outputs, self.stepper, self)
+
+    def write_flash(self, inputs):
+        """Obey the journal's order; the next tick hears of it."""
         self.flash.obey(self.journal)
+
+    def show(self, outputs):
+        """Light and sound."""
         self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound)
-        self.pump.report(inputs, outputs)
+
+    def transmit(self, outputs):
+        """To the host, as far as USB takes it."""
         self.usb.write(outputs)
-        if self.watchdog:
-            self.watchdog.feed(outputs.checked_in, selftest.ALL_PARTS)
-        inputs.loop_us = time.ticks_diff(time.ticks_us(), started_us)
 
-    def _move(self):
-        outputs = self.outputs
-        stepper = self.stepper
-        if outputs.halt:
-            if stepper.moving:
-                stepper.halt()
-            stepper.enable(False)
-            return
-        stepper.enable(outputs.enable)
-        if outputs.motion_flush:
-            self._start_anew()
-            return
-        for index in range(outputs.target_count):
-            stepper.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
+    def left_us(self):
+        """What is left of this tick, us."""
+        return self.pace.left_us(time.ticks_us())
 
-    def _start_anew(self):
-        outputs = self.outputs
-        stepper = self.stepper
-        pace = self.pace
-        stepper.halt()
-        stepper.turn(outputs.reverse)
-        # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that
-        # something is.
-        units = (pace.left_us(time.ticks_us()) - START_LEAD_US) * UNITS_PER_16_US // 16
-        if units < segment.MIN_UNITS:
-            units = segment.MIN_UNITS
-        left_us = units * 16 // UNITS_PER_16_US
-        stepper.queue(outputs.targets[0], units)
-        for index in range(1, outputs.target_count):
-            if index == QUEUE_SEGMENTS:
-                # The queue is full; the last segment fits when the first one runs.
-                while pace.left_us(time.ticks_us()) > left_us:
-                    pass
-                stepper.go()
-            stepper.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
+    def wait_until_left(self, units):
+        """Wait until no more than so much of it is, in units of a segment."""
+        left_us = units * 16 // segment.UNITS_PER_16_US
+        while self.pace.left_us(time.ticks_us()) > left_us:
+            pass
 
     def fault(self):
         """The motor off, whatever the state of the rest; the pump is told that its tick failed."""

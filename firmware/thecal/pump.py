@@ -135,16 +135,8 @@ class Pump:
 
     # --- one tick
 
-    def step(self, inputs, outputs):
-        """One tick. Never blocks; in the steady state allocates nothing."""
-        self.decide(inputs, outputs)
-        self.keep()
-        self.report(inputs, outputs)
-
     def decide(self, inputs, outputs):
-        """All of a tick but what is told. The motor need not wait for that: telling takes milliseconds, and
-        it is to stop within ten of the decision (OCC-04).
-        """
+        """All of a tick but what is kept and told. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
         if self.keeper:
             self.guard.booked_most = self.keeper.begin(inputs)

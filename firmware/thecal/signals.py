@@ -11,7 +11,7 @@ TX_BYTES = 8192  # frames on their way to the host
 
 
 class Inputs:
-    """Everything a tick knows of the world. Filled by the drivers before `Pump.step`."""
+    """Everything a tick knows of the world. Filled by the drivers before `Pump.decide`."""
 
     def __init__(self):
         self.tick_s = 0  # nominal time of this tick since boot: whole seconds ...
@@ -40,7 +40,7 @@ class Inputs:
 
 
 class Outputs:
-    """Everything a tick wants done. Obeyed by the drivers after `Pump.step`.
+    """Everything a tick wants done. Obeyed by the drivers after it.
 
     Motion is ordered as absolute positions on the scale of `Inputs.executed_steps`: `targets[k]` is where the
     motor shall be at the end of the k-th new segment, which lasts `target_ticks[k]` ticks (1 or 2). With

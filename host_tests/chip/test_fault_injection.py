@@ -1,7 +1,8 @@
 """Faults at every call of every driver, and at every part of the tick, on the chip.
 
-`CALLS` and `PARTS` are read from the sources of `thecal.app` and `thecal.pump`: a call of a driver that is
-added there is injected here without anybody's doing, and one of a driver that is not known here fails
+`CALLS` and `PARTS` are read from the sources of `thecal.app`, `thecal.loop` and `thecal.pump`: a call of a
+driver that is added there is injected here without anybody's doing, and one of a driver that is not known
+here fails
 `test_every_call_of_a_driver_is_known`. From some tick on a call raises, never returns, or does nothing and
 returns nothing (the wrong value); then the host orders another rate, so that calls are met that come with a
 new plan only.
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.chip
 SOURCE = Path(inspect.getfile(thecal)).parent / "app.py"
 DRIVERS = ("stepper", "sensors", "usb", "annunciator", "image", "flash", "watchdog", "pace")
 PUMP_SOURCE = SOURCE.with_name("pump.py")
-TURNS = ("tick", "_move", "_start_anew", "wait")
+LOOP_SOURCE = SOURCE.with_name("loop.py")
+TURNS = ("tick", "read", "move", "write_flash", "show", "transmit", "left_us", "wait_until_left", "wait")
+LOOP_NAMES = {"motor": "stepper"}  # what the loop calls a driver
 BAD_TURN = 40
 RATE_NL_H = 60_000_000
 STEPS_PER_TICK = RATE_NL_H * 3_200 / (100_000 * 36_000)
@@ -49,16 +52,19 @@ def calls(source=SOURCE, methods=TURNS):
     return list(dict.fromkeys(found))
 
 
-NO_DRIVERS = {"time", "gc", "self", "pump"}
-CALLS = [f"{owner}.{name}" for owner, name in calls() if owner in DRIVERS]
+NO_DRIVERS = {"time", "gc", "self", "pump", "loop", "board", "timing", "segment"}
+LOOP = calls(LOOP_SOURCE, ("turn", "move", "_start_anew"))
+ALL = list(dict.fromkeys([*calls(), *((LOOP_NAMES.get(owner, owner), name) for owner, name in LOOP)]))
+CALLS = [f"{owner}.{name}" for owner, name in ALL if owner in DRIVERS]
 PARTS = [
     *(name for owner, name in calls(PUMP_SOURCE, ("decide",)) if owner == "self"),
-    *(name for owner, name in calls() if owner == "pump" and name not in ("decide", "fail")),
+    *(name for owner, name in LOOP if owner == "pump" and name != "decide"),
 ]
 
 
 def test_every_call_of_a_driver_is_known():
-    assert {owner for owner, _ in calls()} - NO_DRIVERS == set(DRIVERS)
+    assert {owner for owner, _ in ALL} - NO_DRIVERS == set(DRIVERS)
+    assert {name for owner, name in LOOP if owner == "board"} <= set(TURNS)
     assert len(CALLS) >= 14
     assert PARTS[:2] == ["_time_part", "_dose_part"] and PARTS[-2:] == ["keep", "report"] and len(PARTS) >= 8
 

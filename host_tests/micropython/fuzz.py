@@ -74,8 +74,10 @@ class Desk:
         inputs.rx_len = min(self.end - self.at, outputs.rx_most)
         inputs.rx[: inputs.rx_len] = self.view[self.at : self.at + inputs.rx_len]
         self.at += inputs.rx_len
-        pump.step(inputs, outputs)
+        pump.decide(inputs, outputs)
+        pump.keep()
         self.flash.obey(self.journal, inputs)
+        pump.report(inputs, outputs)
         self.read_answers(outputs.tx, outputs.tx_start, outputs.tx_end)
         outputs.tx_start = outputs.tx_end
 

@@ -4,7 +4,7 @@ While nothing can change (no bytes, no button, no step of the day, no end of a b
 reservoir, no order that the guard would cut), every segment follows from the rate by arithmetic.
 `SkippingBench` then moves the pump, its queue and its history on to where they would stand after so many
 ticks, and tells `on_steps` the tick of every step made meanwhile. Everything else runs tick by tick, through
-`Pump.step`. That both ways leave the same pump behind, field by field, is shown in `test_limits_machine.py`.
+its ticks. That both ways leave the same pump behind, field by field, is shown in `test_limits_machine.py`.
 
 It reads and writes the pump's fields: this is a bench, not an oracle.
 """

@@ -52,12 +52,12 @@ class Witness(PumpOnBench):
         self.attend()
 
     def attend(self) -> None:
-        step = self.pump.step
+        decide = self.pump.decide
         self.before_steps = self.pump.position.executed_steps
 
         def witnessed(inputs, outputs):
             state = self.pump.control.state
-            step(inputs, outputs)
+            decide(inputs, outputs)
             back = self.before_steps - self.pump.position.executed_steps
             self.before_steps = self.pump.position.executed_steps
             if outputs.reverse:
@@ -73,7 +73,7 @@ class Witness(PumpOnBench):
                 self.drawn = 0
                 assert not outputs.reverse
 
-        self.pump.step = witnessed
+        self.pump.decide = witnessed
 
     def happen(self, what: str) -> None:
         now_ns = self.tick * TICK_NS

@@ -58,7 +58,7 @@ class PumpOnDesk:
         if "encoder_count" not in inputs:
             self.inputs.encoder_count = self.inputs.executed_steps // 32
             self.inputs.index_count = self.inputs.executed_steps // 3_200
-        self.pump.step(self.inputs, self.outputs)
+        self.turn()
         sent = bytes(self.outputs.tx[self.outputs.tx_start : self.outputs.tx_end])
         self.outputs.tx_start = self.outputs.tx_end = 0
         self.frames = []
@@ -67,6 +67,12 @@ class PumpOnDesk:
             assert int(crc, 16) == zlib.crc32(text) and len(crc) == 8
             self.frames.append(json.loads(text))
         return self.frames
+
+    def turn(self) -> None:
+        """What the loop does of a tick where there is no board."""
+        self.pump.decide(self.inputs, self.outputs)
+        self.pump.keep()
+        self.pump.report(self.inputs, self.outputs)
 
     def ask(self, cmd: str, **arguments) -> dict:
         """One request, one tick, its reply."""

@@ -22,7 +22,7 @@ from thecal.record import events
 from thecal.watch import alarms
 
 BITS = 31  # of a small integer on the board
-PARTS = ("step", "_dose_part", "_link_part", "_watch_part", "_motion_part")
+PARTS = ("decide", "_dose_part", "_link_part", "_watch_part", "_motion_part")
 """A bit is flipped before each of these: before the tick, and between its parts (time, dose, link, watch,
 motion)."""
 
@@ -175,7 +175,7 @@ def test_no_flipped_bit_of_a_critical_word_delivers_too_much(base, sample, measu
 def test_every_critical_word_is_compared_and_named(base):
     """One bit of each, before the tick: the motor rests from that tick on, and the log says which word."""
     for number, name in enumerate(NAMES):
-        steps, pump, happened = base.run(name, 0, "step", 1)
+        steps, pump, happened = base.run(name, 0, "decide", 1)
         if not happened:
             assert name.startswith("line.bridge"), f"{name} is not there in this pump"
             continue
@@ -188,7 +188,7 @@ def test_every_critical_word_is_compared_and_named(base):
 
 @pytest.mark.req("SAFE-07")
 def test_after_a_fault_of_the_memory_nothing_starts_before_a_reset(base):
-    _, pump, _ = base.run("guard.limit_steps", 4, "step", 0)
+    _, pump, _ = base.run("guard.limit_steps", 4, "decide", 0)
     assert pump.control.failures
     assert pump.handlers.carry_out({"cmd": "acknowledge"})["state"] == "STOPPED"
     for cmd in ({"cmd": "start"}, {"cmd": "prime", "volume_nl": 10}):

@@ -435,7 +435,7 @@ def test_frames_for_which_there_is_no_room_are_dropped_whole_and_counted(desk):
     desk.outputs.tx_end = len(desk.outputs.tx) - 50
     desk.inputs.rx_len = 0
     desk.inputs.tick_s, desk.inputs.tick_ms = 1, 0
-    desk.pump.step(desk.inputs, desk.outputs)
+    desk.turn()
     assert desk.outputs.tx_end == len(desk.outputs.tx) - 50
     desk.outputs.tx_start = desk.outputs.tx_end
     desk.at_tick = 19

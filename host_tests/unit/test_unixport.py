@@ -50,7 +50,7 @@ def test_a_pump_that_raises_is_told_with_its_last_words():
         bench.advance_to_tick(30)  # the therapy is written first
         bench.inputs.queue_free = 9  # more than there are targets
         with pytest.raises(BenchError, match=r"status 1:(?s:.)*unixport_server(?s:.)*IndexError"):
-            bench.pump.step(bench.inputs, bench.outputs)
+            bench.pump.decide(bench.inputs, bench.outputs)
 
 
 def test_a_pump_that_can_not_start_is_told_with_its_last_words():

@@ -3,7 +3,7 @@
 How to read it: `Motor` does what the step state machine does with the same segments
 (`thecal.drivers.segment`), in PIO cycles and in closed form: how many steps have been made is computed for
 any instant, never counted one by one. `HostBench` is the loop around it: every 100 ms it moves the motor
-and the plant on, fills `Inputs`, calls `Pump.step` and obeys `Outputs`, as `thecal.app` does on the board.
+and the plant on, and runs a turn of the board's own loop (`thecal.loop`), whose board it is.
 
 The driver of the real board counts its steps by what comes back on STEP_SENSE, and so does this one: a fault
 of that wire (`sensor_faults`) shifts the pump's positions against the motor's from the next halt on.
@@ -12,10 +12,9 @@ The loop is exactly on time unless `lateness_us` says otherwise (a function of t
 long the loop is held up before that turn). Then the board's own arithmetic (`thecal.drivers.pace`) decides
 what runs late and what is merged, and a motor that gets no orders runs dry.
 
-Not `thecal.app`: that imports `machine`. What it does between the pins and the pump is repeated here, its
-numbers too. The pump keeps what it must never forget in the journal, in a flash that is a model
-(`flash_model`). A board that starts anew has BOOT_TICKS without a pump, as the image takes them, and before
-them what a cut of its power lasts: the plant goes on meanwhile, the motor stands.
+Not `thecal.app`: that imports `machine`. The pump keeps what it must never forget in the journal, in a flash
+that is a model (`flash_model`). A board that starts anew has BOOT_TICKS without a pump, as the image takes
+them, and before them what a cut of its power lasts: the plant goes on meanwhile, the motor stands.
 """
 
 from __future__ import annotations
@@ -25,6 +24,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from thecal import loop
+from thecal.clock import TICKS_PER_S
 from thecal.dose.mechanism import reference
 from thecal.drivers import pace, segment
 from thecal.pump import Pump
@@ -41,11 +42,6 @@ from thecal_bench.plant import Plant
 TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
 CYCLE_NS = 1_000_000_000 // segment.PIO_HZ
 CYCLES_PER_4_US = segment.PIO_HZ * 4 // 1_000_000
-START_LEAD_US = 4_000
-"""As in `thecal.app`: a flushed queue starts this much after the tick, or after a late one."""
-
-UNITS_PER_16_US = 5
-TICKS_PER_S = 1000 // TICK_MS
 _NEVER = 1 << 62
 
 
@@ -54,10 +50,14 @@ def host_crc(data: bytearray, start: int, end: int, digits: bytearray) -> None:
     digits[:8] = crc.digits(memoryview(data)[start:end])
 
 
-class Steps(Protocol):
+class Ticks(Protocol):
     """What runs on the board: a `Pump`, or one elsewhere."""
 
-    def step(self, inputs: Inputs, outputs: Outputs) -> None: ...
+    def decide(self, inputs: Inputs, outputs: Outputs) -> None: ...
+
+    def keep(self) -> None: ...
+
+    def report(self, inputs: Inputs, outputs: Outputs) -> None: ...
 
 
 class Motor:
@@ -124,6 +124,49 @@ class Motor:
             self.starved = True
 
 
+class _Driver:
+    """What the loop moves: the driver of the real board at the instant of this turn, and its clock."""
+
+    moving = True  # a motor at rest may be halted once more
+
+    def __init__(self, bench: HostBench) -> None:
+        self._bench = bench
+        self._motor = bench.motor
+        self._cycles = 0  # when what is queued next is queued
+
+    def enable(self, on: bool) -> None:
+        """The bench takes it from the outputs."""
+
+    def halt(self) -> None:
+        """Stop there and empty the queue."""
+        self._motor.halt(self._bench._at_cycles)
+
+    def turn(self, reverse: bool) -> None:
+        """The direction of all that is queued from now on. The driver counts anew from what it has sensed."""
+        self._motor.sign = -1 if reverse else 1
+        self._bench._origin_steps = self._bench._unsensed_steps
+
+    def queue(self, target_steps: int, units: int) -> None:
+        """Order the way to `target_steps` of the pump's."""
+        self._cycles = max(self._cycles, self._bench._at_cycles)
+        self._motor.queue(target_steps + self._bench._origin_steps, units, self._cycles)
+
+    def go(self) -> None:
+        """Start on the queue."""
+        self._motor.go(self._cycles)
+
+    def left_us(self) -> int:
+        """Of this tick."""
+        return (self._end_cycles() - self._bench._at_cycles) * 4 // CYCLES_PER_4_US
+
+    def wait_until_left(self, units: int) -> None:
+        """Until no more than so much of this tick is left."""
+        self._cycles = max(self._bench._at_cycles, self._end_cycles() - units * segment.UNIT_CYCLES)
+
+    def _end_cycles(self) -> int:
+        return (self._bench._tick + 1) * TICK_CYCLES
+
+
 class HostBench(Bench):
     """The in-process board. `flash` is what its pump finds there, blank unless given; a `pump` of the
     caller's own has no flash here. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for
@@ -133,7 +176,7 @@ class HostBench(Bench):
     def __init__(
         self,
         plant: Plant | None = None,
-        pump: Steps | None = None,
+        pump: Ticks | None = None,
         flash: FlashModel | None = None,
         lateness_us: Callable[[int], int] | None = None,
         counter_us: int = 0,
@@ -142,12 +185,13 @@ class HostBench(Bench):
         super().__init__(self._plant)
         self.flash = flash or flash_model.blank_flash()
         self._journal: Journal | None = None  # of the pump that runs
-        # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it steps.
+        # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it ticks.
         self._is_own = pump is None
         self.pump: Any = pump or self._new_pump()
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.motor = Motor()
+        self._driver = _Driver(self)
         self.connected = True
         self._tick = -1
         self._boot_tick = 0  # at which the board's own clock begins, after the last reset
@@ -251,7 +295,7 @@ class HostBench(Bench):
     # --- one turn of the loop
 
     def _turn(self, tick: int, at_cycles: int) -> None:
-        """Tick `tick`, run at `at_cycles`: what `App.tick` does."""
+        """Tick `tick`, run at `at_cycles`, once motor and plant have come that far."""
         plant = self._plant
         at_ns = at_cycles * CYCLE_NS
         executed_steps = self.motor.executed_steps(at_cycles)
@@ -278,12 +322,18 @@ class HostBench(Bench):
         if self._hung:
             return
 
-        inputs = self.inputs
-        outputs = self.outputs
-        board_tick = tick - self._boot_tick
+        loop.turn(self.pump, self, self.inputs, self.outputs)
+
+    # --- what the loop asks of the board
+
+    def read(self, inputs: Inputs, outputs: Outputs) -> None:
+        """Fill in all that this tick knows of the world."""
+        plant = self._plant
+        at_ns = self._at_cycles * CYCLE_NS
+        board_tick = self._tick - self._boot_tick
         inputs.tick_s = board_tick // TICKS_PER_S
         inputs.tick_ms = board_tick % TICKS_PER_S * TICK_MS
-        inputs.executed_steps = executed_steps - self._unsensed_steps
+        inputs.executed_steps = self._executed_steps - self._unsensed_steps
         inputs.starved = self.motor.starved
         inputs.queue_free = self.motor.queue_free()
         inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
@@ -297,14 +347,30 @@ class HostBench(Bench):
             self._receive()
         else:
             inputs.rx_len = 0
-        self.pump.step(inputs, outputs)
+
+    def move(self, outputs: Outputs) -> None:
+        """Obey the motion orders."""
         if outputs.halt or outputs.target_count:
-            self._move(tick, at_cycles)
+            loop.move(outputs, self._driver, self._driver)
         self._enabled = outputs.enable
+
+    def write_flash(self, inputs: Inputs) -> None:
+        """Obey the journal's order."""
         if self._journal is not None:
             self.flash.obey(self._journal, inputs)
+
+    def show(self, outputs: Outputs) -> None:
+        """Nobody looks."""
+
+    def transmit(self, outputs: Outputs) -> None:
+        """To the host, all of it."""
         if outputs.tx_start < outputs.tx_end:
-            self._transmit()
+            data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
+            outputs.tx_start = outputs.tx_end
+            if self.connected:
+                self.on_data(data)
+
+    # --- a loop that is held up
 
     def _late_turn(self) -> None:
         """The next turn of a loop that is held up: what `App.wait` and `App.tick` do."""
@@ -330,31 +396,6 @@ class HostBench(Bench):
             heapq.heappop(self._actions)[2]()
         self._action_tick = self._actions[0][0] if self._actions else _NEVER
 
-    def _move(self, tick: int, at_cycles: int) -> None:
-        outputs = self.outputs
-        motor = self.motor
-        if outputs.halt:
-            motor.halt(at_cycles)
-            return
-        if not outputs.motion_flush:
-            for index in range(outputs.target_count):
-                units = outputs.target_ticks[index] * segment.TICK_UNITS
-                motor.queue(outputs.targets[index] + self._origin_steps, units, at_cycles)
-            return
-        motor.halt(at_cycles)
-        motor.sign = -1 if outputs.reverse else 1
-        self._origin_steps = self._unsensed_steps
-        end_cycles = (tick + 1) * TICK_CYCLES
-        left_us = (end_cycles - at_cycles) * 4 // CYCLES_PER_4_US
-        units = max((left_us - START_LEAD_US) * UNITS_PER_16_US // 16, segment.MIN_UNITS)
-        motor.queue(outputs.targets[0] + self._origin_steps, units, at_cycles)
-        start_cycles = max(at_cycles, end_cycles - units * segment.UNIT_CYCLES)
-        for index in range(1, outputs.target_count):
-            if index == QUEUE_SEGMENTS:
-                motor.go(start_cycles)
-            units = outputs.target_ticks[index] * segment.TICK_UNITS
-            motor.queue(outputs.targets[index] + self._origin_steps, units, start_cycles)
-
     # --- the link
 
     def _receive(self) -> None:
@@ -362,10 +403,3 @@ class HostBench(Bench):
         self.inputs.rx[:length] = self._rx[:length]
         self.inputs.rx_len = length
         del self._rx[:length]
-
-    def _transmit(self) -> None:
-        outputs = self.outputs
-        data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
-        outputs.tx_start = outputs.tx_end
-        if self.connected:
-            self.on_data(data)

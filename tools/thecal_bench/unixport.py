@@ -52,7 +52,7 @@ def micropython_command() -> str:
 
 
 class RemotePump:
-    """A `Pump` in another process; `step` is one round trip."""
+    """A `Pump` in another process; `decide` is one round trip, a whole turn over there."""
 
     def __init__(self, heap: str = HEAP) -> None:
         firmware = Path(str(thecal.__file__)).parents[1]
@@ -73,10 +73,16 @@ class RemotePump:
             raise self._why_gone(said + self._from.read())
 
     def start_anew(self) -> None:
-        """Before the next step another pump boots from the flash."""
+        """Before the next tick another pump boots from the flash."""
         self._boots = True
 
-    def step(self, inputs: Inputs, outputs: Outputs) -> None:
+    def keep(self) -> None:
+        """It has, over there."""
+
+    def report(self, inputs: Inputs, outputs: Outputs) -> None:
+        """It has."""
+
+    def decide(self, inputs: Inputs, outputs: Outputs) -> None:
         """One tick of the pump over there."""
         flags = (
             (1 if inputs.starved else 0)

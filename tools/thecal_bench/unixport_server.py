@@ -12,6 +12,7 @@ from binascii import crc32
 
 sys.path.insert(0, sys.argv[1])
 
+from thecal import loop  # noqa: E402
 from thecal.dose.mechanism import reference  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.pump import Pump  # noqa: E402
@@ -88,11 +89,32 @@ def read_into(source, buffer, length):
     return True
 
 
+class Board:
+    """What a turn of the loop asks for: the flash is on this side, all else on the other."""
+
+    def __init__(self, flash):
+        self.flash = flash
+        self.journal = None
+
+    def read(self, inputs, outputs):
+        """They came with the request."""
+
+    def write_flash(self, inputs):
+        """Obey the journal."""
+        self.flash.obey(self.journal, inputs)
+
+    def move(self, outputs):
+        """They go with the reply."""
+
+    show = transmit = move
+
+
 def serve(source, sink, request_format, reply_format):
     """One board, tick by tick, until the host goes away."""
     outputs = Outputs()
     inputs = Inputs()
     flash = Flash(new_journal()[0].region_bytes)
+    board = Board(flash)
     journal = pump = None  # the first request makes them
     request = bytearray(struct.calcsize(request_format))
     while read_into(source, request, len(request)):
@@ -127,8 +149,8 @@ def serve(source, sink, request_format, reply_format):
         inputs.button_stop = bool(flags & 16)
         if inputs.rx_len and not read_into(source, inputs.rx, inputs.rx_len):
             return
-        pump.step(inputs, outputs)  # pyright: ignore[reportOptionalMemberAccess]
-        flash.obey(journal, inputs)
+        board.journal = journal
+        loop.turn(pump, board, inputs, outputs)
         flags = (
             (1 if outputs.halt else 0)
             | (2 if outputs.motion_flush else 0)

@@ -20,6 +20,10 @@ PERIOD_UNITS = 4
 STEPPING_UNITS = 1
 IDLE_UNITS = 3
 MIN_UNITS = 625  # 2 ms: the shortest segment the driver issues after a flush
+UNITS_PER_16_US = 5
+# A flushed queue is filled while the motor rests and started at a time fixed before, so that the first
+# segment ends on the tick to a few microseconds. Filling it takes less than this.
+START_LEAD_US = 4_000
 
 # Counts are 8 bits. 240 in 200 ms (1 200 a second) keeps the shift that the longer first periods cause below
 # a quarter of a period (60 units of 260), so at mid-segment, on a tick, the right number of steps has been
@@ -32,6 +36,14 @@ def most_steps(units):
     """The largest number of steps that a segment of `units` may hold."""
     most = units // MIN_PERIOD_UNITS
     return most if most < MAX_STEPS else MAX_STEPS
+
+
+def first_units(left_us):
+    """How long the first segment after a flush is, that begins when the queue is filled and ends with the
+    tick, of which so much is left.
+    """
+    units = (left_us - START_LEAD_US) * UNITS_PER_16_US // 16
+    return units if units > MIN_UNITS else MIN_UNITS
 
 
 def word_high(steps, units):
