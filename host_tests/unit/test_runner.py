@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from thecal import causes, pump, states
+from thecal.handlers import supply
 from thecal.watch import alarms
 from thecal_bench import runner, scenario
 from thecal_bench.bench import TICK_MS, NotPossible
@@ -426,11 +427,12 @@ def test_a_press_that_a_hung_pump_does_not_see_is_not_answered():
 
 
 @pytest.mark.req("LIM-10")
-def test_a_refill_that_the_pump_refuses_is_recorded():
-    text = HEAD + RESERVOIR + START + event("60 s", "refill", volume="61 mL")
+def test_a_refill_that_the_pump_refuses_is_recorded(monkeypatch):
+    monkeypatch.setattr(supply, "MOST_RESERVOIR_NL", 40_000_000)
+    text = HEAD + RESERVOIR + START + event("60 s", "refill", volume="41 mL")
     records, _ = run(text + expect("reservoir", at="60 s", value="9.41 mL"))
     (refused,) = of_type(records, "refused")
-    assert (refused["at_ms"], refused["do"]) == (60_000, "refill") and "61 mL" in refused["message"]
+    assert (refused["at_ms"], refused["do"]) == (60_000, "refill") and "41 mL" in refused["message"]
     assert [r["ok"] for r in of_type(records, "expect")] == [True]
 
 
@@ -550,7 +552,7 @@ def test_state_within():
 
 def test_a_therapy_that_the_pump_refuses_ends_the_run_before_it_begins():
     aspirin = 'drug = "aspirin"\nconcentration = "1 mg/mL"\ndose = "864 mg/day"'
-    with pytest.raises(TherapyRefused, match="drug: aspirin is not in the library"):
+    with pytest.raises(TherapyRefused, match=r"^scenario:\d+: the pump refuses .*drug: aspirin is not"):
         run(HEAD.replace('rate = "36 mL/h"', aspirin))
 
 

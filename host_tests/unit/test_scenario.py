@@ -744,6 +744,7 @@ window = "4 h"
         (MINIMAL + START.replace("start", "refill"), 6, "event.volume", "missing"),
         (MINIMAL + START.replace("start", "refill") + "volume='1.5 nL'\n", 9, "event.volume", "in whole nL"),
         (MINIMAL + START.replace("start", "refill") + "volume='60.1 mL'\n", 9, "event.volume", "most 60 mL"),
+        (MINIMAL + "[reservoir]\nfill = '60.1 mL'\n", 7, "reservoir.fill", "most 60 mL"),
         (MINIMAL + START.replace("start", "refill") + "volume='0 mL'\n", 9, "event.volume", "above 0"),
         (MINIMAL + START.replace("start", "set_time"), 6, "event.to", "missing"),
         (MINIMAL + START.replace("start", "set_time") + "to='noon'\n", 9, "event.to", 'such as "mon 00:00"'),

@@ -105,12 +105,18 @@ class Preparation:
         try:
             reply = self._ask(cmd, REPLY_TICKS, **args)
         except LinkError as why:
-            raise TherapyRefused(f"{what} can not be sent: {why}") from None
+            raise TherapyRefused(f"{self._place_of(cmd)}{what} can not be sent: {why}") from None
         if reply is None:
             raise RunError(f"the pump does not answer `{cmd}`")
         if not reply["ok"]:
-            raise TherapyRefused(f"the pump refuses {what}: {reply.get('message') or reply.get('error')}")
+            why = reply.get("message") or reply.get("error")
+            raise TherapyRefused(f"{self._place_of(cmd)}the pump refuses {what}: {why}")
         return reply
+
+    def _place_of(self, cmd: str) -> str:
+        """Where the scenario says what is sent."""
+        path, line = self._scenario.path, self._scenario.therapy_line
+        return f"{path}:{line}: " if cmd == "program" and line else ""
 
     def _confirmed(self, cmd: str, args: Record) -> None:
         proposal: Record = {}

@@ -111,6 +111,7 @@ class Scenario:
     plant: PlantParameters = PlantParameters()
     events: tuple[Event, ...] = ()
     expects: tuple[Expect, ...] = ()
+    therapy_line: int = 0  # of the file; 0 for none
 
     @property
     def assumes_the_line(self) -> bool:

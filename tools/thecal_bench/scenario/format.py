@@ -106,7 +106,7 @@ TABLES: dict[str, dict[str, Key]] = {
     },
     "therapy": THERAPY,
     "reservoir": {
-        "fill": Key(whole_volume),
+        "fill": Key(refill_volume),
         "low": Key(whole_volume_or_none),
         "empty": Key(whole_volume_or_none),
     },

@@ -76,6 +76,7 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
         plant=PlantParameters(**{PLANT_FIELDS[key]: value for key, value in plant.items()}),
         events=tuple(events),
         expects=tuple(expects),
+        therapy_line=document.line_of(("therapy",)),
     )
 
 
