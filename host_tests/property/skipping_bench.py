@@ -56,6 +56,46 @@ class StillPlant:
         return 2_400
 
 
+class Flow:
+    """What flows while nothing changes: `rate` grains a tick, with `held` owed at tick `now`; `one` of them
+    make a step. Segments end at `grid` and every SEGMENT_TICKS from there.
+    """
+
+    def __init__(self, delivery: Any, kind: int, now: int, grid: int) -> None:
+        owed = delivery.owed
+        self.one = one = owed.basal.grains_per_step
+        self.rate = owed.basal.rate_steps * one + owed.basal.rate_grains
+        self.held = owed.basal.steps * one + owed.basal.grains
+        self.bolus_rate = 0
+        for other, bolus in enumerate(owed.boluses):
+            if owed.active[other]:
+                self.held += bolus.steps * one + bolus.grains
+                if other == kind:
+                    self.bolus_rate = bolus.rate_steps * one + bolus.rate_grains
+                    self.rate += self.bolus_rate
+        self.held += delivery.quarter
+        self.origin = delivery.origin_steps
+        self.now = now
+        self.grid = grid
+
+    def position(self, tick: Any) -> Any:
+        """Steps owed by a tick."""
+        return (self.held + self.rate * (tick - self.now)) // self.one + self.origin
+
+    def executed(self, tick: Any) -> Any:
+        """Whole segments, and of a segment half done the larger half of its steps."""
+        start = tick - (tick - self.grid) % SEGMENT_TICKS
+        done = self.position(start)
+        return done + (self.position(start + SEGMENT_TICKS) - done + 1) // 2 * (tick - start)
+
+
+def _agree(owed: Any, planned: Any, ahead: int) -> bool:
+    """Whether what is planned is what is owed, `ahead` ticks later."""
+    if owed.index != planned.index or owed.active != planned.active or owed.kvo != planned.kvo:
+        return False
+    return (planned.week_tick - owed.week_tick) % TICKS_PER_WEEK == ahead
+
+
 class SkippingBench(MemoryBench):
     """`skip = False` runs every tick. `on_steps(ticks)` gets the tick of each new step, ascending."""
 
@@ -126,102 +166,97 @@ class SkippingBench(MemoryBench):
         self.skipped_ticks += ticks
 
     def _skip_running(self, room: int) -> bool:
-        pump = self.pump
-        motor = self.motor
+        pump, motor = self.pump, self.motor
         delivery = pump.delivery
-        owed, planned = delivery.owed, delivery.planned
-        if pump.delivery.replan or delivery.ahead or motor.starved or not motor._running:
+        if not self._runs_evenly():
+            return False
+        grid = motor._end_cycles // TICK_CYCLES  # a tick at which a segment ends
+        ahead = SEGMENT_TICKS * QUEUE_SEGMENTS + grid - self._tick
+        kind = delivery.planned.flowing()
+        if not _agree(delivery.owed, delivery.planned, ahead):
+            return False
+        flow = Flow(delivery, kind, self._tick, grid)
+        if flow.rate == 0 or not self._stands_at(flow, ahead):
+            return False
+        room = self._room_before_change(room, flow, kind)
+        room -= room % SEGMENT_TICKS
+        while room >= LEAST_SKIP_TICKS and self._would_cut(room, flow.rate, flow.held, flow.executed):
+            room = room // 4
+            room -= room % SEGMENT_TICKS
+        if room < LEAST_SKIP_TICKS:
+            return False
+        self._make_steps(room, flow)
+        _move_history(pump.ledger, self._tick, room, flow.rate, flow.held, flow.one, flow.executed)
+        for course in (delivery.owed, delivery.planned):
+            course.basal.advance(room)
+            if kind >= 0:
+                course.boluses[kind].advance(room)
+            course.week_tick = (course.week_tick + room) % TICKS_PER_WEEK
+        self._pass(room)
+        self._move_motor(room, flow)
+        pump.critical.words.keep_all()
+        return True
+
+    def _runs_evenly(self) -> bool:
+        """Whether the queue is full of whole segments that end at ticks, and nothing is replanned."""
+        delivery, motor = self.pump.delivery, self.motor
+        if delivery.replan or delivery.ahead or motor.starved or not motor._running:
             return False
         if motor._units != segment.SEGMENT_UNITS or len(motor._waiting) != QUEUE_SEGMENTS:
             return False
         if any(units != segment.SEGMENT_UNITS for _, units in motor._waiting):
             return False
-        kind = planned.flowing()
-        if owed.index != planned.index or owed.active != planned.active or owed.kvo != planned.kvo:
-            return False
-        grid = motor._end_cycles // TICK_CYCLES  # a tick at which a segment ends
-        if grid * TICK_CYCLES != motor._end_cycles:
-            return False
-        ahead = SEGMENT_TICKS * QUEUE_SEGMENTS + grid - self._tick
-        if (planned.week_tick - owed.week_tick) % TICKS_PER_WEEK != ahead:
-            return False
+        return motor._end_cycles % TICK_CYCLES == 0
 
-        one = owed.basal.grains_per_step
-        rate = owed.basal.rate_steps * one + owed.basal.rate_grains
-        held = owed.basal.steps * one + owed.basal.grains
-        bolus_rate = 0
-        for other in range(len(owed.boluses)):
-            if owed.active[other]:
-                bolus = owed.boluses[other]
-                held += bolus.steps * one + bolus.grains
-                if other == kind:
-                    bolus_rate = bolus.rate_steps * one + bolus.rate_grains
-                    rate += bolus_rate
-        if rate == 0:
+    def _stands_at(self, flow: Flow, ahead: int) -> bool:
+        """Whether motor and plan are where `flow` says that they are."""
+        motor, grid = self.motor, flow.grid
+        first = flow.position(grid - SEGMENT_TICKS)
+        if motor._base_steps != first or motor._steps != flow.position(grid) - first:
             return False
-        held += delivery.quarter
-        now, origin = self._tick, delivery.origin_steps
+        return self._executed_steps == flow.executed(
+            self._tick
+        ) and self.pump.motion.planned_steps == flow.position(self._tick + ahead)
 
-        # How far nothing changes.
+    def _room_before_change(self, room: int, flow: Flow, kind: int) -> int:
+        """How many of `room` ticks nothing changes in: no start, no end of a bolus, no level."""
+        pump = self.pump
+        planned = pump.delivery.planned
         if planned.next_start >= 0:
             if planned.week_tick == planned.next_start:
-                return False
+                return 0
             room = min(room, (planned.next_start - planned.week_tick) % TICKS_PER_WEEK - MARGIN_TICKS)
-        if kind >= 0 and bolus_rate:
+        if kind >= 0 and flow.bolus_rate:
             bolus = planned.boluses[kind]
-            left = (bolus.limit_steps - bolus.steps) * one + bolus.limit_grains - bolus.grains
-            room = min(room, left // bolus_rate - MARGIN_TICKS)
+            left = (bolus.limit_steps - bolus.steps) * flow.one + bolus.limit_grains - bolus.grains
+            room = min(room, left // flow.bolus_rate - MARGIN_TICKS)
         levels = [pump.guard.reservoir_most]
         if pump.reservoir.known and not pump.alarms.standing[alarms.RESERVOIR_LOW]:
             levels.append(pump.reservoir.low_steps)
         if pump.line.bridge:
             levels.append(pump.position.executed_steps + pump.line.bridge.left_steps)
         for level in levels:
-            room = min(room, ((level - origin) * one - 1 - held) // rate - MARGIN_TICKS)
+            until = (level - flow.origin) * flow.one - 1 - flow.held
+            room = min(room, until // flow.rate - MARGIN_TICKS)
+        return room
 
-        def position(tick):
-            return (held + rate * (tick - now)) // one + origin
-
-        def executed(tick):
-            """Whole segments, and of a segment half done the larger half of its steps."""
-            start = tick - (tick - grid) % SEGMENT_TICKS
-            done = position(start)
-            return done + (position(start + SEGMENT_TICKS) - done + 1) // 2 * (tick - start)
-
-        first = position(grid - SEGMENT_TICKS)
-        if motor._base_steps != first or motor._steps != position(grid) - first:
-            return False
-        if self._executed_steps != executed(self._tick) or pump.motion.planned_steps != position(
-            self._tick + ahead
-        ):
-            return False
-        room -= room % SEGMENT_TICKS
-        while room >= LEAST_SKIP_TICKS and self._would_cut(room, rate, held, executed):
-            room = room // 4
-            room -= room % SEGMENT_TICKS
-        if room < LEAST_SKIP_TICKS:
-            return False
-
-        start, end = self._executed_steps, executed(self._tick + room)
+    def _make_steps(self, room: int, flow: Flow) -> None:
+        """All steps of the next `room` ticks, each told with its tick."""
+        start, end = self._executed_steps, flow.executed(self._tick + room)
         self._plant.steps(end - start, 0, 0)
         numbers = numpy.arange(start + 1, end + 1, dtype=numpy.int64)
         # The first tick at whose end so many steps are owed, the segment that makes them, and the half of it.
-        due = now + -(-((numbers - origin) * one - held) // rate)
-        last = grid + -(-(due - grid) // SEGMENT_TICKS) * SEGMENT_TICKS
-        ticks = numpy.where(executed(last - 1) >= numbers, last - 1, last)
+        due = flow.now + -(-((numbers - flow.origin) * flow.one - flow.held) // flow.rate)
+        last = flow.grid + -(-(due - flow.grid) // SEGMENT_TICKS) * SEGMENT_TICKS
+        ticks = numpy.where(flow.executed(last - 1) >= numbers, last - 1, last)
         self.on_steps(ticks)
         self.seen_steps = end
 
-        _move_history(pump.ledger, self._tick, room, rate, held, one, executed)
-        for course in (owed, planned):
-            course.basal.advance(room)
-            if kind >= 0:
-                course.boluses[kind].advance(room)
-            course.week_tick = (course.week_tick + room) % TICKS_PER_WEEK
-        self._pass(room)
-        bounds = [
-            position(grid + room + SEGMENT_TICKS * segments) for segments in range(-1, QUEUE_SEGMENTS + 1)
-        ]
+    def _move_motor(self, room: int, flow: Flow) -> None:
+        """Motor, positions and plan as they are `room` ticks later."""
+        pump, motor = self.pump, self.motor
+        segments = range(-1, QUEUE_SEGMENTS + 1)
+        bounds = [flow.position(flow.grid + room + SEGMENT_TICKS * number) for number in segments]
         motor._base_steps = bounds[0]
         motor._steps = bounds[1] - bounds[0]
         motor._waiting = deque(
@@ -231,14 +266,12 @@ class SkippingBench(MemoryBench):
         motor.ordered_steps = bounds[-1]
         motor._start_cycles += room * TICK_CYCLES
         motor._end_cycles += room * TICK_CYCLES
-        self._executed_steps = end
-        pump.line.moved(end - start)
-        pump.position.executed_steps = pump.position.entered_steps = end
-        pump.position.dose_steps += end - start
+        pump.line.moved(self.seen_steps - self._executed_steps)
+        pump.position.dose_steps += self.seen_steps - self._executed_steps
+        self._executed_steps = self.seen_steps
+        pump.position.executed_steps = pump.position.entered_steps = self.seen_steps
         pump.motion.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
-        pump.critical.words.keep_all()
-        return True
 
     def _would_cut(self, room, rate, held, executed) -> bool:
         """Whether the guard would cut an order in the next `room` ticks, or a little later, or have one made

@@ -214,6 +214,115 @@ class Books:
         self.free_steps = due
 
 
+class Watched:
+    """A plant beside its books: whatever is done to one is done to the other. `left_nl` is the outflow:
+    what the resistance lets through, the integral of pressure over R, and nothing while closed.
+    """
+
+    def __init__(self, parameters, fill_nl):
+        self.plant = Plant(parameters, fill_nl=fill_nl)
+        self.books = Books(parameters, fill_nl)
+        self.c = float(parameters.compliance_nl_pa)
+        self.r = float(parameters.resistance_pa_ms_nl)
+        self.back_pa = float(parameters.back_pressure_pa)
+        self.tick, self.left_nl = 0, 0.0
+        self.stalled = self.no_driver = False
+        self.closed: set[str] = set()
+
+    def excess_pa(self, at_ns):
+        return self.plant.pressure_down_pa(at_ns) - self.back_pa
+
+    def let_pass(self, from_ns, to_ns):
+        """Simpson's rule over the pressure, while nothing turns."""
+        panels, span_ns = 16, to_ns - from_ns
+        total = self.excess_pa(from_ns) + self.excess_pa(to_ns)
+        for index in range(1, panels):
+            total += self.excess_pa(from_ns + span_ns * index // panels) * (4 if index % 2 else 2)
+        if "downstream" not in self.closed:
+            self.left_nl += total * span_ns / NS_PER_MS / 3 / panels / self.r
+
+    def do(self, what, how):
+        plant, books, now_ns = self.plant, self.books, self.tick * TICK_NS
+        if what == "steps":
+            self.steps(how)
+        elif what == "singles" and not books.free_nl_h:
+            self.singles(how)
+        elif what == "wait" and not books.free_nl_h:
+            for _ in range(how):
+                self.let_pass(self.tick * TICK_NS, (self.tick + 1) * TICK_NS)
+                self.tick += 1
+        elif what == "turn the tap":
+            self.turn_the_tap(how)
+        elif what == "stall":
+            plant.set_stalled(how)
+            self.stalled = how
+        elif what == "driver_fault":
+            plant.set_driver_fault(how, now_ns)
+            self.no_driver = how
+        elif what == "free_flow":
+            plant.free_flow(how, now_ns)
+            books.free_nl_h, books.free_since_tick, books.free_steps = how, self.tick, 0
+        elif what == "refill":
+            plant.refill(how)
+            books.reservoir_nl = Fraction(how)
+        elif what == "sensor":
+            plant.sensor_fault(how[0], how[1], now_ns)
+        books.blocked = self.stalled or self.no_driver
+
+    def steps(self, count):
+        plant, now_ns, end_ns = self.plant, self.tick * TICK_NS, (self.tick + 1) * TICK_NS
+        before_nl, stored_nl = plant.outflow_nl(now_ns), plant.stored_nl(now_ns)
+        plant.steps(count, now_ns, end_ns)
+        self.books.motor(count)
+        self.tick += 1
+        self.books.until(self.tick)
+        plant.advance(end_ns)
+        # a bulk has no inside to look at: what it lets through lies between the least and the most
+        came_nl = plant.outflow_nl(end_ns) - before_nl
+        if "downstream" in self.closed:
+            assert came_nl == pytest.approx(0, abs=1e-3)
+        else:
+            least, most = sorted((stored_nl, plant.stored_nl(end_ns)))
+            tau_ms = self.r * self.c
+            assert least * 100 / tau_ms - 1e-3 <= came_nl <= most * 100 / tau_ms + 1e-3
+        self.left_nl += came_nl
+
+    def singles(self, count):
+        at_ns = now_ns = self.tick * TICK_NS
+        for index in range(abs(count)):
+            edge_ns = now_ns + (2 * index + 1) * TICK_NS // (2 * abs(count))
+            self.let_pass(at_ns, edge_ns)
+            self.plant.step(1 if count > 0 else -1, edge_ns)
+            at_ns = edge_ns
+        self.let_pass(at_ns, now_ns + TICK_NS)
+        self.books.motor(count)
+        self.tick += 1
+
+    def turn_the_tap(self, side):
+        self.closed ^= {side}
+        if side in self.closed:
+            self.plant.occlude(side, self.tick * TICK_NS)
+        else:
+            self.plant.unocclude(side, self.tick * TICK_NS)
+        books = self.books
+        books.closed_up = "upstream" in self.closed
+        if not books.closed_up:
+            books.reservoir_nl -= books.inlet_lacks_nl
+            books.inlet_lacks_nl = Fraction(0)
+
+    def check(self):
+        plant, books, at_ns = self.plant, self.books, self.tick * TICK_NS
+        assert plant.displaced_nl() == books.displaced_nl
+        assert plant.inlet_lacks_nl() == books.inlet_lacks_nl
+        assert plant.reservoir_nl() == max(0, books.reservoir_nl)
+        assert plant.pressure_up_pa(at_ns) == pytest.approx(-float(books.inlet_lacks_nl) * 2)
+        scale = float(abs(books.displaced_nl)) + 1
+        assert plant.outflow_nl(at_ns) == pytest.approx(self.left_nl, abs=1e-6 * scale)
+        stored_nl = float(books.displaced_nl) - self.left_nl
+        assert self.excess_pa(at_ns) * self.c == pytest.approx(stored_nl, abs=1e-6 * scale)
+        assert plant.pressure_peak_pa() >= plant.pressure_down_pa(at_ns) - 1e-6
+
+
 @settings(deadline=None)
 @given(LINES, st.lists(HAPPENINGS, min_size=5, max_size=60), st.integers(0, 10**7))
 @example(
@@ -226,89 +335,8 @@ class Books:
     0,
 )  # fmt: skip
 def test_whatever_goes_wrong_nothing_is_lost_and_nothing_is_made(parameters, happenings, fill_nl):
-    """Reservoir, inlet, displaced: to the last fraction as in the books. Outflow: what the resistance lets
-    through, the integral of pressure over R, and nothing while closed.
-    """
-    plant, books = Plant(parameters, fill_nl=10**8 + fill_nl), Books(parameters, 10**8 + fill_nl)
-    c, r = float(parameters.compliance_nl_pa), float(parameters.resistance_pa_ms_nl)
-    back_pa = float(parameters.back_pressure_pa)
-    tick, stalled, no_driver, left_nl = 0, False, False, 0.0
-    closed: set[str] = set()
-
-    def excess_pa(at_ns):
-        return plant.pressure_down_pa(at_ns) - back_pa
-
-    def let_pass(from_ns, to_ns):
-        """Simpson's rule over the pressure, while nothing turns."""
-        panels, span_ns = 16, to_ns - from_ns
-        total = excess_pa(from_ns) + excess_pa(to_ns)
-        for index in range(1, panels):
-            total += excess_pa(from_ns + span_ns * index // panels) * (4 if index % 2 else 2)
-        return 0.0 if "downstream" in closed else total * span_ns / NS_PER_MS / 3 / panels / r
-
+    """Reservoir, inlet, displaced: to the last fraction as in the books. Outflow as `Watched` adds it up."""
+    watched = Watched(parameters, 10**8 + fill_nl)
     for what, how in happenings:
-        now_ns, end_ns = tick * TICK_NS, (tick + 1) * TICK_NS
-        if what == "steps":
-            before_nl, stored_nl = plant.outflow_nl(now_ns), plant.stored_nl(now_ns)
-            plant.steps(how, now_ns, end_ns)
-            books.motor(how)
-            tick += 1
-            books.until(tick)
-            plant.advance(end_ns)
-            # a bulk has no inside to look at: what it lets through lies between the least and the most
-            came_nl = plant.outflow_nl(end_ns) - before_nl
-            if "downstream" in closed:
-                assert came_nl == pytest.approx(0, abs=1e-3)
-            else:
-                least, most = sorted((stored_nl, plant.stored_nl(end_ns)))
-                assert least * 100 / r / c - 1e-3 <= came_nl <= most * 100 / r / c + 1e-3
-            left_nl += came_nl
-        elif what == "singles" and not books.free_nl_h:
-            at_ns = now_ns
-            for index in range(abs(how)):
-                edge_ns = now_ns + (2 * index + 1) * TICK_NS // (2 * abs(how))
-                left_nl += let_pass(at_ns, edge_ns)
-                plant.step(1 if how > 0 else -1, edge_ns)
-                at_ns = edge_ns
-            left_nl += let_pass(at_ns, end_ns)
-            books.motor(how)
-            tick += 1
-        elif what == "wait" and not books.free_nl_h:
-            for _ in range(how):
-                left_nl += let_pass(tick * TICK_NS, (tick + 1) * TICK_NS)
-                tick += 1
-        elif what == "turn the tap":
-            closed ^= {how}
-            if how in closed:
-                plant.occlude(how, now_ns)
-            else:
-                plant.unocclude(how, now_ns)
-            books.closed_up = "upstream" in closed
-            if not books.closed_up:
-                books.reservoir_nl -= books.inlet_lacks_nl
-                books.inlet_lacks_nl = Fraction(0)
-        elif what == "stall":
-            plant.set_stalled(how)
-            stalled = how
-        elif what == "driver_fault":
-            plant.set_driver_fault(how, now_ns)
-            no_driver = how
-        elif what == "free_flow":
-            plant.free_flow(how, now_ns)
-            books.free_nl_h, books.free_since_tick, books.free_steps = how, tick, 0
-        elif what == "refill":
-            plant.refill(how)
-            books.reservoir_nl = Fraction(how)
-        elif what == "sensor":
-            plant.sensor_fault(how[0], how[1], now_ns)
-        books.blocked = stalled or no_driver
-        assert plant.displaced_nl() == books.displaced_nl
-        assert plant.inlet_lacks_nl() == books.inlet_lacks_nl
-        assert plant.reservoir_nl() == max(0, books.reservoir_nl)
-        assert plant.pressure_up_pa(tick * TICK_NS) == pytest.approx(-float(books.inlet_lacks_nl) * 2)
-        at_ns = tick * TICK_NS
-        scale = float(abs(books.displaced_nl)) + 1
-        assert plant.outflow_nl(at_ns) == pytest.approx(left_nl, abs=1e-6 * scale)
-        stored_nl = float(books.displaced_nl) - left_nl
-        assert excess_pa(at_ns) * c == pytest.approx(stored_nl, abs=1e-6 * scale)
-        assert plant.pressure_peak_pa() >= plant.pressure_down_pa(at_ns) - 1e-6
+        watched.do(what, how)
+        watched.check()
