@@ -49,89 +49,53 @@ class Pump:
 
     def __init__(self, mechanism, crc=crc_into, journal=None, log=None):
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
+        most_nl_h = min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
         self.mechanism = mechanism
         # What it knows ...
-        self.clock = Clock()
-        self.position = Position()
-        self.line = Line()
-        self.delivery = Delivery(mechanism)
-        self.ledger = WindowLedger()
-        self.guard = Guard(
-            nl_per_rev, steps_per_rev, min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
-        )
-        self.lockout = Lockout()
-        self.reservoir = Reservoir(nl_per_rev, steps_per_rev)
+        self.clock = clock = Clock()
+        self.position = position = Position()
+        self.line = line = Line()
+        self.delivery = delivery = Delivery(mechanism)
+        self.ledger = ledger = WindowLedger()
+        self.guard = guard = Guard(nl_per_rev, steps_per_rev, most_nl_h)
+        self.lockout = lockout = Lockout()
+        self.reservoir = reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
-        self.regimen = Regimen(self.clock, self.line, self.ledger, self.guard, self.reservoir)
-        self.log = log or events.EventLog()
-        self.teller = Teller(self.clock, self.position, self.delivery, self.log, journal)
-        dosing = Dosing(
-            mechanism,
-            self.clock,
-            self.position,
-            self.line,
-            self.delivery,
-            self.regimen,
-            self.lockout,
-            self.teller,
-        )
-        self.control = Control(self.clock, self.position, dosing, self.senses, self.teller)
-        self.alarms = self.control.alarms
-        self.motion = Motion(self.position, self.line, self.delivery, self.ledger, self.guard, self.control)
+        self.regimen = regimen = Regimen(clock, line, ledger, guard, reservoir)
         # ... and what it does with it.
-        self.writer = FrameWriter(crc)
-        session = Session(crc)
-        telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
-        self.status = Status(
-            telemetry, session, self.control, self.guard, self.ledger, self.reservoir, mechanism
+        self.log = log or events.EventLog()
+        self.teller = Teller(clock, position, delivery, self.log, journal)
+        dosing = Dosing(mechanism, clock, position, line, delivery, regimen, lockout, self.teller)
+        self.control = control = Control(clock, position, dosing, self.senses, self.teller)
+        self.alarms = control.alarms
+        self.motion = Motion(position, line, delivery, ledger, guard, control)
+        kept = words.Words(
+            clock, position, line, delivery, ledger, guard, lockout, reservoir, regimen, self.motion
         )
-        self.critical = Critical(words.Words(self), self.control)
-        self.keeper = None
+        self.critical = critical = Critical(kept, control)
+        self.keeper = keeper = None
         if journal is not None:
-            self.keeper = Keeper(
-                journal,
-                self.control,
-                self.critical,
-                self.motion,
-                self.regimen,
-                self.ledger,
-                self.lockout,
-                self.reservoir,
-                self.log,
+            self.keeper = keeper = Keeper(
+                journal, control, critical, self.motion, regimen, ledger, lockout, reservoir, self.log
             )
-        self.regimen.keeper = self.keeper
+        regimen.keeper = keeper
         counts = Counts()
-        stop_button = StopButton()
-        self.handlers = assemble(
-            self.control, self.regimen, self.ledger, self.guard, self.reservoir, counts, self.keeper
-        )
-        self.host = Host(
-            self.control,
-            self.critical,
-            self.handlers,
-            self.status,
-            stop_button,
-            self.keeper,
-            session,
-            self.writer,
-        )
-        self.buttons = Buttons(self.control, self.critical, self.host, self.handlers.boluses, stop_button)
-        self.startup = Startup(self.control, self.regimen, self.guard, stop_button, self.keeper)
+        stop = StopButton()
+        session = Session(crc)
+        self.writer = FrameWriter(crc)
+        telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
+        self.status = Status(telemetry, session, control, guard, ledger, reservoir, mechanism)
+        self.handlers = assemble(control, regimen, ledger, guard, reservoir, counts, keeper)
+        self.host = Host(control, critical, self.handlers, self.status, stop, keeper, session, self.writer)
+        self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop)
+        self.startup = startup = Startup(control, regimen, guard, stop, keeper)
         self.watching = Watching(
-            self.control,
-            self.critical,
-            self.startup,
-            self.regimen,
-            self.ledger,
-            self.guard,
-            self.reservoir,
-            counts,
-            journal,
+            control, critical, startup, regimen, ledger, guard, reservoir, counts, journal
         )
-        if self.keeper:
-            self.keeper.restore()
-            self.startup.was_reset = self.keeper.was_reset
-        self.critical.words.keep_all()
+        if keeper:
+            keeper.restore()
+            startup.was_reset = keeper.was_reset
+        kept.keep_all()
 
     # --- one tick
 

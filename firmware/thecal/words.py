@@ -151,18 +151,18 @@ GROUPS = range(len(NAMES))
 # `host_tests/unit/test_bit_flips.py` holds it against the table.
 
 
-def _write_clock(pump, kept):
-    ledger = pump.ledger
+def _write_clock(words, kept):
+    ledger = words.ledger
     history = ledger.history
-    line = pump.line
+    line = words.line
     bridge = line.bridge
-    kept[0] = ~pump.clock.tick
-    kept[1] = ~pump.clock.tick_s
-    kept[2] = ~pump.clock.tick_ms
-    kept[3] = ~pump.clock.board_s
-    kept[4] = ~pump.clock.board_ms
-    kept[5] = ~pump.position.executed_steps
-    kept[6] = ~pump.position.entered_steps
+    kept[0] = ~words.clock.tick
+    kept[1] = ~words.clock.tick_s
+    kept[2] = ~words.clock.tick_ms
+    kept[3] = ~words.clock.board_s
+    kept[4] = ~words.clock.board_ms
+    kept[5] = ~words.position.executed_steps
+    kept[6] = ~words.position.entered_steps
     kept[7] = ~line.credit_steps
     kept[8] = ~bridge.left_steps if bridge else 0
     kept[9] = ~ledger.content
@@ -173,22 +173,22 @@ def _write_clock(pump, kept):
     kept[14] = not history.odd
 
 
-def _write_set(pump, kept):
-    guard = pump.guard
-    reservoir = pump.reservoir
-    lockout = pump.lockout
-    ledger = pump.ledger
-    mechanism = pump.mechanism
-    line = pump.line
+def _write_set(words, kept):
+    guard = words.guard
+    reservoir = words.reservoir
+    lockout = words.lockout
+    ledger = words.ledger
+    mechanism = words.delivery.mechanism
+    line = words.line
     bridge = line.bridge
-    bolus = pump.regimen.prescription.patient_bolus if pump.regimen.prescription else None
-    remainder = pump.delivery.remainder
-    kept[15] = ~pump.control.state
-    kept[16] = ~pump.position.base_steps
+    bolus = words.regimen.prescription.patient_bolus if words.regimen.prescription else None
+    remainder = words.delivery.remainder
+    kept[15] = ~words.control.state
+    kept[16] = ~words.position.base_steps
     kept[17] = ~line.drawn_from_steps
-    kept[18] = ~pump.clock.week_offset
-    kept[19] = not pump.clock.known
-    kept[20] = ~pump.control.failures
+    kept[18] = ~words.clock.week_offset
+    kept[19] = not words.clock.known
+    kept[20] = ~words.control.failures
     kept[21] = ~guard.limit_steps
     kept[22] = ~guard.reservoir_most
     kept[23] = ~guard.segment_most[1]
@@ -206,7 +206,7 @@ def _write_set(pump, kept):
     kept[35] = ~mechanism.nl_per_rev
     kept[36] = ~mechanism.steps_per_rev
     kept[37] = ~mechanism.grains_per_step
-    kept[38] = ~pump.delivery.quarter
+    kept[38] = ~words.delivery.quarter
     kept[39] = ~bridge.old if bridge else 0
     kept[40] = ~bridge.new if bridge else 0
     kept[41] = ~bolus.lockout_ticks if bolus else 0
@@ -215,7 +215,7 @@ def _write_set(pump, kept):
     kept[44] = ~remainder.grains
     kept[45] = not remainder.settled
     kept[46] = ~line.least_steps
-    kept[47] = ~pump.regimen.changes.accepted
+    kept[47] = ~words.regimen.changes.accepted
 
 
 def _write_running(course, kept):
@@ -270,9 +270,9 @@ def _write_boluses(course, kept):
     kept[13] = not clinician.endless
 
 
-def _write_history_clock(pump, kept):
-    stretch = pump.ledger.history.open
-    reader = pump.ledger.reader
+def _write_history_clock(words, kept):
+    stretch = words.ledger.history.open
+    reader = words.ledger.reader
     kept[0] = ~stretch.units
     kept[1] = ~stretch.steps
     kept[2] = ~stretch.remainder
@@ -281,8 +281,8 @@ def _write_history_clock(pump, kept):
     kept[5] = ~reader.rest
 
 
-def _write_history_turn(pump, kept):
-    ledger = pump.ledger
+def _write_history_turn(words, kept):
+    ledger = words.ledger
     history = ledger.history
     stretch = history.open
     reader = ledger.reader
@@ -307,13 +307,23 @@ def _write_history_turn(pump, kept):
 
 
 class Words:
-    """The second copies of the critical words of `pump`. Once they are not `trusted` any more nothing is
-    compared or kept: there is nothing right to be kept.
+    """The second copies of the critical words of one pump, and the parts that own the first ones. Once they
+    are not `trusted` any more nothing is compared or kept: there is nothing right to be kept.
     """
 
-    def __init__(self, pump):
+    def __init__(self, clock, position, line, delivery, ledger, guard, lockout, reservoir, regimen, motion):
+        self.clock = clock
+        self.position = position
+        self.line = line
+        self.delivery = delivery
+        self.ledger = ledger
+        self.guard = guard
+        self.lockout = lockout
+        self.reservoir = reservoir
+        self.regimen = regimen
+        self.motion = motion
+        self.control = motion.control
         self.trusted = True
-        self.pump = pump
         sizes = [len(names) for names in NAMES]
         sizes[DOSE] = sizes[PLAN] = BEFORE_BOLUSES
         self.copies = [complements(size) for size in sizes]
@@ -328,12 +338,12 @@ class Words:
             return True
         now = self.now[group]
         if group == TIME:
-            _write_clock(self.pump, now)
-            _write_set(self.pump, now)
+            _write_clock(self, now)
+            _write_set(self, now)
             return now == self.copies[TIME]
         if group == HISTORY:
-            _write_history_clock(self.pump, now)
-            _write_history_turn(self.pump, now)
+            _write_history_clock(self, now)
+            _write_history_turn(self, now)
             return now == self.copies[HISTORY]
         course = self._write_running(group, now)
         _write_turn(course, now)
@@ -351,15 +361,15 @@ class Words:
             return
         kept = self.copies[group]
         if group == TIME:
-            _write_clock(self.pump, kept)
+            _write_clock(self, kept)
             return
         if group == HISTORY:
-            ledger = self.pump.ledger
-            _write_history_clock(self.pump, kept)
+            ledger = self.ledger
+            _write_history_clock(self, kept)
             if ledger.turned or ledger.reader.turned or ledger.history.turned or ledger.history.open.turned:
                 ledger.turned = ledger.reader.turned = ledger.history.turned = False
                 ledger.history.open.turned = False
-                _write_history_turn(self.pump, kept)
+                _write_history_turn(self, kept)
             return
         course = self._write_running(group, kept)
         if course.turned:
@@ -368,28 +378,27 @@ class Words:
             _write_boluses(course, self.boluses[group])
 
     def _write_running(self, group, kept):
-        pump = self.pump
-        delivery = pump.delivery
+        delivery = self.delivery
         if group == DOSE:
             course = delivery.owed
             kept[0] = ~delivery.origin_steps
             kept[1] = ~delivery.ahead
         else:
             course = delivery.planned
-            kept[0] = ~pump.motion.planned_steps
-            kept[1] = ~pump.guard.ordered_steps
+            kept[0] = ~self.motion.planned_steps
+            kept[1] = ~self.guard.ordered_steps
         _write_running(course, kept)
         return course
 
     def keep_set(self):
         """What does not change with time was changed, by whom it is right."""
         if self.trusted:
-            _write_set(self.pump, self.copies[TIME])
+            _write_set(self, self.copies[TIME])
 
     def keep_all(self):
         """Any word was changed, by whom it is right."""
-        delivery = self.pump.delivery
-        delivery.owed.turned = delivery.planned.turned = self.pump.ledger.turned = True
+        delivery = self.delivery
+        delivery.owed.turned = delivery.planned.turned = self.ledger.turned = True
         for group in GROUPS:
             self.keep(group)
         self.keep_set()
@@ -400,7 +409,7 @@ class Words:
         now = list(self.now[group])
         kept = list(self.copies[group])
         if group in (DOSE, PLAN):
-            course = self.pump.delivery.owed if group == DOSE else self.pump.delivery.planned
+            course = self.delivery.owed if group == DOSE else self.delivery.planned
             _write_boluses(course, self.boluses_now)
             now.extend(self.boluses_now)
             kept.extend(self.boluses[group])
