@@ -29,6 +29,7 @@ motion)."""
 RATE_NL_H = 6_000_000
 BOLUS_NL_H = 54_000_000
 BOLUS = {"volume_nl": 30_000, "rate_num": BOLUS_NL_H, "rate_den": 1, "lockout_ms": 60_000, "max_per_day": 3}
+WEAK = {"mode": "continuous", "drug": "baclofen", "line_nl": 500_000, "dose_pg_day": 72_000_000_000}
 LIMIT = {"volume_nl": 1_100_000, "window_ms": 600_000}
 STEPS_PER_REV, NL_PER_REV = 3_200, 100_000
 BOLUS_TICKS = 20
@@ -74,26 +75,44 @@ def _get(owner, part):
     return value[int(index[:-1])] if index else value
 
 
-class Base:
-    """A pump in whose next tick the patient asks for a bolus, and what an untouched one does from there."""
+def before_a_bolus():
+    """In the next tick the patient asks for a bolus."""
+    runner = ForgetfulOnBench()
+    runner.run(3)
+    runner.refill(20_000_000)
+    runner.start(
+        rate_num=RATE_NL_H,
+        max_rate_nl_h=60_000_000,
+        limit=LIMIT,
+        patient_bolus=BOLUS,
+    )
+    runner.run(5)
+    runner.client.request("patient_bolus")
+    return runner
 
-    def __init__(self):
-        runner = ForgetfulOnBench()
-        runner.run(3)
-        runner.refill(20_000_000)
-        runner.start(
-            rate_num=RATE_NL_H,
-            max_rate_nl_h=60_000_000,
-            limit=LIMIT,
-            patient_bolus=BOLUS,
-        )
-        runner.run(5)
-        runner.client.request("patient_bolus")
+
+def in_a_bridge():
+    """The line holds the drug of before, a quarter as strong, which flows four times as fast."""
+    runner = ForgetfulOnBench()
+    runner.run(3)
+    runner.refill(20_000_000)
+    runner.confirm({**WEAK, "concentration_pg_nl": 500})
+    assert runner.ask("start")["ok"]
+    runner.run(5)
+    runner.confirm({**WEAK, "concentration_pg_nl": 2_000})
+    runner.run(5)
+    assert runner.pump.line.bridge.left_steps > 0
+    return runner
+
+
+class Base:
+    """A running pump, and what an untouched one does from there."""
+
+    def __init__(self, runner):
         runner.bench.on_data = _ignore
         self.bench = runner.bench
         self.tick = runner.tick
         self.twin = self.run(None, 0, "", 0)[0]
-        assert self.twin[-1] - self.twin[0] > BOLUS["volume_nl"] * STEPS_PER_REV // NL_PER_REV
 
     def run(self, name, bit, part, tick):
         """(steps of the plant at each tick, the pump, whether something was flipped)."""
@@ -129,7 +148,14 @@ def _ignore(data):
 
 @pytest.fixture(scope="module")
 def base():
-    return Base()
+    found = Base(before_a_bolus())
+    assert found.twin[-1] - found.twin[0] > BOLUS["volume_nl"] * STEPS_PER_REV // NL_PER_REV
+    return found
+
+
+@pytest.fixture(scope="module")
+def bridged():
+    return Base(in_a_bridge())
 
 
 def judge(base, name, bit, part, tick):
@@ -159,6 +185,7 @@ def campaign(base, cases):
 
 
 ALL = [(name, bit, part, tick) for name in NAMES for bit in range(BITS) for part in PARTS for tick in TICKS]
+BRIDGE = [case for case in ALL if case[0].startswith("line.bridge")]
 
 
 @pytest.mark.req("SAFE-07", "MOT-04")
@@ -171,14 +198,20 @@ def test_no_flipped_bit_of_a_critical_word_delivers_too_much(base, sample, measu
         measured(count.total(), *(100 * part / count.total() for part in (found, count["harmless"])))
 
 
+@pytest.mark.req("SAFE-07", "DOSE-10")
+@pytest.mark.parametrize("sample", [60, pytest.param(len(BRIDGE), marks=pytest.mark.long)])
+def test_no_flipped_bit_of_a_bridge_delivers_too_much(bridged, sample):
+    count = campaign(bridged, random.Random(8).sample(BRIDGE, sample))
+    assert count["neither"] == 0
+
+
 @pytest.mark.req("SAFE-07")
-def test_every_critical_word_is_compared_and_named(base):
+def test_every_critical_word_is_compared_and_named(base, bridged):
     """One bit of each, before the tick: the motor rests from that tick on, and the log says which word."""
     for number, name in enumerate(NAMES):
-        steps, pump, happened = base.run(name, 0, "decide", 1)
-        if not happened:
-            assert name.startswith("line.bridge"), f"{name} is not there in this pump"
-            continue
+        place = bridged if name.startswith("line.bridge") else base
+        steps, pump, happened = place.run(name, 0, "decide", 1)
+        assert happened, f"{name} is not there in this pump"
         codes = [pump.log.record(entry)[3:5] for entry in range(pump.log.count)]
         assert (events.WORD, number) in codes, name
         assert words.name(number) == name
