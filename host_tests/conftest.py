@@ -1,20 +1,14 @@
-"""What all tests share: helpers that stand beside them are importable, and figures of the pages are held.
+"""What all tests share: figures of the pages are held.
 
 A test whose row of claims (README.md beside this file) says figures takes `measured` and calls it with them,
 in the order of the row. They are compared when the test is over, to a tenth; with `--write-measured` only
 these tests run, and write the row anew.
 """
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from thecal_bench.benchmarks import published
-
-HERE = Path(__file__).parent
-for folder in ("unit", "property"):
-    sys.path.insert(0, str(HERE / folder))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

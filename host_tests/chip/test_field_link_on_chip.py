@@ -1,18 +1,12 @@
 """Bytes that stopped pumps in the field, and frames of every kind, sent to the image while its motor runs."""
 
 import itertools
-import sys
-from pathlib import Path
 
 import pytest
+from field_link import FILES, most_ticks
+from fuzz_frames import Draw, harmless, line
 from rig import Rig
 from thecal.watch import alarms
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[1:1] = [str(ROOT / "unit"), str(ROOT / "micropython")]
-
-from field_link import FILES, most_ticks  # noqa: E402
-from fuzz_frames import Draw, harmless, line  # noqa: E402
 
 pytestmark = pytest.mark.chip
 

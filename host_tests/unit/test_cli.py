@@ -16,6 +16,7 @@ from functools import partial
 import pytest
 from pump_on_bench import forgetful_pump
 from pump_on_desk import request
+from pump_port import PumpPort, SilentPort, SlowPort, TalkingPort
 from thecal.dose import formulary, formulary_data, prescription, program
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
@@ -25,127 +26,8 @@ from thecal_host import cli, pharmacy, ports, pump, record, report
 from thecal_host.ports import FoundPort, PortError
 from thecal_host.pump import Pump, PumpError
 from thecal_host.serial_bench import SerialBench
-from thecal_model.link import LinkClient, encode
+from thecal_model.link import LinkClient
 from typer.testing import CliRunner
-
-THERAPY = """
-[profile]
-max_rate = "60 mL/h"
-[therapy]
-mode = "continuous"
-drug = "morphine"
-concentration = "20 mg/mL"
-dose = "2.4 mg/day"
-kvo = "2 uL/h"
-"""
-
-
-class PumpPort(ports.Port):
-    """A pump that runs as long as somebody looks; Ctrl-C comes after `looks` looks."""
-
-    name = "test pump"
-
-    def __init__(self, looks=None, bench=None):
-        self.bench = bench or HostBench()
-        self.bench.on_data = self._take
-        self._data = bytearray()
-        self._looks = looks
-
-    def _take(self, data):
-        self._data += data
-
-    def clock_s(self):
-        return self.bench.tick / 10
-
-    def read(self, timeout_s):
-        if self._looks is not None:
-            self._looks -= 1
-            if self._looks < 0:
-                raise KeyboardInterrupt
-        self.bench.advance_to_tick(self.bench.tick + 1)
-        data = bytes(self._data)
-        self._data.clear()
-        return data
-
-    def write(self, data):
-        self.bench.send(data)
-
-    def close(self):
-        pass
-
-
-class SlowPort(PumpPort):
-    """A pump on a line that brings a hundred bytes at a look, whatever frames they belong to."""
-
-    def __init__(self):
-        super().__init__()
-        self._on_the_line = b""
-
-    def read(self, timeout_s):
-        self._on_the_line += super().read(timeout_s)
-        data, self._on_the_line = self._on_the_line[:100], self._on_the_line[100:]
-        return data
-
-
-class SilentPort(ports.Port):
-    """Nothing answers. Its clock goes on with each look."""
-
-    name = "dead port"
-    said = b""
-
-    def __init__(self):
-        self.now_s = 0.0
-        self.sent = b""
-
-    def clock_s(self):
-        return self.now_s
-
-    def read(self, timeout_s):
-        self.now_s += timeout_s
-        said, self.said = self.said, b""
-        return said
-
-    def write(self, data):
-        self.sent += data
-
-    def close(self):
-        pass
-
-
-class TalkingPort(SilentPort):
-    """Answers every request with `answer` and the request's id."""
-
-    def __init__(self, **answer):
-        super().__init__()
-        self.answer = answer
-
-    def write(self, data):
-        for line in data.splitlines():
-            if line:
-                request = json.loads(line[:-9])
-                self.said += encode({"type": "reply", "id": request["id"], **self.answer})
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """`thecal ARGS` on a port, in this process."""
-    monkeypatch.setattr("thecal_host.cli.base.Pump", lambda port: Pump(port, port.clock_s))
-    monkeypatch.delenv("THECAL_PORT", raising=False)
-
-    def run_command(port, *args, answer=None):
-        monkeypatch.setattr(ports, "find_ports", lambda: [FoundPort(port.name, "serial", "a pump", True)])
-        monkeypatch.setattr(ports, "open_port", lambda name: port)
-        return CliRunner().invoke(cli.app, [str(arg) for arg in args], input=answer)
-
-    return run_command
-
-
-@pytest.fixture
-def therapy_file(tmp_path):
-    path = tmp_path / "therapy.toml"
-    path.write_text(THERAPY)
-    return path
-
 
 # --- a session from programming to stop
 

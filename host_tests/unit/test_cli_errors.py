@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cli import PumpPort, SilentPort
+from pump_port import PumpPort, SilentPort
 from thecal_host import cli, ports, record, recording
 from thecal_host.ports import FoundPort
 from thecal_host.pump import Pump

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pump_on_bench import PumpOnBench
-from test_cli import PumpPort, run  # noqa: F401
+from pump_port import PumpPort
 from thecal_bench import scenario
 from thecal_host import cli
 from typer.testing import CliRunner
@@ -62,7 +62,7 @@ def without_what_is_to_come(line: str) -> str:
 
 
 @pytest.mark.req("LNK-01", "LIM-15")
-def test_the_command_says_what_the_page_says_it_says(run, monkeypatch):  # noqa: F811
+def test_the_command_says_what_the_page_says_it_says(run, monkeypatch):
     monkeypatch.chdir(ROOT)
     port = PumpPort()
     calls = shown(COMMAND, "program", "start", "bolus", "stop")

@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_cli import PumpPort, SilentPort, run  # noqa: F401 (a fixture)
+from pump_port import PumpPort, SilentPort
 from thecal_bench import scenario
 from thecal_bench.inprocess import HostBench
 from thecal_model import foreknown
@@ -135,7 +135,7 @@ def test_what_the_pump_alone_can_know_has_its_key_too(text, key):
     assert foreknown.key_of(text, therapy) == key
 
 
-def test_a_refusal_of_the_pump_names_the_line_of_the_file(tmp_path, run):  # noqa: F811
+def test_a_refusal_of_the_pump_names_the_line_of_the_file(tmp_path, run):
     file = tmp_path / "therapy.toml"
     file.write_text(FLEX.replace("morphine", "aspirin"))
     result = run(PumpPort(), "program", file, "--yes")
@@ -144,7 +144,7 @@ def test_a_refusal_of_the_pump_names_the_line_of_the_file(tmp_path, run):  # noq
 
 
 @pytest.mark.req("LIM-15")
-def test_a_dose_below_the_least_rate_is_refused_before_anything_is_sent(run, tmp_path):  # noqa: F811
+def test_a_dose_below_the_least_rate_is_refused_before_anything_is_sent(run, tmp_path):
     """0.5 mcg/day of 25 mcg/mL is 0.833 uL/h."""
     file = tmp_path / "slow.toml"
     file.write_text(

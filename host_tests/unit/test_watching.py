@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, thecal
-from test_cli import PumpPort, run, therapy_file  # noqa: F401 (fixtures)
+from pump_port import PumpPort
 from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
 from thecal_bench import analogue
@@ -81,7 +81,7 @@ def test_the_scales_are_those_of_the_plant():
 
 
 @pytest.mark.req("LNK-04")
-def test_status_and_monitor_name_a_sensor_that_failed(run, therapy_file):  # noqa: F811
+def test_status_and_monitor_name_a_sensor_that_failed(run, therapy_file):
     port = PumpPort()
     run(port, "program", therapy_file, "--yes")
     run(port, "start")
@@ -98,7 +98,7 @@ def test_status_and_monitor_name_a_sensor_that_failed(run, therapy_file):  # noq
 
 
 @pytest.mark.req("LIM-11")
-def test_the_therapy_in_force_and_older_ones_are_shown(run, tmp_path, therapy_file):  # noqa: F811
+def test_the_therapy_in_force_and_older_ones_are_shown(run, tmp_path, therapy_file):
     port = PumpPort()
     nothing = run(port, "therapy")
     assert nothing.exit_code == 1 and "no therapy was ever confirmed" in nothing.stderr
@@ -124,7 +124,7 @@ def test_the_therapy_in_force_and_older_ones_are_shown(run, tmp_path, therapy_fi
 
 
 @pytest.mark.req("LIM-11", "DOSE-06")
-def test_a_week_of_steps_is_shown_whole(run, tmp_path):  # noqa: F811
+def test_a_week_of_steps_is_shown_whole(run, tmp_path):
     file = tmp_path / "week.toml"
     steps = "".join(
         f'[[therapy.step]]\nat = "{hour:02}:00"\nrate = "{10 + hour} uL/h"\ndays = ["{day}"]\n'

@@ -8,7 +8,7 @@ import threading
 import time
 import tty
 
-from test_cli import PumpPort
+from pump_port import PumpPort
 from thecal.states import STATES
 
 # The waits are only there so that what is broken ends in a failure and not in a hang.
