@@ -5,7 +5,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from thecal.dose import formulary, units
+from thecal.dose import formulary, library_wire, units
 from thecal.dose.formulary_data import LIBRARY
 from thecal_host import pharmacy
 from thecal_model import quantities as q
@@ -291,7 +291,7 @@ def drugs(draw):
 
 LIBRARIES = st.builds(
     formulary.seal,
-    st.integers(1, formulary.MOST_VERSION),
+    st.integers(1, library_wire.MOST_VERSION),
     st.lists(drugs(), min_size=1, max_size=4, unique_by=lambda drug: drug[0]),
 )
 
@@ -299,11 +299,11 @@ LIBRARIES = st.builds(
 @pytest.mark.req("LIM-09", "LIM-10")
 @given(LIBRARIES)
 def test_file_wire_and_read_back_carry_any_library_whole(library):
-    wire = formulary.to_wire(library)
-    assert formulary.from_wire(wire) == (library, [])
+    wire = library_wire.to_wire(library)
+    assert library_wire.from_wire(wire) == (library, [])
     read = pharmacy.parse(pharmacy.as_toml(wire))
     assert read.wire == wire
-    draft = formulary.Draft()
+    draft = library_wire.Draft()
     taken = [draft.take(part) for part in read.parts()]
     assert taken == [(None, [])] * (len(taken) - 1) + [(library, [])]
     assert read.readback() == formulary.readback(library)
@@ -332,7 +332,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=6)
         | st.dictionaries(
-            st.sampled_from([*formulary.DRUG_KEYS, *formulary.PART_KEYS, "drugs", "x"]), inner, max_size=6
+            st.sampled_from([*library_wire.DRUG_KEYS, *library_wire.PART_KEYS, "drugs", "x"]),
+            inner,
+            max_size=6,
         )
     ),
     max_leaves=12,
@@ -342,6 +344,6 @@ JSON = st.recursive(
 @pytest.mark.req("LIM-10")
 @given(JSON)
 def test_whatever_comes_over_the_link_is_read_or_refused(anything):
-    for library, problems in (formulary.from_wire(anything), formulary.Draft().take(anything)):
+    for library, problems in (library_wire.from_wire(anything), library_wire.Draft().take(anything)):
         assert library is None or formulary.check(library)
         assert library is not None or problems

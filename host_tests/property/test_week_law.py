@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pump_on_bench import PumpOnBench
 from test_flex_law import DAY, MECHANISM, WEEK
-from thecal.dose import prescription, program, schedule
+from thecal.dose import boluses, prescription, program, schedule
 from thecal.record import layout
 from thecal.watch import lockout
 from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, blank_flash
@@ -413,7 +413,7 @@ def test_a_component_may_take_all_that_max_rate_allows():
     found = prescription.parse({"mode": "minimum", "patient_bolus": slow, "limit": limit}, MECHANISM)
     assert found.patient_bolus.rate == (1, 420)
     rest = prescription.parse({"mode": "minimum"}, MECHANISM)
-    assert prescription.bolus_rate(rest, MECHANISM, 2_000_000, 60_000) == (119_998_000, 1)
+    assert boluses.bolus_rate(rest, MECHANISM, 2_000_000, 60_000) == (119_998_000, 1)
 
 
 @pytest.mark.req("DOSE-06")

@@ -9,7 +9,7 @@ without their CRC. The CRC is right of most: what is behind it is to be reached.
 
 from binascii import crc32
 
-from thecal.dose import formulary, prescription
+from thecal.dose import formulary, library_wire, prescription
 from thecal.link.commands import COMMANDS
 
 
@@ -141,7 +141,7 @@ def argument(draw, row, key):
     if key == "therapy":
         return therapy(draw)
     if key == "part":
-        return table(draw, formulary.DRUG_KEYS + formulary.PART_KEYS, part_value)
+        return table(draw, library_wire.DRUG_KEYS + library_wire.PART_KEYS, part_value)
     if key in row.lists:
         return "[%s]" % ",".join([draw.of(('"morphine.unverified"', '"x"')) for _ in range(draw.below(4))])
     if key == "stream":

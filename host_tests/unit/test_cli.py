@@ -17,7 +17,7 @@ import pytest
 from pump_on_bench import forgetful_pump
 from pump_on_desk import request
 from pump_port import PumpPort, SilentPort, SlowPort, TalkingPort
-from thecal.dose import formulary, formulary_data, prescription, program
+from thecal.dose import formulary, formulary_data, library_wire, prescription, program
 from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
@@ -128,7 +128,7 @@ def test_a_read_back_that_differs_is_never_confirmed(run, therapy_file, monkeypa
 
 @pytest.mark.req("LIM-08", "LIM-09", "LIM-10")
 def test_a_pharmacy_file_replaces_the_drug_library(run, tmp_path):
-    wire = formulary.to_wire(formulary_data.LIBRARY)
+    wire = library_wire.to_wire(formulary_data.LIBRARY)
     wire["version"] = 7
     file = tmp_path / "pharmacy.toml"
     file.write_text(pharmacy.as_toml(wire))

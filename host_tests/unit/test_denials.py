@@ -5,7 +5,7 @@ import re
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import causes, plain, states
-from thecal.dose import formulary
+from thecal.dose import library_wire
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms, parts
 from thecal_model.text import event_text
@@ -421,13 +421,19 @@ def test_a_drug_that_is_not_approved_for_it_says_so_in_the_read_back(desk):
 
 @pytest.mark.req("LIM-08", "LIM-09")
 def test_a_library_longer_than_its_place_in_the_flash_is_refused_by_name(desk):
-    wire = formulary.to_wire(desk.pump.regimen.library)["drugs"][0]
-    for index in range(formulary.MOST_DRUGS):
-        part = {**wire, "name": f"drug-{index}", "version": 9, "index": index, "count": formulary.MOST_DRUGS}
+    wire = library_wire.to_wire(desk.pump.regimen.library)["drugs"][0]
+    for index in range(library_wire.MOST_DRUGS):
+        part = {
+            **wire,
+            "name": f"drug-{index}",
+            "version": 9,
+            "index": index,
+            "count": library_wire.MOST_DRUGS,
+        }
         reply = desk.ask("library", part=part)
         if not reply["ok"]:
             break
-    assert f"longer than the {formulary.MOST_BYTES} bytes" in reply["message"] and index > 12
+    assert f"longer than the {library_wire.MOST_BYTES} bytes" in reply["message"] and index > 12
 
 
 @pytest.mark.req("LIM-15")

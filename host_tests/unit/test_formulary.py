@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import thecal
 import thecal_host
-from thecal.dose import formulary, formulary_data, units
+from thecal.dose import formulary, formulary_data, library_wire, units
 from thecal.link.frame import LINE_BYTES
 from thecal_bench.unixport import micropython_command
 from thecal_host import pharmacy
@@ -397,28 +397,38 @@ def test_quantities_are_written_exactly():
 
 
 def parts():
-    return pharmacy.Library(formulary.to_wire(LIBRARY)).parts()
+    return pharmacy.Library(library_wire.to_wire(LIBRARY)).parts()
 
 
 @pytest.mark.req("LIM-10")
 def test_a_library_crosses_the_wire_drug_by_drug_and_is_read_back():
-    draft = formulary.Draft()
+    draft = library_wire.Draft()
     for part in parts()[:-1]:
         assert draft.take(part) == (None, [])
     library, problems = draft.take(parts()[-1])
     assert (library, problems) == (LIBRARY, [])
-    assert formulary.readback(library) == pharmacy.Library(formulary.to_wire(LIBRARY)).readback()
-    assert formulary.from_wire(formulary.to_wire(LIBRARY)) == (LIBRARY, [])
+    assert formulary.readback(library) == pharmacy.Library(library_wire.to_wire(LIBRARY)).readback()
+    assert library_wire.from_wire(library_wire.to_wire(LIBRARY)) == (LIBRARY, [])
 
 
 @pytest.mark.req("LIM-10")
 def test_the_longest_drug_and_the_longest_answers_fit_in_a_line():
-    text = '"' * formulary.MOST_SOURCE  # two bytes a character on the wire
-    bound = ["concentration", "maximum", "u" * formulary.MOST_USE, formulary.MOST_PG, text, False]
+    text = '"' * library_wire.MOST_SOURCE  # two bytes a character on the wire
+    bound = ["concentration", "maximum", "u" * library_wire.MOST_USE, library_wire.MOST_PG, text, False]
     part = {
-        **{"version": formulary.MOST_VERSION, "index": 99, "count": 99, "name": "n" * formulary.MOST_NAME},
-        **{"source": text, "verified": False, "bounds": [bound] * formulary.MOST_BOUNDS, "approved": False},
-        "strengths": [[units.MOST_PG_NL - 1, units.MOST_PG_NL_DEN - 1]] * formulary.MOST_STRENGTHS,
+        **{
+            "version": library_wire.MOST_VERSION,
+            "index": 99,
+            "count": 99,
+            "name": "n" * library_wire.MOST_NAME,
+        },
+        **{
+            "source": text,
+            "verified": False,
+            "bounds": [bound] * library_wire.MOST_BOUNDS,
+            "approved": False,
+        },
+        "strengths": [[units.MOST_PG_NL - 1, units.MOST_PG_NL_DEN - 1]] * library_wire.MOST_STRENGTHS,
     }
     assert len(link.encode({"cmd": "library", "id": 1 << 31, "part": part})) <= LINE_BYTES
     for drug in STRENGTHS:
@@ -430,7 +440,7 @@ def test_the_longest_drug_and_the_longest_answers_fit_in_a_line():
 @pytest.mark.req("LIM-10")
 def test_parts_out_of_order_are_refused_and_forgotten():
     first, second, third, last = parts()
-    draft = formulary.Draft()
+    draft = library_wire.Draft()
     assert draft.take(second) == (None, ["index: 1, the next one is 0"])
     draft.take(first)
     assert draft.take(third) == (None, ["index: 2, the next one is 1"])
@@ -447,7 +457,7 @@ def test_parts_out_of_order_are_refused_and_forgotten():
 
 @pytest.mark.req("LIM-08", "LIM-10")
 def test_all_that_is_wrong_with_a_library_is_said_at_once():
-    good = formulary.to_wire(LIBRARY)["drugs"][3]
+    good = library_wire.to_wire(LIBRARY)["drugs"][3]
     bound = ["dose_per_day", "high", "", 5, "own", True]
     wire = {
         "version": 0,
@@ -472,7 +482,7 @@ def test_all_that_is_wrong_with_a_library_is_said_at_once():
             5,
         ],
     }
-    library, problems = formulary.from_wire(wire)
+    library, problems = library_wire.from_wire(wire)
     assert library is None
     assert problems == [
         "extra: unknown key",
@@ -503,11 +513,11 @@ def test_all_that_is_wrong_with_a_library_is_said_at_once():
 
 @pytest.mark.req("LIM-10")
 def test_the_answer_to_a_hopeless_part_still_fits_in_a_line():
-    _, problems = formulary.Draft().take({"bounds": [["x" * 90] * 6] * 10, "y" * 900: "z" * 900})
+    _, problems = library_wire.Draft().take({"bounds": [["x" * 90] * 6] * 10, "y" * 900: "z" * 900})
     assert len("; ".join(problems)) < 900
     assert problems[-1].startswith("and ")
-    assert formulary.Draft().take([]) == (None, ["part: must be an object"])
-    assert formulary.from_wire(None) == (None, ["library: must be an object"])
+    assert library_wire.Draft().take([]) == (None, ["part: must be an object"])
+    assert library_wire.from_wire(None) == (None, ["library: must be an object"])
 
 
 # --- the pharmacy's file
@@ -532,7 +542,7 @@ verified = true
 @pytest.mark.req("LIM-08", "DOSE-13")
 def test_the_example_is_the_library_of_the_image():
     library = pharmacy.load(EXAMPLE)
-    assert library.wire == formulary.to_wire(LIBRARY)
+    assert library.wire == library_wire.to_wire(LIBRARY)
     assert library.readback() == formulary.readback(LIBRARY)
 
 
@@ -544,7 +554,7 @@ def test_a_file_gives_whole_numbers_in_the_units_of_the_pump():
     assert drug["strengths"] == [25, 100]
     assert drug["bounds"] == [["dose_per_day", "maximum", "", 19_200_000, "leaflet", True]]
     assert library.version == 3
-    assert formulary.from_wire(library.wire)[1] == []
+    assert library_wire.from_wire(library.wire)[1] == []
     for on, value, number in (
         ("rise_percent", "12 %", 12),
         ("fall_percent", "0.2 %", None),
@@ -640,7 +650,7 @@ def test_a_file_that_can_not_be_read_says_so(tmp_path):
 
 @pytest.mark.req("LIM-08")
 def test_tables_show_every_limit_and_every_unit():
-    rows = pharmacy.limit_rows(formulary.to_wire(LIBRARY))
+    rows = pharmacy.limit_rows(library_wire.to_wire(LIBRARY))
     assert {row[0] for row in rows} == {
         *(name for drug in LIBRARY[1] for name in formulary.limit_names(drug)),
         "hydromorphone.approved",
@@ -667,6 +677,7 @@ ON_BOTH = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from thecal.dose import formulary as f
+from thecal.dose import library_wire as w
 from thecal.dose.formulary_data import LIBRARY
 print(f.check(LIBRARY), f.check(None), f.check((1, LIBRARY[1], LIBRARY[2] ^ 64)), f.check(LIBRARY[:2] + (3,)))
 said = f.readback(LIBRARY)
@@ -679,15 +690,15 @@ for drug in ("baclofen", "hydromorphone", "morphine", "ziconotide", "other"):
             daily = (head * 10**exponent, 3)
             print(f.judge(LIBRARY, drug, head * 10**(exponent // 2), daily, None, 10**exponent, 10**9, None))
             print(f.judge(LIBRARY, drug, 100, daily, (7 * 10**exponent, 2), None, None, 10**exponent))
-wire = f.to_wire(LIBRARY)
-print(f.from_wire(wire) == (LIBRARY, []))
-draft = f.Draft()
+wire = w.to_wire(LIBRARY)
+print(w.from_wire(wire) == (LIBRARY, []))
+draft = w.Draft()
 for index in range(4):
     part = dict(wire["drugs"][index])
     part.update({"version": 9, "index": index, "count": 4})
     print(draft.take(part))
 print(draft.take({"version": "x", "index": 0, "bounds": [[1] * 6, 2], "name": "A", "verified": 1, "q": ()}))
-print(f.from_wire({"drugs": [{}, 3], "version": 10**20}))
+print(w.from_wire({"drugs": [{}, 3], "version": 10**20}))
 """
 
 

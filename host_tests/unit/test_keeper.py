@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
-from thecal.dose import formulary
+from thecal.dose import formulary, library_wire
 from thecal.dose.formulary_data import LIBRARY
 from thecal.record import layout
 from thecal.watch import alarms, parts
@@ -60,7 +60,7 @@ def test_a_latched_alarm_is_still_latched_after_a_loss_of_power():
 
 def give_library(desk: PumpOnBench) -> None:
     """The built-in one as a pharmacy's, written down."""
-    drugs = formulary.to_wire(LIBRARY)["drugs"]
+    drugs = library_wire.to_wire(LIBRARY)["drugs"]
     reply = {}
     for index, drug in enumerate(drugs):
         reply = desk.ask("library", part={**drug, "version": 9, "index": index, "count": len(drugs)})

@@ -7,7 +7,7 @@ import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
 from thecal import causes, forecast, states, watching
 from thecal.clock import TICKS_PER_DAY
-from thecal.dose import formulary, formulary_data, mechanism, prescription
+from thecal.dose import formulary, formulary_data, library_wire, mechanism, prescription
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms
 from thecal.watch.lockout import Lockout
@@ -502,7 +502,7 @@ def test_every_therapy_applied_is_kept_whole_over_a_reset(kept):
 
 @pytest.mark.req("LIM-08", "LIM-10")
 def test_a_pharmacy_library_comes_drug_by_drug_and_is_confirmed_as_a_whole(desk):
-    wire = formulary.to_wire(desk.pump.regimen.library)
+    wire = library_wire.to_wire(desk.pump.regimen.library)
     wire["drugs"][0]["strengths"] = [1_234]
     count = len(wire["drugs"])
     reply = {}

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from thecal.dose import formulary, units
+from thecal.dose import formulary, library_wire, units
 from thecal_model import crc, toml_lines
 from thecal_model import quantities as q
 from thecal_model.problems import InputError, Problem
@@ -137,10 +137,10 @@ class _Reader:
     def library(self, document: Mapping[str, Any]) -> dict[str, Any]:
         self._known(document, ("version", "drug"), ())
         wire = {
-            "version": self._read(document, "version", (), _whole(1, formulary.MOST_VERSION)),
+            "version": self._read(document, "version", (), _whole(1, library_wire.MOST_VERSION)),
             "drugs": [],
         }
-        drugs = self._tables(document, "drug", (), formulary.MOST_DRUGS)
+        drugs = self._tables(document, "drug", (), library_wire.MOST_DRUGS)
         if not drugs and not self.problems:
             self._problem(("drug",), "missing; expected tables [[drug]]")
         names = []
@@ -155,10 +155,10 @@ class _Reader:
     def _drug(self, table: Mapping[str, Any], path: toml_lines.Path) -> dict[str, Any]:
         self._known(table, DRUG_KEYS, path)
         bounds = []
-        for where, row in self._tables(table, "bound", path, formulary.MOST_BOUNDS):
+        for where, row in self._tables(table, "bound", path, library_wire.MOST_BOUNDS):
             self._bound(row, where, bounds)
         return {
-            "name": self._read(table, "name", path, _name(formulary.MOST_NAME)),
+            "name": self._read(table, "name", path, _name(library_wire.MOST_NAME)),
             "strengths": self._strengths(table, path),
             "source": self._read(table, "source", path, _source),
             "verified": self._read(table, "verified", path, _flag),
@@ -169,8 +169,8 @@ class _Reader:
     def _strengths(self, table: Mapping[str, Any], path: toml_lines.Path) -> list[int | list[int]]:
         values = table.get("strengths")
         where = (*path, "strengths")
-        if not isinstance(values, list) or len(values) > formulary.MOST_STRENGTHS:
-            most = formulary.MOST_STRENGTHS
+        if not isinstance(values, list) or len(values) > library_wire.MOST_STRENGTHS:
+            most = library_wire.MOST_STRENGTHS
             found = "none" if values is None else repr(values)
             self._problem(where, f'expected a list of up to {most} such as ["10 mg/mL"], found {found}')
             return []
@@ -190,7 +190,7 @@ class _Reader:
         self._known(row, BOUND_KEYS, path)
         quantity = self._read(row, "on", path, _one_of(formulary.QUANTITIES))
         kind = self._read(row, "kind", path, _one_of(formulary.KINDS))
-        use = self._read(row, "use", path, _name(formulary.MOST_USE)) if "use" in row else ""
+        use = self._read(row, "use", path, _name(library_wire.MOST_USE)) if "use" in row else ""
         # Without knowing what it bounds, its unit can not be judged.
         value = self._read(row, "value", path, _amount(quantity)) if quantity else None
         source = self._read(row, "source", path, _source)
@@ -281,7 +281,7 @@ def _one_of(names: tuple[str, ...]) -> Callable[[Any], str]:
 
 def _name(most: int) -> Callable[[Any], str]:
     def read(value: Any) -> str:
-        if formulary.is_name(value, most):
+        if library_wire.is_name(value, most):
             return value
         raise _Expected(
             f'expected 1 to {most} of a-z, 0-9, - and _ such as "morphine", a letter first; found {value!r}'
@@ -291,7 +291,7 @@ def _name(most: int) -> Callable[[Any], str]:
 
 
 def _source(value: Any) -> str:
-    most = formulary.MOST_SOURCE
+    most = library_wire.MOST_SOURCE
     if isinstance(value, str) and 0 < len(value) <= most and value.isascii() and value.isprintable():
         return value
     raise _Expected(f"expected a text of 1 to {most} ASCII characters that says where it is from")
@@ -318,7 +318,7 @@ def _amount(quantity: str) -> Callable[[Any], Any]:
     """How the value of a bound on `quantity` is read."""
     if quantity == formulary.CONCENTRATION:
         return _concentration
-    dimension, most = DIMENSIONS[quantity], formulary.most_of(quantity)
+    dimension, most = DIMENSIONS[quantity], library_wire.most_of(quantity)
     if quantity in formulary.TIMES:
         return _whole_amount(dimension, "s", MS_PER_S, most)
     return _whole_amount(dimension, dimension.unit, 1, most)

@@ -477,31 +477,3 @@ def parse(therapy, mechanism):
     for number, step in enumerate(reader.steps()):
         reader.step(step, "steps[%d]" % number)
     return reader.finish()
-
-
-def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
-    """The rate of a clinician bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate
-    and to what the fastest basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Any duration
-    up to 24 h will do, so that it may be far slower than a basal (DOSE-08). Raises PrescriptionError.
-    """
-    problems = []
-    if not 0 < volume_nl <= MOST_BOLUS_NL:
-        most = plain.volume(MOST_BOLUS_NL)
-        found = plain.volume(volume_nl, unlike=most)
-        problems.append("volume_nl: %s, must be 1 nL to %s" % (found, most))
-    if not 0 < duration_ms <= MOST_BOLUS_MS:
-        most = plain.time(MOST_BOLUS_MS)
-        found = plain.time(duration_ms, unlike=most)
-        problems.append("duration_ms: %s, must be 1 ms to %s" % (found, most))
-    if problems:
-        raise PrescriptionError(problems)
-    rate = reduced(volume_nl * 3_600_000, duration_ms)
-    basal_num, basal_den = prescription.fastest()
-    room = reduced(prescription.max_rate_nl_h * basal_den - basal_num, basal_den)
-    if room[0] * rate[1] < rate[0] * room[1]:
-        rate = room
-    rate = mechanism.reachable_below(*rate)
-    if rate[0] == 0:
-        problem = "the basal takes all of max_rate" if room[0] == 0 else "slower than the pump can flow"
-        raise PrescriptionError(["bolus: " + problem])
-    return rate

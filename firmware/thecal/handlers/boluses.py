@@ -1,8 +1,8 @@
 """Boluses, on the patient's demand or by a clinician's order: granted, or denied with the reason."""
 
 from ..causes import CAUSES, GRANTED, OVER_LIBRARY
+from ..dose.boluses import bolus_rate
 from ..dose.delivery import CLINICIAN, PATIENT
-from ..dose.prescription import bolus_rate
 from ..record import events
 from .denials import over_library, why_not_accepted
 

@@ -1,7 +1,7 @@
 """Commands that propose a therapy or a drug library, page through what was proposed, and confirm it."""
 
 from ..causes import NOT_ACCEPTED, NOT_PROPOSED, Refused
-from ..dose import formulary
+from ..dose import library_wire
 from ..dose.prescription import PrescriptionError
 from ..link.session import refusal
 from .proposals import LibraryProposal
@@ -19,7 +19,7 @@ class Programming:
         self.proposals = proposals
         self.proposing = proposing
         self.control = control
-        self.draft = formulary.Draft()  # a library of which some parts have come
+        self.draft = library_wire.Draft()  # a library of which some parts have come
 
     def do_program(self, request):
         """A therapy, whole or in parts."""
@@ -70,5 +70,5 @@ class Programming:
     def forget(self):
         """What was proposed and not confirmed is over, and so is what comes in parts."""
         self.proposals.forget()
-        self.draft = formulary.Draft()
+        self.draft = library_wire.Draft()
         self.proposing.forget()
