@@ -114,7 +114,7 @@ class App:
 
     def write_flash(self, inputs):
         """Obey the journal's order; the next tick hears of it."""
-        self.flash.obey(self.journal)
+        self.flash.obey(self.journal.command)
 
     def show(self, outputs):
         """Light and sound."""

@@ -85,7 +85,7 @@ class Host:
     def kept(self):
         """After the keeper has chosen what is written of this tick: stops in it are in that record."""
         if self.stops.waiting and self.keeper:
-            self.stops.stamp(self.keeper.journal.save_ticket)
+            self.stops.stamp(self.keeper.journal.state.save_ticket)
 
     def cancel_all(self, outputs):
         """A stop: all that waits is over, and so is a proposal in the making."""
@@ -335,7 +335,7 @@ class Host:
         keeper = self.keeper
         while self.stops.waiting:
             answer = self.stops.next(
-                keeper.journal.saved_ticket, not keeper.writes(), self.control.clock.tick
+                keeper.journal.state.saved_ticket, not keeper.writes(), self.control.clock.tick
             )
             if answer is None:
                 return

@@ -153,7 +153,7 @@ class Keeper:
     def rests(self):
         """Whether a reset, now, would find the pump at rest and leave it so: all is written and read back."""
         journal = self.journal
-        saved = journal.started and journal.saved_ticket == journal.save_ticket
+        saved = journal.state.started and journal.state.saved_ticket == journal.state.save_ticket
         return saved and self.written[STATE] not in MOVING
 
     def begin_anew(self):
@@ -166,7 +166,7 @@ class Keeper:
             self.control.failures |= 1 << parts.JOURNAL
             return
         self.journal.begin_anew()
-        self.journal.save()
+        self.journal.state.save()
 
     # --- at boot
 
@@ -177,7 +177,7 @@ class Keeper:
         history = journal.history
         self.log.count = self.log.sent = journal.log_count
         if journal.status != SOUND:
-            journal.save()
+            journal.state.save()
             return
         self.clock.resume(words[INDEX["tick"]])
         self.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
@@ -211,7 +211,7 @@ class Keeper:
         self._restore_therapies()
         self.senses.motion.pulses = words[PULSES]
         journal.history = None  # its arrays are the pump's now
-        journal.save()
+        journal.state.save()
 
     def _restore_alarms(self):
         words = self.journal.words
@@ -230,7 +230,7 @@ class Keeper:
 
     def _restore_library(self):
         serial = self.journal.words[SERIALS[LIBRARY]]
-        text = self.journal.blob(LIBRARY, serial)
+        text = self.journal.slots.read(LIBRARY, serial)
         if text is not None:
             version, drugs, crc = json.loads(bytes(text))
             self.regimen.library = (version, _tuples(drugs), crc)
@@ -268,7 +268,7 @@ class Keeper:
             self.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
     def _stored_therapy(self, serial):
-        data = self.journal.blob(THERAPY, serial)
+        data = self.journal.slots.read(THERAPY, serial)
         return None if data is None else bytes(data)
 
     def _therapy(self, serial):
@@ -294,7 +294,7 @@ class Keeper:
     def ready(self):
         """Whether this boot is written down, and the motion that resumes with it booked."""
         covered = self.covers((self.own_steps, self.own_grains))
-        return self.journal.failed or (self.journal.started and covered)
+        return self.journal.failed or (self.journal.state.started and covered)
 
     def therapy_changed(self):
         """The fastest flow that the therapy in force takes by itself."""
@@ -369,12 +369,12 @@ class Keeper:
         self.ledger.step(
             self.clock.tick, self.position.executed_steps, ordered_steps, self.position.dose_steps, ahead
         )
-        if self.journal.blob_done():
+        if self.journal.slots.done():
             self._adopt()
         if self._changed():
             self._fill()
-        if self.ratio and not self.busy() and not self.journal.rescale_ticket:
-            self.journal.rescale(self.ratio[0], self.ratio[1], self.position.dose_steps)
+        if self.ratio and not self.busy() and not self.journal.history_writer.rescale_ticket:
+            self.journal.history_writer.rescale(self.ratio[0], self.ratio[1], self.position.dose_steps)
             self.ratio = None
         self.journal.log_count = self.log.count
         # A motor that rests, or waits for its first booking, is late for nothing.
@@ -420,9 +420,9 @@ class Keeper:
                 written[index] = words[index]
                 changed = True
         if self.lockout.count > words[GRANTS]:
-            self.journal.grant(self.clock.tick + 1)
+            self.journal.history_writer.grant(self.clock.tick + 1)
         elif changed:
-            self.journal.save()
+            self.journal.state.save()
 
     def fill(self, words):
         """The state of this tick into fields."""
@@ -472,15 +472,15 @@ class Keeper:
 
     def busy(self):
         """Whether the last therapy or library is still being written."""
-        return self.journal.blob_kind >= 0
+        return self.journal.slots.kind >= 0
 
     def applied(self, kind, data):
         """A therapy or a library, as bytes, is in force: have it written. A cut before that is done finds the
         last one, with all that was delivered meanwhile.
         """
         if self.busy():  # and always will be: the journal has failed
-            self.journal.drop_blob()
-        self.journal.begin_blob(kind, data)
+            self.journal.slots.drop()
+        self.journal.slots.begin(kind, data)
 
     def rescale(self, num, den):
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""
@@ -488,15 +488,15 @@ class Keeper:
 
     def _adopt(self):
         journal = self.journal
-        therapy = journal.blob_kind == THERAPY
+        therapy = journal.slots.kind == THERAPY
         self._fill_changes(journal.words)
-        serial = journal.adopt()
+        serial = journal.slots.adopt()
         if therapy:
             self.regimen.therapies.written()
         if therapy and self.regimen.prescription.concentration:
             journal.words[DRUG_SERIAL] = serial
         self.control.unwritten = True  # what waited for it
-        journal.save()
+        journal.state.save()
 
     def _fill_changes(self, words):
         """They belong to the therapy in force: written no sooner than it is."""

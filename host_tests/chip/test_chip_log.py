@@ -21,7 +21,7 @@ def written_flash(count: int) -> bytes:
     book = journal.Journal(crc_into, book_log.ring, events.CAPACITY, events.is_fault)
     flash = FlashModel(book.region_bytes // 4096)
     book.recover(flash.image)
-    book.save()
+    book.state.save()
 
     class Heard:
         flash_done = flash_ok = False

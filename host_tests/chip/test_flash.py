@@ -30,10 +30,10 @@ class Memory:
         self.ledger.heard()
         j.log_count = self.log.count
         j.order(True)
-        self.flash.obey(j)
+        self.flash.obey(j.command)
     def write(self, ticket):
         turns = 0
-        while self.journal.saved_ticket < ticket:
+        while self.journal.state.saved_ticket < ticket:
             self.turn()
             turns += 1
         return turns
@@ -45,10 +45,10 @@ RESETS = layout.INDEX["resets"]
 """
 
 BOOT = """
-therapy = j.blob(0, j.words[layout.SERIALS[0]])
+therapy = j.slots.read(0, j.words[layout.SERIALS[0]])
 print(j.status, j.words[RESETS], j.words[0], j.torn, j.log_count, bytes(therapy or b""))
 j.words[RESETS] += 1
-m.write(j.save())
+m.write(j.state.save())
 """
 
 
@@ -61,13 +61,13 @@ def test_what_is_booked_survives_resets_and_power_cuts(make_board):
     assert prompt.run(BOOT).split()[:5] == ["0", "0", "0", "0", "0"]  # a new board
     prompt.run(
         """
-j.begin_blob(0, b'therapy ' * 60)
-while not j.blob_done():
+j.slots.begin(0, b'therapy ' * 60)
+while not j.slots.done():
     m.turn()
-j.adopt()
+j.slots.adopt()
 j.words[0] = 4321
 m.log.add(1, 100, events.THERAPY, 5, 6, 7)
-m.write(j.save())
+m.write(j.state.save())
 for _ in range(4):
     m.turn()
 """
@@ -83,7 +83,7 @@ for _ in range(4):
 
 
 STEADY = """
-m.write(j.save())
+m.write(j.state.save())
 j.history = None
 for _ in range(3):
     m.turn()
@@ -99,10 +99,10 @@ def steady(turns):
         tick += 1
         executed += 53
         if tick % 50 == 0:
-            j.grant(tick)
+            j.history_writer.grant(tick)
             m.log.add(tick, 0, events.BOLUS_START, tick, 0, executed)
         if tick % 70 == 0:
-            j.save()
+            j.state.save()
             m.log.add(tick, 0, events.FAULT, tick, 0, executed)
         begun = time.ticks_us()
         j.heard(m.flash.done, m.flash.ok)
@@ -114,19 +114,19 @@ def steady(turns):
         spent += took
         if took > worst:
             worst = took
-        m.flash.obey(j)
+        m.flash.obey(j.command)
     grown = gc.mem_alloc() - before
     micropython.heap_unlock()
     return grown
 gc.collect()
 memory_bytes = gc.mem_alloc() - bare
 grown = steady(700)
-print(grown, j.rings[0].head, j.torn, j.failures, j.words[2] - executed, worst, spent // 700)
+print(grown, j.parts[0].ring.head, j.torn, j.failures, j.words[2] - executed, worst, spent // 700)
 m.turn()
 begun = time.ticks_us()
 again = Memory()
 took = time.ticks_diff(time.ticks_us(), begun)
-print(again.journal.booked_steps == j.booked_steps, again.journal.status, took, memory_bytes)
+print(again.journal.state.booked_steps == j.state.booked_steps, again.journal.status, took, memory_bytes)
 """
 """700 ticks under heap_lock, after which another journal reads what was written."""
 
@@ -177,8 +177,8 @@ def test_an_order_outside_of_the_region_is_refused(prompt, kind, offset, length)
         f"""
 from thecal.drivers import flash
 class Order:
-    order_kind, order_offset, order_length = {kind}, {offset}, {length}
-    order_data = bytearray(256)
+    kind, offset, length = {kind}, {offset}, {length}
+    data = bytearray(256)
 try:
     flash.Flash(4096).obey(Order)
 except flash.FlashError as error:
@@ -195,8 +195,11 @@ def test_a_flipped_record_is_skipped_and_counted(make_board):
     board.boot()
     prompt = RawRepl(board)
     prompt.run(SETUP)
-    prompt.run("m.write(j.save())\nj.words[0] = 77\nm.write(j.save())\nj.words[0] = 88\nm.write(j.save())")
-    at = STORAGE_START + int(prompt.run("print(j.rings[0].head * 4096 + j.rings[0].at)")) - 100
+    prompt.run(
+        "m.write(j.state.save())\nj.words[0] = 77\nm.write(j.state.save())\n"
+        "j.words[0] = 88\nm.write(j.state.save())"
+    )
+    at = STORAGE_START + int(prompt.run("print(j.parts[0].ring.head * 4096 + j.parts[0].ring.at)")) - 100
     board.mcu.flash[at] ^= 4
     board.power_cycle()
     board.boot()
@@ -209,8 +212,8 @@ ERASING = """
 from thecal import app
 from thecal.drivers import flash
 class Order:
-    order_kind, order_offset, order_length = 0, 0, 4096
-    order_data = bytearray(256)
+    kind, offset, length = 0, 0, 4096
+    data = bytearray(256)
 class Erasing(app.App):
     turns = 0
     def __init__(self):
@@ -220,8 +223,8 @@ class Erasing(app.App):
     def tick(self):
         super().tick()
         self.turns += 1
-        Order.order_kind = 2 if self.turns % 25 == 0 else 0
-        Order.order_offset = (self.sectors - 1 - self.turns // 25 % 4) * 4096  # none is in use
+        Order.kind = 2 if self.turns % 25 == 0 else 0
+        Order.offset = (self.sectors - 1 - self.turns // 25 % 4) * 4096  # none is in use
         self.other.obey(Order)
 app.App = Erasing
 app.run()

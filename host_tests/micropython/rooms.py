@@ -224,16 +224,16 @@ def memory(draw):
         print("boot", boot, book.status, book.torn, list(book.words), book.log_count)
         print("day", [steps for steps in history.minutes if steps], history.granted, history.denied)
         serial = book.words[layout.SERIALS[0]]
-        print("therapy", serial, bytes(book.blob(0, serial) or b""))
-        print("log", [bytes(flash[at : at + 32]) for at in book.kept(layout.EVENTS, 0)][-3:])
+        print("therapy", serial, bytes(book.slots.read(0, serial) or b""))
+        print("log", [bytes(flash[at : at + 32]) for at in book.parts[layout.EVENTS].kept(0)][-3:])
         for stream in range(len(pages.STREAMS)):
             told = pages.page(book, stream, draw.below(book.log_count + 2))
             print("page", [(key, told[key]) for key in sorted(told)])
         ledger = Ledger(book, 32)
         ledger.set_flow(draw.below(50), draw.below(1_000), 1_000)
         tick, executed = book.words[layout.TICK], book.words[layout.EXECUTED]
-        book.save()
-        book.begin_blob(0, b"therapy %d" % boot * 20)
+        book.state.save()
+        book.slots.begin(0, b"therapy %d" % boot * 20)
         done = ok = False
         for turn in range(150):
             book.heard(done, ok)
@@ -241,27 +241,27 @@ def memory(draw):
             tick += 1 + draw.below(400)
             executed += min(draw.below(60), ledger.booked_steps - executed)
             if turn % 40 == 9:
-                book.grant(tick)
+                book.history_writer.grant(tick)
             if turn % 7 == 3:
                 log.add(tick // 10, 0, events.FAULT if turn % 2 else events.STATE, turn, boot, executed)
             if turn == 80:
-                book.rescale(3, 2, executed)
-            if book.blob_done():
-                book.adopt()
-                book.save()
+                book.history_writer.rescale(3, 2, executed)
+            if book.slots.done():
+                book.slots.adopt()
+                book.state.save()
             ledger.step(tick, executed, executed, executed, turn % 30 > 3)
             book.log_count = log.count
             book.order(True)
-            start, length = book.order_offset, book.order_length
-            done = book.order_kind != layout.NOTHING
+            start, length = book.command.offset, book.command.length
+            done = book.command.kind != layout.NOTHING
             ok = True
-            if book.order_kind == layout.ERASE:
+            if book.command.kind == layout.ERASE:
                 flash[start : start + length] = b"\xff" * length
             elif done:
                 for index in range(length):
-                    flash[start + index] &= book.order_data[(start + index) % 256]
+                    flash[start + index] &= book.command.data[(start + index) % 256]
         flash[draw.below(len(flash))] ^= 1
-        flash[book.rings[0].head * sector_bytes + book.rings[0].at - 20] ^= 1
+        flash[book.parts[0].ring.head * sector_bytes + book.parts[0].ring.at - 20] ^= 1
 
 
 def main():

@@ -50,8 +50,8 @@ def test_a_flood_of_events_makes_no_step_late():
     for tick in range(3_000):
         device.tick((("events", 1),) + ((("flow", 120 * ML_H),) if tick == 60 else ()))
     erased = [command.offset for command in device.commands or () if command.kind == layout.ERASE]
-    assert len([offset for offset in erased if offset < device.journal.rings[layout.HISTORY].start]) > 10
-    assert device.journal.rings[layout.EVENTS].cursor > device.journal.log_count - 8
+    assert len([offset for offset in erased if offset < device.journal.parts[layout.HISTORY].ring.start]) > 10
+    assert device.journal.parts[layout.EVENTS].cursor > device.journal.log_count - 8
     assert device.world.steps > 2_900 * 106
 
 
@@ -73,7 +73,7 @@ def test_the_last_day_is_remembered_over_any_boots(seed):
     def turn() -> None:
         journal.heard(device.done, device.ok)
         journal.order(True)
-        if journal.order_kind != layout.NOTHING:
+        if journal.command.kind != layout.NOTHING:
             device._obey()
         else:
             device.done = False
@@ -91,7 +91,10 @@ def test_the_last_day_is_remembered_over_any_boots(seed):
         for _ in range(chance.choice((0, 1, 1, 2, 3))):
             turn()
         if chance.random() < 0.004:
-            while journal.minute_pending or journal.ledger_ticket != journal.ledgered_ticket:
+            while (
+                journal.history_writer.minute_pending
+                or journal.state.ledger_ticket != journal.state.ledgered_ticket
+            ):
                 turn()
             device = FullDevice(flash, world)
             journal = device.journal
@@ -105,7 +108,9 @@ def test_the_last_day_is_remembered_over_any_boots(seed):
             executed = dose = journal.words[layout.EXECUTED]
             for _ in range(10):
                 turn()
-    while journal.minute_pending or journal.ledger_ticket != journal.ledgered_ticket:
+    while (
+        journal.history_writer.minute_pending or journal.state.ledger_ticket != journal.state.ledgered_ticket
+    ):
         turn()
     minutes = FullDevice(flash, world).history.minutes
     held = 0
@@ -180,5 +185,5 @@ def test_a_flipped_bit_costs_a_record_at_most_and_is_never_believed(flips):
     grants = BUSY.world.grants
     assert recovered[layout.GRANTS] <= len(grants)
     assert recovered[layout.GRANT_TICK] == grants[recovered[layout.GRANTS] - 1]
-    for number, at in enumerate(journal.kept(layout.EVENTS, 0)):
+    for number, at in enumerate(journal.parts[layout.EVENTS].kept(0)):
         assert bytes(image[at : at + RECORD_BYTES]) in BUSY.world.events.values(), number

@@ -150,7 +150,7 @@ def check_recovered(device: Device, world: World, command: Command, earlier: Com
     for kind in range(3):
         serial = recovered[layout.SERIALS[kind]]
         if serial:
-            assert bytes(journal.blob(kind, serial) or b"") == world.blobs[kind, serial]
+            assert bytes(journal.slots.read(kind, serial) or b"") == world.blobs[kind, serial]
 
 
 def blank_words() -> tuple[int, ...]:
@@ -203,7 +203,7 @@ def check_faults(device: Device, world: World, count: int) -> None:
     image = device.flash.image
     if faults:
         first = int.from_bytes(faults[0][:4], "little")
-        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.kept(layout.FAULTS, first)]
+        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.parts[layout.FAULTS].kept(first)]
         assert kept[: len(faults)] == faults
 
 
@@ -213,12 +213,12 @@ def go_on(device: Device, ticks: int = 12) -> None:
     journal = device.journal
     for number in range(100):
         actions: tuple = ()
-        if journal.started and not started:
+        if journal.state.started and not started:
             started = True
             actions = (("flow", 30 * ML_H),)
         device.tick(actions)
         if number >= ticks and all(
-            journal.rings[number].cursor == journal.log_count for number in layout.STREAMS
+            journal.parts[number].cursor == journal.log_count for number in layout.STREAMS
         ):
             return
     raise AssertionError("the log is not written within 10 s of a boot")
@@ -226,10 +226,7 @@ def go_on(device: Device, ticks: int = 12) -> None:
 
 def found_again(device: Device) -> jn.Journal:
     """What another boot would find."""
-    old = device.journal
-    rings = tuple(ring.sectors for ring in old.rings)
-    log = bytearray(RECORD_BYTES * LOG_CAPACITY)
-    journal = type(old)(old.crc, log, LOG_CAPACITY, old.is_fault, SECTOR_BYTES, rings, old.slots)
+    journal = device.new_journal(bytearray(RECORD_BYTES * LOG_CAPACITY))
     journal.recover(bytes(device.flash.image))
     return journal
 
@@ -317,7 +314,7 @@ def workload() -> Workload:
 def test_the_workload_is_what_it_claims_to_be(workload):
     journal = workload.device.journal
     assert len(workload.commands) >= 2_000
-    state, history, events, faults = (ring.sectors for ring in journal.rings[: layout.FAULTS + 1])
+    state, history, events, faults = (part.ring.sectors for part in journal.parts[: layout.FAULTS + 1])
     erases = workload.flash.erases
     assert min(erases[:state]) >= 10
     assert min(erases[state + history : state + history + events]) >= 2  # the log wraps around
@@ -385,8 +382,12 @@ class BookedAfterMotion(Ledger):
 class UncheckedJournal(jn.Journal):
     """Believes records without their CRC."""
 
-    def _valid(self, at, end, number):
-        kind, units, ring = self.image[at : at + 3]
+    def __init__(self, *layout_of):
+        super().__init__(*layout_of)
+        self.region.valid = self._plausible
+
+    def _plausible(self, at, end, number):
+        kind, units, ring = self.region.image[at : at + 3]
         plausible = ring == number and 0 < kind < len(layout.KINDS) and units == layout.KINDS[kind][0]
         return units if plausible and at + units * layout.UNIT <= end else 0
 
@@ -394,45 +395,63 @@ class UncheckedJournal(jn.Journal):
 class OldestJournal(jn.Journal):
     """Takes the older of two sectors for the newer one."""
 
-    def _find_head(self, ring):
-        return list(reversed(super()._find_head(ring)))
+    def __init__(self, *layout_of):
+        super().__init__(*layout_of)
+        for part in (self.state, self.history_writer, self.outcome_writer):
+            part.ring.find_head = lambda find=part.ring.find_head: list(reversed(find()))
 
 
 class TrustingJournal(jn.Journal):
     """Goes on writing where a cut may have left weak bits."""
 
-    def _recover_state(self, ring):
-        found = super()._recover_state(ring)
-        self.kept_at = ring.at
-        return found
-
     def recover(self, image):
+        recover_state = self.state.recover
+
+        def noting() -> bool:
+            found = recover_state()
+            self.kept_at = self.state.ring.at
+            return found
+
+        self.state.recover = noting
         super().recover(image)
-        self.rings[layout.STATE].at = self.kept_at
+        self.state.ring.at = self.kept_at
 
 
 class ForgetfulJournal(jn.Journal):
     """Keeps the number of boluses and the last one, and no more."""
 
-    def grant(self, tick):
-        ticket = super().grant(tick)
-        self.grant_ticket = 0
-        return ticket
+    def __init__(self, *layout_of):
+        super().__init__(*layout_of)
+        grant = self.history_writer.grant
+
+        def forgetting(tick: int) -> int:
+            ticket = grant(tick)
+            self.history_writer.grant_ticket = 0
+            return ticket
+
+        self.history_writer.grant = forgetting
 
 
 class HastyJournal(jn.Journal):
     """Writes into the history before the snapshot that it belongs to is booked."""
 
-    def _order_history(self, ring, erase_allowed):
-        kept = self.saved_ticket
-        self.saved_ticket = self.save_ticket
-        ordered = super()._order_history(ring, erase_allowed)
-        self.saved_ticket = kept
-        return ordered
+    def __init__(self, *layout_of):
+        super().__init__(*layout_of)
+        order = self.history_writer.order
+
+        def hasty(erase_allowed: bool) -> bool:
+            kept = self.state.saved_ticket
+            self.state.saved_ticket = self.state.save_ticket
+            ordered = order(erase_allowed)
+            self.state.saved_ticket = kept
+            return ordered
+
+        self.history_writer.order = hasty
 
     def order(self, erase_allowed):
-        if self.order_kind == layout.NOTHING and self.started and self.rescale_ticket:
-            self._order_history(self.rings[layout.HISTORY], erase_allowed)
+        due = self.state.started and self.history_writer.rescale_ticket
+        if self.command.kind == layout.NOTHING and due:
+            self.history_writer.order(erase_allowed)
         super().order(erase_allowed)
 
 
@@ -461,11 +480,11 @@ class AdoptedUnwritten(Device):
 
     def _confirm(self) -> None:
         journal = self.journal
-        if journal.blob_kind >= 0 and journal.blob_at > 0:
+        if journal.slots.kind >= 0 and journal.slots.at > 0:
             data = self.confirming.pop(0)[1]
-            kind = journal.blob_kind
-            self.world.blobs[kind, journal.adopt()] = data
-            journal.save()
+            kind = journal.slots.kind
+            self.world.blobs[kind, journal.slots.adopt()] = data
+            journal.state.save()
         else:
             super()._confirm()
 

@@ -21,9 +21,9 @@ from thecal.dose import program
 from thecal.dose.delivery import PATIENT
 from thecal.keeper import Keeper
 from thecal.record.events import CAPACITY, EVENTS
-from thecal.record.journal import Journal
 from thecal.record.layout import KINDS
 from thecal.record.ledger import QUANTUM_TICKS, Ledger
+from thecal.record.region import Region
 from thecal.startup import Startup
 from thecal.watch.lockout import MOST_A_DAY
 from thecal_bench.bench import BOOT_TICKS
@@ -285,11 +285,11 @@ def written_after_motion(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crc_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def valid(journal: Journal, at: int, end: int, number: int) -> int:
-        kind, units, ring = journal.image[at : at + 3]
+    def valid(region: Region, at: int, end: int, number: int) -> int:
+        kind, units, ring = region.image[at : at + 3]
         return units if ring == number and 0 < kind < len(KINDS) and units == KINDS[kind][0] else 0
 
-    monkeypatch.setattr(Journal, "_valid", valid)
+    monkeypatch.setattr(Region, "valid", valid)
 
 
 def after_restore(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:

@@ -49,7 +49,7 @@ class Wear:
         # By what fits into a sector: few are erased in so short a time.
         self.years = []
         self.erases_a_day = 0.0
-        for ring in device.journal.rings:
+        for ring in (part.ring for part in device.journal.parts):
             start, end = ring.start, ring.start + ring.sectors * layout.SECTOR
             used = sum(len(command.data) for command in programs if start <= command.offset < end)
             net = layout.SECTOR - (RECORD_BYTES if ring.number == layout.STATE else layout.UNIT)

@@ -121,10 +121,7 @@ class Device:
         self.world = world
         self.commands = commands
         self.log = bytearray(RECORD_BYTES * LOG_CAPACITY)
-        journal = self.journal_class(
-            crc_into, self.log, LOG_CAPACITY, is_fault, flash.sector_bytes, self.ring_sectors, self.slots
-        )
-        self.journal = journal
+        self.journal = journal = self.new_journal(self.log)
         journal.recover(flash.image)
         self.recovered = tuple(journal.words)
         assert journal.history is not None
@@ -150,7 +147,13 @@ class Device:
         self.confirming: list[tuple[int, bytes]] = []
         words[INDEX["resets"]] += 1
         self.event(BOOT, words[INDEX["resets"]])
-        journal.save()
+        journal.state.save()
+
+    def new_journal(self, log: bytearray) -> Journal:
+        """One that has recovered nothing yet."""
+        return self.journal_class(
+            crc_into, log, LOG_CAPACITY, is_fault, self.flash.sector_bytes, self.ring_sectors, self.slots
+        )
 
     # --- what the script may do
 
@@ -190,19 +193,19 @@ class Device:
             self.flow(arguments[0])
             words[INDEX["state"]] = 3 if self.moving else 2
             self.event(STATE, words[INDEX["state"]])
-            self.journal.save()
+            self.journal.state.save()
         elif name == "blob":
             self.confirming.append((arguments[0], arguments[1]))
         elif name == "bolus":
             self.world.grants.append(self.tick_now)
             words[BOLUS_ON] = 1
             words[INDEX["bolus_nl_0"]] = arguments[0]
-            self.journal.grant(self.tick_now)
+            self.journal.history_writer.grant(self.tick_now)
             self.event(BOLUS, arguments[0])
         elif name == "bolus_end":
             words[BOLUS_ON] = 0
             words[INDEX["lockout_end_tick"]] = self.tick_now
-            self.journal.save()
+            self.journal.state.save()
         elif name == "denied":
             words[layout.DENIALS] += 1
             self.event(DENIED, words[layout.DENIALS])
@@ -210,15 +213,15 @@ class Device:
             words[INDEX["fill_nl"]] = arguments[0]
             words[INDEX["filled_at_steps"]] = self.executed
             self.event(REFILL, arguments[0])
-            self.journal.save()
+            self.journal.state.save()
         elif name == "rescale":
             num, den = arguments
-            self.journal.rescale(num, den, self.dose)
+            self.journal.history_writer.rescale(num, den, self.dose)
             self.world.ratios.append((len(self.world.moved_ticks), Fraction(num, den)))
         elif name == "fault":
             words[INDEX["alarms"]] |= 1 << arguments[0]
             self.event(FAULT, arguments[0])
-            self.journal.save()
+            self.journal.state.save()
         elif name == "events":
             for number in range(arguments[0]):
                 self.event(FAULT if number % 2 else TICKING, number)
@@ -244,7 +247,7 @@ class Device:
         covered = not self.queue or (self._queue_covers() and self.ledger.covers_erase())
         journal.order(covered)
         took = 1
-        if journal.order_kind != layout.NOTHING:
+        if journal.command.kind != layout.NOTHING:
             took = self._obey()
         for _ in range(took):
             self._move()
@@ -254,14 +257,14 @@ class Device:
 
     def _confirm(self) -> None:
         journal = self.journal
-        if journal.blob_kind < 0 and self.confirming and journal.started:
-            journal.begin_blob(*self.confirming[0])
-        elif journal.blob_done():
+        if journal.slots.kind < 0 and self.confirming and journal.state.started:
+            journal.slots.begin(*self.confirming[0])
+        elif journal.slots.done():
             kind, data = self.confirming.pop(0)
-            serial = journal.adopt()
+            serial = journal.slots.adopt()
             self.world.blobs[kind, serial] = data
             self.event(THERAPY, serial)
-            journal.save()
+            journal.state.save()
 
     def _order_motion(self) -> None:
         booked = self.ledger.booked_steps
@@ -292,22 +295,22 @@ class Device:
 
     def _obey(self) -> int:
         journal = self.journal
-        kind, offset = journal.order_kind, journal.order_offset
+        kind, offset = journal.command.kind, journal.command.offset
         data = b""
         if kind == layout.PROGRAM:
             start = offset % 256
-            data = bytes(journal.order_data[start : start + journal.order_length])
-            assert journal.order_data[:start] == b"\xff" * start
+            data = bytes(journal.command.data[start : start + journal.command.length])
+            assert journal.command.data[:start] == b"\xff" * start
         takes = 1 if kind == layout.PROGRAM else ERASE_TAKES_TICKS
         after = self.booked
         events = self.events_booked
-        ring = journal._ring
-        state = kind == layout.PROGRAM and ring is journal.rings[layout.STATE]
+        part = journal.command.part
+        state = kind == layout.PROGRAM and part is journal.state
         if state:
             words = tuple(journal.words)
             after = words if len(data) > 32 or self.booked is None else words[:4] + self.booked[4:]
-        if kind == layout.PROGRAM and ring is journal.rings[layout.EVENTS] and journal._kind == layout.START:
-            events = journal._number
+        if kind == layout.PROGRAM and part is journal.events and not journal.command.closes:
+            events = journal.events.way_sequence
         if self.commands is not None:
             self.commands.append(self._command(kind, offset, data, after, takes))
         if kind == layout.ERASE and 0 < len(self.queue) < 6:

@@ -58,7 +58,7 @@ class MoodyFlash(FlashModel):
     _left = -1
 
     def obey(self, journal: Any, inputs: Any) -> None:
-        if journal.order_kind and self.delay:
+        if journal.command.kind and self.delay:
             self._left = self.delay if self._left < 0 else self._left - 1
             if self._left > 0:
                 inputs.flash_done = inputs.flash_ok = False

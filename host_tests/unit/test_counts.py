@@ -71,12 +71,12 @@ def aged(tick: int = 0, steps: int = 0, events_made: int = 0, sequence: int = 0)
     if events_made:
         log.count -= 1
         for number in (layout.EVENTS, layout.FAULTS):
-            journal.rings[number].cursor = log.count
+            journal.parts[number].cursor = log.count
         log.add(0, 0, events.CLOCK, 0, 0, 0)
     journal.log_count = log.count
-    journal.rings[layout.STATE].sequence += sequence
-    journal.ref_dose_steps = words[layout.DOSE]
-    journal.save()
+    journal.parts[layout.STATE].ring.sequence += sequence
+    journal.history_writer.ref_dose_steps = words[layout.DOSE]
+    journal.state.save()
     inputs = young.bench.inputs
     for _ in range(40):
         journal.heard(inputs.flash_done, inputs.flash_ok)

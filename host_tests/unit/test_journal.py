@@ -34,25 +34,25 @@ class Desk:
         journal.heard(self.done, self.ok)
         journal.log_count = self.log.count
         journal.order(erase_allowed)
-        self.done = journal.order_kind != layout.NOTHING
-        start, length = journal.order_offset, journal.order_length
-        if journal.order_kind == layout.PROGRAM:
-            data = bytes(journal.order_data[start % 256 : start % 256 + length])
+        self.done = journal.command.kind != layout.NOTHING
+        start, length = journal.command.offset, journal.command.length
+        if journal.command.kind == layout.PROGRAM:
+            data = bytes(journal.command.data[start % 256 : start % 256 + length])
             self.flash.program(start, data)
-        elif journal.order_kind == layout.ERASE:
+        elif journal.command.kind == layout.ERASE:
             data = b"\xff" * length
             self.flash.erase(start)
         else:
             return layout.NOTHING
         self.ok = self.flash.image[start : start + length] == data
-        return journal.order_kind
+        return journal.command.kind
 
     def settle(self) -> None:
         while self.turn() != layout.NOTHING:
             pass
 
     def boot(self) -> "Desk":
-        self.journal.save()
+        self.journal.state.save()
         self.settle()
         return self
 
@@ -96,7 +96,7 @@ def test_a_new_flash_is_virgin_and_what_is_saved_comes_back():
 def of_version(version):
     """A desk on a flash whose only snapshot is one of that version of the format, and sound."""
     desk = Desk().boot()
-    at = desk.journal.rings[layout.STATE].head * layout.SECTOR
+    at = desk.journal.parts[layout.STATE].ring.head * layout.SECTOR
     image = desk.flash.image
     assert image[at + 3] == layout.VERSION
     image[at + 3] = version
@@ -109,7 +109,7 @@ def of_version(version):
 def test_an_older_format_is_refused_by_its_name_and_forgotten_only_on_demand():
     older = of_version(layout.VERSION - 1)
     assert older.journal.status == layout.OLDER and older.journal.words[layout.TICK] == 0
-    older.journal.save()
+    older.journal.state.save()
     assert older.turn() == layout.NOTHING
     older.journal.begin_anew()
     older.settle()
@@ -120,7 +120,7 @@ def test_an_older_format_is_refused_by_its_name_and_forgotten_only_on_demand():
 def test_a_newer_format_is_refused_and_left_alone():
     newer = of_version(layout.VERSION + 1)
     assert newer.journal.status == layout.NEWER
-    newer.journal.save()
+    newer.journal.state.save()
     assert newer.turn() == layout.NOTHING
     with pytest.raises(layout.JournalError, match="newer"):
         newer.journal.begin_anew()
@@ -132,7 +132,7 @@ def test_what_is_not_a_journal_is_never_formatted_by_itself():
     flash.image[5 * layout.SECTOR : 5 * layout.SECTOR + 8] = b"littlefs"
     desk = Desk(flash)
     assert desk.journal.status == layout.FOREIGN
-    desk.journal.save()
+    desk.journal.state.save()
     assert desk.turn() == layout.NOTHING
     desk.journal.begin_anew()
     desk.settle()
@@ -162,11 +162,13 @@ def test_no_erase_is_ordered_that_is_not_allowed():
     desk = Desk().boot()
     journal = desk.journal
     for _ in range(1_000):
-        journal.reserve()
+        journal.state.reserve()
         assert desk.turn(erase_allowed=False) != layout.ERASE
-    assert journal.ledger_ticket > journal.ledgered_ticket, "the sector is full and no other one is ready"
+    assert journal.state.ledger_ticket > journal.state.ledgered_ticket, (
+        "the sector is full and no other one is ready"
+    )
     desk.settle()
-    assert journal.ledger_ticket == journal.ledgered_ticket
+    assert journal.state.ledger_ticket == journal.state.ledgered_ticket
 
 
 @pytest.mark.req("REC-05")
@@ -176,9 +178,13 @@ def test_a_flash_that_takes_nothing_is_a_failure_and_books_nothing():
             pass
 
     desk = Desk(Dead(SECTORS))
-    ticket = desk.journal.save()
+    ticket = desk.journal.state.save()
     desk.settle()
-    assert desk.journal.failed and desk.journal.saved_ticket < ticket and desk.journal.booked_steps == 0
+    assert (
+        desk.journal.failed
+        and desk.journal.state.saved_ticket < ticket
+        and desk.journal.state.booked_steps == 0
+    )
 
 
 @pytest.mark.req("REC-06")
@@ -193,13 +199,15 @@ def test_a_thousand_events_and_a_thousand_faults_are_kept_apart():
     image = desk.flash.image
 
     def kept(stream: int) -> list[tuple]:
-        return [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.kept(stream, 0)]
+        return [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.parts[stream].kept(0)]
 
     log, faults = kept(layout.EVENTS), kept(layout.FAULTS)
     assert len(log) >= 1_000 and len(faults) >= 1_000
     assert [record[0] for record in log] == list(range(5_300 - len(log), 5_300))
     assert [record[4] for record in faults] == list(range(1_300 - len(faults), 1_300))
-    page = [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.kept(layout.EVENTS, 5_000)]
+    page = [
+        struct.unpack_from(events.RECORD, image, at) for at in desk.journal.parts[layout.EVENTS].kept(5_000)
+    ]
     assert page == [record for record in log if record[0] >= 5_000]
 
 
@@ -209,7 +217,7 @@ def test_an_edit_and_a_gap_in_an_exported_log_show():
     for number in range(200):
         desk.event(events.STATE, number)
     desk.settle()
-    entries = [bytes(desk.flash.image[at : at + 32]) for at in desk.journal.kept(layout.EVENTS, 0)]
+    entries = [bytes(desk.flash.image[at : at + 32]) for at in desk.journal.parts[layout.EVENTS].kept(0)]
     seed = bytes(4)
     assert len(entries) == 200 and chain_breaks(entries, seed) == []
     for index in (0, 77, 199):
@@ -232,22 +240,22 @@ def test_the_last_therapies_are_kept_and_the_one_in_force_is_never_overwritten()
     texts = {}
     for number in range(30):
         text = b"therapy %d " % number * 40
-        journal.begin_blob(layout.THERAPY, text)
-        while not journal.blob_done():
+        journal.slots.begin(layout.THERAPY, text)
+        while not journal.slots.done():
             desk.turn()
             in_force = journal.words[layout.SERIALS[layout.THERAPY]]
-            assert journal.blob(layout.THERAPY, in_force) == texts.get(in_force)
-        serial = journal.adopt()
+            assert journal.slots.read(layout.THERAPY, in_force) == texts.get(in_force)
+        serial = journal.slots.adopt()
         texts[serial] = text
         if serial == 3:
             journal.words[layout.DRUG_SERIAL] = serial
-        journal.save()
+        journal.state.save()
         desk.settle()
     again = Desk(desk.flash).journal
     assert again.words[layout.SERIALS[layout.THERAPY]] == 30
     for serial in (3, *range(20, 31)):
-        assert again.blob(layout.THERAPY, serial) == texts[serial]
-    assert again.blob(layout.THERAPY, 19) is None
+        assert again.slots.read(layout.THERAPY, serial) == texts[serial]
+    assert again.slots.read(layout.THERAPY, 19) is None
 
 
 @pytest.mark.req("REC-01")
@@ -261,13 +269,13 @@ def test_a_change_of_unit_counts_once_however_long_ago(late_minutes):
         words[layout.TICK] = 600 * number + 599
         words[layout.DOSE] += steps
         words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE]
-        journal.close_minute(number, words[layout.DOSE])
-        journal.reserve()
+        journal.history_writer.close_minute(number, words[layout.DOSE])
+        journal.state.reserve()
         desk.settle()
 
     for number in range(10):
         minute(number, 9)
-    journal.rescale(1, 3, words[layout.DOSE])
+    journal.history_writer.rescale(1, 3, words[layout.DOSE])
     desk.settle()
     for number in range(10, 10 + late_minutes):
         minute(number, 9)
@@ -283,10 +291,10 @@ def test_a_change_of_unit_counts_once_however_long_ago(late_minutes):
 def test_a_slot_refuses_what_is_too_long_and_a_second_one():
     journal = Desk().boot().journal
     with pytest.raises(layout.JournalError, match="8161 bytes, must be 1 to 8160"):
-        journal.begin_blob(layout.THERAPY, bytes(8_161))
-    journal.begin_blob(layout.THERAPY, bytes(8_160))
+        journal.slots.begin(layout.THERAPY, bytes(8_161))
+    journal.slots.begin(layout.THERAPY, bytes(8_160))
     with pytest.raises(layout.JournalError, match="another one"):
-        journal.begin_blob(layout.LIBRARY, b"x")
+        journal.slots.begin(layout.LIBRARY, b"x")
 
 
 def test_a_region_of_the_wrong_size_is_refused():
@@ -304,17 +312,17 @@ def test_a_lower_reservation_that_is_under_way_already_bounds_what_may_be_ordere
 
     def reserve(steps: int) -> None:
         words[layout.RESERVED] = steps
-        desk.journal.reserve()
+        desk.journal.state.reserve()
 
     reserve(1_000)
     desk.settle()
-    assert desk.journal.booked() == 1_000
+    assert desk.journal.state.booked() == 1_000
     reserve(500)
     assert desk.turn() == layout.PROGRAM
     reserve(1_000)
-    assert desk.journal.booked() == 500, "a cut in this tick may find either"
+    assert desk.journal.state.booked() == 500, "a cut in this tick may find either"
     desk.settle()
-    assert desk.journal.booked() == 1_000
+    assert desk.journal.state.booked() == 1_000
 
 
 @pytest.mark.req("REC-05")
@@ -322,21 +330,21 @@ def test_a_lower_reservation_that_is_under_way_already_bounds_what_may_be_ordere
 def test_a_sector_whose_erase_failed_is_not_written_before_one_has_succeeded(ring):
     desk = Desk().boot()
     journal = desk.journal
-    start = journal.rings[ring].start
+    start = journal.parts[ring].ring.start
     end = start + layout.RING_SECTORS[ring] * layout.SECTOR
     erased: dict[int, bool] = {}
     tries = 0
     for number in range(3_000):
         if ring == layout.STATE:
-            journal.save()
+            journal.state.save()
         elif ring == layout.EVENTS:
             desk.log.add(number, 0, events.STATE, 0, 0, 0)
         else:
-            journal.close_minute(number, number + 1)
-            journal.minute_pending = True
+            journal.history_writer.close_minute(number, number + 1)
+            journal.history_writer.minute_pending = True
         kind = desk.turn()
-        sector = journal.order_offset // layout.SECTOR
-        if not start <= journal.order_offset < end:
+        sector = journal.command.offset // layout.SECTOR
+        if not start <= journal.command.offset < end:
             continue
         if kind == layout.ERASE:
             tries += 1
@@ -353,10 +361,10 @@ def test_a_quiet_minute_s_denials_are_dated_by_that_minute():
     words = desk.journal.words
     words[layout.DENIALS] = 2
     words[layout.TICK] = 6 * layout.MINUTE_TICKS
-    desk.journal.close_minute(5, 0)
+    desk.journal.history_writer.close_minute(5, 0)
     desk.settle()
     words[layout.TICK] = 900 * layout.MINUTE_TICKS
-    desk.journal.save()
+    desk.journal.state.save()
     desk.settle()
     history = Desk(desk.flash).journal.history
     assert history is not None
@@ -371,8 +379,8 @@ def test_a_minute_that_waits_when_the_unit_changes_counts_no_earlier_than_it_was
     words = desk.journal.words
     words[layout.TICK] = 4 * layout.MINUTE_TICKS + 50
     words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE] = 110
-    desk.journal.close_minute(3, 100)
-    desk.journal.rescale(num, den, 110)
+    desk.journal.history_writer.close_minute(3, 100)
+    desk.journal.history_writer.rescale(num, den, 110)
     desk.settle()
     history = Desk(desk.flash).journal.history
     assert history is not None
@@ -386,11 +394,11 @@ def test_a_fault_is_written_among_the_events_first():
     desk.log.add(1, 0, events.FAULT, 0, 0, 0)
     written = []
     while desk.turn() != layout.NOTHING:
-        at = desk.journal.order_offset
+        at = desk.journal.command.offset
         for ring in (layout.EVENTS, layout.FAULTS):
-            start = desk.journal.rings[ring].start
+            start = desk.journal.parts[ring].ring.start
             inside = start <= at < start + layout.RING_SECTORS[ring] * layout.SECTOR
-            if inside and desk.journal.order_kind == layout.PROGRAM:
+            if inside and desk.journal.command.kind == layout.PROGRAM:
                 written.append(ring)
     assert written == [layout.EVENTS, layout.FAULTS]
 
@@ -400,17 +408,17 @@ def test_a_lower_reservation_that_was_torn_may_be_found_some_day():
     desk = Desk().boot()
     words = desk.journal.words
     words[layout.RESERVED] = 1_000
-    desk.journal.reserve()
+    desk.journal.state.reserve()
     desk.settle()
     words[layout.RESERVED] = 500
-    desk.journal.reserve()
+    desk.journal.state.reserve()
     desk.turn()
     desk.ok = False
     words[layout.RESERVED] = 1_000
     desk.turn()
-    assert desk.journal.booked() == 500
+    assert desk.journal.state.booked() == 500
     desk.settle()
-    assert desk.journal.booked() == 1_000
+    assert desk.journal.state.booked() == 1_000
 
 
 @pytest.mark.req("LIM-13", "REC-01")
@@ -418,13 +426,16 @@ def test_a_change_of_unit_waits_in_the_history_for_its_snapshot():
     desk = Desk().boot()
     journal = desk.journal
     while True:
-        journal.save()
-        if desk.turn(erase_allowed=False) == layout.NOTHING and journal.saved_ticket != journal.save_ticket:
+        journal.state.save()
+        if (
+            desk.turn(erase_allowed=False) == layout.NOTHING
+            and journal.state.saved_ticket != journal.state.save_ticket
+        ):
             break
-    journal.rescale(1, 4, 0)
+    journal.history_writer.rescale(1, 4, 0)
     assert [desk.turn(erase_allowed=False) for _ in range(3)] == [layout.NOTHING] * 3
     desk.settle()
-    assert journal.rescale_ticket == 0
+    assert journal.history_writer.rescale_ticket == 0
 
 
 @pytest.mark.req("REC-05")
@@ -432,14 +443,14 @@ def test_a_wipe_takes_the_newest_state_last_and_no_sector_for_erased_that_is_not
     desk = Desk().boot()
     journal = desk.journal
     for _ in range(100):
-        journal.save()
+        journal.state.save()
         desk.settle()
-    head = journal.rings[layout.STATE].head
+    head = journal.parts[layout.STATE].ring.head
     assert head > 0
     journal.wipe()
     erased = []
     while desk.turn() == layout.ERASE:
-        erased.append(journal.order_offset // layout.SECTOR)
+        erased.append(journal.command.offset // layout.SECTOR)
         desk.ok = desk.ok and len(erased) != 7
     states = layout.RING_SECTORS[layout.STATE]
     assert erased[6] == erased[7], "once more"
@@ -456,9 +467,9 @@ def test_a_change_of_unit_rounds_each_minute_of_the_history_up():
     words = desk.journal.words
     words[layout.TICK] = 4 * layout.MINUTE_TICKS + 50
     words[layout.EXECUTED] = words[layout.RESERVED] = words[layout.DOSE] = 110
-    desk.journal.close_minute(3, 101)
+    desk.journal.history_writer.close_minute(3, 101)
     desk.settle()
-    desk.journal.rescale(1, 4, 110)
+    desk.journal.history_writer.rescale(1, 4, 110)
     desk.settle()
     history = Desk(desk.flash).journal.history
     assert history is not None and list(history.minutes[:3]) == [3, 26, 0]

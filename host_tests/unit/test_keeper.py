@@ -218,8 +218,8 @@ def test_a_cut_right_after_the_first_start_finds_the_therapy_or_a_pump_at_rest(t
 def spoil(desk: PumpOnBench, kind: int) -> None:
     """Flip a bit of the newest therapy or library in flash."""
     journal = desk.pump.keeper.journal
-    serials = list(journal.slot_serials[kind])
-    at = journal._slot_start(kind, serials.index(max(serials)))
+    serials = list(journal.slots.serials[kind])
+    at = journal.slots._start(kind, serials.index(max(serials)))
     flash = desk.bench.flash
     assert flash is not None
     flash.image[at + layout.UNIT + 5] ^= 1
@@ -266,7 +266,7 @@ def test_a_flipped_record_is_skipped_and_the_log_says_so():
     desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(100)
-    ring = desk.pump.keeper.journal.rings[layout.STATE]
+    ring = desk.pump.keeper.journal.parts[layout.STATE].ring
     at = ring.start + ring.head * layout.SECTOR + ring.at - layout.UNIT
     flash.image[at + layout.PAYLOAD] ^= 4
     desk.reset()

@@ -274,7 +274,7 @@ def test_a_drug_in_the_line_that_can_not_be_named_any_more_is_a_fault_and_no_oth
     journal = desk.pump.keeper.journal
     serial = journal.words[layout.DRUG_SERIAL]
     assert 0 < serial < journal.words[layout.SERIALS[layout.THERAPY]], "another therapy is in force"
-    start = journal._slot_start(layout.THERAPY, journal.slot_serials[layout.THERAPY].index(serial))
+    start = journal.slots._start(layout.THERAPY, journal.slots.serials[layout.THERAPY].index(serial))
     desk.bench.flash.image[start + 40] ^= 0xFF
     desk.reset()
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]

@@ -34,8 +34,8 @@ def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
     obey = flash.obey
 
     def watched(journal, inputs):
-        if journal.order_kind == layout.ERASE:
-            erased.append(journal.order_offset)
+        if journal.command.kind == layout.ERASE:
+            erased.append(journal.command.offset)
             ahead = pump.keeper.ledger.booked_steps - pump.position.executed_steps
             assert ahead >= ERASE_TICKS * rate_ml_h * 3_200 // 3_600
         obey(journal, inputs)

@@ -142,7 +142,7 @@ def test_a_page_begins_rightly_behind_places_that_the_flash_did_not_take(junk_un
     for number in range(300):
         if number == 150:
             desk.settle()
-            ring = desk.journal.rings[layout.EVENTS]
+            ring = desk.journal.parts[layout.EVENTS].ring
             start = ring.start + ring.head * layout.SECTOR + ring.at
             desk.flash.image[start : start + junk_units * layout.UNIT] = b"\x5a" * junk_units * layout.UNIT
             ring.at += junk_units * layout.UNIT

@@ -107,10 +107,10 @@ def test_a_stop_is_answered_when_its_record_is_read_back_and_the_motor_stops_bef
     desk.run(1)
     journal = desk.pump.keeper.journal
     assert desk.pump.control.state == states.STOPPED and not desk.bench.outputs.enable
-    assert desk.client.reply(number) is None and journal.saved_ticket < journal.save_ticket
+    assert desk.client.reply(number) is None and journal.state.saved_ticket < journal.state.save_ticket
     desk.run(1)
     assert (desk.client.reply(number) or {})["state"] == "STOPPED"
-    assert journal.saved_ticket == journal.save_ticket
+    assert journal.state.saved_ticket == journal.state.save_ticket
 
 
 @pytest.mark.req("REC-04")

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 
-from thecal.record.journal import ERASE as ORDER_ERASE
-from thecal.record.journal import NOTHING, Journal
+from thecal.record.journal import Journal
+from thecal.record.layout import ERASE as ORDER_ERASE
+from thecal.record.layout import NOTHING
 from thecal_model.crc import carried_on
 
 PAGE = 256
@@ -40,7 +41,7 @@ def blank_flash() -> FlashModel:
 
 
 def crc_into(data, start: int, end: int, value: bytearray) -> None:
-    """`thecal.record.journal.crc_into` by the host's zlib."""
+    """`thecal.record.crc.crc_into` by the host's zlib."""
     value[:] = carried_on(memoryview(data)[start:end], value)
 
 
@@ -72,16 +73,16 @@ class FlashModel:
         """Carry out what a `Journal` orders, as `thecal.drivers.flash` does; the next inputs hear of it."""
         inputs.flash_done = inputs.flash_ok = False
         self._erased = None
-        if journal.order_kind == NOTHING:
+        if journal.command.kind == NOTHING:
             return
-        offset, length = journal.order_offset, journal.order_length
-        if journal.order_kind == ORDER_ERASE:
+        offset, length = journal.command.offset, journal.command.length
+        if journal.command.kind == ORDER_ERASE:
             self._erased = offset, bytes(self.image[offset : offset + length])
             self.erase(offset)
             wanted = b"\xff" * length
         else:
             place = offset % PAGE
-            wanted = bytes(journal.order_data[place : place + length])
+            wanted = bytes(journal.command.data[place : place + length])
             self.program(offset, wanted)
         inputs.flash_done = True
         inputs.flash_ok = self.image[offset : offset + length] == wanted

@@ -17,7 +17,7 @@ from thecal.dose.schedule import MOST_STEPS_A_DAY
 from thecal.drivers.segment import MAX_STEPS
 from thecal.record import events, layout, outcomes
 from thecal.record.journal import Journal
-from thecal.record.recovery import Ring
+from thecal.record.ring import Ring
 from thecal.signals import SEGMENT_TICKS
 
 from .flash_model import SECTOR, FlashModel, crc_into
@@ -92,15 +92,15 @@ class _Filler:
             words[layout.DOSE] += steps
             words[layout.EXECUTED] += steps
             words[layout.RESERVED] = words[layout.EXECUTED] + steps
-            journal.reserve()
+            journal.state.reserve()
             self.settle()
-        journal.close_minute(number, words[layout.DOSE])
+        journal.history_writer.close_minute(number, words[layout.DOSE])
         tick_s = words[layout.TICK] // 10
         self.log.add(tick_s, 0, events.ALARM, 0, number & 1, words[layout.EXECUTED])
         self.log.add(tick_s, 0, events.DENIED, 0, 0, words[layout.EXECUTED])
         if number % PROMPT_MINUTES == 0:
             words[layout.DENIALS] += 1
-            journal.grant(words[layout.TICK])
+            journal.history_writer.grant(words[layout.TICK])
         self.command(number)
         self.settle()
 
@@ -117,15 +117,15 @@ class _Filler:
         """The longest therapy into every slot but the last, which gets the one in force."""
         journal = self.journal
         serial = layout.SERIALS[layout.THERAPY]
-        in_force = journal.blob(layout.THERAPY, journal.words[serial])
+        in_force = journal.slots.read(layout.THERAPY, journal.words[serial])
         if in_force is None:
             raise ValueError("the journal to go on from has no therapy")
-        slots = journal.slots[layout.THERAPY][0]
+        slots = journal.slots.layout[layout.THERAPY][0]
         for data in [longest_therapy()] * (slots - 1) + [bytes(in_force)]:
-            journal.begin_blob(layout.THERAPY, data)
+            journal.slots.begin(layout.THERAPY, data)
             self.settle()
-            journal.adopt()
-            journal.save()
+            journal.slots.adopt()
+            journal.state.save()
             self.settle()
 
     def is_full(self, ring: Ring) -> bool:
@@ -139,11 +139,11 @@ def fill(region: bytes) -> bytes:
     """The region, written full. Raises ValueError if there is no sound journal in it."""
     filler = _Filler(region)
     journal = filler.journal
-    journal.save()
+    journal.state.save()
     filler.settle()
     filler.therapies()
     minute = journal.words[layout.TICK] // layout.MINUTE_TICKS
-    while not all(filler.is_full(ring) for ring in journal.rings):
+    while not all(filler.is_full(part.ring) for part in journal.parts):
         minute += 1
         filler.minute(minute)
     return bytes(filler.flash.image)

@@ -36,20 +36,20 @@ class Flash:
 
     def obey(self, journal, inputs):
         """Carry out what the journal orders; the next tick hears of it."""
-        kind = journal.order_kind
+        kind = journal.command.kind
         inputs.flash_done = inputs.flash_ok = kind != NOTHING
         self.erased = -1
         if kind == NOTHING:
             return
         image = self.image
-        start = journal.order_offset
-        end = start + journal.order_length
+        start = journal.command.offset
+        end = start + journal.command.length
         if kind == ERASE:
             self.erased = start
             self.was = image[start:end]
             image[start:end] = b"\xff" * (end - start)
             return
-        wanted = journal.order_data[start % PAGE : start % PAGE + end - start]
+        wanted = journal.command.data[start % PAGE : start % PAGE + end - start]
         for index in range(start, end):
             image[index] &= wanted[index - start]
         inputs.flash_ok = image[start:end] == wanted
@@ -62,7 +62,7 @@ class Flash:
 
 
 def journal_crc(data, start, end, value):
-    """`thecal.record.journal.crc_into` in C."""
+    """`thecal.record.crc.crc_into` in C."""
     value[:] = struct.pack("<I", crc32(memoryview(data)[start:end], struct.unpack("<I", value)[0]))
 
 

@@ -5,7 +5,7 @@ flash; `done` and `ok` are for the next tick. The processor stands still meanwhi
 ms for a page, up to 400 ms for a sector (data sheet of the Pico's W25Q16JV: 0.4 to 3 ms, 45 to 400 ms). PIO
 goes on.
 
-`crc_into` is `record.journal.crc_into` in the chip's own instructions (a chip test compares them).
+`crc_into` is `record.crc.crc_into` in the chip's own instructions (a chip test compares them).
 """
 
 import micropython
@@ -32,14 +32,14 @@ class Flash:
         self.done = False
         self.ok = False
 
-    def obey(self, journal):
-        """Carry out what `journal` orders, if anything. Raises FlashError. Allocates nothing."""
+    def obey(self, command):
+        """Carry out the journal's command, if there is one. Raises FlashError. Allocates nothing."""
         self.done = False
-        kind = journal.order_kind
+        kind = command.kind
         if kind == NOTHING:
             return
-        offset = journal.order_offset
-        length = journal.order_length
+        offset = command.offset
+        length = command.length
         place = offset % PAGE
         if not 0 <= offset < offset + length <= self.region_bytes:
             raise FlashError("%d bytes at %d: the region has %d" % (length, offset, self.region_bytes))
@@ -52,8 +52,8 @@ class Flash:
             if place + length > PAGE:
                 raise FlashError("%d bytes at %d: over the end of a page" % (length, offset))
             start = offset - place
-            self.device.writeblocks(start // SECTOR, journal.order_data, start % SECTOR)
-            self.ok = same(self.image, offset, journal.order_data, place, length)
+            self.device.writeblocks(start // SECTOR, command.data, start % SECTOR)
+            self.ok = same(self.image, offset, command.data, place, length)
         self.done = True
 
 

@@ -84,7 +84,7 @@ class Ledger:
 
     def heard(self):
         """After `journal.heard`: takes what is booked."""
-        self.booked_steps = self.journal.booked()
+        self.booked_steps = self.journal.state.booked()
 
     def step(self, tick, executed_steps, ordered_steps, dose_steps, moving):
         """After the tick's orders: what the motor has done by `tick`, how far it is ordered, and what of it
@@ -93,14 +93,14 @@ class Ledger:
         words = self.journal.words
         minute = words[TICK] // MINUTE_TICKS
         if tick // MINUTE_TICKS != minute:
-            self.journal.close_minute(minute, words[DOSE])
+            self.journal.history_writer.close_minute(minute, words[DOSE])
         words[TICK] = tick
         words[EXECUTED] = executed_steps
         words[DOSE] = dose_steps
         reserved = words[RESERVED]
         if moving:
             target = executed_steps + self.quantum_steps
-            lead = self.erase_lead_steps if self.journal.erase_due() else self.lead_steps
+            lead = self.erase_lead_steps if self.journal.state.erase_due() else self.lead_steps
             if target > reserved:
                 if reserved - executed_steps > lead:
                     return
@@ -111,7 +111,7 @@ class Ledger:
             target = executed_steps
         if target != reserved:
             words[RESERVED] = target
-            self.journal.reserve()
+            self.journal.state.reserve()
 
     def covers_erase(self):
         """Whether the motion that is booked lasts through an erase."""

@@ -14,6 +14,8 @@ makes no big integers (an ID's `run` has 31 bits).
 
 import struct
 
+from .layout import OUTCOME, PAGE, PAYLOAD, UNIT
+
 KEPT = 64  # REC-03
 
 # What became of it. An announcement in flash is WAITING; what is found so at a boot is CUT.
@@ -155,3 +157,64 @@ class Outcomes:
             if not self.waits[place] and (best < 0 or self.ages[place] < self.ages[best]):
                 best = place
         return best
+
+
+class Writer:
+    """Writes `outcomes` into a ring and finds them there."""
+
+    def __init__(self, ring, region, command):
+        self.ring = ring
+        self.region = region
+        self.command = command
+        self.outcomes = Outcomes()
+        # What is on its way: the place of an entry, and what `wrote` is to be told.
+        self.way_place = NOWHERE
+        self.way_packed = 0
+
+    def erase(self, allowed):
+        """Have the next sector erased. Whether it is ordered."""
+        return self.ring.erase(self, allowed)
+
+    def order(self, erase_allowed):
+        """Write one. Whether a command is ordered."""
+        place = self.outcomes.unwritten()
+        if place == NOWHERE:
+            return False
+        ring = self.ring
+        if ring.close(self):
+            return True
+        offset = ring.place(UNIT)
+        if offset < 0:
+            return self.erase(erase_allowed)
+        ring.begin(self, offset, OUTCOME)
+        self.way_place = place
+        self.way_packed = self.outcomes.pack(place, self.command.data, offset % PAGE + PAYLOAD)
+        self.command.seal(self.region)
+        return True
+
+    def heard(self, kind, ok):
+        """What came of a command."""
+        if self.ring.heard(kind, ok):
+            self.ring.sequence += 1
+            self.outcomes.wrote(self.way_place, self.way_packed)
+
+    def recover(self):
+        """Into `outcomes` the last record of each of the last commands. Whether there are any."""
+        self.outcomes = Outcomes()
+        image = self.region.image
+        found = {}
+        newest_first = []
+        for sector in reversed(self.ring.find_head()):
+            records = [
+                bytes(image[at + PAYLOAD : at + PAYLOAD + ENTRY_BYTES])
+                for at in self.ring.records(sector, False)
+            ]
+            for entry in reversed(records):
+                if entry[:KEY_BYTES] not in found:
+                    found[entry[:KEY_BYTES]] = True
+                    newest_first.append(entry)
+            if len(newest_first) >= KEPT:
+                break
+        for entry in reversed(newest_first[:KEPT]):
+            self.outcomes.load(entry)
+        return len(found) > 0

@@ -1,0 +1,279 @@
+"""The history in its ring: the dose of each minute, patient boluses, denials, changes of unit. It holds more
+than a day.
+
+`Writer` writes it. A record that belongs to a snapshot is written after that, and `Writer.go_on` has what is
+missing of it completed after a boot. `History` is what a boot has found.
+"""
+
+import struct
+from array import array
+
+from .layout import (
+    DAY_MINUTES,
+    DENIALS,
+    DOSE,
+    EXECUTED,
+    GRANT,
+    GRANT_TICK,
+    GRANTS,
+    MINUTE,
+    MINUTE_TICKS,
+    MOST_GRANTS,
+    PAGE,
+    PAYLOAD,
+    RESCALE,
+    RESCALE_DOSE,
+    RESCALES,
+    RESERVED,
+    TICK,
+    UNIT,
+    JournalError,
+)
+
+
+class Writer:
+    """Of one ring. `state` is what its records belong to."""
+
+    def __init__(self, ring, region, command, state):
+        self.ring = ring
+        self.region = region
+        self.command = command
+        self.state = state
+        self.minute_pending = False
+        self.minute = 0
+        self.minute_dose_steps = 0
+        self.minute_denials = 0
+        self.grant_ticket = 0  # 0: no record is to be written
+        self.rescale_ticket = 0
+        self.ref_dose_steps = 0  # dose that the history holds ...
+        self.ref_open_steps = 0  # ... and what of it is still open after a change of unit
+        self.ref_denials = 0
+        # What is on its way: the kind of its record, and what it says.
+        self.way_kind = MINUTE
+        self.way_dose_steps = 0
+        self.way_denials = 0
+        self.way_grants = 0
+
+    def open_steps(self, dose_steps):
+        """Steps of dose up to `dose_steps` that the history does not hold yet, in today's unit."""
+        return self.ref_open_steps + dose_steps - self.ref_dose_steps
+
+    def close_minute(self, minute, dose_steps):
+        """Minute `minute` is over, at whose end `dose_steps` had been given."""
+        denials = self.state.words[DENIALS]
+        if self.open_steps(dose_steps) > 0 or denials != self.ref_denials:
+            self.minute_pending = True
+            self.command.asked = True
+            self.minute = minute
+            self.minute_dose_steps = dose_steps
+            self.minute_denials = denials
+
+    def grant(self, tick):
+        """A patient bolus begins at `tick`: counts it and saves. Gives the ticket."""
+        words = self.state.words
+        words[GRANTS] += 1
+        words[GRANT_TICK] = tick
+        self.grant_ticket = self.state.save()
+        return self.grant_ticket
+
+    def rescale(self, num, den, dose_steps):
+        """All dose so far, `dose_steps` of it, counts num/den from now on, rounded up for each minute. Saves;
+        gives the ticket. Raises JournalError while the last change is still to be written.
+        """
+        if self.rescale_ticket:
+            raise JournalError("rescale: the last change of unit is still to be written")
+        words = self.state.words
+        words[RESCALES] += 1
+        words[RESCALES + 1] = num
+        words[RESCALES + 2] = den
+        words[RESCALES + 3] = dose_steps
+        words[RESCALES + 4] = -(-self.open_steps(dose_steps) * num // den)
+        self.minute_pending = False  # it is in what is open
+        self.rescale_ticket = self.state.save()
+        return self.rescale_ticket
+
+    def erase(self, allowed):
+        """Have the next sector erased. Whether it is ordered."""
+        return self.ring.erase(self, allowed)
+
+    def order(self, erase_allowed):
+        """Write what is asked for, if the snapshot that it belongs to is booked. Whether a command is
+        ordered.
+        """
+        kind = self._due()
+        if kind == 0:
+            return False
+        ring = self.ring
+        if ring.close(self):
+            return True
+        offset = ring.place(UNIT)
+        if offset < 0:
+            return self.erase(erase_allowed)
+        ring.begin(self, offset, kind)
+        self.way_kind = kind
+        self._pack(kind, offset % PAGE + PAYLOAD)
+        self.command.seal(self.region)
+        return True
+
+    def _due(self):
+        """The kind of the record that is to be written now, 0 if there is none."""
+        saved_ticket = self.state.saved_ticket
+        kind = 0
+        if self.rescale_ticket:
+            if saved_ticket >= self.rescale_ticket:
+                kind = RESCALE
+        elif self.minute_pending:
+            kind = MINUTE
+        if kind == 0 and self.grant_ticket and saved_ticket >= self.grant_ticket:
+            kind = GRANT
+        return kind
+
+    def _pack(self, kind, at):
+        words = self.state.words
+        data = self.command.data
+        if kind == RESCALE:
+            for index in range(5):
+                struct.pack_into("<i", data, at + 4 * index, words[RESCALES + index])
+        elif kind == MINUTE:
+            dose_steps = self.minute_dose_steps
+            denials = self.minute_denials
+            self.way_dose_steps = dose_steps
+            self.way_denials = denials
+            open_steps = self.open_steps(dose_steps)
+            struct.pack_into("<iiii", data, at, self.minute, dose_steps, open_steps, denials)
+        else:
+            self.way_grants = words[GRANTS]
+            struct.pack_into("<ii", data, at, words[GRANTS], words[GRANT_TICK])
+
+    def heard(self, kind, ok):
+        """What came of a command."""
+        if not self.ring.heard(kind, ok):
+            return
+        self.ring.sequence += 1
+        words = self.state.words
+        if self.way_kind == MINUTE:
+            self.ref_dose_steps = self.way_dose_steps
+            self.ref_open_steps = 0
+            self.ref_denials = self.way_denials
+            if self.minute_dose_steps == self.way_dose_steps and self.minute_denials == self.way_denials:
+                self.minute_pending = False
+        elif self.way_kind == GRANT:
+            if words[GRANTS] == self.way_grants:
+                self.grant_ticket = 0
+        else:
+            self.rescale_ticket = 0
+            self.ref_dose_steps = words[RESCALES + 3]
+            self.ref_open_steps = words[RESCALES + 4]
+
+    def go_on(self, history):
+        """Take up where the last boot left off."""
+        words = self.state.words
+        self.ref_dose_steps = history.ref_dose_steps
+        self.ref_open_steps = history.ref_open_steps
+        self.ref_denials = history.ref_denials
+        # What the history lacks of the snapshot is written after the first one; so is what it has as its last
+        # record, which may read otherwise some day.
+        self.grant_ticket = 1 if history.grants_found < words[GRANTS] or history.last == GRANT else 0
+        self.rescale_ticket = 1 if history.rescale_missing or history.last == RESCALE else 0
+        words[GRANTS] = history.granted
+        if history.granted:
+            words[GRANT_TICK] = history.grants[(history.granted - 1) % MOST_GRANTS]
+        words[RESCALES] = history.rescales
+
+
+class History:
+    """The last day: `minutes[age]` is the dose of the minute so long ago (0: the one that runs, with all that
+    is reserved and not in the history), `grants[n % 96]` and `denials[n % 96]` the ticks of the n-th, as in
+    `watch.lockout`. What was lost of it counts as late as it can have been.
+    """
+
+    def __init__(self, words, ring, sectors):
+        tick = words[TICK]
+        now = tick // MINUTE_TICKS
+        self.minutes = array("i", [0] * (DAY_MINUTES + 1))
+        self.grants = array("i", [0] * MOST_GRANTS)
+        self.denials = array("i", [0] * MOST_GRANTS)
+        self.granted = 0
+        self.denied = 0
+        self.rescales = 0
+        self.ref_dose_steps = 0
+        self.ref_open_steps = 0
+        self.ref_denials = 0
+        image = ring.region.image
+        self.last = 0  # kind of the last record
+        first = True
+        for index in range(len(sectors)):
+            if index + 1 < len(sectors) and _all_old(ring, sectors[index + 1], now):
+                continue
+            for at in ring.records(sectors[index], False):
+                # With the beginning of the history gone, the first record has to be believed by itself.
+                known = not first or ring.region.sequence(at) == 1
+                first = False
+                kind = self.last = image[at]
+                if kind == MINUTE:
+                    # One by one: behind tuples of two blocks each allocation would look longer for its place.
+                    minute = struct.unpack_from("<i", image, at + PAYLOAD)[0]
+                    dose_steps = struct.unpack_from("<i", image, at + PAYLOAD + 4)[0]
+                    steps = struct.unpack_from("<i", image, at + PAYLOAD + 8)[0]
+                    denials = struct.unpack_from("<i", image, at + PAYLOAD + 12)[0]
+                    if known:
+                        # More than it says if a record before it is lost.
+                        steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
+                    else:
+                        self.denied = denials
+                    age = now - minute
+                    if age <= DAY_MINUTES:
+                        self.minutes[age if age > 0 else 0] += steps
+                    if denials > self.denied:
+                        self._deny(denials, (minute + 1) * MINUTE_TICKS)
+                    self.ref_dose_steps = dose_steps
+                    self.ref_open_steps = 0
+                    self.ref_denials = denials
+                elif kind == GRANT:
+                    self._grant(*struct.unpack_from("<ii", image, at + PAYLOAD))
+                    first = not known
+                elif kind == RESCALE:
+                    self._rescale(struct.unpack_from("<iiiii", image, at + PAYLOAD))
+        self.grants_found = self.granted
+        # Not there because it is not written yet (no dose is, until it is), or because it is long gone?
+        self.rescale_missing = self.rescales < words[RESCALES] and self.ref_dose_steps <= words[RESCALE_DOSE]
+        if self.rescale_missing:
+            self._rescale(words[RESCALES : RESCALES + 5])
+        self.rescales = max(self.rescales, words[RESCALES])
+        self._grant(words[GRANTS], words[GRANT_TICK])
+        self._deny(words[DENIALS], tick)
+        # All that is reserved counts as given.
+        dose_steps = words[DOSE] + words[RESERVED] - words[EXECUTED]
+        self.minutes[0] += self.ref_open_steps + dose_steps - self.ref_dose_steps
+
+    def _grant(self, number, tick):
+        if self.granted == 0 and number > 0:
+            self.granted = number - 1  # those before are older than the history
+        while self.granted < number:
+            self.grants[self.granted % MOST_GRANTS] = tick
+            self.granted += 1
+
+    def _deny(self, number, tick):
+        self.denied = max(self.denied, number - MOST_GRANTS)
+        while self.denied < number:
+            self.denials[self.denied % MOST_GRANTS] = tick
+            self.denied += 1
+
+    def _rescale(self, values):
+        number, num, den, dose_steps, open_steps = values
+        if number <= self.rescales:
+            return  # written once more after a boot
+        self.rescales = number
+        for age in range(DAY_MINUTES + 1):
+            self.minutes[age] = -(-self.minutes[age] * num // den)
+        self.ref_dose_steps = dose_steps
+        self.ref_open_steps = open_steps
+
+
+def _all_old(ring, sector, now):
+    """Whether all before `sector` is more than a day old."""
+    image = ring.region.image
+    for at in ring.records(sector, False):
+        if image[at] == MINUTE:
+            return now - struct.unpack_from("<i", image, at + PAYLOAD)[0] > DAY_MINUTES
+    return False

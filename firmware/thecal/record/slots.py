@@ -1,0 +1,197 @@
+"""Slots for what is long: therapies, drug libraries, calibrations. Each is written whole, and in force once a
+snapshot carries its serial.
+
+A slot is a record that says kind, length and CRC, and the bytes behind it. The slots that are in force are
+never written over.
+"""
+
+import struct
+
+from .layout import (
+    BLOB,
+    DRUG_SERIAL,
+    ERASE,
+    MOST_BAD,
+    PAGE,
+    PAYLOAD,
+    SERIALS,
+    SLOT_RING,
+    THERAPY,
+    UNIT,
+    JournalError,
+)
+
+NONE = -1  # no slot is being written
+
+
+class Slots:
+    """All of them, behind the rings, from offset `start` on: `layout` is (number, sectors each) of each kind.
+    `kind` is that of the slot that is being written.
+    """
+
+    def __init__(self, layout, start, region, command, words):
+        self.layout = layout
+        self.region = region
+        self.command = command
+        self.words = words
+        self.starts = []
+        for count, sectors in layout:
+            self.starts.append(start)
+            start += count * sectors * region.sector_bytes
+        self.end = start
+        self.serials = [[0] * count for count, _ in layout]
+        self.kind = NONE
+        self.data = b""
+        self.length = 0
+        self.crc = bytearray(4)
+        self.slot = 0
+        self.serial = 0
+        self.at = 0  # next byte of the slot
+        self.erased = 0  # sectors of it
+        self.failures = 0
+        self.number = 0  # of the slot begun, since this boot ...
+        self.way_number = 0  # ... and of that which a command on its way is for
+
+    def begin(self, kind, data):
+        """Start to write one. Raises JournalError if another one is being written, or if it is too long."""
+        if self.kind >= 0:
+            raise JournalError("slot: another one is being written")
+        count, sectors = self.layout[kind]
+        most = sectors * self.region.sector_bytes - UNIT
+        if not 0 < len(data) <= most:
+            raise JournalError("slot: %d bytes, must be 1 to %d" % (len(data), most))
+        serials = self.serials[kind]
+        newest = 0
+        for slot in range(count):
+            if serials[slot] > serials[newest]:
+                newest = slot
+        # The one in force may not be readable any more: its number is taken all the same.
+        self.serial = max(serials[newest], self.words[SERIALS[kind]]) + 1
+        self.slot = newest
+        self._take_next(kind)
+        self.data = data
+        self.length = len(data)
+        self.crc[:] = self.region.digest(data, 0, len(data))
+        self.number += 1
+        self.kind = kind
+        self.command.asked = True
+
+    def _take_next(self, kind):
+        serials = self.serials[kind]
+        while True:
+            self.slot = (self.slot + 1) % self.layout[kind][0]
+            if not self._in_force(kind, serials[self.slot]):
+                break
+        serials[self.slot] = 0
+        self.at = 0
+        self.erased = 0
+        self.failures = 0
+
+    def _in_force(self, kind, serial):
+        if serial == 0:
+            return False
+        words = self.words
+        return serial == words[SERIALS[kind]] or (kind == THERAPY and serial == words[DRUG_SERIAL])
+
+    def done(self):
+        """Whether the slot begun is written and read back."""
+        return self.kind >= 0 and self.at == UNIT + self.length
+
+    def adopt(self):
+        """Put the slot that is done in force with the next snapshot. Gives its serial; the caller saves."""
+        kind = self.kind
+        self.serials[kind][self.slot] = self.serial
+        self.words[SERIALS[kind]] = self.serial
+        self.drop()
+        return self.serial
+
+    def drop(self):
+        """Forget the slot begun."""
+        self.kind = NONE
+        self.data = b""
+
+    def order(self, erase_allowed):
+        """Write the slot begun. Whether a command is ordered."""
+        if self.kind < 0 or self.done():
+            return False
+        self.way_number = self.number
+        command = self.command
+        start = self._start(self.kind, self.slot)
+        end = UNIT + self.length
+        if self.erased * self.region.sector_bytes < end:
+            if not erase_allowed:
+                return False
+            command.erase(self, start + self.erased * self.region.sector_bytes, self.region.sector_bytes)
+            return True
+        at = self.at
+        data = command.data
+        if at == 0:
+            command.begin(self, start, SLOT_RING, BLOB, self.serial)
+            struct.pack_into("<ii", data, PAYLOAD, self.kind, self.length)
+            for index in range(4):
+                data[PAYLOAD + 8 + index] = self.crc[index]
+            command.seal(self.region)
+            at = UNIT
+        else:
+            command.program(self, start + at, 0)
+        place = at % PAGE
+        length = min(PAGE - place, end - at)
+        source = self.data
+        for index in range(length):
+            data[place + index] = source[at - UNIT + index]
+        command.length += length
+        return True
+
+    def heard(self, kind, ok):
+        """What came of a command."""
+        if self.kind < 0 or self.way_number != self.number:
+            return
+        if not ok:
+            # A slot is not patched: once more from the start, then the next one.
+            self.failures += 1
+            self.erased = 0
+            self.at = 0
+            if self.failures >= MOST_BAD:
+                self._take_next(self.kind)
+        elif kind == ERASE:
+            self.erased += 1
+        else:
+            self.at += self.command.length
+
+    # --- reading
+
+    def find(self):
+        """Look at all of them. Whether there is anything in one."""
+        found = False
+        for kind in range(len(self.layout)):
+            for slot in range(self.layout[kind][0]):
+                serial = self._serial(kind, slot)
+                self.serials[kind][slot] = serial
+                found = found or serial > 0
+        return found
+
+    def read(self, kind, serial):
+        """The bytes of the therapy, library or calibration `serial`, None if no slot holds it whole."""
+        for slot in range(self.layout[kind][0]):
+            if serial and self.serials[kind][slot] == serial and self._serial(kind, slot) == serial:
+                at = self._start(kind, slot)
+                image = self.region.image
+                length = struct.unpack_from("<i", image, at + PAYLOAD + 4)[0]
+                return image[at + UNIT : at + UNIT + length]
+        return None
+
+    def _start(self, kind, slot):
+        return self.starts[kind] + slot * self.layout[kind][1] * self.region.sector_bytes
+
+    def _serial(self, kind, slot):
+        """The serial of what a slot holds, 0 if it is blank or not whole."""
+        region = self.region
+        at = self._start(kind, slot)
+        if not region.valid(at, at + UNIT, SLOT_RING):
+            return 0
+        image = region.image
+        written, length = struct.unpack_from("<ii", image, at + PAYLOAD)
+        if written != kind or not 0 < length <= self.layout[kind][1] * region.sector_bytes - UNIT:
+            return 0
+        crc = region.digest(image, at + UNIT, at + UNIT + length)
+        return region.sequence(at) if image[at + PAYLOAD + 8 : at + PAYLOAD + 12] == crc else 0
