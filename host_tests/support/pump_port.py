@@ -1,4 +1,4 @@
-"""Ports of the command `thecal` without a cable: pumps that run as long as somebody looks, and odd answers."""
+"""Ports of the command `thecal` without a cable: pumps that run while somebody looks, and odd answers."""
 
 import json
 
