@@ -45,8 +45,9 @@ test-long: setup image ## the tests that take minutes
 mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and see whether a test notices
 	$(PYTHON) -m thecal_bench.mutants $(MUTANTS)
 
-check: setup build/typings/.ready ## ruff and basedpyright
+check: setup build/typings/.ready ## ruff, basedpyright, and nothing longer than fits a head
 	$(PYTHON) -m ruff check .
+	$(PYTHON) tools/setup/sizes.py tools
 	$(PYTHON) -m basedpyright
 	$(PYTHON) -m basedpyright --project tools/setup/firmware.pyright.json
 
