@@ -803,7 +803,7 @@ def test_a_scenario_runs_on_a_pump_at_a_port(scenario_file, monkeypatch, port_cl
         return SerialBench(name, port.clock_s)
 
     monkeypatch.setattr(serial_bench, "SerialBench", on_its_clock)
-    # A real pump has no plant to ask: what was delivered can not be told, the ledger can.
+    # A real pump has no plant to ask: what was delivered cannot be told, the ledger can.
     scenario_file.write_text(
         EXPERIMENT + EXPERIMENT[EXPERIMENT.index("[[expect]]") :].replace("delivered", "ledger")
     )

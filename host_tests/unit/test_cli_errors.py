@@ -48,7 +48,7 @@ def options_of(name):
 
 
 def given_right(name, file, but=None):
-    """The arguments that a command can not do without, with `file` where a file is wanted."""
+    """The arguments that a command cannot do without, with `file` where a file is wanted."""
     arguments = []
     for parameter in options_of(name):
         if parameter.required and parameter.name != but:
@@ -125,7 +125,7 @@ def test_a_file_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name, paramet
 def test_a_place_that_can_not_be_written_is_said_in_a_sentence(run, args, place):
     port = PumpPort()
     port.bench.advance_to_tick(20)
-    check(run(*args, place, port=port), "thecal: ", "can not be written")
+    check(run(*args, place, port=port), "thecal: ", "cannot be written")
 
 
 @pytest.mark.parametrize("place", [*PLACES, "x.docx", "noending"])
@@ -137,7 +137,7 @@ def test_a_picture_that_can_not_be_written_is_said_in_a_sentence(run, tmp_path, 
 
 @pytest.mark.parametrize("place", ["/dev/null/run", "/proc/none/run"])
 def test_a_folder_that_can_not_be_made_is_said_in_a_sentence(run, place):
-    check(run("run", "--on", "host", "--into", place), "thecal: ", "can not be written")
+    check(run("run", "--on", "host", "--into", place), "thecal: ", "cannot be written")
 
 
 def test_a_picture_never_overwrites_the_record(run, tmp_path):

@@ -641,7 +641,7 @@ def test_bounds_that_contradict_or_repeat_or_are_too_many_are_refused():
 
 
 def test_a_file_that_can_not_be_read_says_so(tmp_path):
-    with pytest.raises(pharmacy.PharmacyError, match="can not be read"):
+    with pytest.raises(pharmacy.PharmacyError, match="cannot be read"):
         pharmacy.load(tmp_path / "none.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(pharmacy.PharmacyError, match="UTF-8"):

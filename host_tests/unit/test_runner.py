@@ -459,7 +459,7 @@ def test_a_therapy_that_does_not_fit_into_a_frame_is_refused(monkeypatch):
     (refused,) = of_type(records, "refused")
     assert refused["error"] == "not_sent" and "bytes long" in refused["message"]
     most = 100
-    with pytest.raises(TherapyRefused, match="the therapy can not be sent: the frame is"):
+    with pytest.raises(TherapyRefused, match="the therapy cannot be sent: the frame is"):
         run(HEAD + START)
 
 

@@ -892,9 +892,9 @@ def test_all_mistakes_are_said_at_once_in_the_order_of_the_file():
 
 
 def test_files_that_can_not_be_read(tmp_path):
-    with pytest.raises(InputError, match=r"no\.toml:1: can not be read"):
+    with pytest.raises(InputError, match=r"no\.toml:1: cannot be read"):
         s.load(tmp_path / "no.toml")
-    with pytest.raises(InputError, match="can not be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         s.load(tmp_path)
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b'a = 1\nb = "\xff"\n')

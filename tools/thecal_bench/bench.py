@@ -24,11 +24,11 @@ chip RUN is low for the rest."""
 
 
 class BenchError(Exception):
-    """The board can not go on; the message says what it did and what to look at."""
+    """The board cannot go on; the message says what it did and what to look at."""
 
 
 class NotPossible(Exception):
-    """This board can not do what was asked (a real one can not be hung from outside); it goes on without."""
+    """This board cannot do what was asked (a real one cannot be hung from outside); it goes on without."""
 
 
 def _drop(data: bytes) -> None:
@@ -77,14 +77,14 @@ class Bench(ABC):
 
         The pump's first tick comes `BOOT_TICKS` after that of the call.
         """
-        raise NotPossible("this board can not be reset from outside")
+        raise NotPossible("this board cannot be reset from outside")
 
     def power_cut(self, ticks: int) -> None:
         """The board has no power from here on, for so many ticks; then it starts anew. Call it by `schedule`.
 
         The motor stands at once; the plant goes on, and `tick` counts on. Nobody hears what is sent.
         """
-        raise NotPossible("the power of this board can not be cut from outside")
+        raise NotPossible("the power of this board cannot be cut from outside")
 
     @abstractmethod
     def press(self, button: str, ticks: int) -> None:

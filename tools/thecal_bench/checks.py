@@ -2,7 +2,7 @@
 
 `Checks` says beforehand for which ticks the truth of the plant (`truth_ticks`) and a status of the pump
 (`status_ticks`) are needed, and judges afterwards from the `Evidence`. Each expectation gives one record:
-`ok` is true, false, or null where this board can not tell (a real one has no plant to ask).
+`ok` is true, false, or null where this board cannot tell (a real one has no plant to ask).
 
 Where `within` is not given, a volume may be off by what flows in one tick at the programmed rate and one
 microstep, a time by one tick; a board whose link is slow gets its slack on top. The programmed rate is that
@@ -154,7 +154,7 @@ class Checks:
         for expect in self._expects:
             ok, expected, found = getattr(self, "_" + expect.what)(expect, evidence)
             if evidence.astray_tick is not None and self._tick(expect) >= evidence.astray_tick:
-                ok, found = None, "can not be told: this board skipped an event before"
+                ok, found = None, "cannot be told: this board skipped an event before"
             yield {
                 "type": "expect",
                 "line": expect.line,
@@ -173,7 +173,7 @@ class Checks:
             expected += f" ({expect.reason})"
         asked = [bolus for bolus in evidence.boluses if bolus.asked_ms == expect.at_ms]
         if all(bolus.skipped for bolus in asked):
-            return None, expected, "can not be told: this board has no button to press"
+            return None, expected, "cannot be told: this board has no button to press"
         found = [
             "granted" if b.granted else f"denied ({b.reason})" if b.reason else "not answered" for b in asked
         ]
@@ -262,7 +262,7 @@ class Checks:
 
     def _no_plant(self, expect: Expect, evidence: Evidence) -> tuple[None, str, str]:
         _, expected, _ = self._volume(expect, evidence, None)
-        return None, expected, "can not be told: this board has no plant to ask"
+        return None, expected, "cannot be told: this board has no plant to ask"
 
     def _volume(
         self, expect: Expect, evidence: Evidence, found_nl: Fraction | None, tick: int | None = None

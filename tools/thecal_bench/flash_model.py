@@ -3,7 +3,7 @@
 Programming clears bits, at most one page at a time; erasing sets all bits of a sector. A command during which
 the power fails (`cut`) is done in part, in one of several ways: some bytes of it, some bits of it, or all of
 it so weakly that each bit may read either way, anew at every power-on (`power_on`), until it is erased or
-programmed to the end. `FlashModel` refuses what the chip can not do and counts what wears it out.
+programmed to the end. `FlashModel` refuses what the chip cannot do and counts what wears it out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ at random.
 
 
 class FlashError(Exception):
-    """A command the chip can not carry out."""
+    """A command the chip cannot carry out."""
 
 
 class PowerCut(Exception):

@@ -7,7 +7,7 @@ tree, its tests run there, and the fault is taken out again. A fault is
     caught     a test failed, or ran for longer than it may
     survived   they all passed: a test is missing
     argued     not run: `argument` says why it changes nothing that anybody could notice
-    broken     it can not be planted (`old` does not stand exactly once in the file), or its tests can not
+    broken     it cannot be planted (`old` does not stand exactly once in the file), or its tests cannot
                run, or fail without it: they are all run once in a sound tree first
 
 All but survived and broken is well. Faults of what only the chip shows (`chip = true`) need an image of their
@@ -52,11 +52,11 @@ TIMEOUT_S = 600
 
 CAUGHT, SURVIVED, ARGUED, BROKEN = "caught", "survived", "argued", "broken"
 PASSED, FAILED, INTERRUPTED = 0, 1, 2
-"""Exit statuses of pytest; `INTERRUPTED` is what a file of tests gives that can not be imported any more."""
+"""Exit statuses of pytest; `INTERRUPTED` is what a file of tests gives that cannot be imported any more."""
 
 
 class MutantError(Exception):
-    """A table that can not be used; says which fault and why."""
+    """A table that cannot be used; says which fault and why."""
 
 
 @dataclass(frozen=True)

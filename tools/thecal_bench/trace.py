@@ -28,7 +28,7 @@ ID = re.compile(r"[A-Z]+-\d\d")
 
 
 class TraceError(Exception):
-    """A file that can not be read for its requirements; says which and where."""
+    """A file that cannot be read for its requirements; says which and where."""
 
 
 @dataclass(frozen=True, order=True)

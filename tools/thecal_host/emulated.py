@@ -57,7 +57,7 @@ def serve_bench(
             server = Server(board, tcp_port=tcp_port, speed=speed)
         except OSError as why:
             raise PortError(
-                f"TCP port {tcp_port} can not be served ({why.strerror}): name another with --tcp"
+                f"TCP port {tcp_port} cannot be served ({why.strerror}): name another with --tcp"
             ) from None
         try:
             bound_port = server.tcp_address[1] if server.tcp_address else None

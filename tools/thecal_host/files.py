@@ -27,13 +27,13 @@ _WHAT_TO_DO = {
 
 
 class FileError(Exception):
-    """A file that can not be written; the message says which, why and what to do."""
+    """A file that cannot be written; the message says which, why and what to do."""
 
 
 def why_not(path: str | Path, why: OSError) -> FileError:
     """The error to raise for `path` when the system said `why`."""
     told = _WHAT_TO_DO.get(why.errno or 0, why.strerror or str(why))
-    return FileError(f"{path}: can not be written: {told}")
+    return FileError(f"{path}: cannot be written: {told}")
 
 
 def check_new(path: Path, force: bool) -> None:

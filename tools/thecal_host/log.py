@@ -39,7 +39,7 @@ _END = "end "
 
 
 class LogError(Exception):
-    """A file that can not be read, or a choice that makes no sense; the message says which."""
+    """A file that cannot be read, or a choice that makes no sense; the message says which."""
 
 
 @dataclass

@@ -99,7 +99,7 @@ def load(path: str | Path) -> Library:
     try:
         text = Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as why:
-        message = f"can not be read: {why.strerror}, expected a pharmacy file (TOML)"
+        message = f"cannot be read: {why.strerror}, expected a pharmacy file (TOML)"
         raise PharmacyError([Problem(name, 1, "(file)", message)]) from None
     except UnicodeDecodeError:
         message = "expected text in UTF-8, found another encoding or a binary file"
@@ -191,7 +191,7 @@ class _Reader:
         quantity = self._read(row, "on", path, _one_of(formulary.QUANTITIES))
         kind = self._read(row, "kind", path, _one_of(formulary.KINDS))
         use = self._read(row, "use", path, _name(library_wire.MOST_USE)) if "use" in row else ""
-        # Without knowing what it bounds, its unit can not be judged.
+        # Without knowing what it bounds, its unit cannot be judged.
         value = self._read(row, "value", path, _amount(quantity)) if quantity else None
         source = self._read(row, "source", path, _source)
         verified = self._read(row, "verified", path, _flag)

@@ -45,7 +45,7 @@ PICTURE_ENDINGS = (".png", ".pdf", ".svg")
 
 
 def check_picture(path: Path) -> None:
-    """FileError when a picture can not be written to `path`: its ending, its folder."""
+    """FileError when a picture cannot be written to `path`: its ending, its folder."""
     if path.suffix.lower() not in PICTURE_ENDINGS:
         raise FileError(f"{path}: expected a picture ending in {', '.join(PICTURE_ENDINGS)}")
     check_new(path, force=True)

@@ -240,7 +240,7 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except PermissionError as why:
         raise PortError(
-            f"the bench can not be announced ({why}): set XDG_RUNTIME_DIR to a folder of yours"
+            f"the bench cannot be announced ({why}): set XDG_RUNTIME_DIR to a folder of yours"
         ) from None
     path = folder / f"bench-{os.getpid()}.json"
     state = {"process_id": os.getpid(), "pty": pty, "tcp_port": tcp_port, "what": what, "is_pump": is_pump}

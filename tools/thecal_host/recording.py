@@ -3,7 +3,7 @@
 A record is one JSON object per line. The first is a `header`, which says what is known beforehand; the last
 is an `end` with the number of lines, or the `summary` of a scenario. `Recorder` hands each line to the system
 at once, so what is there after a kill or a full disk is a record up to there; `load` reads it, and says with
-file and line what is missing, torn or joined. What can not be read at all is a `RecordError`.
+file and line what is missing, torn or joined. What cannot be read at all is a `RecordError`.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class SerialBench(Bench):
         self._actions.sort(key=lambda entry: entry[0])
 
     def hang(self) -> None:
-        raise NotPossible("the loop of a real pump can not be hung from outside")
+        raise NotPossible("the loop of a real pump cannot be hung from outside")
 
     def press(self, button: str, ticks: int) -> None:
         raise NotPossible(f"nobody is there to press the button {button}")

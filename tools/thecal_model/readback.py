@@ -85,7 +85,7 @@ def _bridge_differences(
     slowest = min(rates) - 1
     most_s = (left_nl + 1) * S_PER_HOUR / slowest + 1 if slowest > 0 else None
     if readback["bridge_s"] < left_nl * S_PER_HOUR / max(rates) or (most_s and readback["bridge_s"] > most_s):
-        yield f"{left_nl} nL of the old drug can not take {readback['bridge_s']} s"
+        yield f"{left_nl} nL of the old drug cannot take {readback['bridge_s']} s"
 
 
 def _bolus_differences(bolus: Message, concentration_pg_nl: Fraction, readback: Message) -> Iterator[str]:

@@ -106,7 +106,7 @@ def spacing_deviations_us(edges: Sequence[int], rate: Fraction) -> list[float]:
 
 
 def too_close(edges: Sequence[int]) -> int:
-    """Pulses that come so soon after the one before that the motor can not follow."""
+    """Pulses that come so soon after the one before that the motor cannot follow."""
     return sum(after - before < CLOSEST_CYCLES for before, after in pairwise(edges))
 
 

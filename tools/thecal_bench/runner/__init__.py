@@ -11,7 +11,7 @@ t=0 is a tick on which the pump also sends its periodic status. Everything count
 
 Records are plain dicts of integers and texts with a `type`: `event` (as the pump logged it), `state`,
 `bolus`, `alarm`, `refused` (a command the pump did not take, with its sentence), `soft_limit` (of a therapy,
-confirmed by the runner), `skipped` (what this board can not do), `sample`, `note` (what the experiment adds
+confirmed by the runner), `skipped` (what this board cannot do), `sample`, `note` (what the experiment adds
 to its file), `warning`, `expect`, and `summary` last. `*_ms` count from t=0.
 """
 

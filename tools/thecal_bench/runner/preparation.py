@@ -105,7 +105,7 @@ class Preparation:
         try:
             reply = self._ask(cmd, REPLY_TICKS, **args)
         except LinkError as why:
-            raise TherapyRefused(f"{self._place_of(cmd)}{what} can not be sent: {why}") from None
+            raise TherapyRefused(f"{self._place_of(cmd)}{what} cannot be sent: {why}") from None
         if reply is None:
             raise RunError(f"the pump does not answer `{cmd}`")
         if not reply["ok"]:

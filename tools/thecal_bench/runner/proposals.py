@@ -27,7 +27,7 @@ STEP_TICKS = 2
 
 
 class RunError(Exception):
-    """The experiment can not be run: no answer, or the pump is not in a state to begin. Says what to do."""
+    """The experiment cannot be run: no answer, or the pump is not in a state to begin. Says what to do."""
 
 
 class TherapyRefused(RunError):

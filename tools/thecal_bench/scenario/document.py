@@ -146,7 +146,7 @@ def read_text(path: str | FilePath) -> str:
     try:
         data = FilePath(path).read_bytes()
     except OSError as why:
-        message = f"can not be read: {why.strerror}, expected a scenario file (TOML)"
+        message = f"cannot be read: {why.strerror}, expected a scenario file (TOML)"
         raise InputError([Problem(str(path), 1, "(file)", message)]) from None
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
