@@ -29,9 +29,7 @@ class Dosing:
     def begin(self, doses):
         """The motor begins to move at the end of this tick: `doses` what is prescribed, or something else."""
         self.delivery.begin(self.position.executed_steps, doses)
-        self.line.priming = False
-        if doses:
-            self.line.started()
+        self.line.moves(doses)
 
     def end(self):
         """The motor stops: what is not given yet is given up."""
@@ -66,11 +64,10 @@ class Dosing:
         volume_nl = self._ended(kind)
         if not volume_nl:
             return False
-        if self.line.drawn_from_steps < 0:
-            self._tell_end(kind, volume_nl, 1)
-        else:
-            self.line.drawn_from_steps = -1
+        if self.line.drawn_back():
             self.teller.event(events.DRAW_BACK, volume_nl, 0)
+        else:
+            self._tell_end(kind, volume_nl, 1)
         return True
 
     def cut_short(self, kind, given_nl):
@@ -81,10 +78,9 @@ class Dosing:
 
     def cut_draw_back(self):
         """A draw-back, if there is one, ends before all is drawn back. False if there was none."""
-        if self.line.drawn_from_steps < 0:
-            return False
         drawn_steps = self.line.drawn_from_steps - self.position.executed_steps
-        self.line.drawn_from_steps = -1
+        if not self.line.drawn_back():
+            return False
         self.teller.event(events.DRAW_BACK, self.mechanism.volume_nl(max(drawn_steps, 0)), 2)
         return True
 

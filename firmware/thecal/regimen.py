@@ -37,7 +37,8 @@ class Regimen:
 
     def set_limit(self):
         """Tell the guard the limit, in the volume of what leaves the line now."""
-        limit = self.prescription.limit or (0, 1)
+        therapy = self.prescription
+        limit = therapy.limit if therapy and therapy.limit else (0, 1)
         self.guard.set_limit(*self.line.volume(*limit))
 
     def set_reservoir_most(self):

@@ -103,7 +103,7 @@ class Watching:
     def _bridge_cleared(self, bridge):
         control = self.control
         self.critical.before_change()
-        control.dosing.line.bridge = None
+        control.dosing.line.cleared()
         self.regimen.rescale(bridge.old, bridge.new)
         self.regimen.set_limit()
         control.teller.event(events.BRIDGE, 0, 0)

@@ -166,6 +166,16 @@ class Line:
             steps = bridge.step(steps)
         return steps
 
+    def moves(self, doses):
+        """The motor begins to move: `doses` what is prescribed, or else what `primed` or `draw_back` says."""
+        self.priming = False
+        if doses:
+            self.started()
+
+    def cleared(self):
+        """The old drug is through."""
+        self.bridge = None
+
     def started(self):
         """The therapy runs: whatever moves from now on is dose, and what a draw-back left is gone."""
         self.empty = False
@@ -265,6 +275,12 @@ class Line:
         self.drawn_from_steps = at_steps
         if self.least_steps == NO_POSITION:
             self.least_steps = at_steps - most_steps
+
+    def drawn_back(self):
+        """The motor does not draw back any more. False if it did not."""
+        drew = self.drawn_from_steps != NO_POSITION
+        self.drawn_from_steps = NO_POSITION
+        return drew
 
     def may_draw_steps(self, at_steps, most_steps):
         """By how much it may still be drawn back."""

@@ -32,6 +32,7 @@ class Boluses:
     def do_bolus(self, request):
         """A clinician's."""
         volume = (request["volume_nl"], 1)
+        rate = (0, 1)
         broken = ()
         reason = self.denials.why_no_clinician_bolus()
         if reason == GRANTED:
