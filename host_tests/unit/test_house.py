@@ -1,14 +1,17 @@
-"""Who holds whom: the parts of a pump know those that they need, and none of them the pump."""
+"""Who holds whom: the parts of a pump know what they need, none of them the pump; and what fits a head."""
 
 from __future__ import annotations
 
+import inspect
 from array import array
+from pathlib import Path
 from types import BuiltinMethodType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any
 
 import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
+from setup import sizes
 from thecal.pump import Pump
 
 PLAIN = (int, str, bytes, bytearray, float, array, memoryview, ModuleType, type(None), type)
@@ -72,3 +75,8 @@ def test_one_that_does_is_found(hold):
     pump = PumpOnDesk().pump
     hold(pump)
     assert ways_to_a_pump(pump)
+
+
+def test_the_pump_is_small():
+    assert len(Path(inspect.getfile(Pump)).read_text().splitlines()) <= 300
+    assert len(vars(PumpOnBench().pump)) <= 25
