@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
-from setup import sizes
 from thecal.pump import Pump
 
 PLAIN = (int, str, bytes, bytearray, float, array, memoryview, ModuleType, type(None), type)
