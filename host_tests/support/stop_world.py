@@ -114,6 +114,7 @@ class Oracle:
         self.carried_out: Counter[tuple[str, int]] = Counter()
         self.proposed: list[tuple[str, int]] = []  # since the boot: a reset forgets a proposal and its ID
         self.cancelled: set[tuple[str, int]] = set()
+        self.not_accepted: set[tuple[str, int]] = set()  # when they were read last: busy, or STOP was held
         self.held_stops: list[tuple[int, int]] = []  # at which tick, and their ids
         self.stops_of: dict[int, int] = {}  # number of a stop's reply: ticks waited
         self.seen: Counter[str] = Counter()
@@ -138,6 +139,7 @@ class Oracle:
         self.reads += 1
         if "run" in request:
             self.numbers.setdefault((request["run"], request["id"]), self.reads)
+            self.not_accepted.discard((request["run"], request["id"]))
         if name in STARTERS and not stop_is_down:
             self.may_flow = True
 
@@ -169,7 +171,7 @@ class Oracle:
             request = json.loads(line[:-10]) if line.startswith(b"{") else {}
             identity = request.get("run", ""), request.get("id", 0)
             if identity[0] and request["cmd"] != "stop" and not self.carried_out[identity]:
-                self.cancelled.add(identity)
+                self.cancelled |= {identity} - self.not_accepted
 
     def answers(self, frame: dict[str, Any]) -> None:
         if frame.get("error") in ("busy", "cancelled"):
@@ -177,6 +179,7 @@ class Oracle:
         identity = frame.get("run", ""), frame["id"]
         if frame.get("error") in ("busy", "stop_held") and not self.carried_out[identity]:
             self.numbers.pop(identity, None)  # not accepted, so the ID is still free
+            self.not_accepted.add(identity)
         if frame.get("error") == "cancelled" and identity[0]:
             self.cancelled.add(identity)
             self.seen["cancelled"] += 1
