@@ -4,7 +4,7 @@ import json
 
 import pytest
 from thecal_bench.inprocess import HostBench
-from thecal_host import cli, ports
+from thecal_host import cli, connection, ports
 from thecal_host.ports import FoundPort
 from thecal_host.pump import Pump
 from thecal_model.link import encode
@@ -22,7 +22,7 @@ kvo = "2 uL/h"
 """
 
 
-class PumpPort(ports.Port):
+class PumpPort(connection.Port):
     """A pump that runs as long as somebody looks; Ctrl-C comes after `looks` looks."""
 
     name = "test pump"
@@ -69,7 +69,7 @@ class SlowPort(PumpPort):
         return data
 
 
-class SilentPort(ports.Port):
+class SilentPort(connection.Port):
     """Nothing answers. Its clock goes on with each look."""
 
     name = "dead port"

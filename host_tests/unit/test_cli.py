@@ -22,8 +22,9 @@ from thecal_bench.bench import BenchError, NotPossible
 from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.scenario import load_therapy
-from thecal_host import cli, pharmacy, ports, pump, record, report
-from thecal_host.ports import FoundPort, PortError
+from thecal_host import cli, connection, pharmacy, ports, pump, record, report
+from thecal_host.connection import PortError
+from thecal_host.ports import FoundPort
 from thecal_host.pump import Pump, PumpError
 from thecal_host.serial_bench import SerialBench
 from thecal_model.link import LinkClient
@@ -594,9 +595,9 @@ def test_a_pty_is_a_port_and_one_at_a_time_has_it():
 
     ours, theirs = pty.openpty()
     name = os.ttyname(theirs)
-    with ports.SerialPort(name) as port:
+    with connection.SerialPort(name) as port:
         with pytest.raises(PortError, match="busy"):
-            ports.SerialPort(name)
+            connection.SerialPort(name)
         port.write(b"hello\n")
         assert os.read(ours, 100) == b"hello\n"
         os.write(ours, b"there\n")

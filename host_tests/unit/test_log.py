@@ -17,7 +17,7 @@ from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import FlashModel, blank_flash, crc_into
 from thecal_bench.inprocess import HostBench
 from thecal_host import log
-from thecal_host.ports import Port
+from thecal_host.connection import Port
 from thecal_host.pump import Pump
 from thecal_model.link import encode
 

@@ -10,8 +10,8 @@ import time
 
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, thecal
-from thecal_host import ports, sharing
-from thecal_host.ports import PortBusy, PortError
+from thecal_host import connection, ports, sharing
+from thecal_host.connection import PortBusy, PortError
 from thecal_host.pump import Pump
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix sockets and ptys")
@@ -33,7 +33,7 @@ def until(condition):
         time.sleep(0.005)
 
 
-class Pipe(ports.Port):
+class Pipe(connection.Port):
     """A port whose other end the test holds."""
 
     name = "/dev/ttyTEST"
@@ -150,7 +150,7 @@ def test_two_names_of_one_device_are_one_port(runtime_folder):
 def test_a_port_that_another_program_has_is_busy():
     ours, theirs = pty.openpty()
     name = os.ttyname(theirs)
-    with ports.SerialPort(name), pytest.raises(PortBusy, match="another program"):
+    with connection.SerialPort(name), pytest.raises(PortBusy, match="another program"):
         ports.open_port(name)
     os.close(ours)
     os.close(theirs)
@@ -161,7 +161,7 @@ def test_a_bench_tells_a_second_tcp_client_that_the_pump_is_in_use():
 
     line = serve._Tcp(0, "127.0.0.1")
     name = "socket://{}:{}".format(*line.address)
-    with ports.TcpPort(name) as first, ports.TcpPort(name) as second:
+    with connection.TcpPort(name) as first, connection.TcpPort(name) as second:
         until(lambda: line.in_use)
         with pytest.raises(PortError, match="in use: another program"):
             end_s = time.monotonic() + PATIENCE_S
@@ -181,11 +181,11 @@ def test_a_second_tcp_client_is_told_that_the_pump_is_in_use():
         def refuse():
             user, _ = server.accept()
             with user:
-                user.sendall(ports.IN_USE)
+                user.sendall(connection.IN_USE)
 
         thread = threading.Thread(target=refuse)
         thread.start()
-        with ports.TcpPort(name) as port, pytest.raises(PortError, match="in use: another program"):
+        with connection.TcpPort(name) as port, pytest.raises(PortError, match="in use: another program"):
             Pump(port).connect()
         thread.join(PATIENCE_S)
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from thecal_host.ports import PortError, announce_bench
+from thecal_host.connection import PortError
+from thecal_host.ports import announce_bench
 
 # Addresses must come out whole, to be copied.
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}

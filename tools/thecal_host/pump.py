@@ -25,8 +25,8 @@ from thecal_model.quantities import CONCENTRATION, of_message, show
 from thecal_model.readback import differences
 from thecal_model.text import clock_text, mass_text, rate_text, volume_text
 
+from thecal_host.connection import Port
 from thecal_host.pharmacy import Library
-from thecal_host.ports import Port
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0

@@ -14,6 +14,7 @@ from thecal_bench.bench import TICK_MS, TICK_NS, Bench, BenchError, NotPossible
 from thecal_model.link import Decoder, FrameError
 
 from thecal_host import ports
+from thecal_host.connection import Port
 from thecal_host.pump import Pump
 
 # The pump sends a status every second; after three without a word it is not there any more.
@@ -33,7 +34,7 @@ class SerialBench(Bench):
         super().__init__(None)
         self._clock_s = clock_s
         self._port_name = port_name
-        self._port: ports.Port | None = ports.open_port(port_name)
+        self._port: Port | None = ports.open_port(port_name)
         self._decoder = Decoder()
         self._actions: list[tuple[int, Callable[[], object]]] = []
         try:

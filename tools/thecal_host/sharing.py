@@ -20,7 +20,7 @@ from pathlib import Path
 
 from thecal_model.link import FRAME_MAX_BYTES
 
-from thecal_host.ports import CONNECT_TIMEOUT_S, READ_BYTES, Port, PortError, runtime_folder
+from thecal_host.connection import CONNECT_TIMEOUT_S, READ_BYTES, Port, PortError, runtime_folder
 
 # How long a thread waits before it looks whether it should end.
 LOOK_S = 0.05

@@ -20,8 +20,8 @@ from thecal_model import quantities
 from thecal_model.link import LinkError
 
 from thecal_host import ports
+from thecal_host.connection import PortError
 from thecal_host.files import FileError, why_not
-from thecal_host.ports import PortError
 from thecal_host.pump import Proposal, Pump, PumpError
 from thecal_host.sharing import Hub
 
