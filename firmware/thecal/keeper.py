@@ -1,22 +1,16 @@
 """What survives a reset and a power cut: the pump's state and the journal, turned into each other.
 
-`Keeper.restore` fills a `Pump` that has just been built from what `journal.recover` found. Then, once per
-tick,
+`Keeper.restore` fills what has just been built from what `journal.recover` found. Then, once per tick,
+`begin` hears what came of the last flash command, and `end` brings the journal's fields up to date and orders
+the next one. `booking` sees to it that no motion is made before it is booked.
 
-    begin    what came of the last flash command; how far motion is booked
-    expect   a flow that is about to begin has its motion booked before it does
-    end      the state of this tick into the journal's fields; at most one flash command is ordered
-
-A snapshot is written whenever a field other than the ledger's differs from the one written last; the ledger's
-own records follow the motion (`record/ledger.py`). Nothing allocates but programming and `restore`.
-
-Booked is always enough for the fastest flow that the therapy may take by itself (a patient bolus on top of
-its basal), so a press needs no flash command before its first step. What is faster (a clinician bolus, a
-prime, another therapy) waits for its booking, two ticks at most, or was announced by an `at_tick`.
+A snapshot is written whenever a field other than the ledger's differs from the one written last. Nothing
+allocates but programming and `restore`.
 """
 
 import json
 
+from .booking import Booking
 from .dose import program
 from .dose.delivery import KINDS
 from .dose.line import Bridge
@@ -31,15 +25,9 @@ from .record.layout import (
     THERAPY,
     VIRGIN,
 )
-from .record.ledger import Ledger
-from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
-from .smallint import small
-from .states import DRAW_BACK, MOVING, POST, STOPPED
+from .states import DRAW_BACK, MOVING, POST
 from .watch import alarms, parts
 from .watch.resets import MOST_RESETS, Resets
-
-AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
-NL_PER_UL = 1_000
 
 STATE = INDEX["state"]
 ALARMS = INDEX["alarms"]
@@ -112,30 +100,20 @@ class Keeper:
         self.position = control.position
         self.mechanism = dosing.mechanism
         self.line = dosing.line
-        self.delivery = dosing.delivery
         self.boluses = dosing.boluses
         self.critical = critical
-        self.motion = motion
         self.regimen = regimen
         self.window = window
         self.lockout = lockout
         self.reservoir = reservoir
         self.log = log
         self.resets = Resets()
-        self.ledger = Ledger(journal, self.mechanism.grains_of_volume(NL_PER_UL)[0])
+        self.booking = Booking(journal, control, motion, regimen)
         self.written = list(journal.words)  # as of the last snapshot asked for
-        # Flows, steps and grains per tick: what is about to begin, the fastest that the therapy takes by
-        # itself, and what is booked for.
-        self.expected_steps = 0
-        self.expected_grains = 0
-        self.own_steps = 0
-        self.own_grains = 0
         self.was_reset = False
         self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
         self.ratio = None  # a change of unit that is still to be written
         regimen.therapies.use(self._stored_therapy, 0)
-        self.flow_steps = -1
-        self.flow_grains = 0
         # What the fields were filled from last, as far as it changes without a word from anybody.
         self.alarm_bits = 0
         self.raised_bits = 0
@@ -286,100 +264,21 @@ class Keeper:
     def begin(self, inputs):
         """Hear what came of the last flash command. Returns the position up to which motion is booked."""
         self.journal.heard(inputs.flash_done, inputs.flash_ok)
-        self.ledger.heard()
-        self.expected_steps = 0
-        self.expected_grains = 0
-        return self.ledger.booked_steps
-
-    def ready(self):
-        """Whether this boot is written down, and the motion that resumes with it booked."""
-        covered = self.covers((self.own_steps, self.own_grains))
-        return self.journal.failed or (self.journal.state.started and covered)
-
-    def therapy_changed(self):
-        """The fastest flow that the therapy in force takes by itself."""
-        self.own_steps, self.own_grains = self.fastest(self.regimen.prescription, self.line.bridge)
-
-    def fastest(self, therapy, bridge):
-        """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top, or what
-        flows through a `bridge` before that.
-        """
-        if not therapy or not therapy.basal:
-            return 0, 0
-        mechanism = self.mechanism
-        flow = mechanism.grains_per_tick(*therapy.fastest())
-        if therapy.patient_bolus:
-            flow = self.sum(flow, mechanism.grains_per_tick(*therapy.patient_bolus.rate))
-        if bridge:
-            schedule = bridge.schedule(therapy)
-            index = schedule.highest()
-            bridged = schedule.rate_steps[index], schedule.rate_grains[index]
-            if _above(bridged[0], bridged[1], flow[0], flow[1]):
-                flow = bridged
-        return flow
-
-    def sum(self, flow, other):
-        """Two flows, steps and grains per tick, as one."""
-        grains = flow[1] + other[1]
-        one = self.mechanism.grains_per_step
-        return flow[0] + other[0] + grains // one, grains % one
-
-    def covers(self, flow):
-        """Whether `flow`, steps and grains per tick, may begin at the end of this tick; if not, its motion is
-        being booked.
-        """
-        if flow == (0, 0):
-            return True
-        if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
-            self.expected_steps, self.expected_grains = flow
-        moving = self.control.state in MOVING
-        needed = self.delivery.position() if moving else self.position.executed_steps
-        part_steps = small(flow[1] * AHEAD_TICKS // self.mechanism.grains_per_step)
-        return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
+        return self.booking.begin()
 
     def end(self, moving):
         """Bring the journal's fields up to date and choose the next flash command."""
-        steps = grains = 0
-        if self.regimen.prescription and (moving or self.control.state == STOPPED):
-            steps = self.own_steps
-            grains = self.own_grains
-        if _above(self.expected_steps, self.expected_grains, steps, grains):
-            steps = self.expected_steps
-            grains = self.expected_grains
-        if moving:
-            owed = self.delivery.owed
-            rate_steps = owed.basal.rate_steps
-            rate_grains = owed.basal.rate_grains
-            for kind in range(KINDS):
-                rate_steps += owed.boluses[kind].rate_steps
-                rate_grains += owed.boluses[kind].rate_grains
-            if rate_grains >= owed.basal.grains_per_step:
-                rate_grains -= owed.basal.grains_per_step
-                rate_steps += 1
-            if _above(rate_steps, rate_grains, steps, grains):
-                steps = rate_steps
-                grains = rate_grains
-        if steps != self.flow_steps or grains != self.flow_grains:
-            self.flow_steps = steps
-            self.flow_grains = grains
-            self.ledger.set_flow(steps, grains, self.mechanism.grains_per_step)
-        # Nothing is booked of what goes backward: then it counts as made when it is.
-        ahead = (steps > 0 or grains > 0) and self.control.state != DRAW_BACK
-        ordered_steps = self.motion.planned_steps if moving else self.position.executed_steps
-        self.ledger.step(
-            self.clock.tick, self.position.executed_steps, ordered_steps, self.position.dose_steps, ahead
-        )
-        if self.journal.slots.done():
+        journal = self.journal
+        may_erase = self.booking.step(moving)
+        if journal.slots.done():
             self._adopt()
         if self._changed():
             self._fill()
-        if self.ratio and not self.busy() and not self.journal.history_writer.rescale_ticket:
-            self.journal.history_writer.rescale(self.ratio[0], self.ratio[1], self.position.dose_steps)
+        if self.ratio and not self.busy() and not journal.history_writer.rescale_ticket:
+            journal.history_writer.rescale(self.ratio[0], self.ratio[1], self.position.dose_steps)
             self.ratio = None
-        self.journal.log_count = self.log.count
-        # A motor that rests, or waits for its first booking, is late for nothing.
-        rests = not moving or ordered_steps <= self.position.executed_steps
-        self.journal.order(rests or self.ledger.covers_erase())
+        journal.log_count = self.log.count
+        journal.order(may_erase)
 
     def _changed(self):
         """Whether anything may have changed since the fields were filled: by a command or a move, which say
@@ -504,10 +403,6 @@ class Keeper:
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1
         words[ACCEPTED] = changes.accepted
-
-
-def _above(steps, grains, other_steps, other_grains):
-    return steps > other_steps or (steps == other_steps and grains > other_grains)
 
 
 def _tuples(value):

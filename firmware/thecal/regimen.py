@@ -31,7 +31,7 @@ class Regimen:
         if therapy.limit:
             self.ledger.set_window(therapy.window_ticks, self.clock.tick)
         if self.keeper:
-            self.keeper.therapy_changed()
+            self.keeper.booking.therapy_changed()
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
         self.set_reservoir_most()
 
@@ -50,4 +50,4 @@ class Regimen:
         self.ledger.rescale(old, new)
         if self.keeper:
             self.keeper.rescale(old, new)
-            self.keeper.therapy_changed()
+            self.keeper.booking.therapy_changed()

@@ -85,7 +85,7 @@ class Startup:
     def _leave_post(self):
         """Be again what the reset found, once that is written down."""
         control = self.control
-        if self.keeper and not self.keeper.ready():
+        if self.keeper and not self.keeper.booking.ready():
             return
         if control.found_state == states.HALTED:
             control.enter(states.HALTED, ALARM)

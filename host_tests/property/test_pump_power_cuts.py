@@ -150,7 +150,7 @@ class Life:
         sound = True
         end = self.bench.tick + ticks
         while self.bench.tick < end:
-            self.quanta_steps.append(self.pump.keeper.ledger.quantum_steps)
+            self.quanta_steps.append(self.pump.keeper.booking.ledger.quantum_steps)
             try:
                 self.bench.advance_to_tick(self.bench.tick + 1)
             except PowerCut:
@@ -162,7 +162,7 @@ class Life:
 
     def _boot(self) -> None:
         before = self.pump
-        self.quanta_steps.append(before.keeper.ledger.quantum_steps)  # the tick may have changed it
+        self.quanta_steps.append(before.keeper.booking.ledger.quantum_steps)  # the tick may have changed it
         assert "starved" not in events_of(self), "an erase came while too little was ordered"
         ended = before.lockout.end_tick if before.lockout.ended else -1
         granted, active = before.lockout.count, before.delivery.owed.active[0]
@@ -274,7 +274,7 @@ def written_after_motion(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def booked(keeper: Keeper, inputs: Any) -> int:
         begin(keeper, inputs)
-        keeper.ledger.booked_steps = 1 << 29
+        keeper.booking.ledger.booked_steps = 1 << 29
         return 1 << 29
 
     def behind(ledger: Ledger, tick: int, executed: int, ordered: int, dose: int, _: bool) -> None:
@@ -326,6 +326,7 @@ def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def erased_while_the_queue_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thecal.motion.QUEUE_SEGMENTS", 1)
+    monkeypatch.setattr("thecal.loop.QUEUE_SEGMENTS", 1)
     monkeypatch.setattr("thecal_bench.inprocess.QUEUE_SEGMENTS", 1)
 
 

@@ -100,7 +100,7 @@ def test_no_motion_is_ordered_beyond_what_is_booked():
     desk.start(rate_num=60_000_000)
     for _ in range(400):
         desk.run(1)
-        assert desk.pump.guard.ordered_steps <= desk.pump.keeper.ledger.booked_steps
+        assert desk.pump.guard.ordered_steps <= desk.pump.keeper.booking.ledger.booked_steps
     assert not desk.of("limited", "starved")
 
 
@@ -166,7 +166,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
     assert flash.commands == commands
     true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
     desk.reset()
-    quantum_steps = before.keeper.ledger.quantum_steps
+    quantum_steps = before.keeper.booking.ledger.quantum_steps
     assert true_steps <= desk.pump.position.base_steps <= true_steps + quantum_steps
 
 

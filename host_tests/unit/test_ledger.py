@@ -36,7 +36,7 @@ def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
     def watched(journal, inputs):
         if journal.command.kind == layout.ERASE:
             erased.append(journal.command.offset)
-            ahead = pump.keeper.ledger.booked_steps - pump.position.executed_steps
+            ahead = pump.keeper.booking.ledger.booked_steps - pump.position.executed_steps
             assert ahead >= ERASE_TICKS * rate_ml_h * 3_200 // 3_600
         obey(journal, inputs)
 
@@ -120,10 +120,10 @@ def test_a_flow_is_covered_when_a_second_of_it_is_booked_and_asking_has_it_booke
 
     def begin_and_ask(inputs):
         booked = begin(inputs)
-        asked.append(keeper.covers(flow))
-        assert asked[-1] == (keeper.ledger.booked_steps - desk.pump.position.executed_steps > 11 * 50)
+        asked.append(keeper.booking.covers(flow))
+        assert asked[-1] == (keeper.booking.ledger.booked_steps - desk.pump.position.executed_steps > 11 * 50)
         return booked
 
     keeper.begin = begin_and_ask
     desk.run(6)
-    assert asked[0] is False and asked[-1] and keeper.covers((0, 0))
+    assert asked[0] is False and asked[-1] and keeper.booking.covers((0, 0))

@@ -40,14 +40,15 @@ class Handlers:
             return self.programming.proposals.ready(keeper, request["digest"])
         if name in ("start", "prime") and keeper.busy():
             return False  # a cut would find the pump moving, and no therapy or another
-        flow = keeper.own_steps, keeper.own_grains
+        booking = keeper.booking
+        flow = booking.own_steps, booking.own_grains
         most_nl_h = self.running.motor_nl_h()
         if name == "prime":
             flow = self.mechanism.grains_per_tick(most_nl_h, 1)
         elif name == "bolus" and request["duration_ms"] > 0:
             hours = request["volume_nl"] * 3_600_000 // request["duration_ms"] + 1
-            flow = keeper.sum(flow, self.mechanism.grains_per_tick(min(hours, most_nl_h), 1))
-        return keeper.covers(flow)
+            flow = booking.sum(flow, self.mechanism.grains_per_tick(min(hours, most_nl_h), 1))
+        return booking.covers(flow)
 
     def carry_out(self, request):
         """The answer to `request`, None where it takes more ticks (`go_on`); refusals are logged, but not

@@ -31,7 +31,8 @@ class TherapyProposal:
         """Once its flow is booked and the therapy before it is written."""
         if not meant:
             return True
-        return keeper.covers(keeper.fastest(self.therapy, self.bridge)) and not keeper.busy()
+        booking = keeper.booking
+        return booking.covers(booking.fastest(self.therapy, self.bridge)) and not keeper.busy()
 
     def apply(self, digest):
         """It is in force."""
