@@ -32,10 +32,6 @@ class Control:
         self.unsettled = False  # a move or an order may have changed any critical word ...
         self.unwritten = True  # ... and what is kept over a reset
 
-    def moving(self):
-        """Whether the motor has power."""
-        return self.state in states.MOVING
-
     # --- state
 
     def enter(self, state, cause):

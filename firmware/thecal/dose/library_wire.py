@@ -9,7 +9,7 @@ nothing of it is used until it is confirmed.
 
 import json
 
-from ..telling import Problems, shown
+from ..problems import Problems, shown
 from .formulary import CONCENTRATION, KINDS, PERCENTS, QUANTITIES, TIMES, below, seal, written
 from .units import CONCENTRATION_TEXT, concentration_of
 

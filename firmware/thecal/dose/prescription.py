@@ -23,7 +23,7 @@ step by step, then `finish`. Keys:
 
 from .. import plain
 from ..clock import TICK_MS, TICKS_PER_DAY
-from ..telling import Problems, shown
+from ..problems import Problems, shown
 from .schedule import MOST_STEPS_A_DAY, Schedule
 from .units import (
     CONCENTRATION_TEXT,
