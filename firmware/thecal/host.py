@@ -39,22 +39,22 @@ BY_CANCEL = "cancelled: cancel"
 
 
 class Host:
-    """The host's commands. Without a `keeper` an ID is known until the next boot."""
+    """The host's commands. Without a `persistence` an ID is known until the next boot."""
 
-    def __init__(self, control, critical, handlers, status, stop_button, keeper, session, writer):
+    def __init__(self, control, critical, handlers, status, stop_button, persistence, session, writer):
         self.control = control
         self.critical = critical
         self.handlers = handlers
         self.status = status
         self.stop_button = stop_button
-        self.keeper = keeper
+        self.persistence = persistence
         self.session = session
         self.writer = writer
         self.queue = Queue()
         self.working = None  # the entry that is being carried out and takes more than a tick
         self.stops = StopAnswers()
         self.last = LastAnswers()
-        self.outcomes = keeper.journal.outcomes if keeper else Outcomes()
+        self.outcomes = persistence.journal.outcomes if persistence else Outcomes()
 
     # --- once a tick
 
@@ -79,13 +79,13 @@ class Host:
         if session.stop_ahead():
             # Behind a flood: it acts now, and is answered when it is its turn.
             self._stop_now(outputs)
-        if self.keeper:
+        if self.persistence:
             self._expect()
 
     def kept(self):
-        """After the keeper has chosen what is written of this tick: stops in it are in that record."""
-        if self.stops.waiting and self.keeper:
-            self.stops.stamp(self.keeper.journal.state.save_ticket)
+        """After what is written of this tick is chosen: stops in it are in that record."""
+        if self.stops.waiting and self.persistence:
+            self.stops.stamp(self.persistence.journal.state.save_ticket)
 
     def cancel_all(self, outputs):
         """A stop: all that waits is over, and so is a proposal in the making."""
@@ -240,10 +240,10 @@ class Host:
 
     def _may_act(self, entry):
         """Whether its ID and what its flow needs are written down, or never will be."""
-        keeper = self.keeper
+        persistence = self.persistence
         if self.working and entry.command.name in commands.ABOUT_PROPOSALS:
             return False
-        if not keeper or not keeper.writes():
+        if not persistence or not persistence.writes():
             return True
         announced = entry.command.proposes or entry.place == NO_PLACE or self._announced(entry.place)
         flow = entry.command.changes == commands.FLOW
@@ -315,10 +315,10 @@ class Host:
         answer = self.handlers.carry_out(request)
         if place != NO_PLACE:
             self.outcomes.close(place, DONE, 0, self.control.clock.tick)
-        keeper = self.keeper
-        if not keeper or keeper.rests():
+        persistence = self.persistence
+        if not persistence or persistence.rests():
             self._send(outputs, answer)
-        elif not keeper.writes():
+        elif not persistence.writes():
             self._send(outputs, not_kept(answer))
         elif self.stops.full():
             text = "the pump is %s; this answer waits for no record" % states.STATES[self.control.state]
@@ -332,10 +332,10 @@ class Host:
         self.control.stop_ordered()
 
     def _answer_stops(self, outputs):
-        keeper = self.keeper
+        persistence = self.persistence
         while self.stops.waiting:
             answer = self.stops.next(
-                keeper.journal.state.saved_ticket, not keeper.writes(), self.control.clock.tick
+                persistence.journal.state.saved_ticket, not persistence.writes(), self.control.clock.tick
             )
             if answer is None:
                 return

@@ -19,11 +19,11 @@ from .dose.line import Line
 from .dosing import Dosing
 from .handlers.assembly import assemble
 from .host import Host
-from .keeper import Keeper
 from .link.frame import FrameWriter, crc_into
 from .link.session import Session
 from .link.telemetry import Telemetry
 from .motion import Motion
+from .persistence import Persistence
 from .position import Position
 from .record import events
 from .regimen import Regimen
@@ -73,28 +73,30 @@ class Pump:
             clock, position, line, delivery, ledger, guard, lockout, reservoir, regimen, self.motion
         )
         self.critical = critical = Critical(kept, control)
-        self.keeper = keeper = None
+        self.persistence = persistence = None
         if journal is not None:
-            self.keeper = keeper = Keeper(
+            self.persistence = persistence = Persistence(
                 journal, control, critical, self.motion, regimen, ledger, lockout, reservoir, self.log
             )
-        regimen.keeper = keeper
+        regimen.persistence = persistence
         counts = Counts()
         stop = StopButton()
         session = Session(crc)
         self.writer = FrameWriter(crc)
         telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.status = Status(telemetry, session, control, guard, ledger, reservoir, mechanism)
-        self.handlers = assemble(control, regimen, ledger, guard, reservoir, counts, keeper)
-        self.host = Host(control, critical, self.handlers, self.status, stop, keeper, session, self.writer)
+        self.handlers = assemble(control, regimen, ledger, guard, reservoir, counts, persistence)
+        self.host = Host(
+            control, critical, self.handlers, self.status, stop, persistence, session, self.writer
+        )
         self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop)
-        self.startup = startup = Startup(control, regimen, guard, stop, keeper)
+        self.startup = startup = Startup(control, regimen, guard, stop, persistence)
         self.watching = Watching(
             control, critical, startup, regimen, ledger, guard, reservoir, counts, journal
         )
-        if keeper:
-            keeper.restore()
-            startup.was_reset = keeper.was_reset
+        if persistence:
+            persistence.restore()
+            startup.was_reset = persistence.was_reset
         kept.keep_all()
 
     # --- one tick
@@ -102,8 +104,8 @@ class Pump:
     def decide(self, inputs, outputs):
         """All of a tick but what is kept and told. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
-        if self.keeper:
-            self.guard.booked_most = self.keeper.begin(inputs)
+        if self.persistence:
+            self.guard.booked_most = self.persistence.begin(inputs)
         ticks = self._time_part(inputs)
         outputs.checked_in |= selftest.TIME
         self._dose_part(inputs, ticks)
@@ -120,8 +122,8 @@ class Pump:
         """Choose what is written down of this tick; the motor need not wait for that either. Numbers that are
         not to be trusted are not written: a reset goes back to those before.
         """
-        if self.keeper and self.critical.words.trusted:
-            self.keeper.end(self.control.state in states.MOVING)
+        if self.persistence and self.critical.words.trusted:
+            self.persistence.end(self.control.state in states.MOVING)
             self.host.kept()
 
     def report(self, inputs, outputs):

@@ -17,7 +17,7 @@ class Regimen:
         self.ledger = ledger
         self.guard = guard
         self.reservoir = reservoir
-        self.keeper = None  # is told what has changed, where there is one
+        self.persistence = None  # is told what has changed, where there is one
         self.prescription = None
         self.therapies = Therapies()
         self.library = LIBRARY
@@ -30,8 +30,8 @@ class Regimen:
         self.set_limit()
         if therapy.limit:
             self.ledger.set_window(therapy.window_ticks, self.clock.tick)
-        if self.keeper:
-            self.keeper.booking.therapy_changed()
+        if self.persistence:
+            self.persistence.booking.therapy_changed()
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
         self.set_reservoir_most()
 
@@ -48,6 +48,6 @@ class Regimen:
     def rescale(self, old, new):
         """From now on all that was given counts in the new drug's steps; concentrations, pg/nL."""
         self.ledger.rescale(old, new)
-        if self.keeper:
-            self.keeper.rescale(old, new)
-            self.keeper.booking.therapy_changed()
+        if self.persistence:
+            self.persistence.rescale(old, new)
+            self.persistence.booking.therapy_changed()

@@ -10,15 +10,15 @@ from .watch.resets import Resets
 
 
 class Startup:
-    """Wakes one pump up. `keeper` says what is kept over a reset; None: nothing is."""
+    """Wakes one pump up. `persistence` says what is kept over a reset; None: nothing is."""
 
-    def __init__(self, control, regimen, guard, stop_button, keeper):
+    def __init__(self, control, regimen, guard, stop_button, persistence):
         self.control = control
         self.regimen = regimen
         self.guard = guard
         self.stop_button = stop_button
-        self.keeper = keeper
-        self.resets = keeper.resets if keeper else Resets()
+        self.persistence = persistence
+        self.resets = persistence.resets if persistence else Resets()
         self.was_reset = False
 
     def go_on(self, inputs):
@@ -41,11 +41,11 @@ class Startup:
     def _wake_up(self, inputs):
         control = self.control
         dosing = control.dosing
-        keeper = self.keeper
+        persistence = self.persistence
         dosing.line.priming = control.found_state == states.PRIMING
         control.teller.event(events.BOOT, control.found_state, inputs.reset_cause)
-        if keeper and (keeper.journal.torn or not keeper.sound()):
-            control.teller.event(events.JOURNAL, keeper.journal.status, keeper.journal.torn)
+        if persistence and (persistence.journal.torn or not persistence.sound()):
+            control.teller.event(events.JOURNAL, persistence.journal.status, persistence.journal.torn)
         control.enter(states.POST, POWER_ON)
         self.guard.rest(control.position.executed_steps)
         if self.regimen.prescription:
@@ -57,7 +57,7 @@ class Startup:
         self._self_test(inputs)
         if inputs.reset_cause == RESET_FAULT:
             self._failed_before()
-        if keeper and keeper.therapy_lost:
+        if persistence and persistence.therapy_lost:
             control.raise_alarm(alarms.JOURNAL_FAULT)
         if self.was_reset and self.resets.too_many(control.clock.tick):
             control.raise_alarm(alarms.RESET_LOOP)
@@ -76,7 +76,7 @@ class Startup:
         control.failures = inputs.post_failures
         if not formulary.check(self.regimen.library):
             control.failures |= 1 << parts.LIBRARY
-        if self.keeper and not self.keeper.sound():
+        if self.persistence and not self.persistence.sound():
             control.failures |= 1 << parts.JOURNAL
         control.failures |= control.senses.unbelievable()
         control.senses.failed.untold = 0  # the events of the self-test tell
@@ -85,7 +85,7 @@ class Startup:
     def _leave_post(self):
         """Be again what the reset found, once that is written down."""
         control = self.control
-        if self.keeper and not self.keeper.booking.ready():
+        if self.persistence and not self.persistence.booking.ready():
             return
         if control.found_state == states.HALTED:
             control.enter(states.HALTED, ALARM)

@@ -100,7 +100,7 @@ def test_the_last_day_is_remembered_over_any_boots(seed):
             journal = device.journal
             lost = journal.words[layout.EXECUTED] - executed
             assert lost >= 0
-            # The device's time goes on from where the journal left it, as in `Keeper.restore`.
+            # The device's time goes on from where the journal left it, as in `Persistence.restore`.
             tick = journal.words[layout.TICK]
             doses = [(min(at, tick), steps) for at, steps in doses]
             if lost:

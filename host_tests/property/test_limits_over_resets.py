@@ -17,7 +17,7 @@ import numpy
 import pytest
 from hypothesis import Phase, example, given, settings
 from pump_on_bench import SIX_ML_H
-from thecal.keeper import Keeper
+from thecal.persistence import Persistence
 from thecal.watch.limits import WindowLedger
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.inprocess import HostBench
@@ -169,13 +169,13 @@ def minutes_count_from_their_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lockout_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    restore = Keeper.restore
+    restore = Persistence.restore
 
-    def forgetful(keeper: Keeper) -> None:
-        restore(keeper)
-        keeper.lockout.__init__()
+    def forgetful(persistence: Persistence) -> None:
+        restore(persistence)
+        persistence.lockout.__init__()
 
-    monkeypatch.setattr(Keeper, "restore", forgetful)
+    monkeypatch.setattr(Persistence, "restore", forgetful)
 
 
 @pytest.mark.req("LIM-02", "LIM-03", "REC-01")

@@ -32,7 +32,7 @@ from pump_on_bench import PumpOnBench
 from thecal import states
 from thecal.dose.line import Bridge, Line
 from thecal.handlers.supply import Supply
-from thecal.keeper import Keeper
+from thecal.persistence import Persistence
 from thecal.watch import alarms
 from thecal.watch.resets import Resets
 
@@ -256,7 +256,7 @@ class LineMachine(RuleBasedStateMachine):
             if running and mode == "stopped":
                 assert self.state == states.STOPPED
             for _ in range(ANSWER_TICKS):  # a cut before it is written finds the last one: test_line.py
-                if self.pump.keeper.busy():
+                if self.pump.persistence.busy():
                     self.tick()
         self.settle()
 
@@ -445,14 +445,14 @@ def credit_outlasts_the_start(patch: pytest.MonkeyPatch) -> None:
 
 
 def credit_is_whole_again_after_a_reset(patch: pytest.MonkeyPatch) -> None:
-    restore = Keeper.restore
+    restore = Persistence.restore
 
-    def forgetful(keeper: Any) -> None:
-        restore(keeper)
-        if keeper.line.credit_steps:
-            keeper.line.credit_steps = steps_of(keeper.regimen.prescription.line_nl)
+    def forgetful(persistence: Any) -> None:
+        restore(persistence)
+        if persistence.line.credit_steps:
+            persistence.line.credit_steps = steps_of(persistence.regimen.prescription.line_nl)
 
-    patch.setattr(Keeper, "restore", forgetful)
+    patch.setattr(Persistence, "restore", forgetful)
 
 
 @pytest.mark.req("DOSE-09", "DOSE-10")

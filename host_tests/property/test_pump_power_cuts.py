@@ -19,7 +19,7 @@ import pytest
 from thecal import states
 from thecal.dose import program
 from thecal.dose.delivery import PATIENT
-from thecal.keeper import Keeper
+from thecal.persistence import Persistence
 from thecal.record.events import CAPACITY, EVENTS
 from thecal.record.layout import KINDS
 from thecal.record.ledger import QUANTUM_TICKS, Ledger
@@ -150,7 +150,7 @@ class Life:
         sound = True
         end = self.bench.tick + ticks
         while self.bench.tick < end:
-            self.quanta_steps.append(self.pump.keeper.booking.ledger.quantum_steps)
+            self.quanta_steps.append(self.pump.persistence.booking.ledger.quantum_steps)
             try:
                 self.bench.advance_to_tick(self.bench.tick + 1)
             except PowerCut:
@@ -162,7 +162,9 @@ class Life:
 
     def _boot(self) -> None:
         before = self.pump
-        self.quanta_steps.append(before.keeper.booking.ledger.quantum_steps)  # the tick may have changed it
+        self.quanta_steps.append(
+            before.persistence.booking.ledger.quantum_steps
+        )  # the tick may have changed it
         assert "starved" not in events_of(self), "an erase came while too little was ordered"
         ended = before.lockout.end_tick if before.lockout.ended else -1
         granted, active = before.lockout.count, before.delivery.owed.active[0]
@@ -270,17 +272,17 @@ def test_a_second_cut_during_the_recovery_forgets_nothing(whole, seed):
 
 
 def written_after_motion(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin, step = Keeper.begin, Ledger.step
+    begin, step = Persistence.begin, Ledger.step
 
-    def booked(keeper: Keeper, inputs: Any) -> int:
-        begin(keeper, inputs)
-        keeper.booking.ledger.booked_steps = 1 << 29
+    def booked(persistence: Persistence, inputs: Any) -> int:
+        begin(persistence, inputs)
+        persistence.booking.ledger.booked_steps = 1 << 29
         return 1 << 29
 
     def behind(ledger: Ledger, tick: int, executed: int, ordered: int, dose: int, _: bool) -> None:
         step(ledger, tick, executed, ordered, dose, False)
 
-    monkeypatch.setattr(Keeper, "begin", booked)
+    monkeypatch.setattr(Persistence, "begin", booked)
     monkeypatch.setattr(Ledger, "step", behind)
 
 
@@ -293,21 +295,21 @@ def crc_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def after_restore(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
-    restore = Keeper.restore
+    restore = Persistence.restore
 
-    def changed(keeper: Keeper) -> None:
-        restore(keeper)
-        change(keeper)
+    def changed(persistence: Persistence) -> None:
+        restore(persistence)
+        change(persistence)
 
-    monkeypatch.setattr(Keeper, "restore", changed)
+    monkeypatch.setattr(Persistence, "restore", changed)
 
 
 def lockout_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_restore(monkeypatch, lambda keeper: keeper.lockout.__init__())
+    after_restore(monkeypatch, lambda persistence: persistence.lockout.__init__())
 
 
 def position_not_restored(monkeypatch: pytest.MonkeyPatch) -> None:
-    after_restore(monkeypatch, lambda keeper: keeper.position.resume(0, 0))
+    after_restore(monkeypatch, lambda persistence: persistence.position.resume(0, 0))
 
 
 def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,10 +16,10 @@ from thecal.buttons import Buttons
 from thecal.causes import COMMAND
 from thecal.control import Control
 from thecal.host import Host
-from thecal.keeper import Keeper
 from thecal.link import commands
 from thecal.link.queue import Accepted, Queue
 from thecal.link.session import Session
+from thecal.persistence import Persistence
 
 SEQUENCES_A_LIFE = 50
 
@@ -33,7 +33,7 @@ def live(seed: int) -> Counter[str]:
             world.sequence()
         except Broken as why:
             raise Broken(f"life {seed}, sequence {number}: {why}") from None
-        if world.bench.pump.keeper.journal.failed:
+        if world.bench.pump.persistence.journal.failed:
             break
     return world.oracle.seen
 
@@ -97,7 +97,7 @@ def the_button_clears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answered_before_the_record_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Keeper, "rests", lambda self: True)
+    monkeypatch.setattr(Persistence, "rests", lambda self: True)
 
 
 def a_held_stop_acts_a_tick_late(monkeypatch: pytest.MonkeyPatch) -> None:

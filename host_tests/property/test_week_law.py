@@ -229,7 +229,7 @@ def test_wherever_a_cut_comes_the_largest_week_is_in_force_whole_or_the_one_befo
         [which] = [index for index, week in enumerate(wanted) if week.starts == basal.starts]
         assert basal.rate_steps == wanted[which].rate_steps
         assert basal.rate_grains == wanted[which].rate_grains
-        assert not pump.keeper.therapy_lost
+        assert not pump.persistence.therapy_lost
         found[which] += 1
         if number % 30 == 0:
             assert Desk(flash=cut).kept(which + 1) == read_back(weeks[which])

@@ -1,7 +1,7 @@
 """A board whose pump keeps nothing in a flash: the bench holds its memory over a reset, and it boots at once.
 
 For tests of what a pump does with its time, to the tick: there is no record for a command to wait for, and a
-reset takes no time and counts nothing twice. What the journal makes of it is asked in `test_keeper.py`,
+reset takes no time and counts nothing twice. What the journal makes of it is asked in `test_persistence.py`,
 `test_pump_power_cuts.py` and by the scenarios.
 """
 

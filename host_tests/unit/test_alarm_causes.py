@@ -25,7 +25,7 @@ TESTS = {
     "test_a_flipped_byte_of_the_history_is_found_within_minutes_and_when_it_is_used",
     "RESET_LOOP": "unit/test_resets.py::"
     "test_more_resets_than_may_be_latch_the_pump_and_a_reset_does_not_free_it",
-    "JOURNAL_FAULT": "unit/test_keeper.py::test_a_flash_that_takes_nothing_stops_the_pump",
+    "JOURNAL_FAULT": "unit/test_persistence.py::test_a_flash_that_takes_nothing_stops_the_pump",
     "SERVICE_DUE": "unit/test_senses.py::test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too",
     "COUNT_END": "unit/test_counts.py::"
     "test_a_pump_at_the_end_of_a_count_has_said_so_and_stops_under_its_own_name",

@@ -167,7 +167,7 @@ def test_a_cut_in_a_wipe_leaves_all_or_a_state_that_is_lost(monkeypatch, ticks):
     desk.ask("confirm", digest=proposal["digest"])
     desk.run(ticks)
     desk.reset()
-    status = desk.pump.keeper.journal.status
+    status = desk.pump.persistence.journal.status
     assert status == layout.SOUND or status == layout.LOST
     assert status == layout.LOST or desk.pump.alarms.standing[alarms.COUNT_END]
     assert not desk.ask("start")["ok"]

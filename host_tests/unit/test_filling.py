@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 from test_runner import FILES, HostBench, LinkClient, make_plant, run_scenario
-from thecal.keeper import Keeper
+from thecal.persistence import Persistence
 from thecal.record.layout import FIELDS
 from thecal_bench import scenario
 
@@ -15,30 +15,30 @@ SHORT = [file for file in FILES if scenario.load(file).duration_ms <= LONGEST_MS
 @pytest.mark.req("REC-01")
 @pytest.mark.parametrize("file", SHORT, ids=lambda file: file.stem)
 def test_no_field_lags_behind_what_it_is_filled_from(file, monkeypatch):
-    end = Keeper.end
+    end = Persistence.end
     filled = ticks = 0
 
-    def end_and_compare(keeper, moving):
+    def end_and_compare(persistence, moving):
         nonlocal filled, ticks
-        end(keeper, moving)
-        words = keeper.journal.words
+        end(persistence, moving)
+        words = persistence.journal.words
         again = array("i", words)
-        keeper.fill(again)
+        persistence.fill(again)
         lagging = {
             name: (old, new) for name, old, new in zip(FIELDS, words, again, strict=True) if old != new
         }
         assert not lagging
         ticks += 1
 
-    fill = Keeper._fill
+    fill = Persistence._fill
 
-    def count(keeper):
+    def count(persistence):
         nonlocal filled
         filled += 1
-        fill(keeper)
+        fill(persistence)
 
-    monkeypatch.setattr(Keeper, "_fill", count)
-    monkeypatch.setattr(Keeper, "end", end_and_compare)
+    monkeypatch.setattr(Persistence, "_fill", count)
+    monkeypatch.setattr(Persistence, "end", end_and_compare)
     experiment = scenario.load(file)
     with HostBench(make_plant(experiment)) as board:
         list(run_scenario(experiment, board, LinkClient(board.send)))

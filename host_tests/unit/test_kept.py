@@ -157,7 +157,7 @@ ELSEWHERE = {
     **dict.fromkeys(("strike_alarm", "strike_before_tick"), "with strike_tick"),
     **dict.fromkeys(("bolus_from_steps_0", "bolus_from_steps_1"), "with bolus_nl_0 and 1"),
     "grant_tick": "test_journal_law.py",
-    **dict.fromkeys(("therapy_serial", "library_serial", "drug_serial"), "test_keeper.py"),
+    **dict.fromkeys(("therapy_serial", "library_serial", "drug_serial"), "test_persistence.py"),
     "calibration_serial": "nothing is calibrated yet",
     **dict.fromkeys(
         ("rescales", "rescale_num", "rescale_den", "rescale_dose_steps", "rescale_open_steps"),
@@ -271,7 +271,7 @@ def test_a_drug_in_the_line_that_can_not_be_named_any_more_is_a_fault_and_no_oth
     desk.ask("stop")
     desk.confirm({"mode": "minimum"})
     desk.run(60)
-    journal = desk.pump.keeper.journal
+    journal = desk.pump.persistence.journal
     serial = journal.words[layout.DRUG_SERIAL]
     assert 0 < serial < journal.words[layout.SERIALS[layout.THERAPY]], "another therapy is in force"
     start = journal.slots._start(layout.THERAPY, journal.slots.serials[layout.THERAPY].index(serial))

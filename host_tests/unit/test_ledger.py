@@ -36,7 +36,7 @@ def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
     def watched(journal, inputs):
         if journal.command.kind == layout.ERASE:
             erased.append(journal.command.offset)
-            ahead = pump.keeper.booking.ledger.booked_steps - pump.position.executed_steps
+            ahead = pump.persistence.booking.ledger.booked_steps - pump.position.executed_steps
             assert ahead >= ERASE_TICKS * rate_ml_h * 3_200 // 3_600
         obey(journal, inputs)
 
@@ -87,7 +87,7 @@ def test_what_a_halted_pump_had_booked_is_given_up():
     desk.run(50)
     desk.pump.fail()
     desk.run(20)
-    words = desk.pump.keeper.journal.words
+    words = desk.pump.persistence.journal.words
     assert words[layout.RESERVED] == words[layout.EXECUTED] == desk.pump.position.executed_steps > 0
 
 
@@ -114,16 +114,18 @@ def test_a_flow_is_covered_when_a_second_of_it_is_booked_and_asking_has_it_booke
     if not running:
         desk.ask("stop")
     desk.run(50)
-    keeper, flow = desk.pump.keeper, (50, 0)
-    begin = keeper.begin
+    persistence, flow = desk.pump.persistence, (50, 0)
+    begin = persistence.begin
     asked = []
 
     def begin_and_ask(inputs):
         booked = begin(inputs)
-        asked.append(keeper.booking.covers(flow))
-        assert asked[-1] == (keeper.booking.ledger.booked_steps - desk.pump.position.executed_steps > 11 * 50)
+        asked.append(persistence.booking.covers(flow))
+        assert asked[-1] == (
+            persistence.booking.ledger.booked_steps - desk.pump.position.executed_steps > 11 * 50
+        )
         return booked
 
-    keeper.begin = begin_and_ask
+    persistence.begin = begin_and_ask
     desk.run(6)
-    assert asked[0] is False and asked[-1] and keeper.booking.covers((0, 0))
+    assert asked[0] is False and asked[-1] and persistence.booking.covers((0, 0))

@@ -183,7 +183,7 @@ def test_credit_outlasts_a_loss_of_power_less_what_was_booked(desk):
     desk.new_line()
     desk.prime(100_000)
     desk.run(60)
-    quantum = desk.pump.keeper.booking.ledger.quantum_steps
+    quantum = desk.pump.persistence.booking.ledger.quantum_steps
     desk.power_cycle()
     left = desk.line.credit_steps
     assert 3_200 - quantum <= left <= 3_200
@@ -425,7 +425,7 @@ def test_a_change_of_concentration_counts_what_was_given_by_its_mass(concentrati
     desk.run(60)
     desk.power_cycle()
     # Counted anew by the minute, and what was booked counts as given.
-    booked = desk.pump.keeper.booking.ledger.quantum_steps
+    booked = desk.pump.persistence.booking.ledger.quantum_steps
     assert given * times <= desk.in_window <= given * times + 2 + booked + 60
 
 
@@ -591,7 +591,7 @@ def test_a_draw_back_gives_no_credit_back(desk):
     left = desk.line.credit_steps
     desk.line.moved(-500)
     assert desk.line.credit_steps == left
-    words = desk.pump.keeper.journal.words
+    words = desk.pump.persistence.journal.words
     desk.run(5)
     assert words[INDEX["credit_end_steps"]] == desk.pump.position.executed_steps + left
 

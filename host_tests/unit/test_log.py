@@ -8,7 +8,7 @@ import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
 from test_journal import Desk
-from test_keeper import DeadFlash
+from test_persistence import DeadFlash
 from thecal import causes, states
 from thecal.link import commands
 from thecal.record import events, layout, pages
@@ -121,7 +121,7 @@ def test_a_loss_of_power_leaves_the_same_log_with_the_boot_behind_it():
 @pytest.mark.req("REC-06")
 def test_a_page_from_any_number_is_what_the_whole_has_from_there(flooded):
     """Numbers that are long overwritten, kept, and not yet made; and those of faults have gaps."""
-    journal = flooded.bench.pump.keeper.journal
+    journal = flooded.bench.pump.persistence.journal
     for stream, ring in enumerate(pages.RINGS):
         whole = list(journal.entries(ring, 0))
         made = journal.log_count

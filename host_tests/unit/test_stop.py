@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
-from test_keeper import BOLUS, LIMIT, DeadFlash, give_library
+from test_persistence import BOLUS, LIMIT, DeadFlash, give_library
 from thecal import states
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
@@ -105,7 +105,7 @@ def test_a_stop_is_answered_when_its_record_is_read_back_and_the_motor_stops_bef
     desk.run(50)
     number = desk.client.request("stop")
     desk.run(1)
-    journal = desk.pump.keeper.journal
+    journal = desk.pump.persistence.journal
     assert desk.pump.control.state == states.STOPPED and not desk.bench.outputs.enable
     assert desk.client.reply(number) is None and journal.state.saved_ticket < journal.state.save_ticket
     desk.run(1)

@@ -16,9 +16,9 @@ from ..link.session import refusal, reply_to
 class Handlers:
     """Carries out the commands of `subjects`; one of them goes on with what takes more than a tick."""
 
-    def __init__(self, mechanism, keeper, denials, programming, running, boluses, subjects):
+    def __init__(self, mechanism, persistence, denials, programming, running, boluses, subjects):
         self.mechanism = mechanism
-        self.keeper = keeper
+        self.persistence = persistence
         self.denials = denials
         self.programming = programming
         self.running = running
@@ -32,15 +32,15 @@ class Handlers:
         """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
         written down, or will never be.
         """
-        keeper = self.keeper
-        if keeper.journal.failed:
+        persistence = self.persistence
+        if persistence.journal.failed:
             return True
         name = request["cmd"]
         if name == "confirm":
-            return self.programming.proposals.ready(keeper, request["digest"])
-        if name in ("start", "prime") and keeper.busy():
+            return self.programming.proposals.ready(persistence, request["digest"])
+        if name in ("start", "prime") and persistence.busy():
             return False  # a cut would find the pump moving, and no therapy or another
-        booking = keeper.booking
+        booking = persistence.booking
         flow = booking.own_steps, booking.own_grains
         most_nl_h = self.running.motor_nl_h()
         if name == "prime":

@@ -11,13 +11,13 @@ from ..record.layout import THERAPY
 class Applying:
     """Puts confirmed therapies into force."""
 
-    def __init__(self, regimen, line, delivery, forecast, judge, keeper, control):
+    def __init__(self, regimen, line, delivery, forecast, judge, persistence, control):
         self.regimen = regimen
         self.line = line
         self.delivery = delivery
         self.forecast = forecast
         self.judge = judge
-        self.keeper = keeper
+        self.persistence = persistence
         self.control = control
 
     def apply(self, proposal, digest):
@@ -33,8 +33,8 @@ class Applying:
         opens_bridge = bridge is not line.bridge
         ratio = line.unit_change(therapy)
         packed = program.pack(digest, clock.tick_s, proposal.head, therapy)
-        if self.keeper:
-            self.keeper.applied(THERAPY, packed)
+        if self.persistence:
+            self.persistence.applied(THERAPY, packed)
         other = therapy.drug and therapy.drug != line.drug
         if other:
             self.delivery.remainder.drop()

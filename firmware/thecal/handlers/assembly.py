@@ -14,8 +14,8 @@ from .running import Running
 from .supply import Supply
 
 
-def assemble(control, regimen, ledger, guard, reservoir, counts, keeper):
-    """The `Handlers`; `keeper` is None for a pump without a flash."""
+def assemble(control, regimen, ledger, guard, reservoir, counts, persistence):
+    """The `Handlers`; `persistence` is None for a pump without a flash."""
     dosing = control.dosing
     mechanism = dosing.mechanism
     line = dosing.line
@@ -24,12 +24,12 @@ def assemble(control, regimen, ledger, guard, reservoir, counts, keeper):
     forecast = Forecast(mechanism, regimen, line, delivery, ledger, guard, reservoir, control)
     denials = Denials(mechanism, regimen, line, delivery, lockout, reservoir, counts, forecast, control)
     judge = Judge(mechanism, regimen, control.clock)
-    applying = Applying(regimen, line, delivery, forecast, judge, keeper, control)
+    applying = Applying(regimen, line, delivery, forecast, judge, persistence, control)
     proposals = Proposals()
     proposing = Proposing(mechanism, regimen, line, reservoir, forecast, judge, applying, proposals, control)
-    programming = Programming(regimen, keeper, proposals, proposing, control)
+    programming = Programming(regimen, persistence, proposals, proposing, control)
     running = Running(mechanism, regimen, line, guard, forecast, denials, control)
     boluses = Boluses(mechanism, regimen, lockout, forecast, denials, control)
-    supply = Supply(mechanism, regimen, line, reservoir, counts, keeper, denials, proposals, control)
-    questions = Questions(mechanism, regimen, lockout, control, keeper.journal if keeper else None)
-    return Handlers(mechanism, keeper, denials, programming, running, boluses, (supply, questions))
+    supply = Supply(mechanism, regimen, line, reservoir, counts, persistence, denials, proposals, control)
+    questions = Questions(mechanism, regimen, lockout, control, persistence.journal if persistence else None)
+    return Handlers(mechanism, persistence, denials, programming, running, boluses, (supply, questions))

@@ -13,9 +13,9 @@ class Programming:
 
     COMMANDS = ("program", "readback", "library", "confirm")
 
-    def __init__(self, regimen, keeper, proposals, proposing, control):
+    def __init__(self, regimen, persistence, proposals, proposing, control):
         self.regimen = regimen
-        self.keeper = keeper
+        self.persistence = persistence
         self.proposals = proposals
         self.proposing = proposing
         self.control = control
@@ -48,7 +48,7 @@ class Programming:
             raise PrescriptionError(problems)
         if library is None:
             return {"complete": False}
-        proposal = LibraryProposal(self.regimen, self.keeper, self.control, library)
+        proposal = LibraryProposal(self.regimen, self.persistence, self.control, library)
         answer = self.proposals.propose(proposal)
         answer["complete"] = True
         return answer

@@ -27,12 +27,12 @@ class TherapyProposal:
         self.basal = therapy.basal
         self.soft = readback.get("soft", ())
 
-    def ready(self, keeper, meant):
+    def ready(self, persistence, meant):
         """Once its flow is booked and the therapy before it is written."""
         if not meant:
             return True
-        booking = keeper.booking
-        return booking.covers(booking.fastest(self.therapy, self.bridge)) and not keeper.busy()
+        booking = persistence.booking
+        return booking.covers(booking.fastest(self.therapy, self.bridge)) and not persistence.busy()
 
     def apply(self, digest):
         """It is in force."""
@@ -46,23 +46,23 @@ class LibraryProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, regimen, keeper, control, library):
+    def __init__(self, regimen, persistence, control, library):
         self.regimen = regimen
-        self.keeper = keeper
+        self.persistence = persistence
         self.control = control
         self.library = library
         self.readback = formulary.readback(library)
 
-    def ready(self, keeper, meant):
+    def ready(self, persistence, meant):
         """Once what was applied before it is written."""
-        return not meant or not keeper.busy()
+        return not meant or not persistence.busy()
 
     def apply(self, digest):
         """It is in force."""
         regimen = self.regimen
         library = self.library
-        if self.keeper:
-            self.keeper.applied(LIBRARY, json.dumps(library).encode())
+        if self.persistence:
+            self.persistence.applied(LIBRARY, json.dumps(library).encode())
         self.control.teller.event(events.LIBRARY, library[0], regimen.library[0])
         regimen.library = library
         regimen.changes.accepted = 0  # of bounds that may be others now
@@ -81,7 +81,7 @@ class RefillProposal:
         self.volume_nl = volume_nl
         self.readback = {"refill_nl": volume_nl}
 
-    def ready(self, keeper, meant):
+    def ready(self, persistence, meant):
         """At any time."""
         return True
 
@@ -101,9 +101,9 @@ class NewLineProposal:
         self.supply = supply
         self.readback = readback
 
-    def ready(self, keeper, meant):
+    def ready(self, persistence, meant):
         """Once the therapy that says what the line holds is written."""
-        return not keeper.busy()
+        return not persistence.busy()
 
     def apply(self, digest):
         """It counts from now on."""
@@ -117,17 +117,17 @@ class BeginAnewProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, keeper, status):
-        self.keeper = keeper
+    def __init__(self, persistence, status):
+        self.persistence = persistence
         self.readback = {BEGIN_ANEW: status}
 
-    def ready(self, keeper, meant):
+    def ready(self, persistence, meant):
         """At any time."""
         return True
 
     def apply(self, digest):
         """What the flash holds is forgotten."""
-        self.keeper.begin_anew()
+        self.persistence.begin_anew()
 
 
 class Proposals:
@@ -143,12 +143,12 @@ class Proposals:
         self.digest = program.digest(proposal.readback, proposal.basal)
         return {"digest": self.digest, "readback": proposal.readback}
 
-    def ready(self, keeper, digest):
+    def ready(self, persistence, digest):
         """Whether a confirmation of `digest` can be carried out in this tick."""
         meant = digest == self.digest
         if self.last is None:
-            return not meant or not keeper.busy()
-        return self.last.ready(keeper, meant)
+            return not meant or not persistence.busy()
+        return self.last.ready(persistence, meant)
 
     def forget(self):
         """It cannot be confirmed any more."""

@@ -20,13 +20,13 @@ class Supply:
 
     COMMANDS = ("refill", "new_line", "begin_anew")
 
-    def __init__(self, mechanism, regimen, line, reservoir, counts, keeper, denials, proposals, control):
+    def __init__(self, mechanism, regimen, line, reservoir, counts, persistence, denials, proposals, control):
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
         self.reservoir = reservoir
         self.counts = counts
-        self.keeper = keeper
+        self.persistence = persistence
         self.denials = denials
         self.proposals = proposals
         self.control = control
@@ -53,16 +53,16 @@ class Supply:
         nothing of the last day is forgotten with it.
         """
         control = self.control
-        status = self.keeper.journal.status if self.keeper else SOUND
+        status = self.persistence.journal.status if self.persistence else SOUND
         if status == SOUND and self.counts.ended and control.state not in states.MOVING:
             quiet_ticks = control.clock.tick - control.stopped_tick
             if quiet_ticks < QUIET_TICKS:
                 quiet_min = quiet_ticks // TICKS_PER_MIN
                 raise Refused(NOT_RESTED, "the pump has rested for %d min, not for a day" % quiet_min)
-            return self.proposals.propose(BeginAnewProposal(self.keeper, USED_UP))
+            return self.proposals.propose(BeginAnewProposal(self.persistence, USED_UP))
         if status not in USELESS:
             raise Refused(JOURNAL_IN_USE, "the journal is %s: it is gone on with" % STATUSES[status])
-        return self.proposals.propose(BeginAnewProposal(self.keeper, STATUSES[status]))
+        return self.proposals.propose(BeginAnewProposal(self.persistence, STATUSES[status]))
 
     # --- confirmed
 

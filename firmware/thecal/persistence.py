@@ -1,6 +1,6 @@
 """What survives a reset and a power cut: the pump's state and the journal, turned into each other.
 
-`Keeper.restore` fills what has just been built from what `journal.recover` found. Then, once per tick,
+`Persistence.restore` fills what has just been built from what `journal.recover` found. Then, once per tick,
 `begin` hears what came of the last flash command, and `end` brings the journal's fields up to date and orders
 the next one. `booking` sees to it that no motion is made before it is booked.
 
@@ -85,7 +85,7 @@ UNREADABLE = "?"  # for the name of a drug
 NO_LIBRARY = (0, (), 0)  # fails its check
 
 
-class Keeper:
+class Persistence:
     """Keeps in `journal`, which has recovered, what `control` and its parts, `motion`, `window` and the rest
     are to be again after a reset.
     """

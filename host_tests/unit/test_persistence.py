@@ -1,5 +1,5 @@
-"""keeper.py: what the pump remembers over a loss of power, and what it does with a flash that is not to be
-trusted.
+"""persistence.py: what the pump remembers over a loss of power, and what it does with a flash that is not to
+be trusted.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def test_no_motion_is_ordered_beyond_what_is_booked():
     desk.start(rate_num=60_000_000)
     for _ in range(400):
         desk.run(1)
-        assert desk.pump.guard.ordered_steps <= desk.pump.keeper.booking.ledger.booked_steps
+        assert desk.pump.guard.ordered_steps <= desk.pump.persistence.booking.ledger.booked_steps
     assert not desk.of("limited", "starved")
 
 
@@ -131,7 +131,7 @@ def test_a_flash_that_takes_nothing_stops_the_pump():
     assert desk.pump.control.state == states.HALTED
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT]
     true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
-    assert true_steps <= desk.pump.keeper.journal.words[2]
+    assert true_steps <= desk.pump.persistence.journal.words[2]
 
 
 @pytest.mark.req("REC-02")
@@ -166,7 +166,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
     assert flash.commands == commands
     true_steps = desk.bench.motor.executed_steps(desk.bench._at_cycles)
     desk.reset()
-    quantum_steps = before.keeper.booking.ledger.quantum_steps
+    quantum_steps = before.persistence.booking.ledger.quantum_steps
     assert true_steps <= desk.pump.position.base_steps <= true_steps + quantum_steps
 
 
@@ -217,7 +217,7 @@ def test_a_cut_right_after_the_first_start_finds_the_therapy_or_a_pump_at_rest(t
 
 def spoil(desk: PumpOnBench, kind: int) -> None:
     """Flip a bit of the newest therapy or library in flash."""
-    journal = desk.pump.keeper.journal
+    journal = desk.pump.persistence.journal
     serials = list(journal.slots.serials[kind])
     at = journal.slots._start(kind, serials.index(max(serials)))
     flash = desk.bench.flash
@@ -266,7 +266,7 @@ def test_a_flipped_record_is_skipped_and_the_log_says_so():
     desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(100)
-    ring = desk.pump.keeper.journal.parts[layout.STATE].ring
+    ring = desk.pump.persistence.journal.parts[layout.STATE].ring
     at = ring.start + ring.head * layout.SECTOR + ring.at - layout.UNIT
     flash.image[at + layout.PAYLOAD] ^= 4
     desk.reset()
