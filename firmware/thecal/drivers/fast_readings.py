@@ -5,11 +5,10 @@ import micropython
 from ..watch import readings
 
 
+# No constant may have more than 16 bits: it would be read from where the frozen code is not aligned for it.
 @micropython.viper
 def advance(words: ptr32, raw: int, tick: int):  # type: ignore  # noqa: F821
-    """The numbers of the words are those of `readings`; no constant may have more than 16 bits, which would
-    be read from where the frozen code is not aligned for it.
-    """
+    """One sample, -1 for none. The numbers of the words are those of `readings`."""
     kind = 0
     if raw == -1:
         kind = 4  # STALE
@@ -20,8 +19,7 @@ def advance(words: ptr32, raw: int, tick: int):  # type: ignore  # noqa: F821
         words[9] = raw
         if before != -1:
             bend = raw - 2 * last + before
-            if bend < 0:
-                bend = 0 - bend
+            bend = 0 - bend if bend < 0 else bend
             noise = words[12] + bend
             samples = words[13] + 1
             if samples == 64:
@@ -38,20 +36,13 @@ def advance(words: ptr32, raw: int, tick: int):  # type: ignore  # noqa: F821
         if raw != last:
             words[11] = 1
         else:
-            most = words[19]
-            if raw & 1023 == 512:  # one of the wide codes
-                most = 36000
+            most = 36000 if raw & 1023 == 512 else words[19]  # more at one of the wide codes
             if words[11] < most:
                 words[11] += 1
             if words[19] > 0 and words[11] >= most:
                 kind = 3  # STUCK
         if raw < words[17] or raw > words[18]:
-            if raw <= 8:
-                kind = 2  # SHORT
-            elif raw >= 4087:
-                kind = 1  # OPEN
-            else:
-                kind = 5  # RANGE
+            kind = 2 if raw <= 8 else 1 if raw >= 4087 else 5  # SHORT, OPEN, RANGE
     words[0] = kind
     if kind == 0:
         value = (raw - words[15]) * words[16]
