@@ -47,7 +47,7 @@ mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and se
 
 check: setup build/typings/.ready ## ruff, basedpyright, and nothing longer than fits a head
 	$(PYTHON) -m ruff check .
-	$(PYTHON) tools/setup/sizes.py tools
+	$(PYTHON) tools/setup/sizes.py firmware tools
 	$(PYTHON) -m basedpyright
 	$(PYTHON) -m basedpyright --project tools/setup/firmware.pyright.json
 
