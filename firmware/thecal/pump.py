@@ -78,7 +78,7 @@ class Pump:
             self.persistence = persistence = Persistence(
                 journal, control, critical, self.motion, regimen, ledger, lockout, reservoir, self.log
             )
-        regimen.persistence = persistence
+        regimen.persistence = persistence  # pyright: ignore[reportAttributeAccessIssue]
         counts = Counts()
         stop = StopButton()
         session = Session(crc)

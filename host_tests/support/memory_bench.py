@@ -7,6 +7,7 @@ reset takes no time and counts nothing twice. What the journal makes of it is as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from thecal.dose.delivery import KINDS
@@ -60,7 +61,7 @@ def started_anew(pump: Any) -> Pump:
     return after
 
 
-def _at(part: Any, way: list[str]) -> Any:
+def _at(part: Any, way: Sequence[str]) -> Any:
     for name in way:
         part = getattr(part, name)
     return part

@@ -149,7 +149,7 @@ def serve(source, sink, request_format, reply_format):
         inputs.button_stop = bool(flags & 16)
         if inputs.rx_len and not read_into(source, inputs.rx, inputs.rx_len):
             return
-        board.journal = journal
+        board.journal = journal  # pyright: ignore[reportAttributeAccessIssue]
         loop.turn(pump, board, inputs, outputs)
         flags = (
             (1 if outputs.halt else 0)

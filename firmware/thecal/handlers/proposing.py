@@ -51,7 +51,7 @@ class Proposing:
         try:
             left = SLICES_A_TICK
             while answer is None and left > 0:
-                answer = next(self.slices)
+                answer = next(self.slices)  # pyright: ignore[reportArgumentType]
                 left -= 1
                 if answer is LONG:
                     answer = None
