@@ -11,10 +11,10 @@ import time
 
 import machine
 
-from . import loop, pump
+from . import loop, pump, words
 from .causes import RESET_FAULT
 from .dose import mechanism
-from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment
+from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment, slots
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
@@ -52,6 +52,8 @@ class App:
         self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance
+        kept = self.pump.critical.words
+        kept.use(slots.Slots(kept, words.in_place()))
         self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
         self.faults = 0

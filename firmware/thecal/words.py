@@ -1,9 +1,9 @@
 """The critical words (SAFE-07): which numbers the dose depends on, and when each of them is compared.
 
-The table is `NAMES`: four groups of words, each named by its way from the pump. What is kept of them, and
-how it is compared, is `watch/twice.py`. A group is compared before the part of the tick that is the first to
-use it, and what runs with time is kept again when the part that lets it run is done; between the two nothing
-may change it:
+The table is `NAMES` in `word_table.py`: four groups of words, each named by its way from the pump. Second
+copies are `watch/twice.py`'s; the board finds the words by their places in memory (`drivers/slots.py`). A
+group is compared before the part of the tick that is the first to use it, and what runs with time is kept
+again when the part that lets it run is done; between the two nothing may change it:
 
     TIME     clock, steps made, windows; limits, levels, calibration, the state: compared at the beginning of
              the tick, the first half kept once time has passed
@@ -18,292 +18,27 @@ are kept when it is done. The number of a word, as the event log gives it, is it
 """
 
 from .watch.twice import complements
-
-# Of a course: what changes with time; what changes when it takes another turn, by an order or by itself; and
-# what there is to know of its boluses, compared while there is one.
-RUNNING = (
-    "week_tick",
-    "basal.steps",
-    "basal.grains",
-    "boluses[0].steps",
-    "boluses[0].grains",
-    "boluses[1].steps",
-    "boluses[1].grains",
+from .word_table import (
+    BEFORE_BOLUSES,
+    BOLUSES,
+    DOSE,
+    FIRST,
+    GROUPS,
+    HISTORY,
+    NAMES,
+    OPTIONAL,
+    PLAN,
+    TIME,
+    WITH_TIME,
+    write_boluses,
+    write_clock,
+    write_history_clock,
+    write_history_turn,
+    write_optional,
+    write_running,
+    write_set,
+    write_turn,
 )
-TURN = (
-    "active[0]",
-    "active[1]",
-    "most_steps",
-    "most_grains",
-    "kvo_steps",
-    "kvo_grains",
-    "kvo",
-    "index",
-    "next_start",
-    "basal.rate_steps",
-    "basal.rate_grains",
-    "basal.grains_per_step",
-    "boluses[0].grains_per_step",
-    "boluses[1].grains_per_step",
-)
-BOLUSES = (
-    "wanted_steps[0]",
-    "wanted_grains[0]",
-    "boluses[0].rate_steps",
-    "boluses[0].rate_grains",
-    "boluses[0].limit_steps",
-    "boluses[0].limit_grains",
-    "boluses[0].endless",
-    "wanted_steps[1]",
-    "wanted_grains[1]",
-    "boluses[1].rate_steps",
-    "boluses[1].rate_grains",
-    "boluses[1].limit_steps",
-    "boluses[1].limit_grains",
-    "boluses[1].endless",
-)
-COURSE = RUNNING + TURN + BOLUSES
-BEFORE_BOLUSES = 2 + len(RUNNING) + len(TURN)  # words of DOSE and of PLAN
-
-TIME, DOSE, PLAN, HISTORY = range(4)
-NAMES = (
-    (
-        "clock.tick",
-        "clock.tick_s",
-        "clock.tick_ms",
-        "clock.board_s",
-        "clock.board_ms",
-        "position.executed_steps",
-        "position.entered_steps",
-        "line.credit_steps",
-        "line.bridge.left_steps",
-        "ledger.content",
-        "ledger.part",
-        "ledger.turn",
-        "ledger.early_steps",
-        "ledger.history.half",
-        "ledger.history.odd",
-        "control.state",
-        "position.base_steps",
-        "line.drawn_from_steps",
-        "clock.week_offset",
-        "clock.known",
-        "control.failures",
-        "guard.limit_steps",
-        "guard.reservoir_most",
-        "guard.segment_most[1]",
-        "guard.segment_most[2]",
-        "guard.nl_per_rev",
-        "guard.steps_per_rev",
-        "reservoir.known",
-        "reservoir.low_steps",
-        "reservoir.empty_steps",
-        "reservoir.fill_steps",
-        "lockout.count",
-        "lockout.end_tick",
-        "lockout.ended",
-        "ledger.window_ticks",
-        "mechanism.nl_per_rev",
-        "mechanism.steps_per_rev",
-        "mechanism.grains_per_step",
-        "delivery.quarter",
-        "line.bridge.old",
-        "line.bridge.new",
-        "regimen.prescription.patient_bolus.lockout_ticks",
-        "regimen.prescription.patient_bolus.max_per_day",
-        "delivery.remainder.steps",
-        "delivery.remainder.grains",
-        "delivery.remainder.settled",
-        "line.least_steps",
-        "regimen.changes.accepted",
-    ),
-    ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
-    ("motion.planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
-    (
-        "ledger.history.open.units",
-        "ledger.history.open.steps",
-        "ledger.history.open.remainder",
-        "ledger.reader.unit",
-        "ledger.reader.mid",
-        "ledger.reader.rest",
-        "ledger.history.open.a",
-        "ledger.history.open.b",
-        "ledger.history.first",
-        "ledger.history.head",
-        "ledger.history.held_units",
-        "ledger.parts",
-        "ledger.epoch",
-        "ledger.reader.at",
-        "ledger.reader.weight",
-        "ledger.reader.record.kind",
-        "ledger.reader.record.units",
-        "ledger.reader.record.whole",
-        "ledger.reader.record.a",
-        "ledger.reader.record.b",
-        "ledger.reader.record.m",
-        "ledger.mixed",
-        "ledger.excess",
-    ),
-)
-GROUPS = range(len(NAMES))
-# What follows is the table once more, word by word: a loop over names takes ten times as long. What is
-# written is each word's complement, to keep it or to compare it with what is kept.
-# `host_tests/unit/test_bit_flips.py` holds it against the table.
-
-
-def _write_clock(words, kept):
-    ledger = words.ledger
-    history = ledger.history
-    line = words.line
-    bridge = line.bridge
-    kept[0] = ~words.clock.tick
-    kept[1] = ~words.clock.tick_s
-    kept[2] = ~words.clock.tick_ms
-    kept[3] = ~words.clock.board_s
-    kept[4] = ~words.clock.board_ms
-    kept[5] = ~words.position.executed_steps
-    kept[6] = ~words.position.entered_steps
-    kept[7] = ~line.credit_steps
-    kept[8] = ~bridge.left_steps if bridge else 0
-    kept[9] = ~ledger.content
-    kept[10] = ~ledger.part
-    kept[11] = ~ledger.turn
-    kept[12] = ~ledger.early_steps
-    kept[13] = ~history.half
-    kept[14] = not history.odd
-
-
-def _write_set(words, kept):
-    guard = words.guard
-    reservoir = words.reservoir
-    lockout = words.lockout
-    ledger = words.ledger
-    mechanism = words.delivery.mechanism
-    line = words.line
-    bridge = line.bridge
-    bolus = words.regimen.prescription.patient_bolus if words.regimen.prescription else None
-    remainder = words.delivery.remainder
-    kept[15] = ~words.control.state
-    kept[16] = ~words.position.base_steps
-    kept[17] = ~line.drawn_from_steps
-    kept[18] = ~words.clock.week_offset
-    kept[19] = not words.clock.known
-    kept[20] = ~words.control.failures
-    kept[21] = ~guard.limit_steps
-    kept[22] = ~guard.reservoir_most
-    kept[23] = ~guard.segment_most[1]
-    kept[24] = ~guard.segment_most[2]
-    kept[25] = ~guard.nl_per_rev
-    kept[26] = ~guard.steps_per_rev
-    kept[27] = not reservoir.known
-    kept[28] = ~reservoir.low_steps
-    kept[29] = ~reservoir.empty_steps
-    kept[30] = ~reservoir.fill_steps
-    kept[31] = ~lockout.count
-    kept[32] = ~lockout.end_tick
-    kept[33] = not lockout.ended
-    kept[34] = ~ledger.window_ticks
-    kept[35] = ~mechanism.nl_per_rev
-    kept[36] = ~mechanism.steps_per_rev
-    kept[37] = ~mechanism.grains_per_step
-    kept[38] = ~words.delivery.quarter
-    kept[39] = ~bridge.old if bridge else 0
-    kept[40] = ~bridge.new if bridge else 0
-    kept[41] = ~bolus.lockout_ticks if bolus else 0
-    kept[42] = ~bolus.max_per_day if bolus else 0
-    kept[43] = ~remainder.steps
-    kept[44] = ~remainder.grains
-    kept[45] = not remainder.settled
-    kept[46] = ~line.least_steps
-    kept[47] = ~words.regimen.changes.accepted
-
-
-def _write_running(course, kept):
-    basal = course.basal
-    patient = course.boluses[0]
-    clinician = course.boluses[1]
-    kept[2] = ~course.week_tick
-    kept[3] = ~basal.steps
-    kept[4] = ~basal.grains
-    kept[5] = ~patient.steps
-    kept[6] = ~patient.grains
-    kept[7] = ~clinician.steps
-    kept[8] = ~clinician.grains
-
-
-def _write_turn(course, kept):
-    basal = course.basal
-    patient = course.boluses[0]
-    clinician = course.boluses[1]
-    kept[9] = not course.active[0]
-    kept[10] = not course.active[1]
-    kept[11] = ~course.most_steps
-    kept[12] = ~course.most_grains
-    kept[13] = ~course.kvo_steps
-    kept[14] = ~course.kvo_grains
-    kept[15] = not course.kvo
-    kept[16] = ~course.index
-    kept[17] = ~course.next_start
-    kept[18] = ~basal.rate_steps
-    kept[19] = ~basal.rate_grains
-    kept[20] = ~basal.grains_per_step
-    kept[21] = ~patient.grains_per_step
-    kept[22] = ~clinician.grains_per_step
-
-
-def _write_boluses(course, kept):
-    patient = course.boluses[0]
-    clinician = course.boluses[1]
-    kept[0] = ~course.wanted_steps[0]
-    kept[1] = ~course.wanted_grains[0]
-    kept[2] = ~patient.rate_steps
-    kept[3] = ~patient.rate_grains
-    kept[4] = ~patient.limit_steps
-    kept[5] = ~patient.limit_grains
-    kept[6] = not patient.endless
-    kept[7] = ~course.wanted_steps[1]
-    kept[8] = ~course.wanted_grains[1]
-    kept[9] = ~clinician.rate_steps
-    kept[10] = ~clinician.rate_grains
-    kept[11] = ~clinician.limit_steps
-    kept[12] = ~clinician.limit_grains
-    kept[13] = not clinician.endless
-
-
-def _write_history_clock(words, kept):
-    stretch = words.ledger.history.open
-    reader = words.ledger.reader
-    kept[0] = ~stretch.units
-    kept[1] = ~stretch.steps
-    kept[2] = ~stretch.remainder
-    kept[3] = ~reader.unit
-    kept[4] = not reader.mid
-    kept[5] = ~reader.rest
-
-
-def _write_history_turn(words, kept):
-    ledger = words.ledger
-    history = ledger.history
-    stretch = history.open
-    reader = ledger.reader
-    record = reader.record
-    kept[6] = ~stretch.a
-    kept[7] = ~stretch.b
-    kept[8] = ~history.first
-    kept[9] = ~history.head
-    kept[10] = ~history.held_units
-    kept[11] = ~ledger.parts
-    kept[12] = ~ledger.epoch
-    kept[13] = ~reader.at
-    kept[14] = ~reader.weight
-    kept[15] = ~record.kind
-    kept[16] = ~record.units
-    kept[17] = ~record.whole
-    kept[18] = ~record.a
-    kept[19] = ~record.b
-    kept[20] = ~record.m
-    kept[21] = not ledger.mixed
-    kept[22] = ~ledger.excess
 
 
 class Words:
@@ -316,6 +51,7 @@ class Words:
         self.position = position
         self.line = line
         self.delivery = delivery
+        self.mechanism = delivery.mechanism
         self.ledger = ledger
         self.guard = guard
         self.lockout = lockout
@@ -331,69 +67,145 @@ class Words:
         # What the copies ought to be, when they are compared.
         self.now = [complements(size) for size in sizes]
         self.boluses_now = complements(len(BOLUSES))
+        self.slots = None  # a quicker way than the attributes; then `copies` has only what is optional
+        self.has_optional = True  # some of that may not be 0
+
+    def use(self, slots):
+        """Compare and keep by `slots` (`drivers/slots.py`) of `in_place` from now on."""
+        self.slots = slots
+        self.copies[TIME] = complements(len(NAMES[TIME]))
+        self.now[TIME] = complements(len(NAMES[TIME]))
+        self.keep_all()
 
     def agree(self, group):
         """Whether both copies of all words of a group say the same."""
         if not self.trusted:
             return True
+        slots = self.slots
+        if slots is None:
+            return self._agree_by_name(group)
+        end = FIRST[group + 1]
+        if group == DOSE:
+            active = self.delivery.owed.active
+            if not active[0] and not active[1]:
+                end -= len(BOLUSES)
+        elif group == PLAN:
+            active = self.delivery.planned.active
+            if not active[0] and not active[1]:
+                end -= len(BOLUSES)
+        if slots.look(slots.places, slots.kept, FIRST[group], end) != slots.SAME:
+            return slots.agree(FIRST[group], end)
+        return group != TIME or self._optional_agrees()
+
+    def _optional_agrees(self):
+        if not self.has_optional and self.line.bridge is None:
+            therapy = self.regimen.prescription
+            if therapy is None or therapy.patient_bolus is None:
+                return True
+        now = self.now[TIME]
+        write_optional(self, now)
+        return now == self.copies[TIME]
+
+    def _keep_optional(self):
+        """Of what is there, and once of what is not any more."""
+        therapy = self.regimen.prescription
+        is_there = self.line.bridge is not None or (therapy is not None and therapy.patient_bolus is not None)
+        if is_there or self.has_optional:
+            self.has_optional = is_there
+            write_optional(self, self.copies[TIME])
+
+    def _agree_by_name(self, group):
         now = self.now[group]
         if group == TIME:
-            _write_clock(self, now)
-            _write_set(self, now)
+            write_clock(self, now)
+            write_set(self, now)
+            write_optional(self, now)
             return now == self.copies[TIME]
         if group == HISTORY:
-            _write_history_clock(self, now)
-            _write_history_turn(self, now)
+            write_history_clock(self, now)
+            write_history_turn(self, now)
             return now == self.copies[HISTORY]
         course = self._write_running(group, now)
-        _write_turn(course, now)
+        write_turn(course, now)
         if now != self.copies[group]:
             return False
         active = course.active
         if not active[0] and not active[1]:
             return True
-        _write_boluses(course, self.boluses_now)
+        write_boluses(course, self.boluses_now)
         return self.boluses_now == self.boluses[group]
+
+    def _course(self, group):
+        delivery = self.delivery
+        return delivery.owed if group == DOSE else delivery.planned
+
+    def _has_turned(self, group):
+        """Whether more than time has changed words of a group, which is told once."""
+        if group != HISTORY:
+            course = self._course(group)
+            turned = course.turned
+            course.turned = False
+            return turned
+        ledger = self.ledger
+        reader = ledger.reader
+        history = ledger.history
+        stretch = history.open
+        if ledger.turned or reader.turned or history.turned or stretch.turned:
+            ledger.turned = reader.turned = history.turned = stretch.turned = False
+            return True
+        return False
 
     def keep(self, group):
         """Time has passed by right; a course may have taken another turn by itself."""
         if not self.trusted:
             return
+        slots = self.slots
+        if slots is not None:
+            first = FIRST[group]
+            middle = first + WITH_TIME[group]
+            if slots.copy(slots.places, slots.kept, first, middle) != slots.SAME:
+                slots.keep(first, middle)
+            if group == TIME:
+                self._keep_optional()
+            elif self._has_turned(group):
+                slots.keep(middle, FIRST[group + 1])
+            return
         kept = self.copies[group]
         if group == TIME:
-            _write_clock(self, kept)
+            write_clock(self, kept)
+            self._keep_optional()
             return
         if group == HISTORY:
-            ledger = self.ledger
-            _write_history_clock(self, kept)
-            if ledger.turned or ledger.reader.turned or ledger.history.turned or ledger.history.open.turned:
-                ledger.turned = ledger.reader.turned = ledger.history.turned = False
-                ledger.history.open.turned = False
-                _write_history_turn(self, kept)
+            write_history_clock(self, kept)
+            if self._has_turned(HISTORY):
+                write_history_turn(self, kept)
             return
         course = self._write_running(group, kept)
-        if course.turned:
-            course.turned = False
-            _write_turn(course, kept)
-            _write_boluses(course, self.boluses[group])
+        if self._has_turned(group):
+            write_turn(course, kept)
+            write_boluses(course, self.boluses[group])
 
     def _write_running(self, group, kept):
         delivery = self.delivery
+        course = self._course(group)
         if group == DOSE:
-            course = delivery.owed
             kept[0] = ~delivery.origin_steps
             kept[1] = ~delivery.ahead
         else:
-            course = delivery.planned
             kept[0] = ~self.motion.planned_steps
             kept[1] = ~self.guard.ordered_steps
-        _write_running(course, kept)
+        write_running(course, kept)
         return course
 
     def keep_set(self):
         """What does not change with time was changed, by whom it is right."""
-        if self.trusted:
-            _write_set(self, self.copies[TIME])
+        if not self.trusted:
+            return
+        self._keep_optional()
+        if self.slots is None:
+            write_set(self, self.copies[TIME])
+        else:
+            self.slots.keep(WITH_TIME[TIME], FIRST[TIME + 1])
 
     def keep_all(self):
         """Any word was changed, by whom it is right."""
@@ -406,15 +218,30 @@ class Words:
     def differing(self, group):
         """The numbers of the words of a group that differ. Allocates."""
         self.agree(group)
+        if self.slots is not None:
+            found = self.slots.differing(FIRST[group], FIRST[group + 1])
+            if group == TIME:
+                now = self.now[TIME]
+                write_optional(self, now)
+                found += [number for number in OPTIONAL if now[number] != self.copies[TIME][number]]
+            return sorted(found)
         now = list(self.now[group])
         kept = list(self.copies[group])
         if group in (DOSE, PLAN):
-            course = self.delivery.owed if group == DOSE else self.delivery.planned
-            _write_boluses(course, self.boluses_now)
+            write_boluses(self._course(group), self.boluses_now)
             now.extend(self.boluses_now)
             kept.extend(self.boluses[group])
-        first = sum([len(names) for names in NAMES[:group]])
+        first = FIRST[group]
         return [first + number for number in range(len(now)) if now[number] != kept[number]]
+
+
+def in_place():
+    """The names of all words by their numbers, "" for what there is only now and then."""
+    return [
+        "" if group == TIME and number in OPTIONAL else NAMES[group][number]
+        for group in GROUPS
+        for number in range(len(NAMES[group]))
+    ]
 
 
 def name(number):

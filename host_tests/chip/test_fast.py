@@ -143,3 +143,73 @@ for how in ({}, {"stuck_samples": 0, "noise_codes": 400}, {"stuck_samples": 5}):
     assert "False" not in printed, printed
     assert "[0, 1, 2, 3, 4, 5, 6]" in lines[0], printed
     assert "[0, 1, 2, 4, 5, 6]" in lines[2], printed
+
+
+def test_a_critical_word_is_compared_where_it_lies_as_by_its_name(prompt):
+    """Each word changed in turn and back, with boluses and without; a table that grows."""
+    printed = prompt.run(
+        """
+from thecal import app, words
+from thecal.word_table import BOLUSES, FIRST, GROUPS, NAMES
+a = app.App()
+pump = a.pump
+placed = pump.critical.words
+named = words.Words(placed.clock, placed.position, placed.line, placed.delivery, placed.ledger, placed.guard,
+    placed.lockout, placed.reservoir, placed.regimen, placed.motion)
+def way(name):
+    owner = placed
+    steps = name.replace("[", ".").replace("]", "").split(".")
+    for step in steps[:-1]:
+        owner = owner[int(step)] if isinstance(owner, list) else getattr(owner, step)
+        if owner is None:
+            return None, None
+    return owner, int(steps[-1]) if isinstance(owner, list) else steps[-1]
+def put(owner, place, value):
+    if isinstance(owner, list):
+        owner[place] = value
+    else:
+        setattr(owner, place, value)
+def flipped(value, number):
+    return not value if isinstance(value, bool) else value ^ 1 << number % 29
+tried = found = wrong = 0
+def all_flips():
+    global tried, found, wrong
+    placed.keep_all()
+    named.keep_all()
+    for group in GROUPS:
+        for number in range(len(NAMES[group])):
+            owner, place = way(NAMES[group][number])
+            if owner is None:
+                continue
+            value = owner[place] if isinstance(owner, list) else getattr(owner, place)
+            put(owner, place, flipped(value, number))
+            tried += 1
+            by_name = named.agree(group)
+            found += not by_name
+            wrong += placed.agree(group) != by_name
+            if number % 8 == 0:
+                wrong += placed.differing(group) != [FIRST[group] + number]
+                wrong += named.differing(group) != [FIRST[group] + number]
+            put(owner, place, value)
+            wrong += not placed.agree(group) or not named.agree(group)
+all_flips()
+print(tried, found, wrong, len(BOLUSES))
+for course in (pump.delivery.owed, pump.delivery.planned):
+    course.active[0] = course.active[1] = True
+all_flips()
+for number in range(40):
+    setattr(pump.clock, "more%d" % number, number)
+pump.clock.tick += 1
+print(tried, found, wrong, placed.agree(0))
+pump.clock.tick -= 1
+print(placed.agree(0))
+""",
+        limit_ms=300_000,
+    )
+    first, last, again = [line.split() for line in printed.splitlines() if line.strip()]
+    tried, found, wrong, boluses = map(int, first)
+    assert tried >= 140 and wrong == 0
+    assert found == tried - 2 * boluses  # those of boluses are compared while there is one
+    assert list(map(int, last[:3])) == [2 * tried, found + tried, 0]
+    assert last[3] == "False"
+    assert again == ["True"]

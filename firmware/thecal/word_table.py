@@ -1,0 +1,295 @@
+"""The table of the critical words (SAFE-07): their names, by their way from the pump, and the same once more
+to write the complement of each. What for, says `words.py`.
+"""
+
+# Of a course: what changes with time; what changes when it takes another turn, by an order or by itself; and
+# what there is to know of its boluses, compared while there is one.
+RUNNING = (
+    "week_tick",
+    "basal.steps",
+    "basal.grains",
+    "boluses[0].steps",
+    "boluses[0].grains",
+    "boluses[1].steps",
+    "boluses[1].grains",
+)
+TURN = (
+    "active[0]",
+    "active[1]",
+    "most_steps",
+    "most_grains",
+    "kvo_steps",
+    "kvo_grains",
+    "kvo",
+    "index",
+    "next_start",
+    "basal.rate_steps",
+    "basal.rate_grains",
+    "basal.grains_per_step",
+    "boluses[0].grains_per_step",
+    "boluses[1].grains_per_step",
+)
+BOLUSES = (
+    "wanted_steps[0]",
+    "wanted_grains[0]",
+    "boluses[0].rate_steps",
+    "boluses[0].rate_grains",
+    "boluses[0].limit_steps",
+    "boluses[0].limit_grains",
+    "boluses[0].endless",
+    "wanted_steps[1]",
+    "wanted_grains[1]",
+    "boluses[1].rate_steps",
+    "boluses[1].rate_grains",
+    "boluses[1].limit_steps",
+    "boluses[1].limit_grains",
+    "boluses[1].endless",
+)
+COURSE = RUNNING + TURN + BOLUSES
+WITH_TIME = (15, 2 + len(RUNNING), 2 + len(RUNNING), 6)  # so many of a group change with time: the first
+BEFORE_BOLUSES = 2 + len(RUNNING) + len(TURN)  # words of DOSE and of PLAN
+
+TIME, DOSE, PLAN, HISTORY = range(4)
+NAMES = (
+    (
+        "clock.tick",
+        "clock.tick_s",
+        "clock.tick_ms",
+        "clock.board_s",
+        "clock.board_ms",
+        "position.executed_steps",
+        "position.entered_steps",
+        "line.credit_steps",
+        "line.bridge.left_steps",
+        "ledger.content",
+        "ledger.part",
+        "ledger.turn",
+        "ledger.early_steps",
+        "ledger.history.half",
+        "ledger.history.odd",
+        "control.state",
+        "position.base_steps",
+        "line.drawn_from_steps",
+        "clock.week_offset",
+        "clock.known",
+        "control.failures",
+        "guard.limit_steps",
+        "guard.reservoir_most",
+        "guard.segment_most[1]",
+        "guard.segment_most[2]",
+        "guard.nl_per_rev",
+        "guard.steps_per_rev",
+        "reservoir.known",
+        "reservoir.low_steps",
+        "reservoir.empty_steps",
+        "reservoir.fill_steps",
+        "lockout.count",
+        "lockout.end_tick",
+        "lockout.ended",
+        "ledger.window_ticks",
+        "mechanism.nl_per_rev",
+        "mechanism.steps_per_rev",
+        "mechanism.grains_per_step",
+        "delivery.quarter",
+        "line.bridge.old",
+        "line.bridge.new",
+        "regimen.prescription.patient_bolus.lockout_ticks",
+        "regimen.prescription.patient_bolus.max_per_day",
+        "delivery.remainder.steps",
+        "delivery.remainder.grains",
+        "delivery.remainder.settled",
+        "line.least_steps",
+        "regimen.changes.accepted",
+    ),
+    ("delivery.origin_steps", "delivery.ahead") + tuple(["delivery.owed." + name for name in COURSE]),
+    ("motion.planned_steps", "guard.ordered_steps") + tuple(["delivery.planned." + name for name in COURSE]),
+    (
+        "ledger.history.open.units",
+        "ledger.history.open.steps",
+        "ledger.history.open.remainder",
+        "ledger.reader.unit",
+        "ledger.reader.mid",
+        "ledger.reader.rest",
+        "ledger.history.open.a",
+        "ledger.history.open.b",
+        "ledger.history.first",
+        "ledger.history.head",
+        "ledger.history.held_units",
+        "ledger.parts",
+        "ledger.epoch",
+        "ledger.reader.at",
+        "ledger.reader.weight",
+        "ledger.reader.record.kind",
+        "ledger.reader.record.units",
+        "ledger.reader.record.whole",
+        "ledger.reader.record.a",
+        "ledger.reader.record.b",
+        "ledger.reader.record.m",
+        "ledger.mixed",
+        "ledger.excess",
+    ),
+)
+GROUPS = range(len(NAMES))
+FIRST = (0, 48, 85, 122, 145)  # number of each group's first word, and how many there are
+OPTIONAL = (8, 39, 40, 41, 42)  # words of what there is only now and then
+# What follows is the table once more, word by word: a loop over names takes ten times as long. What is
+# written is each word's complement, to keep it or to compare it with what is kept.
+# `host_tests/unit/test_bit_flips.py` holds it against the table.
+
+
+def write_clock(words, kept):
+    ledger = words.ledger
+    history = ledger.history
+    line = words.line
+    kept[0] = ~words.clock.tick
+    kept[1] = ~words.clock.tick_s
+    kept[2] = ~words.clock.tick_ms
+    kept[3] = ~words.clock.board_s
+    kept[4] = ~words.clock.board_ms
+    kept[5] = ~words.position.executed_steps
+    kept[6] = ~words.position.entered_steps
+    kept[7] = ~line.credit_steps
+    kept[9] = ~ledger.content
+    kept[10] = ~ledger.part
+    kept[11] = ~ledger.turn
+    kept[12] = ~ledger.early_steps
+    kept[13] = ~history.half
+    kept[14] = not history.odd
+
+
+def write_set(words, kept):
+    guard = words.guard
+    reservoir = words.reservoir
+    lockout = words.lockout
+    ledger = words.ledger
+    mechanism = words.delivery.mechanism
+    line = words.line
+    remainder = words.delivery.remainder
+    kept[15] = ~words.control.state
+    kept[16] = ~words.position.base_steps
+    kept[17] = ~line.drawn_from_steps
+    kept[18] = ~words.clock.week_offset
+    kept[19] = not words.clock.known
+    kept[20] = ~words.control.failures
+    kept[21] = ~guard.limit_steps
+    kept[22] = ~guard.reservoir_most
+    kept[23] = ~guard.segment_most[1]
+    kept[24] = ~guard.segment_most[2]
+    kept[25] = ~guard.nl_per_rev
+    kept[26] = ~guard.steps_per_rev
+    kept[27] = not reservoir.known
+    kept[28] = ~reservoir.low_steps
+    kept[29] = ~reservoir.empty_steps
+    kept[30] = ~reservoir.fill_steps
+    kept[31] = ~lockout.count
+    kept[32] = ~lockout.end_tick
+    kept[33] = not lockout.ended
+    kept[34] = ~ledger.window_ticks
+    kept[35] = ~mechanism.nl_per_rev
+    kept[36] = ~mechanism.steps_per_rev
+    kept[37] = ~mechanism.grains_per_step
+    kept[38] = ~words.delivery.quarter
+    kept[43] = ~remainder.steps
+    kept[44] = ~remainder.grains
+    kept[45] = not remainder.settled
+    kept[46] = ~line.least_steps
+    kept[47] = ~words.regimen.changes.accepted
+
+
+def write_optional(words, kept):
+    """Of TIME what there is only now and then."""
+    bridge = words.line.bridge
+    bolus = words.regimen.prescription.patient_bolus if words.regimen.prescription else None
+    kept[8] = ~bridge.left_steps if bridge else 0
+    kept[39] = ~bridge.old if bridge else 0
+    kept[40] = ~bridge.new if bridge else 0
+    kept[41] = ~bolus.lockout_ticks if bolus else 0
+    kept[42] = ~bolus.max_per_day if bolus else 0
+
+
+def write_running(course, kept):
+    basal = course.basal
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    kept[2] = ~course.week_tick
+    kept[3] = ~basal.steps
+    kept[4] = ~basal.grains
+    kept[5] = ~patient.steps
+    kept[6] = ~patient.grains
+    kept[7] = ~clinician.steps
+    kept[8] = ~clinician.grains
+
+
+def write_turn(course, kept):
+    basal = course.basal
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    kept[9] = not course.active[0]
+    kept[10] = not course.active[1]
+    kept[11] = ~course.most_steps
+    kept[12] = ~course.most_grains
+    kept[13] = ~course.kvo_steps
+    kept[14] = ~course.kvo_grains
+    kept[15] = not course.kvo
+    kept[16] = ~course.index
+    kept[17] = ~course.next_start
+    kept[18] = ~basal.rate_steps
+    kept[19] = ~basal.rate_grains
+    kept[20] = ~basal.grains_per_step
+    kept[21] = ~patient.grains_per_step
+    kept[22] = ~clinician.grains_per_step
+
+
+def write_boluses(course, kept):
+    patient = course.boluses[0]
+    clinician = course.boluses[1]
+    kept[0] = ~course.wanted_steps[0]
+    kept[1] = ~course.wanted_grains[0]
+    kept[2] = ~patient.rate_steps
+    kept[3] = ~patient.rate_grains
+    kept[4] = ~patient.limit_steps
+    kept[5] = ~patient.limit_grains
+    kept[6] = not patient.endless
+    kept[7] = ~course.wanted_steps[1]
+    kept[8] = ~course.wanted_grains[1]
+    kept[9] = ~clinician.rate_steps
+    kept[10] = ~clinician.rate_grains
+    kept[11] = ~clinician.limit_steps
+    kept[12] = ~clinician.limit_grains
+    kept[13] = not clinician.endless
+
+
+def write_history_clock(words, kept):
+    stretch = words.ledger.history.open
+    reader = words.ledger.reader
+    kept[0] = ~stretch.units
+    kept[1] = ~stretch.steps
+    kept[2] = ~stretch.remainder
+    kept[3] = ~reader.unit
+    kept[4] = not reader.mid
+    kept[5] = ~reader.rest
+
+
+def write_history_turn(words, kept):
+    ledger = words.ledger
+    history = ledger.history
+    stretch = history.open
+    reader = ledger.reader
+    record = reader.record
+    kept[6] = ~stretch.a
+    kept[7] = ~stretch.b
+    kept[8] = ~history.first
+    kept[9] = ~history.head
+    kept[10] = ~history.held_units
+    kept[11] = ~ledger.parts
+    kept[12] = ~ledger.epoch
+    kept[13] = ~reader.at
+    kept[14] = ~reader.weight
+    kept[15] = ~record.kind
+    kept[16] = ~record.units
+    kept[17] = ~record.whole
+    kept[18] = ~record.a
+    kept[19] = ~record.b
+    kept[20] = ~record.m
+    kept[21] = not ledger.mixed
+    kept[22] = ~ledger.excess
