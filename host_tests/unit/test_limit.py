@@ -168,14 +168,14 @@ def test_a_bolus_gets_what_the_basal_leaves_of_the_most_down_to_the_grain():
 
 @pytest.mark.req("LIM-06")
 def test_the_fullest_window_of_a_week_may_end_where_the_basal_slows():
-    """10 a tick from 6 to 7, 2 after that, 1 before 6: the fullest three hours end at 7."""
+    """9 a tick from 3, 10 from 6 to 7, then 1: the fullest three hours end at 7 and begin at no step."""
     hour = TICKS_PER_DAY // 24
     starts = []
     for day in range(7):
         starts += [
             (day * TICKS_PER_DAY + 6 * hour, 10, 0),
             (day * TICKS_PER_DAY + 7 * hour, 1, 0),
-            (day * TICKS_PER_DAY + 4 * hour, 9, 0),
+            (day * TICKS_PER_DAY + 3 * hour, 9, 0),
         ]
     week = Schedule(starts)
     assert week.peak_grains(3 * hour, ONE) == (9 + 9 + 10) * hour * ONE
