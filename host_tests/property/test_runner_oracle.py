@@ -5,6 +5,7 @@ forfeits what is owed of a step, so each may cost one microstep.
 """
 
 from fractions import Fraction
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -30,8 +31,11 @@ EVENTS = st.lists(
     min_size=1,
     max_size=8,
 )
-# Times between ticks, no two of which act at the same tick.
-TICKS = st.lists(st.integers(0, DURATION_MS // 100), min_size=8, max_size=8, unique=True).map(sorted)
+# Times between ticks, a second apart or more: a command is sent after the stop before it, and acts once its
+# ID is in the flash (REC-03).
+TICKS = st.lists(st.integers(10, DURATION_MS // 800), min_size=8, max_size=8).map(
+    lambda gaps: list(accumulate(gaps))
+)
 TIMES_MS = st.builds(
     lambda ticks, early_ms: [max(0, tick * 100 - early_ms) for tick in ticks], TICKS, st.integers(0, 99)
 )
