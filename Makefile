@@ -61,8 +61,8 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 	@PYTHONPATH=tools python3 -m image.stock
 	$(PYTHON) -m thecal_bench.benchmark
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
-	$(PYTHON) -m thecal_host.showcase
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --write-measured
+	$(PYTHON) -m thecal_host.showcase
 
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
 	$(PYTHON) -m thecal_bench.quick
