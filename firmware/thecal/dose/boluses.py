@@ -10,33 +10,38 @@ from .delivery import KINDS
 from .prescription import MOST_BOLUS_MS, MOST_BOLUS_NL, PrescriptionError
 from .units import reduced
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .mechanism import Mechanism
+    from .prescription import Prescription
+
 
 class Boluses:
     """One of each kind at a time (`delivery.PATIENT`, `CLINICIAN`)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.volume_nl = [0] * KINDS  # of each that runs, rounded down; 0 while there is none
         self.from_steps = [0] * KINDS  # where the motor was when it began
         self.given_nl = [0] * KINDS  # by those that a reset cut
 
-    def begin(self, kind, volume, at_steps):
+    def begin(self, kind: int, volume: tuple, at_steps: int) -> None:
         """One of num/den nL begins at that position."""
         self.volume_nl[kind] = small(volume[0] // volume[1]) or 1
         self.from_steps[kind] = at_steps
 
-    def resume(self, kind, volume_nl, given_nl):
+    def resume(self, kind: int, volume_nl: int, given_nl: int) -> None:
         """A reset has cut one, which had given so much at most: the basal beside it may be in it as well."""
         self.volume_nl[kind] = volume_nl
         self.given_nl[kind] = min(given_nl, volume_nl)
 
-    def end(self, kind):
+    def end(self, kind: int) -> int:
         """It is over. Returns its volume, nL; 0 where there was none."""
         volume_nl = self.volume_nl[kind]
         self.volume_nl[kind] = 0
         return volume_nl
 
 
-def bolus_rate(prescription, mechanism, volume_nl, duration_ms):
+def bolus_rate(prescription: "Prescription", mechanism: "Mechanism", volume_nl: int, duration_ms: int):
     """The rate of a clinician bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate
     and to what the fastest basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Any duration
     up to 24 h will do, so that it may be far slower than a basal (DOSE-08). Raises PrescriptionError.

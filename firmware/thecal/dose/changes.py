@@ -14,12 +14,12 @@ NEVER = -1
 class Changes:
     """Of the drug in the line, or of the one that will be (`Line.drug`)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.started_tick = NEVER
         self.changed_tick = NEVER
         self.accepted = 0  # a bit for each bound of its entry in the library
 
-    def applied(self, tick, other, changed, runs):
+    def applied(self, tick: int, other, changed, runs) -> None:
         """A therapy is in force: with another drug, or with another dose of the same; `runs`: the pump is
         running.
         """
@@ -29,7 +29,7 @@ class Changes:
         elif changed and self.started_tick != NEVER:
             self.changed_tick = tick
 
-    def started(self, tick, drug):
+    def started(self, tick: int, drug: str) -> None:
         """The pump starts with the therapy in force."""
         if drug and self.started_tick == NEVER:
             self.started_tick = tick
@@ -43,6 +43,6 @@ class Changes:
             if bound[0] in (BOLUS, DOSE_PER_DAY) and limit_name(drug, bound) in names:
                 self.accepted |= 1 << number
 
-    def since_s(self, tick, then):
+    def since_s(self, tick: int, then):
         """Whole seconds from one of its ticks to now; None if that never was."""
         return None if then == NEVER else (tick - then) // TICKS_PER_S

@@ -27,6 +27,12 @@ from ..signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .rate import Flow
 from .remainder import Remainder
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .mechanism import Mechanism
+    from .schedule import Schedule
+
+
 PATIENT, CLINICIAN = range(2)  # who a bolus is for; the patient's goes first
 KINDS = 2
 AHEAD_TICKS = (QUEUE_SEGMENTS + 1) * SEGMENT_TICKS  # MOT-04: no further than this is ever ordered
@@ -35,7 +41,7 @@ AHEAD_TICKS = (QUEUE_SEGMENTS + 1) * SEGMENT_TICKS  # MOT-04: no further than th
 class Course:
     """Who flows how much, tick by tick. All values are small integers; nothing allocates but `follow`."""
 
-    def __init__(self, grains_per_step):
+    def __init__(self, grains_per_step: int) -> None:
         self.basal = Flow(grains_per_step)
         self.boluses = [Flow(grains_per_step), Flow(grains_per_step)]
         self.active = [False, False]
@@ -55,7 +61,7 @@ class Course:
         self.next_start = -1
         self.turned = False  # something else changed than what is owed; for who keeps a copy (words.py)
 
-    def copy(self, other):
+    def copy(self, other) -> None:
         """Become a copy of `other`."""
         self.turned = True
         self.basal.copy(other.basal)
@@ -74,7 +80,7 @@ class Course:
         self.index = other.index
         self.next_start = other.next_start
 
-    def clear(self):
+    def clear(self) -> None:
         """Owe nothing, no bolus, no basal."""
         self.turned = True
         self.basal.clear()
@@ -84,7 +90,7 @@ class Course:
         self.schedule = None
         self.next_start = -1
 
-    def follow(self, schedule, week_tick, clock_known):
+    def follow(self, schedule: "Schedule", week_tick: int, clock_known: bool) -> None:
         """Take the basal from `schedule` at that time of the week; with the time unknown, from its lowest
         entry.
         """
@@ -98,7 +104,7 @@ class Course:
             self.next_start = -1
         self.set_rates()
 
-    def set_rates(self):
+    def set_rates(self) -> None:
         """Share out the flow: basal first, then one bolus within what the total leaves."""
         self.turned = True
         basal = self.basal
@@ -160,7 +166,7 @@ class Course:
             return 1
         return SEGMENT_TICKS
 
-    def position_after(self, ticks, quarter):
+    def position_after(self, ticks: int, quarter: int):
         """`position` a few ticks later, if the flow does not change until then."""
         steps = self.basal.steps
         grains = self.basal.grains
@@ -188,7 +194,7 @@ class Course:
                     steps += 1
         return steps if grains < one - quarter else steps + 1
 
-    def position(self, quarter):
+    def position(self, quarter: int):
         """What is owed, rounded to the step after adding a quarter."""
         steps = self.basal.steps
         grains = self.basal.grains
@@ -203,14 +209,14 @@ class Course:
         return steps + 1 if grains >= one - quarter else steps
 
 
-def _above(flow, rate_steps, rate_grains):
+def _above(flow: "Flow", rate_steps: int, rate_grains: int) -> bool:
     return flow.rate_steps > rate_steps or (flow.rate_steps == rate_steps and flow.rate_grains > rate_grains)
 
 
 class Delivery:
     """The course of the pump on one `mechanism`, owed and planned."""
 
-    def __init__(self, mechanism):
+    def __init__(self, mechanism: "Mechanism") -> None:
         self.mechanism = mechanism
         self.quarter = mechanism.grains_per_step >> 2
         self.origin_steps = 0  # executed count at which nothing was owed
@@ -223,7 +229,7 @@ class Delivery:
         self.doses = False  # what flows is the dose, not what fills or relieves the line
         self.remainder = Remainder(mechanism.grains_per_step, mechanism.steps_per_tick_max * AHEAD_TICKS)
 
-    def begin(self, executed_steps, doses=True):
+    def begin(self, executed_steps: int, doses=True) -> None:
         """Owe from the end of this tick on; the motor rests. The course is to be followed next. `doses`: with
         the part of a step that was owed at the last stop.
         """
@@ -239,7 +245,7 @@ class Delivery:
         self._see_now()
         self.ahead = 1
 
-    def _see_now(self):
+    def _see_now(self) -> None:
         """Note what is owed by all flows, before `owed` goes ahead of the tick."""
         owed = self.owed
         steps = owed.basal.steps
@@ -262,7 +268,7 @@ class Delivery:
         self.ahead = 1
         return self.owed.advance_tick()
 
-    def forfeit(self, executed_steps):
+    def forfeit(self, executed_steps: int) -> None:
         """Owe nothing more: what was owed and not executed is given up, but for the part of a step. Ends
         boluses.
         """
@@ -276,7 +282,7 @@ class Delivery:
         self.origin_steps = executed_steps
         self.plan_from_now()
 
-    def begin_bolus(self, kind, volume, rate):
+    def begin_bolus(self, kind: int, volume: tuple, rate: tuple) -> None:
         """Owe `volume` nL more at up to `rate` nL/h, both fractions (num, den); the rate is reachable."""
         owed = self.owed
         owed.boluses[kind].clear()
@@ -285,13 +291,13 @@ class Delivery:
         owed.active[kind] = True
         owed.set_rates()
 
-    def end_by(self, kind, steps):
+    def end_by(self, kind: int, steps: int) -> None:
         """Let a bolus that has just begun end after so many microsteps at the latest."""
         bolus = self.owed.boluses[kind]
         if bolus.limit_steps >= steps:
             bolus.end_at(steps, 0)
 
-    def advance(self, ticks):
+    def advance(self, ticks: int):
         """Let `ticks` ticks pass. Returns the kind of bolus that came through in them, or -1."""
         ticks -= self.ahead
         self.ahead = 0
@@ -303,11 +309,11 @@ class Delivery:
             ticks -= 1
         return through
 
-    def position(self):
+    def position(self) -> int:
         """Where the motor ought to be now, or at the end of this tick after `to_boundary` or `begin`."""
         return self.origin_steps + self.owed.position(self.quarter)
 
-    def plan_from_now(self):
+    def plan_from_now(self) -> None:
         """Throw the plan away: the next segment begins where `position` is."""
         self.planned.copy(self.owed)
 
@@ -319,36 +325,36 @@ class Delivery:
         """How many ticks from the current one what is planned reaches."""
         return (self.planned.week_tick - self.owed.week_tick) % TICKS_PER_WEEK + self.ahead
 
-    def planned_position(self, ticks):
+    def planned_position(self, ticks: int) -> int:
         """Where the motor will be that long after what is planned, if the flow stays as it is."""
         return self.origin_steps + self.planned.position_after(ticks, self.quarter)
 
-    def plan(self, ticks):
+    def plan(self, ticks: int) -> int:
         """Plan one more segment of `ticks` ticks and return the position at its end."""
         while ticks:
             self.planned.advance_tick()
             ticks -= 1
         return self.origin_steps + self.planned.position(self.quarter)
 
-    def cut_plan(self, steps):
+    def cut_plan(self, steps: int) -> None:
         """Plan without `steps` of what was to come: they are not ordered, and not made up for while this plan
         holds.
         """
         self.planned.basal.steps -= steps
 
-    def drop(self, steps):
+    def drop(self, steps: int) -> None:
         """Give up `steps` (any sign) of what is owed: the motor did not make them and will not. The plan
         stays as it is.
         """
         self.owed.basal.steps -= steps
 
-    def bolus_left_steps(self, kind):
+    def bolus_left_steps(self, kind: int) -> int:
         """Whole microsteps that a bolus still owes."""
         if not self.owed.active[kind]:
             return 0
         return self.owed.boluses[kind].limit_steps - self.owed.boluses[kind].steps
 
-    def owed_grains(self, executed_steps):
+    def owed_grains(self, executed_steps: int):
         """What is still to be executed of all that is owed by now, grains; below 0 if the motor is ahead."""
         owed = self.owed
         one = owed.basal.grains_per_step
@@ -370,13 +376,13 @@ class Delivery:
                 found.append((kind, left, owed.wanted_steps[kind] * one + owed.wanted_grains[kind]))
         return found
 
-    def committed_grains(self, executed_steps):
+    def committed_grains(self, executed_steps: int) -> int:
         """What is still to be executed of all that is owed by now, and of the boluses that run: grains."""
         grains = self.owed_grains(executed_steps)
         for _, left, _ in self.boluses_to_come():
             grains += left
         return max(grains, 0)
 
-    def bolus_owed_steps(self, kind):
+    def bolus_owed_steps(self, kind: int):
         """Whole microsteps of an active bolus that are owed by now."""
         return self.owed.boluses[kind].steps

@@ -61,7 +61,7 @@ HARD = (MINIMUM, MAXIMUM)
 # --- whether to believe it
 
 
-def canonical(library):
+def canonical(library: tuple):
     """The lines that the CRC is over, one after the other, as bytes."""
     yield ("library\t%d\n" % library[0]).encode()
     for drug in library[1]:
@@ -69,7 +69,7 @@ def canonical(library):
             yield line
 
 
-def _drug_lines(drug):
+def _drug_lines(drug: str):
     name, strengths, source, verified, bounds, approved = drug
     marketed = ",".join([written(strength) for strength in strengths])
     yield ("drug\t%s\t%s\t%s\t%d\t%d\n" % (name, marketed, source, verified, approved)).encode()
@@ -96,7 +96,7 @@ def seal(version, drugs):
     return library[:2] + (_crc(canonical(library)),)
 
 
-def check(library):
+def check(library: tuple) -> bool:
     """Whether the library is there and as it was made. Never raises."""
     try:
         version, drugs, crc = library
@@ -105,7 +105,7 @@ def check(library):
         return False
 
 
-def find(library, drug):
+def find(library: tuple, drug: str):
     """The entry of a drug, or None."""
     for entry in library[1]:
         if entry[0] == drug:
@@ -113,7 +113,7 @@ def find(library, drug):
     return None
 
 
-def readback(library):
+def readback(library: tuple):
     """What the device understood of a whole library, for a human to confirm: version, CRC, and each drug with
     the CRC of its own lines.
     """
@@ -131,9 +131,9 @@ def readback(library):
 
 
 def judge(
-    library,
-    drug,
-    concentration,
+    library: tuple,
+    drug: str,
+    concentration: tuple,
     daily=None,
     most_daily=None,
     bolus=None,
@@ -189,12 +189,12 @@ def judge(
     return problems, soft
 
 
-def is_hard(bound):
+def is_hard(bound: tuple):
     """Whether a bound refuses; else it asks."""
     return bound[1] in HARD and bound[5]
 
 
-def limit_names(drug):
+def limit_names(drug: str):
     """The names of all limits on a drug, as a confirmation gives them."""
     names = [_name(drug[0], bound[0], bound) for bound in drug[4]]
     if drug[1]:
@@ -202,17 +202,17 @@ def limit_names(drug):
     return names
 
 
-def limit_name(drug, bound):
+def limit_name(drug: str, bound: tuple):
     """The name of a limit on a drug."""
     return _name(drug, bound[0], bound)
 
 
-def _name(drug, called, bound):
+def _name(drug: str, called: str, bound):
     name = "%s.%s.%s" % (drug, called, bound[1])
     return name + "." + bound[2] if bound[2] else name
 
 
-def _asked(concentration, daily, most_daily, bolus, limit, previous):
+def _asked(concentration: tuple, daily, most_daily, bolus, limit, previous):
     """What is held against what: (name, quantity whose bounds hold, their kinds, value as a fraction)."""
     asked = []
     asked.append((CONCENTRATION, CONCENTRATION, KINDS, concentration))
@@ -276,17 +276,17 @@ def fraction(value):
     return tuple(value) if isinstance(value, (tuple, list)) else (value, 1)
 
 
-def below(value, other):
+def below(value, other) -> bool:
     """Whether one whole number or fraction is below another."""
     value, other = fraction(value), fraction(other)
     return value[0] * other[1] < other[0] * value[1]
 
 
-def _outside(value, kind, bound):
+def _outside(value, kind: int, bound: tuple):
     return below(value, bound) if kind in LOWER else below(bound, value)
 
 
-def _outside_text(called, value, bound):
+def _outside_text(called: str, value, bound: tuple):
     side = "below" if bound[1] in LOWER else "above"
     limit = quantity_text(called, bound[3])
     if called in PERCENTS:
@@ -331,7 +331,7 @@ def quantity_text(quantity, value):
     return "%d pg%s" % (value, per)
 
 
-def _scaled(value, places, unit):
+def _scaled(value, places: int, unit) -> str:
     text = str(value)
     text = "0" * (places + 1 - len(text)) + text
     decimals = text[-places:].rstrip("0")

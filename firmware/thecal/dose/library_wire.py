@@ -34,16 +34,16 @@ CRC_DIGITS = 9  # more than stand for the 0 of a library without a CRC
 class Draft:
     """A library on its way over the link. Nothing of it is used until the last part was good."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._forget()
 
-    def _forget(self):
+    def _forget(self) -> None:
         self.version = 0
         self.count = 0
         self.drugs = []
         self.bytes = 0  # that they take in the journal, about
 
-    def take(self, part):
+    def take(self, part: int):
         """Read one part. Returns (library, problems): the library when it is complete, else None; after a
         problem it has to begin again with index 0.
         """
@@ -101,7 +101,7 @@ def from_wire(wire):
     return (None, problems) if problems else (seal(version, found), problems)
 
 
-def to_wire(library):
+def to_wire(library: tuple):
     """The wire form of a library."""
     return {
         "version": library[0],
@@ -124,7 +124,7 @@ def _listed(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def _drug(table, known, prefix, problems):
+def _drug(table, known, prefix: str, problems):
     _keys(table, known, prefix, problems)
     name = table.get("name")
     if not is_name(name):
@@ -154,7 +154,7 @@ def _drug(table, known, prefix, problems):
     return (name, tuple(marketed), source, verified, tuple(bounds), approved)
 
 
-def _bound(row, bounds, prefix, problems):
+def _bound(row: int, bounds, prefix: str, problems: list) -> None:
     """Read one bound and add it to `bounds`, if it can be told from them and agrees with them."""
     if not isinstance(row, (list, tuple)) or len(row) != 6:
         problems.append(prefix + ": must be [quantity, kind, use, value, source, verified]")
@@ -198,31 +198,31 @@ def most_of(quantity):
     return MOST_PERCENT if quantity in PERCENTS else MOST_S if quantity in TIMES else MOST_PG
 
 
-def _new_name(drug, drugs, problems):
+def _new_name(drug, drugs, problems) -> None:
     for other in drugs:
         if drug[0] is not None and other[0] == drug[0]:
             problems.append("name: %s stands twice" % drug[0])
 
 
-def _keys(table, known, prefix, problems):
+def _keys(table, known, prefix: str, problems: list) -> None:
     for key in sorted(table):
         if key not in known:
             problems.append("%s%s: unknown key" % (prefix, shown(key)))
 
 
-def _whole(table, key, least, most, problems):
+def _whole(table, key: str, least: int, most: int, problems):
     value = table.get(key)
     return value if _check_whole(value, least, most, key, problems) else None
 
 
-def _check_whole(value, least, most, where, problems):
+def _check_whole(value, least: int, most: int, where: str, problems: list) -> bool:
     if type(value) is int and least <= value <= most:
         return True
     problems.append("%s: %s, must be a whole number from %d to %d" % (where, shown(value), least, most))
     return False
 
 
-def _concentration(value, where, problems):
+def _concentration(value, where: str, problems: list):
     """A concentration in its one form, a whole number or (num, den), or None after saying what is wrong."""
     found = concentration_of(value)
     if found is None:
@@ -231,7 +231,7 @@ def _concentration(value, where, problems):
     return found[0] if found[1] == 1 else found
 
 
-def _check_text(value, least, most, where, problems):
+def _check_text(value, least: int, most: int, where: str, problems: list) -> None:
     if isinstance(value, str) and least <= len(value) <= most:
         for character in value:
             if not 32 <= ord(character) <= 126:
@@ -241,12 +241,12 @@ def _check_text(value, least, most, where, problems):
     problems.append("%s: must be a text of %d to %d ASCII characters" % (where, least, most))
 
 
-def _check_flag(value, where, problems):
+def _check_flag(value, where: str, problems: list) -> None:
     if type(value) is not bool:
         problems.append("%s: %s, must be true or false" % (where, shown(value)))
 
 
-def _list(table, key, least, most, prefix, problems):
+def _list(table, key: str, least: int, most: int, prefix: str, problems: list):
     value = table.get(key)
     if isinstance(value, (list, tuple)) and least <= len(value) <= most:
         return value
@@ -254,7 +254,7 @@ def _list(table, key, least, most, prefix, problems):
     return []
 
 
-def is_name(value, most=MOST_NAME):
+def is_name(value, most: int = MOST_NAME):
     """Whether a value can be the name of a drug or of a use: no spaces, dots or capitals."""
     if not isinstance(value, str) or not 0 < len(value) <= most or not "a" <= value[0] <= "z":
         return False

@@ -32,6 +32,11 @@ from ..smallint import LARGEST
 from .prescription import PrescriptionError
 from .units import HOURS_PER_DAY, ratio, reduced
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .prescription import Prescription
+
+
 MINIMUM = "minimum"  # the mode whose rate is a volume, whatever leaves
 LEAVES = "the old drug has not left the line yet"
 NO_POSITION = -1
@@ -40,24 +45,24 @@ NO_POSITION = -1
 class Bridge:
     """`left_steps` of the old drug are still in the line; `old` and `new` relate as the concentrations do."""
 
-    def __init__(self, left_steps, old, new):
+    def __init__(self, left_steps: int, old, new) -> None:
         self.left_steps = left_steps
         self.old = old
         self.new = new
         self._therapy = None  # whose schedule was converted last, and what came of it
         self._schedule = None
 
-    def step(self, steps):
+    def step(self, steps: int) -> int:
         """So many microsteps were executed. Returns how many of the old drug weigh as much, rounded up."""
         old_steps = min(steps, self.left_steps)
         self.left_steps -= old_steps
         return old_steps + -(-(steps - old_steps) * self.new // self.old)
 
-    def volume(self, num, den):
+    def volume(self, num: int, den: int):
         """The volume of old drug with the mass of num/den nL of the new one, as a fraction."""
         return num * self.new, den * self.old
 
-    def schedule(self, therapy):
+    def schedule(self, therapy: "Prescription"):
         """What flows of the old drug under `therapy`: each rate of its basal slowed to the nearest that the
         mechanism reaches, by less than a grain per tick.
         """
@@ -69,7 +74,7 @@ class Bridge:
             self._schedule = basal.scaled(self.new, self.old, therapy.mechanism.grains_per_step)
         return self._schedule
 
-    def check(self, therapy, old_concentration):
+    def check(self, therapy: "Prescription", old_concentration) -> None:
         """PrescriptionError where the dose can not be given with the old drug, a fraction of pg/nL."""
         basal = therapy.basal
         if therapy.mode == MINIMUM or not basal:
@@ -113,7 +118,7 @@ class Bridge:
         said["bridge_s"] = self._clears_s(schedule, mechanism.grains_per_step, week_tick)
         return said
 
-    def _clears_s(self, schedule, one, week_tick):
+    def _clears_s(self, schedule, one: int, week_tick: int):
         """In how many seconds of flow the line is through, rounded up. `week_tick` is -1 where the time is
         not known: at the lowest rate then.
         """
@@ -136,7 +141,7 @@ class Bridge:
 class Line:
     """The line of one pump. Nothing is known to be in it, and it may not be primed."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.credit_steps = 0  # forward steps still to come that fill the line and are no dose
         self.empty = True  # nothing was to flow since it was new
         self.drug = ""  # of the last therapy that named one ...
@@ -148,7 +153,7 @@ class Line:
 
     # --- what flows
 
-    def moved(self, steps):
+    def moved(self, steps: int):
         """So many microsteps were executed, negative ones backward. Returns how many of them are dose, in the
         unit of the windows. Backward ones credit nothing.
         """
@@ -166,43 +171,43 @@ class Line:
             steps = bridge.step(steps)
         return steps
 
-    def moves(self, doses):
+    def moves(self, doses) -> None:
         """The motor begins to move: `doses` what is prescribed, or else what `primed` or `draw_back` says."""
         self.priming = False
         if doses:
             self.started()
 
-    def cleared(self):
+    def cleared(self) -> None:
         """The old drug is through."""
         self.bridge = None
 
-    def started(self):
+    def started(self) -> None:
         """The therapy runs: whatever moves from now on is dose, and what a draw-back left is gone."""
         self.empty = False
         self.credit_steps = 0
         self.least_steps = NO_POSITION
 
-    def primed(self):
+    def primed(self) -> None:
         """The line is being filled."""
         self.empty = False
         self.priming = True
         self.least_steps = NO_POSITION
 
-    def schedule(self, therapy):
+    def schedule(self, therapy: "Prescription"):
         """What flows under `therapy` now."""
         return self.bridge.schedule(therapy) if self.bridge else therapy.basal
 
-    def volume(self, num, den):
+    def volume(self, num: int, den: int):
         """The volume of what leaves now with the dose of num/den nL of what is prescribed, as a fraction."""
         return self.bridge.volume(num, den) if self.bridge else (num, den)
 
     # --- what is prescribed
 
-    def holds(self, therapy):
+    def holds(self, therapy: "Prescription"):
         """Whether the line holds something that `therapy` must take into account."""
         return bool(self.concentration and therapy.concentration and not self.empty)
 
-    def bridge_under(self, therapy, ahead_steps=0):
+    def bridge_under(self, therapy: "Prescription", ahead_steps: int = 0):
         """The bridge that is open once `therapy` is in force, None without. A new one is as long as the
         therapy's line, and `ahead_steps` that come out before it. Raises PrescriptionError for what the line
         forbids.
@@ -241,7 +246,7 @@ class Line:
         num, den = self.concentration
         return reduced(num * self.bridge.old, den * self.bridge.new)
 
-    def unit_change(self, therapy):
+    def unit_change(self, therapy: "Prescription"):
         """(a, b): what was given so far has to count a/b from now on, where no bridge tells the old drug from
         the new one: the line is empty, and the therapy has another concentration of the same drug. None where
         nothing changes. Between two drugs there is no ratio: what was given counts by volume.
@@ -251,7 +256,7 @@ class Line:
             return None
         return convertible(self.concentration, new) if new != self.concentration else None
 
-    def take(self, therapy, bridge):
+    def take(self, therapy: "Prescription", bridge: "Bridge | None") -> None:
         """`therapy` is in force, with the `bridge_under` it."""
         self.bridge = bridge
         if therapy.concentration:
@@ -259,7 +264,7 @@ class Line:
             self.concentration = therapy.concentration
         self.credit_steps = min(self.credit_steps, line_steps(therapy))
 
-    def renew(self, therapy):
+    def renew(self, therapy: "Prescription"):
         """The line is new or empty: what fills it is no dose. Returns the bridge that this ends."""
         bridge = self.bridge
         self.bridge = None
@@ -270,7 +275,7 @@ class Line:
 
     # --- drawing back
 
-    def draw_back(self, at_steps, most_steps):
+    def draw_back(self, at_steps: int, most_steps: int) -> None:
         """The motor begins to draw the line back from here, by `most_steps` at most in all (MOT-03)."""
         self.drawn_from_steps = at_steps
         if self.least_steps == NO_POSITION:
@@ -282,14 +287,14 @@ class Line:
         self.drawn_from_steps = NO_POSITION
         return drew
 
-    def may_draw_steps(self, at_steps, most_steps):
+    def may_draw_steps(self, at_steps: int, most_steps: int) -> int:
         """By how much it may still be drawn back."""
         if self.least_steps == NO_POSITION:
             return most_steps
         return max(at_steps - self.least_steps, 0)
 
 
-def line_steps(therapy):
+def line_steps(therapy: "Prescription"):
     """The whole microsteps of the dead volume that `therapy` programs, 0 without one."""
     return therapy.mechanism.grains_of_volume(therapy.line_nl)[0] if therapy else 0
 

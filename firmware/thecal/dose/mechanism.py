@@ -37,13 +37,13 @@ class Mechanism:
 
     def __init__(
         self,
-        nl_per_rev,
-        steps_per_rev,
-        steps_per_tick_max,
-        dir_forward_high=True,
-        enable_high=False,
-        encoder_pulses_per_rev=100,
-    ):
+        nl_per_rev: int,
+        steps_per_rev: int,
+        steps_per_tick_max: int,
+        dir_forward_high: bool = True,
+        enable_high: bool = False,
+        encoder_pulses_per_rev: int = 100,
+    ) -> None:
         if not 0 < steps_per_rev <= 102_400:
             raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
         if nl_per_rev <= 0 or nl_per_rev * steps_per_rev > LARGEST:
@@ -68,12 +68,12 @@ class Mechanism:
         self.dir_forward_high = dir_forward_high
         self.enable_high = enable_high
 
-    def volume_nl(self, steps):
+    def volume_nl(self, steps: int) -> int:
         """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any one delivery."""
         turns = steps // self.steps_per_rev
         return turns * self.nl_per_rev + self._part_nl(steps - turns * self.steps_per_rev)
 
-    def volume_ul(self, steps):
+    def volume_ul(self, steps: int) -> int:
         """Volume of `steps` microsteps (any sign), uL, rounded down. Small for all that a small count can
         hold.
         """
@@ -81,31 +81,31 @@ class Mechanism:
         part_nl = turns * (self.nl_per_rev % 1_000) + self._part_nl(steps - turns * self.steps_per_rev)
         return turns * (self.nl_per_rev // 1_000) + part_nl // 1_000
 
-    def _part_nl(self, steps):
+    def _part_nl(self, steps: int) -> int:
         return steps * self.nl_per_rev // self.steps_per_rev
 
-    def grains_of_volume(self, num, den=1):
+    def grains_of_volume(self, num, den: int = 1):
         """A volume of num/den nL as (whole microsteps, grains), rounded down; whole nL are exact."""
         return self._split(num * self.steps_per_rev * self.grains_per_step // (den * self.nl_per_rev))
 
-    def steps_per_tick(self, num, den):
+    def steps_per_tick(self, num: int, den: int):
         """A rate of num/den nL/h in microsteps per tick, a reduced fraction (num, den)."""
         return reduced(num * self.steps_per_rev, den * self.nl_per_rev * TICKS_PER_HOUR)
 
-    def grains_per_tick(self, num, den):
+    def grains_per_tick(self, num: int, den: int):
         """A rate of num/den nL/h, which must be reachable, as (whole microsteps, grains) per tick."""
         num, den = self.steps_per_tick(num, den)
         return self._split(num * self.grains_per_step // den)
 
-    def _split(self, grains):
+    def _split(self, grains: int):
         steps, grains = divmod(grains, self.grains_per_step)
         return small(steps), small(grains)
 
-    def rate_nl_h(self, num, den):
+    def rate_nl_h(self, num: int, den: int):
         """The inverse: num/den microsteps per tick as a reduced fraction of nL/h."""
         return reduced(num * self.nl_per_rev * TICKS_PER_HOUR, den * self.steps_per_rev)
 
-    def flow_nl_h(self, rate_steps, rate_grains):
+    def flow_nl_h(self, rate_steps: int, rate_grains: int) -> int:
         """A rate of so many whole microsteps and grains per tick, nL/h, rounded down. Small integers only."""
         one = self.grains_per_step
         each = self.grains_per_nl_h
@@ -116,19 +116,19 @@ class Mechanism:
         num, den = self.rate_nl_h(self.steps_per_tick_max, 1)
         return num // den
 
-    def reaches(self, num, den):
+    def reaches(self, num: int, den: int) -> bool:
         """Whether a rate of num/den nL/h is a whole number of grains per tick that the motor can follow."""
         num, den = self.steps_per_tick(num, den)
         return self.grains_per_step % den == 0 and num <= self.steps_per_tick_max * den
 
-    def nearest_reachable(self, num, den):
+    def nearest_reachable(self, num: int, den: int):
         """The reachable rate nearest to num/den nL/h, a reduced fraction of nL/h."""
         num, den = self.steps_per_tick(num, den)
         grains = (2 * num * self.grains_per_step + den) // (2 * den)
         most = self.steps_per_tick_max * self.grains_per_step
         return self.rate_nl_h(grains if grains < most else most, self.grains_per_step)
 
-    def reachable_below(self, num, den):
+    def reachable_below(self, num: int, den: int):
         """The fastest reachable rate that is not above num/den nL/h, a reduced fraction of nL/h."""
         num, den = self.steps_per_tick(num, den)
         return self.rate_nl_h(num * self.grains_per_step // den, self.grains_per_step)
@@ -138,6 +138,6 @@ REFERENCE_NL_PER_REV = 100_000
 REFERENCE_STEPS_PER_REV = 3_200
 
 
-def reference(steps_per_tick_max):
+def reference(steps_per_tick_max: int):
     """The reference mechanism of the bench prototype."""
     return Mechanism(REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV, steps_per_tick_max)

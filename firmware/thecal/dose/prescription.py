@@ -34,6 +34,11 @@ from .units import (
     volume_of_dose,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .mechanism import Mechanism
+
+
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
@@ -82,7 +87,7 @@ ON_LOW = ("continue", "kvo")
 class PrescriptionError(Exception):
     """What was asked can not be given; `problems` is the list of all reasons, as texts."""
 
-    def __init__(self, problems):
+    def __init__(self, problems: list) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
 
@@ -90,7 +95,7 @@ class PrescriptionError(Exception):
 class PatientBolus:
     """What the patient may ask for. Volume and rate are fractions of nL and nL/h, times are ticks."""
 
-    def __init__(self, volume, rate, lockout_ticks, max_per_day):
+    def __init__(self, volume: tuple, rate: tuple, lockout_ticks: int, max_per_day: int) -> None:
         self.volume = volume
         self.rate = rate
         self.lockout_ticks = lockout_ticks
@@ -106,7 +111,7 @@ class Prescription:
     None, and `window_ticks` its window.
     """
 
-    def __init__(self, mode, basal, mechanism, max_rate_nl_h):
+    def __init__(self, mode: str, basal, mechanism: "Mechanism", max_rate_nl_h) -> None:
         self.mode = mode
         self.basal = basal  # type: Schedule
         self.mechanism = mechanism
@@ -122,7 +127,7 @@ class Prescription:
         self.on_low_kvo = False
         self.line_nl = 0  # type: int | None
 
-    def rate_nl_h(self, index):
+    def rate_nl_h(self, index: int):
         """The rate of an entry of the basal, a reduced fraction of nL/h."""
         one = self.mechanism.grains_per_step
         return self.mechanism.rate_nl_h(self.basal.grains(index, one), one)
@@ -188,7 +193,7 @@ class Prescription:
             said["daily_pg"] = dose_of_rate(weekly_num, weekly_den * 7 * 24, self.concentration)
         return said
 
-    def steps_from(self, first):
+    def steps_from(self, first: int):
         """The entries of the basal from number `first` on, PAGE_STEPS of them at most: [ms of the week, num,
         den] each, with the rate in nL/h.
         """
@@ -207,7 +212,7 @@ class Reader:
     then `finish`.
     """
 
-    def __init__(self, therapy, mechanism):
+    def __init__(self, therapy, mechanism: "Mechanism") -> None:
         self.mechanism = mechanism
         self.problems = Problems()
         self.concentration = None
@@ -215,20 +220,20 @@ class Reader:
         self.therapy = therapy
         self.most_nl_h = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())  # of any rate
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         self.problems.append(text)
 
-    def check(self):
+    def check(self) -> None:
         """PrescriptionError for all problems so far."""
         if self.problems:
             raise PrescriptionError(self.problems.told())
 
-    def keys(self, values, known, prefix=""):
+    def keys(self, values, known, prefix: str = "") -> None:
         for key in sorted(values):
             if key not in known:
                 self.say("%s%s: unknown key" % (prefix, shown(key)))
 
-    def whole(self, values, key, least, most, default=None, prefix=""):
+    def whole(self, values, key: str, least: int, most: int, default=None, prefix: str = ""):
         value = values.get(key, default)
         if type(value) is not int or not least <= value <= most:
             if type(value) is int:
@@ -241,12 +246,12 @@ class Reader:
             return None
         return value
 
-    def fraction(self, values, name, prefix=""):
+    def fraction(self, values, name: str, prefix: str = ""):
         num = self.whole(values, name + "_num", 0, 10**18, prefix=prefix)
         den = self.whole(values, name + "_den", 1, 10**18, prefix=prefix)
         return None if num is None or den is None else reduced(num, den)
 
-    def rate(self, values, prefix=""):
+    def rate(self, values, prefix: str = ""):
         """A basal rate, given as one or as a dose per day."""
         if "dose_pg_day" in values:
             if "rate_num" in values or "rate_den" in values:
@@ -260,7 +265,7 @@ class Reader:
         rate = self.fraction(values, "rate", prefix)
         return rate and self.reachable(prefix + "rate", rate)
 
-    def reachable(self, name, rate, least=LEAST_BASAL_NL_H):
+    def reachable(self, name: str, rate: tuple, least: int = LEAST_BASAL_NL_H):
         num, den = rate
         most = self.most_nl_h
         if num < least * den or num > most * den:
@@ -277,7 +282,7 @@ class Reader:
             return rate
         return None
 
-    def volume(self, values, prefix):
+    def volume(self, values: dict, prefix: str):
         """A volume in nL as a fraction, given as one or as a mass."""
         if "dose_pg" not in values:
             volume_nl = self.whole(values, "volume_nl", 1, MOST_BOLUS_NL, prefix=prefix)
@@ -303,7 +308,7 @@ class Reader:
             self.say("concentration_pg_nl: %s, must be %s" % (shown(value), CONCENTRATION_TEXT))
         return found
 
-    def put(self, start, rate):
+    def put(self, start: int, rate: tuple):
         steps, grains = self.mechanism.grains_per_tick(*rate)
         return self.basal.put(start, steps, grains)
 
@@ -317,7 +322,7 @@ class Reader:
         self.say("steps: flex needs a list of them")
         return ()
 
-    def step(self, step, name):
+    def step(self, step, name: str) -> None:
         """One of the steps; `name` is what it is called in problems."""
         if not isinstance(step, dict):
             self.say("%s: must be an object" % name)
@@ -336,14 +341,14 @@ class Reader:
             if days >> day & 1:
                 self._step_of_day(day, at_ms, rate, prefix)
 
-    def _step_of_day(self, day, at_ms, rate, prefix):
+    def _step_of_day(self, day: int, at_ms: int, rate: tuple, prefix: str) -> None:
         start = day * TICKS_PER_DAY + at_ms // TICK_MS
         if self.basal.between(day * TICKS_PER_DAY, (day + 1) * TICKS_PER_DAY) == MOST_STEPS_A_DAY:
             self.say("%sat_ms: day %d has %d steps already" % (prefix, day + 1, MOST_STEPS_A_DAY))
         elif not self.put(start, rate):
             self.say("%sat_ms: %d stands twice on day %d of the week" % (prefix, at_ms, day + 1))
 
-    def take(self, basal):
+    def take(self, basal) -> None:
         """Take the steps as they were kept, after the same checks as `step` makes of each."""
         before = -1
         for index in range(len(basal)):
@@ -380,7 +385,7 @@ class Reader:
             return None
         return PatientBolus(volume, rate, -(-lockout_ms // TICK_MS), max_per_day)
 
-    def limit(self, found):
+    def limit(self, found) -> None:
         values = self.table("limit", LIMIT_KEYS)
         if values is None:
             if found.patient_bolus:
@@ -470,7 +475,7 @@ class Reader:
         return found
 
 
-def parse(therapy, mechanism):
+def parse(therapy: "Prescription", mechanism: "Mechanism"):
     """A Prescription from the link's `therapy` object. Raises PrescriptionError naming every problem."""
     reader = Reader(therapy, mechanism)
     reader.head()

@@ -25,6 +25,12 @@ from array import array
 from .prescription import PrescriptionError, Reader
 from .schedule import MOST_STEPS, Schedule
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .mechanism import Mechanism
+    from .prescription import Prescription
+
+
 MOST_PART_STEPS = 24  # as long as a page of a read-back
 MOST_PARTS = 1 + MOST_STEPS
 HEAD, STEPS = "therapy", "steps"
@@ -36,10 +42,10 @@ class Draft:
     `close`; whoever gets a PrescriptionError on the way drops the draft.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.drop()
 
-    def drop(self):
+    def drop(self) -> None:
         """Forget it."""
         self.reader = None
         self.count = 0
@@ -71,14 +77,14 @@ class Draft:
         self.count = count
         return ()
 
-    def _begin(self, head, name, mechanism):
+    def _begin(self, head: dict, name: str, mechanism: "Mechanism") -> None:
         self.drop()
         if not isinstance(head, dict) or STEPS in head or head.get("mode") != "flex":
             raise PrescriptionError([name + "therapy: must be an object with mode flex, without steps"])
         self.reader = Reader(head, mechanism)
         self.reader.head()
 
-    def _steps(self, steps, name):
+    def _steps(self, steps: int, name: str):
         if not isinstance(steps, list) or not 0 < len(steps) <= MOST_PART_STEPS:
             raise PrescriptionError(["%ssteps: must be a list of 1 to %d" % (name, MOST_PART_STEPS)])
         return steps
@@ -94,7 +100,7 @@ class Draft:
         return self.next == self.count
 
 
-def digest(readback, basal=()):
+def digest(readback: dict, basal=()):
     """Eight hex digits for a read-back: the start of the SHA-256 of its sorted `key=value` lines, and of all
     of the basal behind them, which may be more than is read back in one frame.
     """
@@ -109,7 +115,7 @@ def digest(readback, basal=()):
     return binascii.hexlify(said.digest()[:4]).decode()
 
 
-def pack(digest, tick_s, head, therapy):
+def pack(digest: str, tick_s: int, head: dict, therapy: "Prescription"):
     """The bytes to keep of `therapy`, a Prescription; `head` is the object that it was read from, without its
     steps. At most 2 kB and 3.4 kB of steps: all of `head` has been read, so it is short.
     """
@@ -127,7 +133,7 @@ class Packed:
     Raises PrescriptionError for bytes that are no therapy.
     """
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         end = data.find(b"\n")
         try:
             self.digest, self.tick_s, self.head, self.calibration = json.loads(data[: max(end, 0)])
@@ -142,7 +148,7 @@ class Packed:
             setattr(self.basal, name, array(code, bytes(data[at : at + width * count])))
             at += width * count
 
-    def read(self, mechanism):
+    def read(self, mechanism: "Mechanism"):
         """The Prescription again. Raises PrescriptionError where it is not one for this mechanism."""
         reader = Reader(self.head, mechanism)
         reader.head()
@@ -153,5 +159,5 @@ class Packed:
         return reader.finish()
 
 
-def _calibration(mechanism):
+def _calibration(mechanism: "Mechanism"):
     return [mechanism.nl_per_rev, mechanism.steps_per_rev, mechanism.grains_per_step]

@@ -10,7 +10,7 @@ microsteps (33 L on the reference mechanism).
 class Flow:
     """One component of what is owed, with a rate that may change and, if it is a bolus, an end."""
 
-    def __init__(self, grains_per_step):
+    def __init__(self, grains_per_step: int) -> None:
         self.grains_per_step = grains_per_step
         self.steps = 0  # owed so far: whole microsteps ...
         self.grains = 0  # ... and a remainder, 0 .. grains_per_step - 1
@@ -20,18 +20,18 @@ class Flow:
         self.limit_steps = 0
         self.limit_grains = 0
 
-    def set_rate(self, rate_steps, rate_grains):
+    def set_rate(self, rate_steps: int, rate_grains: int) -> None:
         """From here on so many microsteps and grains per tick. What is owed already stays, to the grain."""
         self.rate_steps = rate_steps
         self.rate_grains = rate_grains
 
-    def end_at(self, steps, grains):
+    def end_at(self, steps: int, grains: int) -> None:
         """Owe no more than this in all."""
         self.endless = False
         self.limit_steps = steps
         self.limit_grains = grains
 
-    def ends_within(self, ticks):
+    def ends_within(self, ticks: int) -> bool:
         """Whether the end is not reached yet, but is in the next `ticks` (a few) ticks."""
         if self.endless or self.done():
             return False
@@ -45,11 +45,11 @@ class Flow:
                 steps += 1
         return steps > self.limit_steps or (steps == self.limit_steps and grains >= self.limit_grains)
 
-    def done(self):
+    def done(self) -> bool:
         """Whether all that a bolus may owe is owed."""
         return not self.endless and self.steps == self.limit_steps and self.grains == self.limit_grains
 
-    def clear(self):
+    def clear(self) -> None:
         """Owe nothing, flow at nothing, without end."""
         self.steps = 0
         self.grains = 0
@@ -57,7 +57,7 @@ class Flow:
         self.rate_grains = 0
         self.endless = True
 
-    def absorb(self, other):
+    def absorb(self, other) -> None:
         """Take over what `other` owes; it then owes nothing and has no rate."""
         self.steps += other.steps
         self.grains += other.grains
@@ -66,7 +66,7 @@ class Flow:
             self.steps += 1
         other.clear()
 
-    def copy(self, other):
+    def copy(self, other) -> None:
         """Become a copy of `other`, which has the same grain."""
         self.steps = other.steps
         self.grains = other.grains
@@ -76,7 +76,7 @@ class Flow:
         self.limit_steps = other.limit_steps
         self.limit_grains = other.limit_grains
 
-    def advance_tick(self):
+    def advance_tick(self) -> None:
         """Let one tick pass: `advance(1)`, quicker."""
         steps = self.steps + self.rate_steps
         grains = self.grains + self.rate_grains
@@ -91,7 +91,7 @@ class Flow:
         self.steps = steps
         self.grains = grains
 
-    def advance(self, ticks):
+    def advance(self, ticks: int) -> None:
         """Let `ticks` ticks (0 .. 2^20) pass. By doubling, so a merged jump of a day costs as little as a
         second.
         """

@@ -15,7 +15,7 @@ class Remainder:
     made. No motor is ever ordered further ahead than `most_ahead_steps`.
     """
 
-    def __init__(self, grains_per_step, most_ahead_steps):
+    def __init__(self, grains_per_step: int, most_ahead_steps: int) -> None:
         self.grains_per_step = grains_per_step
         self.most_ahead_steps = most_ahead_steps
         # Once `settled` between -most_ahead_steps and 0, else the position up to which all was owed at the
@@ -24,22 +24,22 @@ class Remainder:
         self.grains = 0
         self.settled = True
 
-    def stop_at(self, steps, grains):
+    def stop_at(self, steps: int, grains: int) -> None:
         """Owed up to that position, and no further."""
         self.steps = steps
         self.grains = grains
         self.settled = False
 
-    def settle(self, executed_steps):
+    def settle(self, executed_steps: int) -> None:
         """The motor rests there, or goes on from there."""
         self.steps = self._settled_at(executed_steps)
         self.settled = True
 
-    def owed_grains(self, executed_steps):
+    def owed_grains(self, executed_steps: int) -> int:
         """What a start would owe there at once, grains; below 0 where the motor is ahead."""
         return self._settled_at(executed_steps) * self.grains_per_step + self.grains
 
-    def _settled_at(self, executed_steps):
+    def _settled_at(self, executed_steps: int):
         if self.settled:
             return self.steps
         steps = self.steps - executed_steps
@@ -49,7 +49,7 @@ class Remainder:
             return -1  # never ordered: a fault with its own alarm, which no next dose makes up for
         return steps
 
-    def drop(self):
+    def drop(self) -> None:
         """What is in the line now is something else, and nothing is owed of it."""
         self.steps = 0
         self.grains = 0

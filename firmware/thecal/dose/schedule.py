@@ -19,7 +19,7 @@ class Schedule:
     same start the later one holds. Without any entry nothing flows, and only `len` and `put` may be asked.
     """
 
-    def __init__(self, entries=()):
+    def __init__(self, entries=()) -> None:
         self.starts = array("i")
         self.rate_steps = array("H")
         self.rate_grains = array("i")
@@ -30,10 +30,10 @@ class Schedule:
         for entry in entries:
             self.put(entry[0], entry[1], entry[2])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.starts)
 
-    def put(self, start, rate_steps, rate_grains):
+    def put(self, start: int, rate_steps: int, rate_grains: int) -> bool:
         """One more entry, or another rate for a start that is there. True if it is a new start."""
         self._slowest = self._fastest = -1
         self._week = -1
@@ -55,7 +55,7 @@ class Schedule:
                 values[at] = value
         return True
 
-    def _after(self, week_tick):
+    def _after(self, week_tick: int):
         """How many entries start up to `week_tick`."""
         starts = self.starts
         low, high = 0, len(starts)
@@ -67,11 +67,11 @@ class Schedule:
                 high = middle
         return low
 
-    def between(self, first, end):
+    def between(self, first: int, end: int):
         """How many entries start from tick `first` up to, not at, tick `end`."""
         return self._after(end - 1) - self._after(first - 1)
 
-    def scaled(self, num, den, one):
+    def scaled(self, num: int, den: int, one: int):
         """Another schedule with each rate times num/den, rounded down to the grain."""
         found = Schedule()
         for index in range(len(self.starts)):
@@ -79,23 +79,23 @@ class Schedule:
             found.put(self.starts[index], steps, grains)
         return found
 
-    def index_at(self, week_tick):
+    def index_at(self, week_tick: int) -> int:
         """The entry in force at `week_tick`: the last that started, the week's last if none has yet."""
         return (self._after(week_tick) or len(self.starts)) - 1
 
-    def next_start(self, index):
+    def next_start(self, index: int):
         """When the entry after `index` starts; -1 if there is only one."""
         starts = self.starts
         if len(starts) == 1:
             return -1
         return starts[index + 1 if index + 1 < len(starts) else 0]
 
-    def ticks(self, index):
+    def ticks(self, index: int):
         """For how long the entry `index` holds."""
         start = self.next_start(index)
         return TICKS_PER_WEEK if start < 0 else (start - self.starts[index] - 1) % TICKS_PER_WEEK + 1
 
-    def grains(self, index, one):
+    def grains(self, index: int, one: int):
         """The rate of an entry in grains per tick; `one` is grains per step."""
         return self.rate_steps[index] * one + self.rate_grains[index]
 
@@ -111,7 +111,7 @@ class Schedule:
             self._find_extremes()
         return self._fastest
 
-    def _find_extremes(self):
+    def _find_extremes(self) -> None:
         steps = self.rate_steps
         grains = self.rate_grains
         low = high = 0
@@ -123,7 +123,7 @@ class Schedule:
         self._slowest = low
         self._fastest = high
 
-    def profile(self, week_tick, ticks, one):
+    def profile(self, week_tick: int, ticks: int, one: int):
         """What flows from `week_tick` on for `ticks`: a list of (ticks, grains per tick). `one` is grains per
         step.
         """
@@ -140,7 +140,7 @@ class Schedule:
             index = index + 1 if index + 1 < len(self.starts) else 0
         return pieces
 
-    def week_grains(self, one):
+    def week_grains(self, one: int):
         """What flows in a week, in grains."""
         if self._week < 0:
             total = 0
@@ -149,7 +149,7 @@ class Schedule:
             self._week = total
         return self._week
 
-    def peak_grains(self, window_ticks, one):
+    def peak_grains(self, window_ticks: int, one: int):
         """The most that flows in any `window_ticks` (below a week) once the schedule has run for a week, in
         grains.
         """
@@ -157,7 +157,7 @@ class Schedule:
             pass
         return self._peaks[window_ticks]
 
-    def find_peak(self, window_ticks, one):
+    def find_peak(self, window_ticks: int, one: int):
         """Find `peak_grains` in pieces, a generator that yields in between; it is kept once it is found."""
         if window_ticks in self._peaks:
             return
@@ -168,7 +168,7 @@ class Schedule:
             yield
         self._peaks[window_ticks] = peak
 
-    def _contents(self, window_ticks, one):
+    def _contents(self, window_ticks: int, one: int):
         """What flows in every window that begins or ends with an entry.
 
         The content of a sliding window over a flow that is constant in pieces is largest in one of these.
@@ -188,14 +188,14 @@ class Schedule:
 class _Cursor:
     """A place in the week that moves on; `take` says what flows on the way."""
 
-    def __init__(self, schedule, week_tick, one):
+    def __init__(self, schedule: "Schedule", week_tick: int, one: int) -> None:
         self.schedule = schedule
         self.one = one
         self.index = schedule.index_at(week_tick)
         start = schedule.next_start(self.index)
         self.left = TICKS_PER_WEEK if start < 0 else (start - week_tick - 1) % TICKS_PER_WEEK + 1
 
-    def take(self, ticks):
+    def take(self, ticks: int):
         """Move on by `ticks`; grains."""
         schedule = self.schedule
         total = 0

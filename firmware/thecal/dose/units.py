@@ -17,7 +17,7 @@ CONCENTRATION_TEXT = "%d/%d to %d pg/nL, whole or [num, den] with den up to %d" 
 )
 
 
-def reduced(num, den):
+def reduced(num: int, den: int):
     """The fraction num/den in lowest terms as (num, den), den > 0."""
     a, b = num, den
     while b:
@@ -43,17 +43,17 @@ def ratio(one, other):
     return reduced(one[0] * other[1], one[1] * other[0])
 
 
-def rate_of_dose(dose_pg_day, concentration):
+def rate_of_dose(dose_pg_day: int, concentration: tuple):
     """Rate in nL/h, a reduced fraction (num, den), that gives `dose_pg_day` at a concentration; both > 0."""
     return reduced(dose_pg_day * concentration[1], concentration[0] * HOURS_PER_DAY)
 
 
-def volume_of_dose(dose_pg, concentration):
+def volume_of_dose(dose_pg: int, concentration: tuple):
     """Volume in nL, a reduced fraction, that holds `dose_pg` at a concentration; both > 0."""
     return reduced(dose_pg * concentration[1], concentration[0])
 
 
-def dose_of_rate(num, den, concentration):
+def dose_of_rate(num: int, den: int, concentration: tuple) -> int:
     """Dose in pg/day, rounded to nearest, of a rate of num/den nL/h."""
     den *= concentration[1]
     return (2 * num * HOURS_PER_DAY * concentration[0] + den) // (2 * den)

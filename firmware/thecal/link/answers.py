@@ -17,24 +17,24 @@ LAST_BYTES = 2048  # several answers to proposals, or dozens of short ones
 class StopAnswers:
     """Answers to stops that wait for a record. A ticket is that of the journal, -1 until it is known."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.waiting = []  # [answer, tick, ticket]
 
-    def full(self):
+    def full(self) -> bool:
         """Whether it takes no more."""
         return len(self.waiting) >= MOST_STOPS
 
-    def add(self, answer, tick):
+    def add(self, answer: dict, tick: int) -> None:
         """An answer to be given when what this tick saves is in the flash."""
         self.waiting.append([answer, tick, -1])
 
-    def stamp(self, ticket):
+    def stamp(self, ticket) -> None:
         """What was saved up to this tick has this ticket."""
         for entry in self.waiting:
             if entry[2] < 0:
                 entry[2] = ticket
 
-    def next(self, saved_ticket, hopeless, tick):
+    def next(self, saved_ticket, hopeless: bool, tick: int):
         """The next answer to be given, or None. `kept` false in it: the stop has acted, its record is not in
         the flash.
         """
@@ -49,7 +49,7 @@ class StopAnswers:
         return None
 
 
-def not_kept(answer):
+def not_kept(answer: dict):
     """The answer to a stop whose record can not be written down."""
     answer["kept"] = False
     answer["message"] = "stopped, but this can not be written down: a reset may undo it"
@@ -59,11 +59,11 @@ def not_kept(answer):
 class LastAnswers:
     """The texts of the last answers, LAST_BYTES of them at most."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kept = []  # (key, text)
         self.length = 0
 
-    def keep(self, key, text):
+    def keep(self, key, text: str) -> None:
         """`text` was the answer to the command with this key."""
         if len(text) > LAST_BYTES:
             return

@@ -123,7 +123,7 @@ COMMANDS = (
 )
 
 
-def find(name):
+def find(name: str):
     """The row of a command, or None."""
     for command in COMMANDS:
         if command.name == name:
@@ -131,13 +131,13 @@ def find(name):
     return None
 
 
-def changes_of(request):
+def changes_of(request: dict):
     """What a request that names a command of the table changes."""
     command = find(request["cmd"])
     return command.changes if command else READS
 
 
-def problem_with(command, request):
+def problem_with(command, request: dict) -> str:
     """What is wrong with the arguments of `request`, as a text; empty if nothing."""
     allowed = ("cmd", "id", "run")
     if command.changes != READS and command.name != CANCEL:
@@ -180,7 +180,7 @@ def is_run(value):
     )
 
 
-def row_of(name):
+def row_of(name: str):
     """The number of a command's row, -1 where there is none: what the log and the outcomes say."""
     for index in range(len(COMMANDS)):
         if COMMANDS[index].name == name:

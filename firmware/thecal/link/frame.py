@@ -16,6 +16,11 @@ from array import array
 from ..signals import RX_BYTES
 from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Outputs
+
+
 LINE_BYTES = 4096  # longest line, without its LF
 # What is done for the link in one tick. One unit is a value of a request with its key; it takes half a
 # millisecond on the board, the longest numbers twice that: see host_tests/chip/test_parser_on_chip.py.
@@ -33,7 +38,7 @@ LOW_TABLE = array("H", bytes(512))
 HIGH_TABLE = array("H", bytes(512))
 
 
-def _fill_tables():
+def _fill_tables() -> None:
     for index in range(256):
         low = index
         high = 0
@@ -51,7 +56,7 @@ def _fill_tables():
 _fill_tables()
 
 
-def crc_into(data, start, end, digits):
+def crc_into(data: bytes, start: int, end: int, digits) -> None:
     """CRC-32 of data[start:end] as 8 lower-case hex digits into the bytearray `digits`. Allocates nothing."""
     low = 0xFFFF
     high = 0xFFFF
@@ -73,7 +78,7 @@ def _hex_digit(value):
     return 48 + value if value < 10 else 87 + value
 
 
-def fill_into(buffer, at, template, values):
+def fill_into(buffer, at: int, template, values: dict):
     """Write `template` to buffer[at:], each byte 0 in it replaced by the next of the small integers `values`
     in decimal. Returns the end, -1 if a piece does not fit or a number of 11 characters would not. Allocates;
     the board has one that does not (`drivers/fast_text.py`).
@@ -89,7 +94,7 @@ def fill_into(buffer, at, template, values):
     return _put(buffer, at, template[start:])
 
 
-def _put(buffer, at, piece):
+def _put(buffer, at: int, piece):
     end = at + len(piece)
     if end > len(buffer):
         return -1
@@ -102,7 +107,7 @@ class LineReader:
     `error`. Only so much is done in a tick; what is left waits, in order.
     """
 
-    def __init__(self, crc=crc_into):
+    def __init__(self, crc=crc_into) -> None:
         self.crc = crc
         self.data = bytearray(LINE_BYTES + RX_BYTES)
         self.view = memoryview(self.data)
@@ -131,7 +136,7 @@ class LineReader:
         free = len(self.data) - self.fill
         return free if self.parsing else free + self.start
 
-    def take_in(self, data, length):
+    def take_in(self, data, length: int) -> None:
         """A new tick, in which data[:length] has come. Bytes beyond `room` are lost, as one bad line."""
         self.work = WORK_A_TICK
         self.answers = MOST_NOISE_ANSWERS
@@ -151,7 +156,7 @@ class LineReader:
         if fits < length:
             self.bad_lines += 1
 
-    def spend(self, work):
+    def spend(self, work) -> None:
         """Something was done for the link that is worth so much of what may be done in a tick."""
         self.work -= work
 
@@ -166,7 +171,7 @@ class LineReader:
                 return request
         return None
 
-    def _find_line(self):
+    def _find_line(self) -> bool:
         """Whether a whole line has come."""
         stop = self.data.find(b"\n", self.looked, self.fill)
         if stop >= 0:
@@ -179,7 +184,7 @@ class LineReader:
             self.start = self.fill
         return False
 
-    def _line_is_read(self):
+    def _line_is_read(self) -> None:
         self.start = self.stop + 1
         self.parsing = False
 
@@ -214,7 +219,7 @@ class LineReader:
         self.parsing = True
         return None
 
-    def _without_blanks(self, start, end):
+    def _without_blanks(self, start: int, end: int):
         """The end of a line without the blanks there."""
         data = self.data
         least = max(start, end - MOST_BLANKS)
@@ -222,7 +227,7 @@ class LineReader:
             end -= 1
         return end
 
-    def _crc_fits(self, start, end, digits):
+    def _crc_fits(self, start: int, end: int, digits) -> bool:
         """Whether the line's CRC is that of its text; it is left in `digits`."""
         self.crc(self.data, start, end - 9, digits)
         return self.data[end - 8 : end].lower() == digits
@@ -274,7 +279,7 @@ class LineReader:
         self.scanned = at
         return found
 
-    def before_found(self):
+    def before_found(self) -> bool:
         """Whether the line that was read last came before one that was found ahead of its turn."""
         return self.start <= self.found_at
 
@@ -301,7 +306,7 @@ class LineReader:
             return None
         return None if bare and request["cmd"].encode() not in BARE_COMMANDS else request
 
-    def _refuse(self, error, message, is_noise=True):
+    def _refuse(self, error: str, message: str, is_noise: bool = True) -> None:
         """Of the lines that nobody may have meant as a request only some are answered in a tick."""
         self.bad_lines += 1
         if is_noise:
@@ -316,7 +321,7 @@ class LineReader:
 class Text:
     """A constant piece of a frame, with what `struct` needs to copy it without allocating."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.data = text.encode()
         self.length = len(self.data)
         self.format = "%ds" % self.length
@@ -325,7 +330,7 @@ class Text:
 class FrameWriter:
     """Formats frames into `outputs.tx`. A frame is `begin`, then pieces, then `end`."""
 
-    def __init__(self, crc=crc_into):
+    def __init__(self, crc=crc_into) -> None:
         self.crc = crc
         self.fill = fill_into
         self.dropped = 0  # frames for which there was no room
@@ -335,11 +340,11 @@ class FrameWriter:
         self.fits = True
         self.digits = bytearray(16)
 
-    def room(self, outputs, length):
+    def room(self, outputs: "Outputs", length: int) -> bool:
         """Whether a frame of `length` bytes fits behind what is still to be sent."""
         return outputs.tx_start == outputs.tx_end or outputs.tx_end + length <= len(outputs.tx)
 
-    def begin(self, outputs):
+    def begin(self, outputs: "Outputs") -> None:
         """Start a frame behind what is still to be sent."""
         if outputs.tx_start == outputs.tx_end:
             outputs.tx_start = 0
@@ -349,7 +354,7 @@ class FrameWriter:
         self.at = outputs.tx_end
         self.fits = True
 
-    def text(self, piece):
+    def text(self, piece) -> None:
         """Append a `Text`."""
         end = self.at + piece.length
         if end > len(self.buffer):
@@ -358,7 +363,7 @@ class FrameWriter:
             struct.pack_into(piece.format, self.buffer, self.at, piece.data)
             self.at = end
 
-    def number(self, value):
+    def number(self, value) -> None:
         """Append a small integer in decimal."""
         if self.at + 11 > len(self.buffer):
             self.fits = False
@@ -381,7 +386,7 @@ class FrameWriter:
             buffer[at + count] = 48 + value - 10 * rest
             value = rest
 
-    def numbers(self, template, values):
+    def numbers(self, template, values) -> None:
         """Append a text with a number in place of each of its bytes 0: the small integers in the array
         `values`.
         """
@@ -391,7 +396,7 @@ class FrameWriter:
         else:
             self.at = at
 
-    def end(self, outputs):
+    def end(self, outputs: "Outputs") -> bool:
         """Close the frame with its CRC. Returns False, and counts, if there was no room for all of it."""
         if not self.fits or self.at + 10 > len(self.buffer):
             self.dropped += 1
@@ -406,13 +411,13 @@ class FrameWriter:
         outputs.tx_end = at + 10
         return True
 
-    def send_object(self, outputs, value):
+    def send_object(self, outputs: "Outputs", value):
         """A whole frame from a dict; allocates, for replies only. One that would be longer than a line may be
         is replaced by TOO_LARGE with the same `id`.
         """
         return self.send_text(outputs, json.dumps(value, separators=(",", ":")), value["id"])
 
-    def send_text(self, outputs, json_text, number):
+    def send_text(self, outputs: "Outputs", json_text: str, number: int):
         """The same from its JSON; `number` is its `id`."""
         text = Text(json_text)
         if text.length + 10 > LINE_BYTES:

@@ -35,7 +35,7 @@ _NO_CONTAINER = (None,) * MOST_DEPTH
 class Malformed(Exception):
     """What is wrong with a text: BAD_FRAME or TOO_LARGE, and a sentence. Does not leave `Parser.work`."""
 
-    def __init__(self, error, message):
+    def __init__(self, error: str, message: str) -> None:
         super().__init__(message)
         self.error = error
         self.message = message
@@ -46,7 +46,7 @@ class Parser:
     `message`. `number` is the request's `id`, of a refused one as far as it was read; 0 without.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.data = b""
         self.start = 0
         self.at = 0
@@ -59,7 +59,7 @@ class Parser:
         self.error = ""
         self.message = ""
 
-    def begin(self, data, start, end):
+    def begin(self, data, start: int, end: int) -> None:
         """The text is data[start:end]; it must not move until it is read."""
         self.data = data
         self.start = self.at = start
@@ -75,13 +75,13 @@ class Parser:
         number = self.request.get("id") if self.request else 0
         return number if type(number) is int else 0
 
-    def forget(self):
+    def forget(self) -> None:
         """Let go of what was read."""
         self.request = None
         for depth in range(MOST_DEPTH):
             self.holders[depth] = None
 
-    def work(self, most):
+    def work(self, most: int) -> bool:
         """Read on, at most `most` members. True when there is no more to be read."""
         try:
             if self.request is None:
@@ -100,16 +100,16 @@ class Parser:
 
     # --- within
 
-    def _bad(self, text):
+    def _bad(self, text: str):
         raise Malformed(BAD_FRAME, "byte %d: %s" % (self.at - self.start, text))
 
-    def _open_request(self):
+    def _open_request(self) -> None:
         if self._byte() != _OPEN_OBJECT:
             self._bad("a request is an object")
         self.request = {}
         self._open(self.request)
 
-    def _open(self, holder):
+    def _open(self, holder) -> None:
         if self.depth == MOST_DEPTH:
             raise Malformed(TOO_LARGE, "at most %d objects and lists inside each other" % MOST_DEPTH)
         self.holders[self.depth] = holder
@@ -172,7 +172,7 @@ class Parser:
         self.at += 1
         holder[key] = self._value(self._byte())
 
-    def _value(self, byte):
+    def _value(self, byte: int):
         """The value that begins with `byte`, here; an object or a list is opened."""
         if byte == _QUOTE:
             return self._text()
@@ -188,7 +188,7 @@ class Parser:
                 return value
         self._bad("a value is missing")
 
-    def _whole(self):
+    def _whole(self) -> int:
         data = self.data
         start = self.at
         first = start + 1 if data[start] == _MINUS else start
@@ -220,13 +220,13 @@ class Parser:
         self.at = stop + 1
         return piece.decode()
 
-    def _no_quote(self, most):
+    def _no_quote(self, most: int) -> None:
         if most < self.end:
             raise Malformed(TOO_LARGE, "at most %d bytes in a text" % MOST_TEXT)
         self.at = most
         self._bad("a text without an end")
 
-    def _escaped_text(self, at, most):
+    def _escaped_text(self, at: int, most: int):
         data = self.data
         found = []
         while at < most:
@@ -253,7 +253,7 @@ class Parser:
                 self._bad("an unknown escape")
         self._no_quote(most)
 
-    def _unicode(self, at):
+    def _unicode(self, at: int):
         """The character of four hex digits. Half of a pair is none by itself, and no text here needs one."""
         code = 0
         for index in range(at, at + 4):

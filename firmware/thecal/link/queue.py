@@ -12,6 +12,11 @@ empties the queue (`take_all`), so nothing that was accepted before a stop acts 
 
 from . import commands
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .commands import Command
+
+
 # Own choice: what a scenario needs that sends its commands a second ahead. The host may ask for `held`.
 MOST_WAITING = 8
 
@@ -26,7 +31,9 @@ class Accepted:
     `place` is that of its outcome, `number` that of its acceptance, for `held` and `cancel`.
     """
 
-    def __init__(self, request, command, number, place, turn_tick, order):
+    def __init__(
+        self, request: dict, command: "Command", number: int, place: int, turn_tick: int, order
+    ) -> None:
         self.request = request
         self.command = command
         self.number = number
@@ -34,14 +41,14 @@ class Accepted:
         self.turn_tick = turn_tick
         self.order = order  # within its tick, AT_ITS_TICK or A_TICK_EARLY
 
-    def before(self, other):
+    def before(self, other) -> bool:
         """Whether its turn comes before that of `other`."""
         if self.turn_tick != other.turn_tick:
             return self.turn_tick < other.turn_tick
         return (self.order, self.number) < (other.order, other.number)
 
 
-def not_before(request, command):
+def not_before(request: dict, command: "Command"):
     """The tick in which `request`, which has an `at_tick`, is carried out to take effect at it."""
     return request["at_tick"] - command.changes
 
@@ -49,11 +56,11 @@ def not_before(request, command):
 class Queue:
     """The commands that wait, in order of acceptance."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.waiting = []
         self.accepted = 0  # ever
 
-    def full(self):
+    def full(self) -> bool:
         """Whether it takes no more."""
         return len(self.waiting) >= MOST_WAITING
 
@@ -61,7 +68,7 @@ class Queue:
         """Whether one with an object waits. One of them may take 20 kB, so no second one waits beside it."""
         return any(entry.command.objects for entry in self.waiting)
 
-    def accept(self, request, command, tick, place=NO_PLACE):
+    def accept(self, request: dict, command, tick: int, place: int = NO_PLACE):
         """Put a command in; the caller has asked whether it is full. Gives the Accepted."""
         self.accepted += 1
         turn_tick, order = tick, A_TICK_EARLY
@@ -73,11 +80,11 @@ class Queue:
         self.waiting.append(entry)
         return entry
 
-    def _acts_at(self, at_tick):
+    def _acts_at(self, at_tick: int):
         """Whether one waits that acts at that tick: what comes after it for the same tick is not early."""
         return any(entry.order == AT_ITS_TICK and entry.turn_tick == at_tick for entry in self.waiting)
 
-    def first(self, tick):
+    def first(self, tick: int):
         """The one whose turn it is by `tick`, or None."""
         first = None
         for entry in self.waiting:
@@ -85,11 +92,11 @@ class Queue:
                 first = entry
         return first
 
-    def take(self, entry):
+    def take(self, entry) -> None:
         """It is carried out, or cancelled."""
         self.waiting.remove(entry)
 
-    def stop_due(self, tick):
+    def stop_due(self, tick: int):
         """A held stop whose time has come, taken out; or None."""
         for entry in self.waiting:
             if entry.command.name == commands.STOP and entry.turn_tick <= tick:
@@ -103,7 +110,7 @@ class Queue:
         self.waiting = []
         return taken
 
-    def find(self, number, key_of, wanted):
+    def find(self, number: int, key_of, wanted):
         """The one with this number of acceptance, or, where `wanted` is an ID, the one with that. Or None."""
         for entry in self.waiting:
             if entry.number == number or (wanted and key_of(entry.request) == wanted):

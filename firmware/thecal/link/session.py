@@ -12,6 +12,11 @@ from binascii import unhexlify
 from . import commands
 from .frame import LINE_BYTES, STATUS_BYTES, LineReader
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Inputs, Outputs
+
+
 # Room for an answer, which is a line of 4 096 bytes at most, and for a status behind it. Where there is less,
 # requests wait for a host that reads; one that has taken nothing for so long loses answers instead, as a stop
 # must never wait for it.
@@ -22,14 +27,14 @@ PATIENCE_TICKS = 10
 class Session:
     """One host on the serial link."""
 
-    def __init__(self, crc):
+    def __init__(self, crc) -> None:
         self.reader = LineReader(crc)
         self.more = False  # there may be another request in this tick
         self.refusal = None  # a reply to send, for a request that was not accepted
         self.sent = 0  # `Outputs.tx_start` in the last tick
         self.unread_ticks = 0  # since the host has taken something
 
-    def begin_tick(self, inputs, outputs):
+    def begin_tick(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Take in the bytes of this tick."""
         self.reader.take_in(inputs.rx, inputs.rx_len)
         self.more = True
@@ -39,11 +44,11 @@ class Session:
             self.unread_ticks += 1
         self.sent = outputs.tx_start
 
-    def role_of(self, request):
+    def role_of(self, request: dict):
         """The role in which a request comes."""
         return commands.SERVICE
 
-    def next(self, outputs):
+    def next(self, outputs: "Outputs"):
         """The next request of this tick whose form is right, or None. After each call `refusal` may hold a
         reply to be sent.
         """
@@ -76,7 +81,7 @@ class Session:
         """The CRC of the frame that the last request came in, 4 bytes: what tells two of them apart."""
         return unhexlify(self.reader.digits)
 
-    def _checked(self, request):
+    def _checked(self, request: dict):
         command = commands.find(request["cmd"])
         self.reader.spend(command.work if command else commands.ANSWER_WORK)
         if command is None:
@@ -99,7 +104,7 @@ class Session:
         return request
 
 
-def is_stop(request):
+def is_stop(request: dict) -> bool:
     """Whether a request is a stop that acts when it comes."""
     command = commands.find(commands.STOP)
     return (
@@ -109,12 +114,12 @@ def is_stop(request):
     )
 
 
-def has_id(request):
+def has_id(request: dict) -> bool:
     """Whether a request, whose form is right, says who asks and for the how manieth time."""
     return "id" in request and "run" in request
 
 
-def reply_to(request):
+def reply_to(request: dict):
     """The beginning of a reply to `request` (None: to a line that was not understood)."""
     number = request.get("id") if request else 0
     reply = {"type": "reply", "id": number if type(number) is int else 0}
@@ -123,7 +128,7 @@ def reply_to(request):
     return reply
 
 
-def refusal(request, error, message):
+def refusal(request: dict, error: str, message: str):
     """The reply to a request that is refused."""
     reply = reply_to(request)
     reply["ok"] = False

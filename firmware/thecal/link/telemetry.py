@@ -10,6 +10,12 @@ from array import array
 from ..clock import TICK_MS, TICKS_PER_S
 from .frame import STATUS_BYTES, Text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Outputs
+    from .frame import FrameWriter
+
+
 STATUS_PERIOD_TICKS = TICKS_PER_S
 EVENT_BYTES = 160  # more than the longest event frame
 
@@ -46,7 +52,7 @@ class Telemetry:
     codes.
     """
 
-    def __init__(self, writer, states, events):
+    def __init__(self, writer: "FrameWriter", states, events) -> None:
         self.writer = writer
         self.status_seq = 0
         self.values = array("i", [0] * len(STATUS_FIELDS))
@@ -62,7 +68,7 @@ class Telemetry:
         self._executed = Text(',"executed_steps":')
         self._close = Text("}")
 
-    def status(self, outputs, state, bolus):
+    def status(self, outputs: "Outputs", state: int, bolus):
         """One status frame from `values`; `state` and `bolus` are indices. A frame without room is dropped,
         its number used.
         """
@@ -76,7 +82,7 @@ class Telemetry:
         self.status_seq += 1
         return writer.end(outputs)
 
-    def event(self, outputs, record):
+    def event(self, outputs: "Outputs", record):
         """One event frame from a record of the log; False if there is no room yet for it and a status."""
         if not self.writer.room(outputs, EVENT_BYTES + STATUS_BYTES):
             return False
