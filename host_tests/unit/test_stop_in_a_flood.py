@@ -75,7 +75,7 @@ def test_lines_that_only_speak_of_a_stop_hold_one_up_for_less_than_a_second(runs
 @pytest.mark.req("ALM-05", "LNK-05")
 def test_a_stop_acts_while_a_host_that_reads_no_answer_is_waited_for(runs, monkeypatch):
     """It comes in two pieces, and nothing is read between."""
-    monkeypatch.setattr(runs.bench, "_transmit", lambda: None)
+    monkeypatch.setattr(runs.bench, "transmit", lambda _: None)
     waiting = runs.pump.host.session
     while waiting.unread_ticks < PATIENCE_TICKS // 2 or waiting.reader.looked == waiting.reader.fill:
         runs.bench.send(b"hello\n" * 20)
