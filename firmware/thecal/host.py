@@ -100,7 +100,7 @@ class Host:
 
     def _take(self, request, inputs, outputs):
         """A request whose form is right."""
-        command = commands.find(request["cmd"])
+        command = commands.COMMANDS[commands.row_of(request["cmd"])]
         if command.changes == commands.READS:
             self._read(request, inputs, outputs)
             return
@@ -192,7 +192,7 @@ class Host:
     def _outcome(self, request):
         """What became of the command with an ID."""
         place = self.outcomes.find(key(int(request["of_run"], 16), request["of"]))
-        answer = self._told(place) if place != NOWHERE else {"outcome": "unknown"}
+        answer = self._told(place) if place != NOWHERE else {"outcome": "unknown"}  # type: dict
         answer.update(reply_to(request))
         answer["ok"] = True
         return answer

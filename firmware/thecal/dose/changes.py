@@ -6,7 +6,7 @@ it as it is: the drug is still the one in the line.
 """
 
 from ..clock import TICKS_PER_S
-from .formulary import BOLUS, DOSE_PER_DAY, find, limit_name
+from .formulary import BOLUS, DOSE_PER_DAY, bounds_of, limit_name
 
 NEVER = -1
 
@@ -37,9 +37,9 @@ class Changes:
     def accept(self, library, drug, names):
         """The therapy in force was confirmed with these bounds, which bind its boluses as well."""
         self.accepted = 0
-        entry = find(library, drug) if drug else None
-        for number in range(len(entry[4]) if entry else 0):
-            bound = entry[4][number]
+        bounds = bounds_of(library, drug) if drug else ()
+        for number in range(len(bounds)):
+            bound = bounds[number]
             if bound[0] in (BOLUS, DOSE_PER_DAY) and limit_name(drug, bound) in names:
                 self.accepted |= 1 << number
 

@@ -113,6 +113,12 @@ def find(library: tuple, drug: str):
     return None
 
 
+def bounds_of(library: tuple, drug: str) -> tuple:
+    """The bounds of a drug; none of one that the library does not have."""
+    entry = find(library, drug)
+    return entry[4] if entry else ()
+
+
 def readback(library: tuple):
     """What the device understood of a whole library, for a human to confirm: version, CRC, and each drug with
     the CRC of its own lines.
@@ -251,10 +257,10 @@ def over_bounds(library, drug, bolus, in_a_day, accepted):
     the most that any 24 h hold with it (LIM-14); but for those with a bit in `accepted`, which were accepted
     with the therapy.
     """
-    entry = find(library, drug)
+    bounds = bounds_of(library, drug)
     broken = []
-    for number in range(len(entry[4])):
-        bound = entry[4][number]
+    for number in range(len(bounds)):
+        bound = bounds[number]
         if bound[0] == BOLUS:
             outside = _outside(bolus, bound[1], bound[3])
         else:

@@ -30,6 +30,7 @@ from .. import plain
 from ..clock import TICKS_PER_S, TICKS_PER_WEEK
 from ..smallint import LARGEST
 from .prescription import PrescriptionError
+from .schedule import Schedule
 from .units import HOURS_PER_DAY, ratio, reduced
 
 TYPE_CHECKING = False
@@ -50,7 +51,7 @@ class Bridge:
         self.old = old
         self.new = new
         self._therapy = None  # whose schedule was converted last, and what came of it
-        self._schedule = None
+        self._schedule = Schedule()
 
     def step(self, steps: int) -> int:
         """So many microsteps were executed. Returns how many of the old drug weigh as much, rounded up."""

@@ -115,7 +115,7 @@ class Prescription:
         self.mode = mode
         self.basal = basal  # type: Schedule
         self.mechanism = mechanism
-        self.kvo = (0, 1)
+        self.kvo = (0, 1)  # type: tuple[int, int]
         self.max_rate_nl_h = max_rate_nl_h
         self.drug = ""
         self.concentration = None  # type: tuple[int, int] | None
@@ -461,8 +461,8 @@ class Reader:
             self.say("steps: flex needs a list of them")
         rate = found.slowest()
         if self.basal and found.kvo[0] * rate[1] > rate[0] * found.kvo[1]:
-            basal = plain.rate(*rate)
-            kvo = plain.rate(*found.kvo, unlike=basal)
+            basal = plain.rate(rate[0], rate[1])
+            kvo = plain.rate(found.kvo[0], found.kvo[1], basal)
             self.say("kvo: %s, must not be above the basal rate %s" % (kvo, basal))
         if found.patient_bolus and found.max_rate_nl_h:
             fastest, bolus = found.fastest(), found.patient_bolus.rate

@@ -91,11 +91,13 @@ class Draft:
 
     def step(self, step, number):
         """Read step `number` of the part that is open."""
-        self.reader.step(step, "part[%d].steps[%d]" % (self.next, number))
+        self.reader.step(  # pyright: ignore[reportOptionalMemberAccess]  # a part is open
+            step, "part[%d].steps[%d]" % (self.next, number)
+        )
 
     def close(self):
         """The part is read. Whether it was the last one. Raises PrescriptionError for all that is wrong."""
-        self.reader.check()
+        self.reader.check()  # pyright: ignore[reportOptionalMemberAccess]  # a part is open
         self.next += 1
         return self.next == self.count
 

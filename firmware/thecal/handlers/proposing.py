@@ -113,7 +113,8 @@ class Proposing:
             therapy.basal.week_grains(one)  # is asked for next
             yield LONG
         readback = therapy.readback()
-        if therapy.concentration and not formulary.find(self.regimen.library, therapy.drug)[5]:
+        entry = formulary.find(self.regimen.library, therapy.drug) if therapy.concentration else None
+        if entry and not entry[5]:
             readback["approved"] = 0
         if soft:
             readback["soft"] = [name for name, _ in soft]

@@ -245,7 +245,7 @@ class LineReader:
         request = parser.request
         self.number = parser.number
         parser.forget()
-        if parser.error:
+        if parser.error or request is None:
             return self._refuse(parser.error, parser.message, self.bare)
         if not isinstance(request.get("cmd"), str):
             return self._refuse(BAD_FRAME, "cmd: must be a text", self.bare)
@@ -302,7 +302,7 @@ class LineReader:
         done = parser.work(WORK_A_TICK)
         request = parser.request
         parser.forget()
-        if not done or parser.error or not isinstance(request.get("cmd"), str):
+        if not done or parser.error or request is None or not isinstance(request.get("cmd"), str):
             return None
         return None if bare and request["cmd"].encode() not in BARE_COMMANDS else request
 

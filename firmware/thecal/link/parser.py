@@ -51,7 +51,8 @@ class Parser:
         self.start = 0
         self.at = 0
         self.end = 0
-        self.holders = list(_NO_CONTAINER)  # the objects and lists that are open, the outermost first
+        # The objects and lists that are open, the outermost first.
+        self.holders = list(_NO_CONTAINER)  # type: list
         self.depth = 0
         self.fresh = False  # the innermost was opened just now
         self.count = 0
@@ -92,7 +93,7 @@ class Parser:
             if self.depth > 0:
                 return False
             if self.at < self.end and self._byte(False) >= 0:
-                self._bad("text after the end of the object")
+                raise self._bad("text after the end of the object")
         except Malformed as problem:
             self.error = problem.error
             self.message = problem.message
@@ -100,12 +101,12 @@ class Parser:
 
     # --- within
 
-    def _bad(self, text: str):
-        raise Malformed(BAD_FRAME, "byte %d: %s" % (self.at - self.start, text))
+    def _bad(self, text: str) -> Malformed:
+        return Malformed(BAD_FRAME, "byte %d: %s" % (self.at - self.start, text))
 
     def _open_request(self) -> None:
         if self._byte() != _OPEN_OBJECT:
-            self._bad("a request is an object")
+            raise self._bad("a request is an object")
         self.request = {}
         self._open(self.request)
 
@@ -135,7 +136,7 @@ class Parser:
         if blanks > MOST_BLANKS:
             raise Malformed(TOO_LARGE, "at most %d blanks in a row" % MOST_BLANKS)
         if needed:
-            self._bad("the line ends too soon")
+            raise self._bad("the line ends too soon")
         return -1
 
     def _member(self):
@@ -150,7 +151,7 @@ class Parser:
             return
         if not self.fresh:
             if byte != _COMMA:
-                self._bad("a comma or an end is missing")
+                raise self._bad("a comma or an end is missing")
             self.at += 1
             byte = self._byte()
         self.count += 1
@@ -161,14 +162,14 @@ class Parser:
             holder.append(self._value(byte))
             return
         if byte != _QUOTE:
-            self._bad("a key must be a text")
+            raise self._bad("a key must be a text")
         key = self._text()
         if len(holder) == MOST_KEYS:
             raise Malformed(TOO_LARGE, "at most %d keys in an object" % MOST_KEYS)
         if key in holder:
-            self._bad("the key %s stands twice" % key[:24])
+            raise self._bad("the key %s stands twice" % key[:24])
         if self._byte() != _COLON:
-            self._bad("a colon is missing")
+            raise self._bad("a colon is missing")
         self.at += 1
         holder[key] = self._value(self._byte())
 
@@ -186,7 +187,7 @@ class Parser:
             if self.data[self.at : self.at + len(word)] == word and self.at + len(word) <= self.end:
                 self.at += len(word)
                 return value
-        self._bad("a value is missing")
+        raise self._bad("a value is missing")
 
     def _whole(self) -> int:
         data = self.data
@@ -199,9 +200,9 @@ class Parser:
         if at - first > MOST_DIGITS:
             raise Malformed(TOO_LARGE, "at most %d digits in a number" % MOST_DIGITS)
         if at == first or (data[first] == _ZERO and at > first + 1):
-            self._bad("not a number")
+            raise self._bad("not a number")
         if at < self.end and data[at] in b".eE":
-            self._bad("a number must be whole")
+            raise self._bad("a number must be whole")
         self.at = at
         return int(data[start:at].decode())
 
@@ -212,19 +213,19 @@ class Parser:
         stop = self.data.find(b'"', start, most)
         piece = self.data[start : most if stop < 0 else stop]
         if len(piece) > 0 and not 32 <= min(piece) <= max(piece) <= 126:
-            self._bad("a text must be ASCII")
+            raise self._bad("a text must be ASCII")
         if piece.find(b"\\") >= 0:
             return self._escaped_text(start, most)
         if stop < 0:
-            self._no_quote(most)
+            raise self._no_quote(most)
         self.at = stop + 1
         return piece.decode()
 
-    def _no_quote(self, most: int) -> None:
+    def _no_quote(self, most: int) -> Malformed:
         if most < self.end:
-            raise Malformed(TOO_LARGE, "at most %d bytes in a text" % MOST_TEXT)
+            return Malformed(TOO_LARGE, "at most %d bytes in a text" % MOST_TEXT)
         self.at = most
-        self._bad("a text without an end")
+        return self._bad("a text without an end")
 
     def _escaped_text(self, at: int, most: int):
         data = self.data
@@ -236,7 +237,7 @@ class Parser:
                 self.at = at + 1
                 return "".join(found)
             if not 32 <= byte <= 126:
-                self._bad("a text must be ASCII")
+                raise self._bad("a text must be ASCII")
             at += 1
             if byte != _BACKSLASH:
                 found.append(chr(byte))
@@ -250,8 +251,8 @@ class Parser:
                 found.append(_ESCAPES[data[at]])
                 at += 1
             else:
-                self._bad("an unknown escape")
-        self._no_quote(most)
+                raise self._bad("an unknown escape")
+        raise self._no_quote(most)
 
     def _unicode(self, at: int):
         """The character of four hex digits. Half of a pair is none by itself, and no text here needs one."""
@@ -259,8 +260,8 @@ class Parser:
         for index in range(at, at + 4):
             digit = b"0123456789abcdef".find(self.data[index : index + 1].lower()) if index < self.end else -1
             if digit < 0:
-                self._bad("an unknown escape")
+                raise self._bad("an unknown escape")
             code = code << 4 | digit
         if 0xD800 <= code <= 0xDFFF:
-            self._bad("an unknown escape")
+            raise self._bad("an unknown escape")
         return chr(code)

@@ -79,7 +79,7 @@ class Session:
 
     def frame(self):
         """The CRC of the frame that the last request came in, 4 bytes: what tells two of them apart."""
-        return unhexlify(self.reader.digits)
+        return unhexlify(bytes(self.reader.digits))
 
     def _checked(self, request: dict):
         command = commands.find(request["cmd"])
