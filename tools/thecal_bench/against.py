@@ -30,7 +30,7 @@ from thecal_bench.plant import Plant
 if importlib.util.find_spec("thecal_model"):
     from thecal_model.link import LinkClient
 else:
-    from thecal_model.link import LinkClient
+    from thecal_host.link import LinkClient  # its place then
 bench = HostBench(Plant())
 client = LinkClient(bench.send)
 bench.on_data = client.feed
