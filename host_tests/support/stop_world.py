@@ -210,6 +210,7 @@ class World:
         self.steps = 0
         self.stored_nl = 0  # what an acknowledgement draws back
         self.stop_is_down = False
+        self.pressed_until: dict[str, int] = {}  # the tick after that in which it is let go
         self.bench.on_data = self._hear
         self._probe()
         self.advance(14)
@@ -461,7 +462,9 @@ class World:
         self.advance(self.chance.randrange(8))
 
     def press(self, button: str, ticks: int) -> None:
-        if not self.bench._off:
+        """Not while it is down: the end of the first press would be that of the second one."""
+        if not self.bench._off and self.bench.tick > self.pressed_until.get(button, -1):
+            self.pressed_until[button] = self.bench.tick + ticks + 1
             self.script.append((self.bench.tick, "press", (button, ticks)))
             self.bench.press(button, ticks)
 
