@@ -138,6 +138,12 @@ def leave_free(free_bytes):
     return ballast
 
 
+def bytes_in_use():
+    """Of the heap, after a collection."""
+    gc.collect()
+    return gc.mem_alloc()  # pyright: ignore[reportAttributeAccessIssue]  # MicroPython has it
+
+
 def start(desk):
     pump = desk.pump
     for _ in range(30):
@@ -179,14 +185,13 @@ def main():
             take(desk, alone, harmless)
         except Exception:
             ballast.clear()
-            print("free", gc.mem_free(), "batch", done, bytes(desk.view[:length]))
+            free = gc.mem_free()  # pyright: ignore[reportAttributeAccessIssue]  # MicroPython has it
+            print("free", free, "batch", done, bytes(desk.view[:length]))
             raise
         done += 1
         if done == WARM_BATCHES:
-            gc.collect()
-            warm = gc.mem_alloc()
-    gc.collect()
-    print("batches", done, "bytes", warm, gc.mem_alloc(), "ballast", len(ballast), sorted(desk.said.items()))
+            warm = bytes_in_use()
+    print("batches", done, "bytes", warm, bytes_in_use(), "ballast", len(ballast), sorted(desk.said.items()))
 
 
 main()

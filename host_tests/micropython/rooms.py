@@ -25,7 +25,7 @@ from thecal.watch.occlusion import Occlusion, UpstreamOcclusion  # noqa: E402
 from thecal.watch.readings import Reading  # noqa: E402
 
 try:
-    from micropython import heap_lock, heap_unlock  # pyright: ignore[reportAttributeAccessIssue]
+    from micropython import heap_lock, heap_unlock  # pyright: ignore[reportMissingImports]
 except ImportError:  # CPython has no heap to lock
 
     def heap_lock():
@@ -225,7 +225,7 @@ def memory(draw):
         print("day", [steps for steps in history.minutes if steps], history.granted, history.denied)
         serial = book.words[layout.SERIALS[0]]
         print("therapy", serial, bytes(book.slots.read(0, serial) or b""))
-        print("log", [bytes(flash[at : at + 32]) for at in book.parts[layout.EVENTS].kept(0)][-3:])
+        print("log", [bytes(flash[at : at + 32]) for at in book.events.kept(0)][-3:])
         for stream in range(len(pages.STREAMS)):
             told = pages.page(book, stream, draw.below(book.log_count + 2))
             print("page", [(key, told[key]) for key in sorted(told)])

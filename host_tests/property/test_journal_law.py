@@ -51,7 +51,7 @@ def test_a_flood_of_events_makes_no_step_late():
         device.tick((("events", 1),) + ((("flow", 120 * ML_H),) if tick == 60 else ()))
     erased = [command.offset for command in device.commands or () if command.kind == layout.ERASE]
     assert len([offset for offset in erased if offset < device.journal.parts[layout.HISTORY].ring.start]) > 10
-    assert device.journal.parts[layout.EVENTS].cursor > device.journal.log_count - 8
+    assert device.journal.events.cursor > device.journal.log_count - 8
     assert device.world.steps > 2_900 * 106
 
 
@@ -185,5 +185,5 @@ def test_a_flipped_bit_costs_a_record_at_most_and_is_never_believed(flips):
     grants = BUSY.world.grants
     assert recovered[layout.GRANTS] <= len(grants)
     assert recovered[layout.GRANT_TICK] == grants[recovered[layout.GRANTS] - 1]
-    for number, at in enumerate(journal.parts[layout.EVENTS].kept(0)):
+    for number, at in enumerate(journal.events.kept(0)):
         assert bytes(image[at : at + RECORD_BYTES]) in BUSY.world.events.values(), number

@@ -97,9 +97,8 @@ class Truth:
 
     def program(self, therapy: dict[str, Any], ahead: int) -> None:
         self.mode = therapy["mode"]
-        self.rate_nl_h = Fraction(
-            {"stopped": 0, "minimum": MINIMUM_NL_H}.get(self.mode, therapy.get("rate_num", 0))
-        )
+        programmed_nl_h: int = therapy.get("rate_num", 0)
+        self.rate_nl_h = Fraction({"stopped": 0, "minimum": MINIMUM_NL_H}.get(self.mode, programmed_nl_h))
         line_nl = therapy["line_nl"]
         self.credit = min(self.credit, steps_of(line_nl))
         if "drug" not in therapy:
@@ -245,12 +244,12 @@ class LineMachine(RuleBasedStateMachine):
         if reply["ok"]:
             # What is made up to the end of the tick of the confirm comes out before what it changes.
             bridge = self.pump.line.bridge
-            changed = drug and self.truth.old is None and bridge is not None
+            changed = bridge if drug and self.truth.old is None else None
             made = self.pump.position.executed_steps
-            ahead = bridge.left_steps - steps_of(line_nl) - 1 if changed else 0
+            ahead = changed.left_steps - steps_of(line_nl) - 1 if changed is not None else 0
             self.truth.program(therapy, ahead)
             assert made == self.pump.position.executed_steps
-            if changed:
+            if changed is not None:
                 assert 0 <= ahead <= 60_000_000 * 3 // TICKS_PER_HOUR // NL_PER_STEP
             self.line_nl = line_nl
             if running and mode == "stopped":

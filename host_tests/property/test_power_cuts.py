@@ -203,7 +203,7 @@ def check_faults(device: Device, world: World, count: int) -> None:
     image = device.flash.image
     if faults:
         first = int.from_bytes(faults[0][:4], "little")
-        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.parts[layout.FAULTS].kept(first)]
+        kept = [bytes(image[at : at + RECORD_BYTES]) for at in journal.faults.kept(first)]
         assert kept[: len(faults)] == faults
 
 
@@ -218,7 +218,7 @@ def go_on(device: Device, ticks: int = 12) -> None:
             actions = (("flow", 30 * ML_H),)
         device.tick(actions)
         if number >= ticks and all(
-            journal.parts[number].cursor == journal.log_count for number in layout.STREAMS
+            stream.cursor == journal.log_count for stream in (journal.events, journal.faults)
         ):
             return
     raise AssertionError("the log is not written within 10 s of a boot")
@@ -403,6 +403,8 @@ class OldestJournal(jn.Journal):
 
 class TrustingJournal(jn.Journal):
     """Goes on writing where a cut may have left weak bits."""
+
+    kept_at: int
 
     def recover(self, image):
         recover_state = self.state.recover

@@ -192,15 +192,17 @@ def _follow(asked):
             replies = {cmd: desk.client.reply(number) for cmd, number in numbers.items()}
             integral.advance(1)
             for cmd in what.split():
+                reply = replies[cmd]
+                assert reply is not None, f"no answer to {cmd}"
                 if cmd == "stop":
                     integral.stop()
                     runs = False
                 elif cmd == "start":
-                    assert replies[cmd]["ok"] == (not runs)
+                    assert reply["ok"] == (not runs)
                     runs = True
                     flow(integral.start)
-                elif replies[cmd].get("granted"):
-                    rate = Fraction(replies[cmd]["rate_num"], replies[cmd]["rate_den"])
+                elif reply.get("granted"):
+                    rate = Fraction(reply["rate_num"], reply["rate_den"])
                     flow(integral.bolus, CLINICIAN, 3_001, rate)
         desk.run(ticks)
         integral.advance(ticks)

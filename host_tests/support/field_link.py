@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from thecal.watch import alarms
 from thecal_bench.bench import Bench
@@ -14,11 +15,13 @@ RATE_NL_H = 6_000_000
 STEPS_PER_TICK = Fraction(RATE_NL_H * 3_200, 100_000 * 36_000)
 LEAD_TICKS = 50  # for an answer
 
+OneBench = TypeVar("OneBench", bound=Bench)
 
-class RunningPump:
+
+class RunningPump(Generic[OneBench]):
     """A pump on `bench`, programmed and started. `executed` reads the steps that its motor has made."""
 
-    def __init__(self, bench: Bench, executed) -> None:
+    def __init__(self, bench: OneBench, executed) -> None:
         self.bench = bench
         self.executed = executed
         self.client = LinkClient(bench.send, first_id=1_000_000)

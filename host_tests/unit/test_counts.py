@@ -70,8 +70,8 @@ def aged(tick: int = 0, steps: int = 0, events_made: int = 0, sequence: int = 0)
     log.count = journal.log_count + events_made
     if events_made:
         log.count -= 1
-        for number in (layout.EVENTS, layout.FAULTS):
-            journal.parts[number].cursor = log.count
+        for stream in (journal.events, journal.faults):
+            stream.cursor = log.count
         log.add(0, 0, events.CLOCK, 0, 0, 0)
     journal.log_count = log.count
     journal.parts[layout.STATE].ring.sequence += sequence

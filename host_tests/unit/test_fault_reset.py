@@ -12,23 +12,24 @@ from thecal_bench.inprocess import HostBench
 LOOP_FAULT = alarms.ALARMS[alarms.LOOP_FAULT].code
 
 
-def boot(pump: RunningPump, cause: int, ticks: int = 12) -> None:
+def boot(pump: RunningPump[HostBench], cause: int, ticks: int = 12) -> None:
     pump.bench.reset()
     pump.bench.inputs.reset_cause = cause
     pump.run(BOOT_TICKS + ticks)
 
 
 @pytest.fixture
-def pump() -> RunningPump:
+def pump() -> RunningPump[HostBench]:
     bench = HostBench()
     return RunningPump(bench, lambda: bench._executed_steps)
 
 
-def faults(pump: RunningPump) -> list[tuple[int, int, int]]:
+def faults(pump: RunningPump[HostBench]) -> list[tuple[int, int, int]]:
     """(code, a, b) of the log of faults, as it stands in the flash."""
     from thecal_host import log
 
     journal = pump.bench._journal
+    assert journal is not None
     found = [log.event_of(entry) for _, entry, _ in journal.entries(3, 0)]
     return [(event["code"], event["a"], event["b"]) for event in found]
 

@@ -273,6 +273,7 @@ def test_a_clinician_bolus_is_held_against_its_own_bounds_and_those_of_a_day():
     assert broken(100 * MCG, 700 * MCG + 1) == day[1:2]
     assert broken(100 * MCG, 2_000 * MCG) == day
     entry = formulary.find(LIBRARY, "baclofen")
+    assert entry is not None
     bits = {formulary.limit_name("baclofen", bound): 1 << n for n, bound in enumerate(entry[4])}
     assert broken(101 * MCG, 2_000 * MCG, bits[day[0]] | bits[bolus]) == day[1:]
     # a hard one as well

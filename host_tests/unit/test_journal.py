@@ -7,6 +7,7 @@ import zlib
 import pytest
 from thecal.record import events, layout
 from thecal.record import journal as jn
+from thecal.record.streams import Stream
 from thecal_bench.flash_model import FlashModel, crc_into
 from thecal_host.log import chain_breaks
 
@@ -198,16 +199,14 @@ def test_a_thousand_events_and_a_thousand_faults_are_kept_apart():
     desk = Desk(desk.flash).boot()
     image = desk.flash.image
 
-    def kept(stream: int) -> list[tuple]:
-        return [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.parts[stream].kept(0)]
+    def kept(stream: Stream) -> list[tuple]:
+        return [struct.unpack_from(events.RECORD, image, at) for at in stream.kept(0)]
 
-    log, faults = kept(layout.EVENTS), kept(layout.FAULTS)
+    log, faults = kept(desk.journal.events), kept(desk.journal.faults)
     assert len(log) >= 1_000 and len(faults) >= 1_000
     assert [record[0] for record in log] == list(range(5_300 - len(log), 5_300))
     assert [record[4] for record in faults] == list(range(1_300 - len(faults), 1_300))
-    page = [
-        struct.unpack_from(events.RECORD, image, at) for at in desk.journal.parts[layout.EVENTS].kept(5_000)
-    ]
+    page = [struct.unpack_from(events.RECORD, image, at) for at in desk.journal.events.kept(5_000)]
     assert page == [record for record in log if record[0] >= 5_000]
 
 
@@ -217,7 +216,7 @@ def test_an_edit_and_a_gap_in_an_exported_log_show():
     for number in range(200):
         desk.event(events.STATE, number)
     desk.settle()
-    entries = [bytes(desk.flash.image[at : at + 32]) for at in desk.journal.parts[layout.EVENTS].kept(0)]
+    entries = [bytes(desk.flash.image[at : at + 32]) for at in desk.journal.events.kept(0)]
     seed = bytes(4)
     assert len(entries) == 200 and chain_breaks(entries, seed) == []
     for index in (0, 77, 199):

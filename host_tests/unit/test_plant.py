@@ -1,6 +1,7 @@
 """The plant against numbers worked out by hand, and against the plainest simulation of the same equations."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,7 @@ from thecal_bench.sensor_faults import KINDS, NOISE_CODES, SENSORS
 TICK_NS = 100 * NS_PER_MS
 S_NS = 1000 * NS_PER_MS
 DAY_NS = 86_400 * S_NS
-QUIET = {"pressure_noise_pa": Fraction(0), "pressure_drift_pa_k": Fraction(0)}
+QUIET = PlantParameters(pressure_noise_pa=Fraction(0), pressure_drift_pa_k=Fraction(0))
 
 
 def flow(plant, count, first_tick, last_tick):
@@ -133,7 +134,7 @@ def test_pulsation_has_the_asked_peak_to_peak_and_is_near_a_sine():
 
 
 def test_reading_is_linear_in_pressure_without_noise_drift_and_erratum():
-    plant = Plant(PlantParameters(adc_e11=False, **QUIET))
+    plant = Plant(replace(QUIET, adc_e11=False))
     assert plant.adc_pressure_down(0) == PRESSURE_ZERO_CODE + 1000 // 50
     assert plant.adc_pressure_up(0) == PRESSURE_ZERO_CODE
     assert plant.adc_supply() == 2400  # 12 V at 5 mV a code
@@ -423,7 +424,7 @@ def test_an_analogue_sensor_that_fails(which):
 
 
 def test_the_noise_of_two_broken_sensors_is_not_the_same():
-    plant = Plant(PlantParameters(adc_e11=False, back_pressure_pa=Fraction(0), **QUIET))
+    plant = Plant(replace(QUIET, adc_e11=False, back_pressure_pa=Fraction(0)))
     plant.set_supply(2)  # as a pressure at rest
     for which in CHANNELS:
         plant.sensor_fault(which, "noise", 0)

@@ -60,6 +60,7 @@ def test_more_kinds_than_there_are_places_for_give_up_the_oldest():
 def test_a_flood_of_refusals_leaves_the_log_as_it_was_and_is_counted():
     pump = RunningPump(HostBench(), lambda: 0)
     journal = pump.bench._journal
+    assert journal is not None
     before = [number for number, _, _ in journal.entries(2, 0)]
     for _ in range(400):  # as fast as their outcomes are written down
         pump.client.request("start")
@@ -87,6 +88,7 @@ def test_a_log_that_was_lapped_goes_on_and_says_how_much_it_lost():
         pump.run(1)
     pump.run(60)
     journal = pump.bench._journal
+    assert journal is not None
     assert pump.ask("hello")["state"] == "RUNNING" and pump.raised == []
     assert journal.lost_events >= 600 - 2 * events.CAPACITY - 8
     told = [sent["a"] for sent in pump.client.events if sent["code"] == "log_lost"]

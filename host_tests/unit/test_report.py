@@ -234,7 +234,10 @@ def test_a_window_that_begins_between_samples_takes_their_flow_as_even():
 @pytest.mark.req("LIM-03")
 def test_drug_of_another_concentration_counts_by_its_mass():
     samples = [Sample(hour * H, Fraction(hour * 1_000)) for hour in range(5)]
-    limits = [LimitInForce(0, 2 * H, None, 10), LimitInForce(2 * H, 2 * H, Fraction(9_000), 5)]
+    limits = [
+        LimitInForce(0, 2 * H, None, Fraction(10)),
+        LimitInForce(2 * H, 2 * H, Fraction(9_000), Fraction(5)),
+    ]
     # At 3 h: 1 uL of the old drug, worth 2 uL of the new, and 1 uL of the new. No limit, no fill before 2 h.
     fills = window_fill(samples, limits)
     assert [(fill.at_ms // H, fill.content_nl) for fill in fills] == [(2, 4_000), (3, 3_000), (4, 2_000)]

@@ -365,11 +365,12 @@ window = "240 min"
     }
     assert said["limit"] == {"volume_nl": 26_500_000, "window_ms": 14_400_000}
     assert therapy.patient_bolus is not None
-    assert therapy.patient_bolus.flow_nl_h(0) == Fraction(125_000, 3)
+    assert therapy.patient_bolus.flow_nl_h(Fraction(0)) == Fraction(125_000, 3)
     # 0.1 mg at 20 mg/mL in 5 min: 5 uL in a twelfth of an hour
     by_dose = s.parse(FULL).therapy.patient_bolus
     assert by_dose is not None
-    assert (by_dose.volume_in_nl(20_000), by_dose.flow_nl_h(20_000)) == (5000, 60_000)
+    strength = Fraction(20_000)
+    assert (by_dose.volume_in_nl(strength), by_dose.flow_nl_h(strength)) == (5000, 60_000)
 
 
 @pytest.mark.parametrize("mode", ["stopped", "minimum"])

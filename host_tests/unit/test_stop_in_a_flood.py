@@ -135,7 +135,7 @@ def test_only_a_stop_that_would_act_when_it_is_read_acts_before():
         encode({**stop, "at_tick": 1_000_000}),
         encode({**stop, "x": 1}),
         encode({"id": 3, "cmd": "program", "therapy": stop}),
-        encode([stop]),
+        encode([stop]),  # pyright: ignore[reportArgumentType]  # what no client would send
         frame.replace(b"}", b"}" + b" " * MOST_AHEAD_BYTES),
         b"stop \0\n",
         b"xstop\n",

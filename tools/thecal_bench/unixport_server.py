@@ -94,7 +94,7 @@ class Board:
 
     def __init__(self, flash):
         self.flash = flash
-        self.journal = None
+        self.journal: Journal | None = None
 
     def read(self, inputs, outputs):
         """They came with the request."""
