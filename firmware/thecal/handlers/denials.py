@@ -116,7 +116,8 @@ class Denials:
         if reason == NOT_PRESCRIBED:
             return "the therapy in force provides for no patient bolus"
         if reason == BRIDGE:
-            left = plain.volume(self.mechanism.volume_nl(self.line.bridge.left_steps))
+            bridge = self.line.bridge
+            left = plain.volume(self.mechanism.volume_nl(bridge.left_steps if bridge else 0))
             return "the line still holds %s of the drug of before: no bolus until it is through" % left
         if reason == BOLUS_ACTIVE:
             left = plain.volume(self.mechanism.volume_nl(self.delivery.bolus_left_steps(kind)))

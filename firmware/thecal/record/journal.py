@@ -151,7 +151,7 @@ class Journal:
             self.failed = self.failures >= MOST_FAILURES
         elif kind == PROGRAM:
             self.failures = 0
-        command.part.heard(kind, ok)
+        command.part.heard(kind, ok)  # pyright: ignore[reportOptionalMemberAccess]  # who gave it
 
     def order(self, erase_allowed):
         """Choose this tick's command. `erase_allowed`: the motor's queue covers the 400 ms that an erase may
