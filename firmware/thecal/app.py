@@ -34,7 +34,7 @@ HEAP_PERIOD_S = 60  # counting the heap takes 9 ms
 class App:
     """Everything between the pins and the Pump."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         ram_holds = heap_holds_patterns()  # while the heap is empty
         # The largest pieces first, while there are such.
         self.inputs = Inputs()
@@ -64,7 +64,7 @@ class App:
             pass
         self.pace = Pace(time.ticks_ms(), time.ticks_us())
 
-    def _self_test(self, ram_holds):
+    def _self_test(self, ram_holds: bool):
         """What only the drivers can tell, as bits of `parts.PARTS`."""
         failures = 0
         if not ram_holds:
@@ -77,7 +77,7 @@ class App:
             failures |= 1 << parts.BUZZER
         return failures
 
-    def wait(self):
+    def wait(self) -> None:
         """Sleep until the next tick is due."""
         while True:
             wait_ms = self.pace.wait_ms(time.ticks_ms())
@@ -85,7 +85,7 @@ class App:
                 return
             time.sleep_ms(wait_ms)
 
-    def tick(self):
+    def tick(self) -> None:
         """One turn of the loop; the tick must be due."""
         started_us = time.ticks_us()
         loop.turn(self.pump, self, self.inputs, self.outputs)
@@ -95,7 +95,7 @@ class App:
 
     # --- what the loop asks of the board
 
-    def read(self, inputs, outputs):
+    def read(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Fill in all that a tick knows of the world."""
         inputs.tick_s = self.pace.tick_s
         inputs.tick_ms = self.pace.tick_ms
@@ -110,19 +110,19 @@ class App:
         inputs.flash_done = self.flash.done
         inputs.flash_ok = self.flash.ok
 
-    def move(self, outputs):
+    def move(self, outputs: "Outputs") -> None:
         """Obey the motion orders."""
         loop.move(outputs, self.stepper, self)
 
-    def write_flash(self, inputs):
+    def write_flash(self, inputs: "Inputs") -> None:
         """Obey the journal's order; the next tick hears of it."""
         self.flash.obey(self.journal.command)
 
-    def show(self, outputs):
+    def show(self, outputs: "Outputs") -> None:
         """Light and sound."""
         self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound)
 
-    def transmit(self, outputs):
+    def transmit(self, outputs: "Outputs") -> None:
         """To the host, as far as USB takes it."""
         self.usb.write(outputs)
 
@@ -130,13 +130,13 @@ class App:
         """What is left of this tick, us."""
         return self.pace.left_us(time.ticks_us())
 
-    def wait_until_left(self, units):
+    def wait_until_left(self, units: int) -> None:
         """Wait until no more than so much of it is, in units of a segment."""
         left_us = units * 16 // segment.UNITS_PER_16_US
         while self.pace.left_us(time.ticks_us()) > left_us:
             pass
 
-    def fault(self):
+    def fault(self) -> None:
         """The motor off, whatever the state of the rest; the pump is told that its tick failed."""
         self.stepper.halt()
         self.stepper.enable(False)
@@ -147,7 +147,7 @@ class App:
         self.pump.fail()
 
 
-def run():
+def run() -> None:
     """The pump, for ever. What ends it nevertheless resets the board, as a fault."""
     try:
         _turn_for_ever()
@@ -156,7 +156,7 @@ def run():
         machine.reset()
 
 
-def _turn_for_ever():
+def _turn_for_ever() -> None:
     app = App()
     app.watchdog = Watchdog()
     while True:

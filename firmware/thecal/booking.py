@@ -12,6 +12,14 @@ from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import small
 from .states import DRAW_BACK, MOVING, STOPPED
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .dose.line import Bridge
+    from .dose.prescription import Prescription
+    from .motion import Motion
+
+
 AHEAD_TICKS = QUEUE_SEGMENTS * SEGMENT_TICKS + SEGMENT_TICKS + 1
 NL_PER_UL = 1_000
 
@@ -19,7 +27,7 @@ NL_PER_UL = 1_000
 class Booking:
     """For one motor, in `journal`, which has recovered."""
 
-    def __init__(self, journal, control, motion, regimen):
+    def __init__(self, journal, control: "Control", motion: "Motion", regimen) -> None:
         dosing = control.dosing
         self.journal = journal
         self.control = control
@@ -39,7 +47,7 @@ class Booking:
         self.flow_steps = -1
         self.flow_grains = 0
 
-    def begin(self):
+    def begin(self) -> int:
         """After the journal has heard. Returns the position up to which motion is booked."""
         self.ledger.heard()
         self.expected_steps = 0
@@ -51,11 +59,11 @@ class Booking:
         covered = self.covers((self.own_steps, self.own_grains))
         return self.journal.failed or (self.journal.state.started and covered)
 
-    def therapy_changed(self):
+    def therapy_changed(self) -> None:
         """The fastest flow that the therapy in force takes by itself."""
         self.own_steps, self.own_grains = self.fastest(self.regimen.prescription, self.line.bridge)
 
-    def fastest(self, therapy, bridge):
+    def fastest(self, therapy: "Prescription", bridge: "Bridge | None"):
         """That of a therapy, as steps and grains per tick: its basal with a patient bolus on top, or what
         flows through a `bridge` before that.
         """
@@ -92,7 +100,7 @@ class Booking:
         part_steps = small(flow[1] * AHEAD_TICKS // self.mechanism.grains_per_step)
         return self.ledger.booked_steps > needed + flow[0] * AHEAD_TICKS + part_steps
 
-    def step(self, moving):
+    def step(self, moving: bool):
         """After the tick's orders: have the motion booked that comes next. Whether an erase may begin."""
         position = self.position
         executed_steps = position.executed_steps
@@ -105,7 +113,7 @@ class Booking:
         # A motor that rests, or waits for its first booking, is late for nothing.
         return not moving or ordered_steps <= executed_steps or self.ledger.covers_erase()
 
-    def _follow_flow(self, moving, state):
+    def _follow_flow(self, moving: bool, state: int) -> None:
         """Tell the ledger the largest of what flows, what flows next and what may begin by itself."""
         steps = self.expected_steps
         grains = self.expected_grains
@@ -132,5 +140,5 @@ class Booking:
             self.ledger.set_flow(steps, grains, self.mechanism.grains_per_step)
 
 
-def _above(steps, grains, other_steps, other_grains):
+def _above(steps: int, grains: int, other_steps: int, other_grains: int) -> bool:
     return steps > other_steps or (steps == other_steps and grains > other_grains)

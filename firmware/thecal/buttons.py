@@ -1,10 +1,17 @@
 """The pump's two buttons: STOP ends all that flows or waits, the patient's asks for a bolus."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .critical import Critical
+    from .host import Host
+    from .signals import Inputs, Outputs
+
 
 class Buttons:
     """Looked at once a tick."""
 
-    def __init__(self, control, critical, host, boluses, stop):
+    def __init__(self, control: "Control", critical: "Critical", host: "Host", boluses, stop) -> None:
         self.control = control
         self.critical = critical
         self.host = host
@@ -12,14 +19,14 @@ class Buttons:
         self.stop = stop
         self.patient_was_pressed = False
 
-    def obey_stop(self, outputs):
+    def obey_stop(self, outputs: "Outputs") -> None:
         """Before the commands of this tick."""
         if self.stop.pressed:
             self.critical.before_change()
             self.host.cancel_all(outputs)
             self.control.stop_ordered()
 
-    def obey_patient(self, inputs):
+    def obey_patient(self, inputs: "Inputs") -> None:
         """After the commands of this tick: those held for it were accepted before the press."""
         pressed = inputs.button_patient
         if pressed and not self.patient_was_pressed:

@@ -59,7 +59,7 @@ GRANTED = -1
 class Refused(Exception):
     """What was ordered is not done: `cause` is a number of the table, `text` the sentence that says so."""
 
-    def __init__(self, cause, text):
+    def __init__(self, cause: int, text: str) -> None:
         super().__init__(text)
         self.cause = cause
         self.text = text

@@ -10,6 +10,12 @@ from .causes import ALARM, COMMAND, ILLEGAL_MOVE
 from .record import events
 from .watch import alarms
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .teller import Teller
+    from .watch.senses import Senses
+
 
 class IllegalMove(Exception):
     """A change of state that the table does not know: a fault of the program, never ignored."""
@@ -18,7 +24,7 @@ class IllegalMove(Exception):
 class Control:
     """State and alarms of one pump."""
 
-    def __init__(self, clock, position, dosing, senses, teller):
+    def __init__(self, clock: "Clock", position, dosing, senses: "Senses", teller: "Teller") -> None:
         self.clock = clock
         self.position = position
         self.dosing = dosing
@@ -34,7 +40,7 @@ class Control:
 
     # --- state
 
-    def enter(self, state, cause):
+    def enter(self, state: int, cause: int) -> None:
         """The one door to a change of state. IllegalMove, after halting, for a move not in the table."""
         left = self.state
         self.unsettled = True
@@ -57,14 +63,14 @@ class Control:
         if left in states.MOVING:
             self.end_draw_back()
 
-    def end_draw_back(self):
+    def end_draw_back(self) -> None:
         """OCC-05: one that was cut short, by a stop, an alarm or a reset. The line still holds the rest, so
         the alarm stands again until that is drawn back too.
         """
         if self.dosing.cut_draw_back():
             self.raise_alarm(alarms.OCCLUSION_DOWN)
 
-    def stop_ordered(self):
+    def stop_ordered(self) -> None:
         """Somebody wants flow and sound to end, whatever the state: nothing resumes after the self-test."""
         self.alarms.stop()
         if self.state in states.MOVING:
@@ -72,7 +78,7 @@ class Control:
         elif self.state in (states.BOOT, states.POST) and self.found_state == states.RUNNING:
             self.found_state = states.STOPPED
 
-    def make_loggable(self):
+    def make_loggable(self) -> None:
         """Whatever the words say now, it must be possible to halt and to write down that it was so."""
         self.clock.make_loggable()
         if not states.BOOT < self.state < len(states.STATES):
@@ -80,7 +86,7 @@ class Control:
 
     # --- alarms
 
-    def raise_alarm(self, row):
+    def raise_alarm(self, row: int) -> bool:
         """Raise an alarm and respond to it. True if it did not stand yet."""
         if not self.alarms.set(row):
             return False
@@ -89,12 +95,12 @@ class Control:
             self.enter(states.HALTED, ALARM)
         return True
 
-    def clear_alarm(self, row):
+    def clear_alarm(self, row: int) -> None:
         """Take an alarm away."""
         if self.alarms.clear(row):
             self.teller.event(events.ALARM, row, 0)
 
-    def follow_alarm(self, row, stands):
+    def follow_alarm(self, row: int, stands: bool) -> None:
         """An alarm that stands as long as its cause."""
         if stands == self.alarms.standing[row]:
             return
@@ -105,19 +111,19 @@ class Control:
 
     # --- the flow
 
-    def follow_schedule(self):
+    def follow_schedule(self) -> None:
         """Let flow what the therapy in force says now."""
         if not self.dosing.follow_schedule(self.alarms.standing[alarms.RESERVOIR_LOW]):
             self.raise_alarm(alarms.CLOCK_LOST)
 
-    def to_boundary(self):
+    def to_boundary(self) -> None:
         """Owe up to the end of this tick, where what is ordered now takes effect."""
         if self.state in states.MOVING:
             through = self.dosing.delivery.to_boundary()
             if through >= 0:
                 self.complete(through)
 
-    def complete(self, kind):
+    def complete(self, kind: int) -> None:
         """A bolus is through; where nothing else was to flow the pump stops."""
         self.unwritten = True
         if self.dosing.complete(kind) and self.state in (states.PRIMING, states.DRAW_BACK):

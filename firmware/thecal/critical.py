@@ -9,39 +9,43 @@ from .record import events
 from .states import HALTED, MOVING
 from .watch import alarms, parts
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+
 
 class Critical:
     """Compares `kept`, the second copies of one pump's critical words, and keeps them."""
 
-    def __init__(self, kept, control):
+    def __init__(self, kept, control: "Control") -> None:
         self.words = kept
         self.control = control
 
-    def compare(self, group):
+    def compare(self, group: int) -> None:
         """What follows uses the words of a group."""
         if not self.words.agree(group):
             self._distrust(group)
 
-    def keep(self, group):
+    def keep(self, group: int) -> None:
         """Time has changed the words of a group, by right."""
         self.words.keep(group)
         self.settle()
 
-    def settle(self):
+    def settle(self) -> None:
         """Keep all words, after a move or an order, which changed them by right."""
         if self.control.unsettled:
             self.control.unsettled = False
             self.control.unwritten = True
             self.words.keep_all()
 
-    def before_change(self):
+    def before_change(self) -> None:
         """What follows may use and change any word."""
         self.settle()
         for group in words.GROUPS:
             self.compare(group)
         self.control.unsettled = True
 
-    def _distrust(self, group):
+    def _distrust(self, group: int) -> None:
         """Words of a group are not what they were. Nothing is computed from them that moves the motor: it
         rests until a reset, and they are compared no more.
         """
@@ -51,7 +55,7 @@ class Critical:
             self.control.teller.event(events.WORD, number, 0)
         self.fault()
 
-    def fault(self):
+    def fault(self) -> None:
         """The memory is not to be trusted any more."""
         control = self.control
         self.words.trusted = False

@@ -9,13 +9,33 @@ from .dose.boluses import Boluses
 from .dose.delivery import KINDS, PATIENT
 from .record import events
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .dose.delivery import Delivery
+    from .dose.line import Line
+    from .dose.mechanism import Mechanism
+    from .teller import Teller
+    from .watch.lockout import Lockout
+
+
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
 
 
 class Dosing:
     """The flow of one pump."""
 
-    def __init__(self, mechanism, clock, position, line, delivery, regimen, lockout, teller):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        clock: "Clock",
+        position,
+        line: "Line",
+        delivery: "Delivery",
+        regimen,
+        lockout: "Lockout",
+        teller: "Teller",
+    ) -> None:
         self.mechanism = mechanism
         self.clock = clock
         self.position = position
@@ -26,12 +46,12 @@ class Dosing:
         self.teller = teller
         self.boluses = Boluses()
 
-    def begin(self, doses):
+    def begin(self, doses) -> None:
         """The motor begins to move at the end of this tick: `doses` what is prescribed, or something else."""
         self.delivery.begin(self.position.executed_steps, doses)
         self.line.moves(doses)
 
-    def end(self):
+    def end(self) -> None:
         """The motor stops: what is not given yet is given up."""
         for kind in range(KINDS):
             self.cut_short(kind, self.given_nl(kind))
@@ -53,13 +73,13 @@ class Dosing:
 
     # --- boluses
 
-    def begin_bolus(self, kind, volume, rate):
+    def begin_bolus(self, kind: int, volume: tuple, rate: tuple) -> None:
         """Volume nL at rate nL/h, fractions, from the end of this tick on."""
         self.delivery.begin_bolus(kind, volume, rate)
         self.boluses.begin(kind, volume, self.position.executed_steps)
         self.delivery.replan = True
 
-    def complete(self, kind):
+    def complete(self, kind: int) -> bool:
         """A bolus is through. False if there was none."""
         volume_nl = self._ended(kind)
         if not volume_nl:
@@ -70,13 +90,13 @@ class Dosing:
             self._tell_end(kind, volume_nl, 1)
         return True
 
-    def cut_short(self, kind, given_nl):
+    def cut_short(self, kind: int, given_nl: int) -> None:
         """A bolus, if there is one, ends with no more than so much given."""
         volume_nl = self._ended(kind)
         if volume_nl and self.line.drawn_from_steps < 0:
             self._tell_end(kind, min(max(given_nl, 0), volume_nl), 0)
 
-    def cut_draw_back(self):
+    def cut_draw_back(self) -> bool:
         """A draw-back, if there is one, ends before all is drawn back. False if there was none."""
         drawn_steps = self.line.drawn_from_steps - self.position.executed_steps
         if not self.line.drawn_back():
@@ -84,15 +104,15 @@ class Dosing:
         self.teller.event(events.DRAW_BACK, self.mechanism.volume_nl(max(drawn_steps, 0)), 2)
         return True
 
-    def given_nl(self, kind):
+    def given_nl(self, kind: int):
         """What a bolus that runs has given, nL."""
         return self.mechanism.volume_nl(self.delivery.bolus_owed_steps(kind))
 
-    def _ended(self, kind):
+    def _ended(self, kind: int) -> int:
         volume_nl = self.boluses.end(kind)
         if volume_nl and kind == PATIENT:
             self.lockout.end(self.clock.tick + self.delivery.ahead)
         return volume_nl
 
-    def _tell_end(self, kind, volume_nl, complete):
+    def _tell_end(self, kind: int, volume_nl: int, complete) -> None:
         self.teller.event(events.PRIME_END if self.line.priming else ENDS[kind], volume_nl, complete)

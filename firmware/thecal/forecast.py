@@ -14,13 +14,36 @@ from .states import MOVING, STOPPED
 from .watch.ahead import MOST_LOOKS, peak_steps
 from .watch.stretches import AHEAD_TICKS, TICKS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .dose.delivery import Delivery
+    from .dose.line import Bridge, Line
+    from .dose.mechanism import Mechanism
+    from .dose.prescription import Prescription
+    from .dose.schedule import Schedule
+    from .watch.guard import Guard
+    from .watch.limits import WindowLedger
+    from .watch.reservoir import Reservoir
+
+
 LEAST_LEFT_TICKS = 2 * AHEAD_TICKS  # of a window with what was given; before less is left nothing is to start
 
 
 class Forecast:
     """Looks ahead for one pump. `ledger` is the window of what was given."""
 
-    def __init__(self, mechanism, regimen, line, delivery, ledger, guard, reservoir, control):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        regimen,
+        line: "Line",
+        delivery: "Delivery",
+        ledger: "WindowLedger",
+        guard: "Guard",
+        reservoir: "Reservoir",
+        control: "Control",
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
@@ -30,7 +53,7 @@ class Forecast:
         self.reservoir = reservoir
         self.control = control
 
-    def why_no_room(self, volume, rate):
+    def why_no_room(self, volume: tuple, rate: tuple):
         """RESERVOIR, MAX_DOSE or GRANTED for one more bolus, nL and nL/h, on top of all that is committed."""
         one = self.mechanism.grains_per_step
         bolus = self._grains_of(volume)
@@ -54,18 +77,18 @@ class Forecast:
                 return RESERVOIR
         return GRANTED
 
-    def most_in_a_day(self, volume, rate):
+    def most_in_a_day(self, volume: tuple, rate: tuple) -> int:
         """The most steps that any 24 h hold, with what flowed, one more bolus (nL at nL/h) and all that is
         committed, none of which a bridge is open for.
         """
         # A flow that fills a bound makes the begun step as well: more is by a step or more.
         return self._peak_steps(self._with_one_more(volume, rate, TICKS_PER_DAY), TICKS_PER_DAY, None) - 1
 
-    def steady_ticks(self, therapy):
+    def steady_ticks(self, therapy: "Prescription") -> int:
         """The length of the windows that `check_steady_limit` looks at; to be looked at in pieces before."""
         return therapy.window_ticks
 
-    def check_steady_limit(self, therapy):
+    def check_steady_limit(self, therapy: "Prescription") -> None:
         """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""
         if not therapy.limit or not therapy.basal:
             return
@@ -80,7 +103,7 @@ class Forecast:
             text = "limit: the basal alone gives %s in %s, the limit is %s" % (gives, window, limit)
             raise PrescriptionError([text])
 
-    def check_history(self, therapy, week_tick, bridge):
+    def check_history(self, therapy: "Prescription", week_tick: int, bridge: "Bridge | None"):
         """LIM-06: with what was given so far the basal must not break the limit; says when it would not.
 
         `week_tick` is the time of the week at the end of this tick, `bridge` the one that would be open.
@@ -106,20 +129,22 @@ class Forecast:
             % plain.seconds(-(-late // TICKS_PER_S)),
         )
 
-    def _fits(self, therapy, week_tick, bridge):
+    def _fits(self, therapy: "Prescription", week_tick: int, bridge: "Bridge | None"):
         """Whether the basal of `therapy` from now on is within its limit, with all that was given and the
         boluses that run.
         """
         boluses = [bolus[1:] for bolus in self.delivery.boluses_to_come()]
 
-        def basal(ticks):
+        def basal(ticks: int):
             return self._basal(therapy, week_tick, ticks, bridge)
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         profile = with_boluses(basal, boluses, most, therapy.window_ticks)
         return self._within_limit(profile, therapy.window_ticks, therapy, bridge)
 
-    def _basal_fits_after(self, therapy, week_tick, delay_ticks, bridge):
+    def _basal_fits_after(
+        self, therapy: "Prescription", week_tick: int, delay_ticks: int, bridge: "Bridge | None"
+    ):
         """The same for a motor that rests so many ticks first. Windows that end before do not count. In one
         that ends later all that flows from then on stays, until nothing is left in it of what was given:
         it holds what a window shorter by the delay would, if the flow began now.
@@ -138,7 +163,7 @@ class Forecast:
         rest = guard.rest_of_limit(*limit)
         return self._peak_steps(profile, window_ticks, limit_steps, rest) <= limit_steps
 
-    def _with_one_more(self, volume, rate, window_ticks):
+    def _with_one_more(self, volume: tuple, rate: tuple, window_ticks: int):
         """What flows with one more bolus of nL at nL/h, until a whole window after the last one."""
         therapy = self.regimen.prescription
         boluses = self.delivery.boluses_to_come()
@@ -147,13 +172,13 @@ class Forecast:
         boluses.append((kind, self._grains_of(volume), self._grains_per_tick(rate)))
         boluses.sort()
 
-        def basal(ticks):
+        def basal(ticks: int):
             return self._basal(therapy, self.control.clock.week_tick(1), ticks, self.line.bridge)
 
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
 
-    def _peak_steps(self, profile, window_ticks, enough, rest=(0, 1)):
+    def _peak_steps(self, profile, window_ticks: int, enough, rest=(0, 1)):
         delivery = self.delivery
         if self.control.state in MOVING:
             owed = delivery.owed_grains(self.control.position.executed_steps)
@@ -163,7 +188,7 @@ class Forecast:
         one = self.mechanism.grains_per_step
         return peak_steps(self.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS, rest)
 
-    def _basal(self, therapy, week_tick, ticks, bridge):
+    def _basal(self, therapy: "Prescription", week_tick: int, ticks: int, bridge: "Bridge | None"):
         """What the basal gives in the next `ticks`: a list of (ticks, grains per tick)."""
         if not bridge:
             return self._scheduled(therapy.basal, week_tick, ticks)
@@ -185,23 +210,23 @@ class Forecast:
                 profile.append((piece_ticks, -(-grains * bridge.new // bridge.old)))
         return profile
 
-    def _scheduled(self, schedule, week_tick, ticks):
+    def _scheduled(self, schedule: "Schedule", week_tick: int, ticks: int):
         one = self.mechanism.grains_per_step
         if self.control.clock.known or len(schedule) == 1:
             return schedule.profile(week_tick, ticks, one)
         # With the time unknown the lowest entry flows, but the clock may be set at any moment.
         return [(ticks, schedule.grains(schedule.highest(), one))]
 
-    def _grains_of(self, volume):
+    def _grains_of(self, volume: tuple) -> int:
         steps, grains = self.mechanism.grains_of_volume(*volume)
         return steps * self.mechanism.grains_per_step + grains
 
-    def _grains_per_tick(self, rate):
+    def _grains_per_tick(self, rate: tuple) -> int:
         steps, grains = self.mechanism.grains_per_tick(*rate)
         return steps * self.mechanism.grains_per_step + grains
 
 
-def with_boluses(basal, boluses, most, after_ticks):
+def with_boluses(basal, boluses, most: int, after_ticks: int):
     """The flow until the last bolus is through and `after_ticks` longer, as a list of (ticks, grains per
     tick): what `basal(ticks)` gives, and above it one bolus after the other, (grains, grains per tick),
     within `most` for all; the last tick of each with what is left of it.
@@ -216,7 +241,7 @@ def with_boluses(basal, boluses, most, after_ticks):
         ticks = done + after_ticks if done >= 0 else 2 * ticks
 
 
-def _laid_over(basal, boluses, most):
+def _laid_over(basal, boluses, most: int):
     """As `with_boluses`, as long as `basal`; and when the last bolus is through, -1 for not yet."""
     profile = []
     waiting = list(boluses)

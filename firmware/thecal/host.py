@@ -32,6 +32,15 @@ from .record.outcomes import (
     key,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .critical import Critical
+    from .link.commands import Command
+    from .link.frame import FrameWriter
+    from .signals import Inputs, Outputs
+
+
 EXPECT_TICKS = 6  # a command that is due so soon has its ID written down and its motion booked
 
 BY_STOP = "cancelled: stop"
@@ -41,7 +50,17 @@ BY_CANCEL = "cancelled: cancel"
 class Host:
     """The host's commands. Without a `persistence` an ID is known until the next boot."""
 
-    def __init__(self, control, critical, handlers, status, stop_button, persistence, session, writer):
+    def __init__(
+        self,
+        control: "Control",
+        critical: "Critical",
+        handlers,
+        status,
+        stop_button,
+        persistence,
+        session,
+        writer: "FrameWriter",
+    ) -> None:
         self.control = control
         self.critical = critical
         self.handlers = handlers
@@ -58,7 +77,7 @@ class Host:
 
     # --- once a tick
 
-    def obey(self, inputs, outputs):
+    def obey(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Carry out what this tick's requests, and those that waited, ask for."""
         session = self.session
         self._answer_stops(outputs)
@@ -82,12 +101,12 @@ class Host:
         if self.persistence:
             self._expect()
 
-    def kept(self):
+    def kept(self) -> None:
         """After what is written of this tick is chosen: stops in it are in that record."""
         if self.stops.waiting and self.persistence:
             self.stops.stamp(self.persistence.journal.state.save_ticket)
 
-    def cancel_all(self, outputs):
+    def cancel_all(self, outputs: "Outputs") -> None:
         """A stop: all that waits is over, and so is a proposal in the making."""
         self.handlers.forget_proposals()
         if self.working:
@@ -98,7 +117,7 @@ class Host:
 
     # --- what a request is
 
-    def _take(self, request, inputs, outputs):
+    def _take(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         """A request whose form is right."""
         command = commands.COMMANDS[commands.row_of(request["cmd"])]
         if command.changes == commands.READS:
@@ -133,7 +152,7 @@ class Host:
                 answer["ok"] = answer["held"] = True
                 self._send(outputs, answer)
 
-    def _opened(self, request, command):
+    def _opened(self, request: dict, command: "Command"):
         """The place of its outcome from now on, or NO_PLACE for a stop without an ID."""
         if not has_id(request):
             return NO_PLACE
@@ -144,7 +163,7 @@ class Host:
             return place if self.outcomes.told(place)[1] == row else NO_PLACE
         return self.outcomes.open(wanted, self.session.frame(), self.control.clock.tick, row)
 
-    def _again(self, request, place, outputs):
+    def _again(self, request: dict, place: int, outputs: "Outputs") -> None:
         """An ID that is known: the first answer, and nothing is done."""
         if not self.outcomes.same(place, self.session.frame()):
             self._send(outputs, refusal(request, "id_reused", "the ID was given to another command"))
@@ -166,7 +185,7 @@ class Host:
             answer["message"] = "it was %s, and is not carried out again" % RESULTS[result]
         self._send(outputs, answer)
 
-    def _told(self, place):
+    def _told(self, place: int):
         """What is known of a command, for an answer."""
         tick, row, result, why = self.outcomes.told(place)
         told = {"command": commands.COMMANDS[row].name, "outcome": RESULTS[result], "tick": tick}
@@ -174,7 +193,7 @@ class Host:
             told["reason"] = CAUSES[why]
         return told
 
-    def _read(self, request, inputs, outputs):
+    def _read(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         name = request["cmd"]
         if name == "outcome":
             answer = self._outcome(request)
@@ -189,7 +208,7 @@ class Host:
             answer = self.handlers.carry_out(request)
         self._send(outputs, answer)
 
-    def _outcome(self, request):
+    def _outcome(self, request: dict):
         """What became of the command with an ID."""
         place = self.outcomes.find(key(int(request["of_run"], 16), request["of"]))
         answer = self._told(place) if place != NOWHERE else {"outcome": "unknown"}  # type: dict
@@ -197,7 +216,7 @@ class Host:
         answer["ok"] = True
         return answer
 
-    def _held(self, request):
+    def _held(self, request: dict):
         """What waits, in order of acceptance."""
         answer = reply_to(request)
         answer["ok"] = True
@@ -211,7 +230,7 @@ class Host:
             answer["held"].append(told)
         return answer
 
-    def _cancel(self, request, outputs):
+    def _cancel(self, request: dict, outputs: "Outputs"):
         """Cancel one that waits, by the number that `held` tells, or by its ID."""
         wanted = None
         if "of" in request and "of_run" in request:
@@ -229,7 +248,7 @@ class Host:
 
     # --- carrying out
 
-    def _carry_out_due(self, inputs, outputs):
+    def _carry_out_due(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """What is due and can act, in order; the first one that has to wait holds up the rest."""
         while True:
             entry = self.queue.first(self.control.clock.tick)
@@ -249,11 +268,11 @@ class Host:
         flow = entry.command.changes == commands.FLOW
         return (not flow or self.handlers.ready(entry.request)) and announced
 
-    def _announced(self, place):
+    def _announced(self, place: int):
         self.outcomes.announce(place)
         return self.outcomes.announced(place)
 
-    def _expect(self):
+    def _expect(self) -> None:
         """Have written down in time what those need that are held for one of the next ticks."""
         for entry in self.queue.waiting:
             if (
@@ -262,7 +281,7 @@ class Host:
             ):
                 self._may_act(entry)
 
-    def _carry_out(self, entry, outputs):
+    def _carry_out(self, entry, outputs: "Outputs") -> None:
         self.critical.before_change()
         flow = entry.command.changes == commands.FLOW
         if flow:
@@ -275,7 +294,7 @@ class Host:
         else:
             self._finish(entry.request, entry.place, answer, outputs)
 
-    def _go_on(self, outputs):
+    def _go_on(self, outputs: "Outputs") -> None:
         """Go on with what takes more than a tick."""
         entry = self.working
         if entry is None:
@@ -286,7 +305,7 @@ class Host:
             self.working = None
             self._finish(entry.request, entry.place, answer, outputs)
 
-    def _finish(self, request, place, answer, outputs):
+    def _finish(self, request: dict, place: int, answer: dict, outputs: "Outputs") -> None:
         """Answer, and keep what became of it."""
         result, why = DONE, 0
         if not answer["ok"]:
@@ -300,16 +319,18 @@ class Host:
             self.last.keep(id_of(request), text)
         self.writer.send_text(outputs, text, answer["id"])
 
-    def _entry_cancelled(self, entry, message, outputs):
+    def _entry_cancelled(self, entry, message: str, outputs: "Outputs") -> None:
         self._cancelled(entry.request, entry.command, entry.place, message, outputs)
 
-    def _cancelled(self, request, command, place, message, outputs):
+    def _cancelled(
+        self, request: dict, command: "Command", place: int, message: str, outputs: "Outputs"
+    ) -> None:
         self.control.teller.event(events.DENIED, commands.row_of(command.name), WAS_CANCELLED)
         self._finish(request, place, refusal(request, "cancelled", message), outputs)
 
     # --- stops
 
-    def _stop(self, request, place, outputs):
+    def _stop(self, request: dict, place: int, outputs: "Outputs") -> None:
         """The motor first; the answer when the record of it is read back."""
         self._stop_now(outputs)
         answer = self.handlers.carry_out(request)
@@ -326,12 +347,12 @@ class Host:
         else:
             self.stops.add(answer, self.control.clock.tick)
 
-    def _stop_now(self, outputs):
+    def _stop_now(self, outputs: "Outputs") -> None:
         self.critical.before_change()
         self.cancel_all(outputs)
         self.control.stop_ordered()
 
-    def _answer_stops(self, outputs):
+    def _answer_stops(self, outputs: "Outputs") -> None:
         persistence = self.persistence
         while self.stops.waiting:
             answer = self.stops.next(
@@ -341,15 +362,15 @@ class Host:
                 return
             self._send(outputs, answer)
 
-    def _send(self, outputs, answer):
+    def _send(self, outputs: "Outputs", answer: dict) -> None:
         self.writer.send_object(outputs, answer)
 
 
-def id_of(request):
+def id_of(request: dict):
     """The ID of a request that has one, as it is kept."""
     return key(int(request["run"], 16), request["id"])
 
 
-def id_or_none(request):
+def id_or_none(request: dict):
     """The same, or None."""
     return id_of(request) if has_id(request) else None

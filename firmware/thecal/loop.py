@@ -11,8 +11,13 @@ telling take milliseconds, and it is to stop within ten of the decision (OCC-04)
 from .drivers import segment
 from .signals import QUEUE_SEGMENTS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .pump import Pump
+    from .signals import Inputs, Outputs
 
-def turn(pump, board, inputs, outputs):
+
+def turn(pump: "Pump", board, inputs: "Inputs", outputs: "Outputs") -> None:
     """One tick of `pump`; it must be due."""
     board.read(inputs, outputs)
     pump.decide(inputs, outputs)
@@ -24,7 +29,7 @@ def turn(pump, board, inputs, outputs):
     board.transmit(outputs)
 
 
-def move(outputs, motor, timing):
+def move(outputs: "Outputs", motor, timing) -> None:
     """Obey the motion orders. `motor` is the driver; `timing` knows how much of the tick is left, in us, and
     can wait until no more than so much is.
     """
@@ -41,7 +46,7 @@ def move(outputs, motor, timing):
         motor.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
 
 
-def _start_anew(outputs, motor, timing):
+def _start_anew(outputs: "Outputs", motor, timing) -> None:
     motor.halt()
     motor.turn(outputs.reverse)
     # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that

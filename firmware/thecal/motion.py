@@ -11,6 +11,18 @@ from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import LARGEST
 from .watch import alarms
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .control import Control
+    from .dose.delivery import Delivery
+    from .dose.line import Line
+    from .signals import Inputs, Outputs
+    from .teller import Teller
+    from .watch.guard import Guard
+    from .watch.limits import WindowLedger
+
+
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
 TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
 
@@ -18,7 +30,7 @@ TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
 class Cut:
     """Steps that were planned and not ordered. They are given up when their time comes."""
 
-    def __init__(self, clock, position, delivery, teller):
+    def __init__(self, clock: "Clock", position, delivery: "Delivery", teller: "Teller") -> None:
         self.clock = clock
         self.position = position
         self.delivery = delivery
@@ -27,24 +39,24 @@ class Cut:
         self.steps = 0  # of those, not told in an event yet
         self.told_tick = -TELL_TICKS
 
-    def begin(self, steps):
+    def begin(self, steps: int) -> None:
         """So many were cut from the plan: none is made up for while this plan holds."""
         self.delivery.cut_plan(steps)
         self.ticks = CUT_TICKS
 
-    def told(self, steps):
+    def told(self, steps: int) -> None:
         """An event for all that was cut, once a minute: for each order it would fill the log."""
         self.steps = min(self.steps + steps, LARGEST)
         self.tell()
 
-    def tell(self):
+    def tell(self) -> None:
         """What is still to be told, if it is time."""
         if self.steps and self.clock.tick - self.told_tick >= TELL_TICKS:
             self.teller.event(events.LIMITED, self.steps, 0)
             self.told_tick = self.clock.tick
             self.steps = 0
 
-    def pass_tick(self):
+    def pass_tick(self) -> None:
         """What was cut and would be due now is not owed any more."""
         self.tell()
         if self.ticks > 0:
@@ -58,7 +70,15 @@ class Cut:
 class Motion:
     """Orders the motor of one pump. `ledger` is the window of what was given."""
 
-    def __init__(self, position, line, delivery, ledger, guard, control):
+    def __init__(
+        self,
+        position,
+        line: "Line",
+        delivery: "Delivery",
+        ledger: "WindowLedger",
+        guard: "Guard",
+        control: "Control",
+    ) -> None:
         self.position = position
         self.line = line
         self.delivery = delivery
@@ -73,7 +93,7 @@ class Motion:
         """Whether this tick orders any segment."""
         return self.control.state in states.MOVING and (self.delivery.replan or queue_free > 0)
 
-    def order(self, inputs, outputs):
+    def order(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """The segments of this tick, or a halt."""
         moving = self.control.state in states.MOVING
         outputs.enable = moving
@@ -95,14 +115,14 @@ class Motion:
             outputs.enable = False
             outputs.halt = True
 
-    def _settle(self):
+    def _settle(self) -> None:
         if self.settling:
             self.settling -= 1
             if self.settling == 0:
                 # The queue was emptied after the last tick, so this is where the motor came to rest.
                 self.guard.rest(self.position.executed_steps)
 
-    def _begin_plan(self, outputs):
+    def _begin_plan(self, outputs: "Outputs") -> None:
         """First to where the motor ought to be at the end of this tick, then on from there."""
         self.delivery.replan = False
         outputs.motion_flush = True
@@ -111,7 +131,7 @@ class Motion:
         self._order(outputs, self.delivery.position(), 1, 1)
         self.delivery.plan_from_now()
 
-    def _segment_ticks(self, ahead):
+    def _segment_ticks(self, ahead: int):
         """How long the segment is that begins so many ticks from now: up to an even tick, so that the history
         knows where the motor's segments end; and a single tick where half of the steps are too many.
         """
@@ -127,7 +147,7 @@ class Motion:
                     return 1
         return ticks
 
-    def _look_at_window(self, ahead):
+    def _look_at_window(self, ahead: int) -> None:
         guard = self.guard
         content_steps = 0
         if guard.limit_steps:
@@ -135,7 +155,7 @@ class Motion:
             content_steps = self.ledger.content_then(ahead, rest[0], rest[1])
         guard.look_at_window(self.position.executed_steps, content_steps, self.line.credit_steps)
 
-    def _order(self, outputs, wanted, ticks, ahead):
+    def _order(self, outputs: "Outputs", wanted, ticks: int, ahead: int) -> None:
         """A segment of so many ticks that ends so many ticks from now."""
         drawn_from_steps = self.line.drawn_from_steps
         if drawn_from_steps >= 0:
@@ -156,14 +176,14 @@ class Motion:
         if allowed > self.planned_steps:
             self.planned_steps = allowed
 
-    def _order_back(self, outputs, wanted, ticks):
+    def _order_back(self, outputs: "Outputs", wanted, ticks: int) -> None:
         """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
         allowed = self.guard.allow_back(self.planned_steps, wanted, self.line.least_steps, ticks)
         outputs.reverse = True
         self._put(outputs, allowed, ticks)
         self.planned_steps = min(self.planned_steps, allowed)
 
-    def _put(self, outputs, target_steps, ticks):
+    def _put(self, outputs: "Outputs", target_steps: int, ticks: int) -> None:
         index = outputs.target_count
         outputs.targets[index] = target_steps - self.position.base_steps
         outputs.target_ticks[index] = ticks

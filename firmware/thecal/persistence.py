@@ -29,6 +29,16 @@ from .states import DRAW_BACK, MOVING, POST
 from .watch import alarms, parts
 from .watch.resets import MOST_RESETS, Resets
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .critical import Critical
+    from .motion import Motion
+    from .signals import Inputs
+    from .watch.lockout import Lockout
+    from .watch.reservoir import Reservoir
+
+
 STATE = INDEX["state"]
 ALARMS = INDEX["alarms"]
 FIRST_CAUSE = INDEX["first_cause"]
@@ -90,7 +100,18 @@ class Persistence:
     are to be again after a reset.
     """
 
-    def __init__(self, journal, control, critical, motion, regimen, window, lockout, reservoir, log):
+    def __init__(
+        self,
+        journal,
+        control: "Control",
+        critical: "Critical",
+        motion: "Motion",
+        regimen,
+        window,
+        lockout: "Lockout",
+        reservoir: "Reservoir",
+        log,
+    ) -> None:
         dosing = control.dosing
         self.journal = journal
         self.control = control
@@ -120,7 +141,7 @@ class Persistence:
         self.failed_bits = 0
         self.had_credit = False
 
-    def sound(self):
+    def sound(self) -> bool:
         """Whether the journal can be written and what it says believed."""
         return self.journal.status in (VIRGIN, SOUND)
 
@@ -134,7 +155,7 @@ class Persistence:
         saved = journal.state.started and journal.state.saved_ticket == journal.state.save_ticket
         return saved and self.written[STATE] not in MOVING
 
-    def begin_anew(self):
+    def begin_anew(self) -> None:
         """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds;
         a clinician wants it. The self-test finds it sound after the next reset. A sound journal, whose counts
         are used up, is wiped, and the motor stays off until that reset.
@@ -191,7 +212,7 @@ class Persistence:
         journal.history = None  # its arrays are the pump's now
         journal.state.save()
 
-    def _restore_alarms(self):
+    def _restore_alarms(self) -> None:
         words = self.journal.words
         self.alarms.advance(self.clock.tick)
         for row in range(len(alarms.ALARMS)):
@@ -206,7 +227,7 @@ class Persistence:
             self.alarms.strike_tick[row] = words[STRIKE_TICK]
             self.alarms.strike_before_tick[row] = words[STRIKE_BEFORE_TICK]
 
-    def _restore_library(self):
+    def _restore_library(self) -> None:
         serial = self.journal.words[SERIALS[LIBRARY]]
         text = self.journal.slots.read(LIBRARY, serial)
         if text is not None:
@@ -215,7 +236,7 @@ class Persistence:
         elif serial:
             self.regimen.library = NO_LIBRARY
 
-    def _restore_therapies(self):
+    def _restore_therapies(self) -> None:
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
         self.regimen.therapies.use(self._stored_therapy, serial)
@@ -223,7 +244,7 @@ class Persistence:
         if self.regimen.prescription is None:
             self.therapy_lost = self.therapy_lost or serial > 0
 
-    def _restore_line(self):
+    def _restore_line(self) -> None:
         """What is booked counts as made: it has used up credit, and cleared a bridge."""
         words = self.journal.words
         line = self.line
@@ -245,11 +266,11 @@ class Persistence:
         if words[OCCLUSION_NL_KPA]:
             self.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
-    def _stored_therapy(self, serial):
+    def _stored_therapy(self, serial: int):
         data = self.journal.slots.read(THERAPY, serial)
         return None if data is None else bytes(data)
 
-    def _therapy(self, serial):
+    def _therapy(self, serial: int):
         """The Prescription of that number, None where none can be read."""
         data = self._stored_therapy(serial)
         if data is None:
@@ -261,12 +282,12 @@ class Persistence:
 
     # --- once per tick
 
-    def begin(self, inputs):
+    def begin(self, inputs: "Inputs"):
         """Hear what came of the last flash command. Returns the position up to which motion is booked."""
         self.journal.heard(inputs.flash_done, inputs.flash_ok)
         return self.booking.begin()
 
-    def end(self, moving):
+    def end(self, moving: bool) -> None:
         """Bring the journal's fields up to date and choose the next flash command."""
         journal = self.journal
         may_erase = self.booking.step(moving)
@@ -280,7 +301,7 @@ class Persistence:
         journal.log_count = self.log.count
         journal.order(may_erase)
 
-    def _changed(self):
+    def _changed(self) -> bool:
         """Whether anything may have changed since the fields were filled: by a command or a move, which say
         so (`unwritten`), or by itself.
         """
@@ -308,7 +329,7 @@ class Persistence:
         self.had_credit = has_credit
         return True
 
-    def _fill(self):
+    def _fill(self) -> None:
         """The state of this tick into the fields; a snapshot if any has changed."""
         words = self.journal.words
         self.fill(words)
@@ -323,7 +344,7 @@ class Persistence:
         elif changed:
             self.journal.state.save()
 
-    def fill(self, words):
+    def fill(self, words) -> None:
         """The state of this tick into fields."""
         control = self.control
         words[STATE] = control.state if control.state > POST else control.found_state
@@ -352,7 +373,7 @@ class Persistence:
         if not self.busy():
             self._fill_changes(words)
 
-    def _fill_line(self, words):
+    def _fill_line(self, words) -> None:
         line = self.line
         words[LINE_EMPTY] = 1 if line.empty else 0
         words[CREDIT_END] = self.position.executed_steps + line.credit_steps if line.credit_steps else 0
@@ -369,11 +390,11 @@ class Persistence:
 
     # --- what is long
 
-    def busy(self):
+    def busy(self) -> bool:
         """Whether the last therapy or library is still being written."""
         return self.journal.slots.kind >= 0
 
-    def applied(self, kind, data):
+    def applied(self, kind: int, data: bytes) -> None:
         """A therapy or a library, as bytes, is in force: have it written. A cut before that is done finds the
         last one, with all that was delivered meanwhile.
         """
@@ -381,11 +402,11 @@ class Persistence:
             self.journal.slots.drop()
         self.journal.slots.begin(kind, data)
 
-    def rescale(self, num, den):
+    def rescale(self, num: int, den: int) -> None:
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""
         self.ratio = (num, den)
 
-    def _adopt(self):
+    def _adopt(self) -> None:
         journal = self.journal
         therapy = journal.slots.kind == THERAPY
         self._fill_changes(journal.words)
@@ -397,7 +418,7 @@ class Persistence:
         self.control.unwritten = True  # what waited for it
         journal.state.save()
 
-    def _fill_changes(self, words):
+    def _fill_changes(self, words) -> None:
         """They belong to the therapy in force: written no sooner than it is."""
         changes = self.regimen.changes
         words[DRUG_STARTED] = changes.started_tick + 1

@@ -10,7 +10,7 @@ PG_UNITS = (("mg", 10**9), ("mcg", 10**6), ("ng", 10**3))
 MS_UNITS = (("days", 172_800_000, 86_400_000), ("h", 7_200_000, 3_600_000), ("min", 120_000, 60_000))
 
 
-def decimal(num, den=1, places=3):
+def decimal(num: int, den: int = 1, places: int = 3):
     """num/den as a decimal of at most so many places, rounded to nearest, no zeros at its end."""
     scaled = (2 * abs(num) * 10**places + den) // (2 * den)
     text = str(scaled)
@@ -21,7 +21,7 @@ def decimal(num, den=1, places=3):
     return sign + whole + ("." + part if part else "")
 
 
-def _in(unit, num, den, unlike):
+def _in(unit, num: int, den: int, unlike):
     text = ""
     for places in PLACES:
         text = "%s %s" % (decimal(num, den, places), unit)
@@ -30,14 +30,14 @@ def _in(unit, num, den, unlike):
     return text
 
 
-def rate(num, den=1, unlike=""):
+def rate(num: int, den: int = 1, unlike=""):
     """A rate of num/den nL/h."""
     if num < 10**6 * den:
         return _in("uL/h", num, den * 1_000, unlike)
     return _in("mL/h", num, den * 10**6, unlike)
 
 
-def volume(num, den=1, unlike=""):
+def volume(num: int, den: int = 1, unlike=""):
     """A volume of num/den nL."""
     if num < 1_000 * den:
         return _in("nL", num, den, unlike)
@@ -46,7 +46,7 @@ def volume(num, den=1, unlike=""):
     return _in("mL", num, den * 10**6, unlike)
 
 
-def mass(num, den=1, unlike=""):
+def mass(num: int, den: int = 1, unlike=""):
     """A mass of num/den pg."""
     for unit, size in PG_UNITS:
         if num >= size * den:
@@ -54,12 +54,12 @@ def mass(num, den=1, unlike=""):
     return _in("pg", num, den, unlike)
 
 
-def percent(num, den=1, unlike=""):
+def percent(num: int, den: int = 1, unlike=""):
     """num/den percent."""
     return _in("%", num, den, unlike)
 
 
-def time(ms, unlike=""):
+def time(ms: int, unlike=""):
     """A time of `ms` milliseconds."""
     for unit, least, size in MS_UNITS:
         if ms >= least:
@@ -77,7 +77,7 @@ def seconds(s):
     return " ".join(said) or "0 s"
 
 
-def by_key(key, value, unlike=""):
+def by_key(key: str, value, unlike=""):
     """The whole number of a key of the link, in the unit that the end of its name says."""
     if key.endswith("_ms") and key != "at_ms":  # that is a time of day
         return time(value, unlike)

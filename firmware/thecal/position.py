@@ -1,16 +1,20 @@
 """Where the motor is, in microsteps since the pump was first put into use, and what of that was a dose."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .dose.line import Line
+
 
 class Position:
     """The steps that one motor has made, forward less backward."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.base_steps = 0  # executed before the last reset
         self.executed_steps = 0
         self.entered_steps = 0  # of those, entered in the window
         self.dose_steps = 0  # executed, what filled the line left out
 
-    def enter(self, line):
+    def enter(self, line: "Line"):
         """Of the steps made since this was asked last those that are dose, in the window's unit. What goes
         back credits nothing, and counts once more when it goes forward.
         """
@@ -21,7 +25,7 @@ class Position:
             self.dose_steps += steps
         return steps
 
-    def resume(self, executed_steps, dose_steps):
+    def resume(self, executed_steps: int, dose_steps: int) -> None:
         """Go on from there, after a reset."""
         self.base_steps = self.executed_steps = self.entered_steps = executed_steps
         self.dose_steps = dose_steps

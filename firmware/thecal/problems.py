@@ -16,14 +16,14 @@ def shown(value):
 class Problems:
     """The texts of the first `MOST_PROBLEMS` problems; its length is the number of all."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.texts = []
         self.count = 0
 
     def __len__(self):
         return self.count
 
-    def append(self, text):
+    def append(self, text: str) -> None:
         """There is one more."""
         self.count += 1
         if self.count <= MOST_PROBLEMS:

@@ -41,13 +41,18 @@ from .watch.reservoir import Reservoir
 from .watch.senses import Senses
 from .watching import Watching
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .dose.mechanism import Mechanism
+    from .signals import Inputs, Outputs
+
 
 class Pump:
     """The whole pump but for its hardware. `mechanism` is the calibration, `crc` may be a faster one for the
     link. `journal` has recovered and `log` is its ring of events; without them it forgets all at a reset.
     """
 
-    def __init__(self, mechanism, crc=crc_into, journal=None, log=None):
+    def __init__(self, mechanism: "Mechanism", crc=crc_into, journal=None, log=None) -> None:
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
         most_nl_h = min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
         self.mechanism = mechanism
@@ -101,7 +106,7 @@ class Pump:
 
     # --- one tick
 
-    def decide(self, inputs, outputs):
+    def decide(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """All of a tick but what is kept and told. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
         if self.persistence:
@@ -118,7 +123,7 @@ class Pump:
         outputs.checked_in |= selftest.MOTION
         self._annunciate(outputs)
 
-    def keep(self):
+    def keep(self) -> None:
         """Choose what is written down of this tick; the motor need not wait for that either. Numbers that are
         not to be trusted are not written: a reset goes back to those before.
         """
@@ -126,13 +131,13 @@ class Pump:
             self.persistence.end(self.control.state in states.MOVING)
             self.host.kept()
 
-    def report(self, inputs, outputs):
+    def report(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """The rest of the tick: events and status, as far as there is room."""
         self.teller.send(outputs, self.status.telemetry)
         self.status.send_when_due(inputs, outputs)
         outputs.checked_in |= selftest.REPORT
 
-    def fail(self):
+    def fail(self) -> None:
         """The loop around the pump failed in this tick: halt. The motor is off already."""
         self.control.make_loggable()
         self.control.raise_alarm(alarms.LOOP_FAULT)
@@ -141,7 +146,7 @@ class Pump:
 
     # --- its parts, each between the comparing of the critical words and the keeping (SAFE-07)
 
-    def _time_part(self, inputs):
+    def _time_part(self, inputs: "Inputs"):
         """Let the time pass that has passed, and enter in the window what the motor made of it."""
         critical = self.critical
         if not critical.words.trusted:
@@ -163,7 +168,7 @@ class Pump:
         critical.keep(words.TIME)
         return ticks
 
-    def _dose_part(self, inputs, ticks):
+    def _dose_part(self, inputs: "Inputs", ticks: int) -> None:
         """Owe what is due by now."""
         if self.control.state in states.MOVING:
             self.critical.compare(words.DOSE)
@@ -171,7 +176,7 @@ class Pump:
             self._owe(ticks, inputs)
             self.critical.keep(words.DOSE)
 
-    def _link_part(self, inputs, outputs):
+    def _link_part(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Do what the buttons and the host order."""
         self.buttons.obey_stop(outputs)
         self.host.obey(inputs, outputs)
@@ -179,13 +184,13 @@ class Pump:
         outputs.rx_most = min(self.host.session.reader.room(), RX_BYTES)
         self.critical.settle()
 
-    def _watch_part(self, inputs, ticks):
+    def _watch_part(self, inputs: "Inputs", ticks: int) -> None:
         """Look for what must not happen."""
         self.watching.look(inputs, ticks)
         self.teller.tell_repeats()
         self.critical.settle()
 
-    def _motion_part(self, inputs, outputs):
+    def _motion_part(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Order the motor's next segments."""
         motion = self.motion
         orders = motion.orders(inputs.queue_free)
@@ -198,12 +203,12 @@ class Pump:
         if orders or comes_to_rest:
             self.critical.keep(words.PLAN)
 
-    def _annunciate(self, outputs):
+    def _annunciate(self, outputs: "Outputs") -> None:
         row = self.alarms.annunciated()
         outputs.alarm_priority = self.alarms.priority[row] if row >= 0 else -1
         outputs.alarm_sound = self.alarms.sounding()
 
-    def _owe(self, ticks, inputs):
+    def _owe(self, ticks: int, inputs: "Inputs") -> None:
         delivery = self.delivery
         if ticks > 1:
             self.teller.event(events.MERGED, ticks - 1, 0)

@@ -7,11 +7,22 @@ from .dose.formulary_data import LIBRARY
 from .record.therapies import Therapies
 from .smallint import LARGEST
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .dose.line import Line
+    from .dose.prescription import Prescription
+    from .watch.guard import Guard
+    from .watch.limits import WindowLedger
+    from .watch.reservoir import Reservoir
+
 
 class Regimen:
     """Of one pump; nothing is prescribed yet. `ledger` is the window of what was given."""
 
-    def __init__(self, clock, line, ledger, guard, reservoir):
+    def __init__(
+        self, clock: "Clock", line: "Line", ledger: "WindowLedger", guard: "Guard", reservoir: "Reservoir"
+    ) -> None:
         self.clock = clock
         self.line = line
         self.ledger = ledger
@@ -23,7 +34,7 @@ class Regimen:
         self.library = LIBRARY
         self.changes = Changes()
 
-    def put_in_force(self, therapy):
+    def put_in_force(self, therapy: "Prescription") -> None:
         """It is the prescription from now on; the flow follows it when it is asked for next."""
         self.prescription = therapy
         self.guard.set_max_rate(therapy.max_rate_nl_h)
@@ -35,17 +46,17 @@ class Regimen:
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
         self.set_reservoir_most()
 
-    def set_limit(self):
+    def set_limit(self) -> None:
         """Tell the guard the limit, in the volume of what leaves the line now."""
         therapy = self.prescription
         limit = therapy.limit if therapy and therapy.limit else (0, 1)
         self.guard.set_limit(*self.line.volume(*limit))
 
-    def set_reservoir_most(self):
+    def set_reservoir_most(self) -> None:
         """Tell the guard where the reservoir is EMPTY."""
         self.guard.reservoir_most = self.reservoir.empty_steps if self.reservoir.known else LARGEST
 
-    def rescale(self, old, new):
+    def rescale(self, old, new) -> None:
         """From now on all that was given counts in the new drug's steps; concentrations, pg/nL."""
         self.ledger.rescale(old, new)
         if self.persistence:

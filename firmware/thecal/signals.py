@@ -13,7 +13,7 @@ TX_BYTES = 8192  # frames on their way to the host
 class Inputs:
     """Everything a tick knows of the world. Filled by the drivers before `Pump.decide`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.tick_s = 0  # nominal time of this tick since boot: whole seconds ...
         self.tick_ms = 0  # ... and milliseconds, 0, 100 .. 900
         self.executed_steps = 0  # microsteps counted at STEP_SENSE since boot, forward minus backward
@@ -50,7 +50,7 @@ class Outputs:
     without steps.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.halt = False
         self.motion_flush = False
         self.target_count = 0
@@ -66,7 +66,7 @@ class Outputs:
         self.tx_start = 0  # moved on by the driver as USB takes bytes; both return to 0 when all is sent
         self.tx_end = 0
 
-    def clear_orders(self):
+    def clear_orders(self) -> None:
         """Forget the last tick's orders; bytes not yet sent stay."""
         self.reverse = False
         self.checked_in = 0

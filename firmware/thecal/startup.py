@@ -8,11 +8,17 @@ from .record import events
 from .watch import alarms, parts
 from .watch.resets import Resets
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .signals import Inputs
+    from .watch.guard import Guard
+
 
 class Startup:
     """Wakes one pump up. `persistence` says what is kept over a reset; None: nothing is."""
 
-    def __init__(self, control, regimen, guard, stop_button, persistence):
+    def __init__(self, control: "Control", regimen, guard: "Guard", stop_button, persistence) -> None:
         self.control = control
         self.regimen = regimen
         self.guard = guard
@@ -21,14 +27,14 @@ class Startup:
         self.resets = persistence.resets if persistence else Resets()
         self.was_reset = False
 
-    def go_on(self, inputs):
+    def go_on(self, inputs: "Inputs") -> None:
         """This tick's part of it, in BOOT and POST."""
         if self.control.state == states.BOOT:
             self._wake_up(inputs)
         if self.control.state == states.POST:
             self._leave_post()
 
-    def tell_failed(self, bits):
+    def tell_failed(self, bits: int) -> None:
         """Parts have failed their self-test: any keeps the motor off until a reset."""
         control = self.control
         kinds = control.senses.failed.kinds
@@ -38,7 +44,7 @@ class Startup:
         if bits:
             control.raise_alarm(alarms.POST_FAILED)
 
-    def _wake_up(self, inputs):
+    def _wake_up(self, inputs: "Inputs") -> None:
         control = self.control
         dosing = control.dosing
         persistence = self.persistence
@@ -62,7 +68,7 @@ class Startup:
         if self.was_reset and self.resets.too_many(control.clock.tick):
             control.raise_alarm(alarms.RESET_LOOP)
 
-    def _failed_before(self):
+    def _failed_before(self) -> None:
         """The loop failed again and again and reset the board: it is halted for it now, as nothing could be
         written down then.
         """
@@ -70,7 +76,7 @@ class Startup:
         if self.control.state != states.HALTED:  # the alarm stood already
             self.control.enter(states.HALTED, ALARM)
 
-    def _self_test(self, inputs):
+    def _self_test(self, inputs: "Inputs") -> None:
         """What the drivers found, and what the pump can tell of itself."""
         control = self.control
         control.failures = inputs.post_failures
@@ -82,7 +88,7 @@ class Startup:
         control.senses.failed.untold = 0  # the events of the self-test tell
         self.tell_failed(control.failures)
 
-    def _leave_post(self):
+    def _leave_post(self) -> None:
         """Be again what the reset found, once that is written down."""
         control = self.control
         if self.persistence and not self.persistence.booking.ready():

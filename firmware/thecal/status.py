@@ -2,11 +2,30 @@
 
 from .link.telemetry import STATUS_PERIOD_TICKS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .dose.mechanism import Mechanism
+    from .dose.rate import Flow
+    from .signals import Inputs, Outputs
+    from .watch.guard import Guard
+    from .watch.limits import WindowLedger
+    from .watch.reservoir import Reservoir
+
 
 class Status:
     """Of one pump."""
 
-    def __init__(self, telemetry, session, control, guard, ledger, reservoir, mechanism):
+    def __init__(
+        self,
+        telemetry,
+        session,
+        control: "Control",
+        guard: "Guard",
+        ledger: "WindowLedger",
+        reservoir: "Reservoir",
+        mechanism: "Mechanism",
+    ) -> None:
         self.telemetry = telemetry
         self.session = session
         self.control = control
@@ -15,13 +34,13 @@ class Status:
         self.reservoir = reservoir
         self.mechanism = mechanism
 
-    def send_when_due(self, inputs, outputs):
+    def send_when_due(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Once a period; merged ticks count as well."""
         clock = self.control.clock
         if clock.tick % STATUS_PERIOD_TICKS < clock.passed_ticks:
             self.send(inputs, outputs)
 
-    def send(self, inputs, outputs):
+    def send(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """The frame, now."""
         control = self.control
         mechanism = self.mechanism
@@ -62,5 +81,5 @@ class Status:
         flowing = owed.flowing()
         return total + self._nl_h(owed.boluses[flowing]) if flowing >= 0 else total
 
-    def _nl_h(self, flow):
+    def _nl_h(self, flow: "Flow"):
         return self.mechanism.flow_nl_h(flow.rate_steps, flow.rate_grains)

@@ -8,11 +8,17 @@ from .clock import MS_PER_S, TICK_MS
 from .record import events
 from .record.repeats import Repeats, kind_of
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .dose.delivery import Delivery
+    from .signals import Outputs
+
 
 class Teller:
     """Tells the events of one pump. `journal` may have lost some of its log; None: there is none."""
 
-    def __init__(self, clock, position, delivery, log, journal):
+    def __init__(self, clock: "Clock", position, delivery: "Delivery", log, journal) -> None:
         self.clock = clock
         self.position = position
         self.delivery = delivery
@@ -22,7 +28,7 @@ class Teller:
         self.lost_told = 0  # events of the log that were lost, of those told
         self.early = False  # a command that changes the flow is being carried out
 
-    def event(self, code, a, b):
+    def event(self, code: int, a: int, b) -> None:
         """Something has happened; codes and numbers are `record/events.py`'s."""
         clock = self.clock
         if code in events.REPEATABLE and not self.repeats.is_single(clock.tick, kind_of(code, a, b)):
@@ -35,7 +41,7 @@ class Teller:
         else:
             self.log.add(clock.tick_s + 1, 0, code, a, b, self._steps_ahead())
 
-    def tell_repeats(self):
+    def tell_repeats(self) -> None:
         """What came again and again, and what the log lost because of it."""
         repeats = self.repeats
         index = repeats.due(self.clock.tick)
@@ -49,7 +55,7 @@ class Teller:
                 self.event(events.LOG_LOST, lost - self.lost_told, 0)
                 self.lost_told = lost
 
-    def send(self, outputs, telemetry):
+    def send(self, outputs: "Outputs", telemetry) -> None:
         """Events to the host, as far as there is room."""
         while True:
             number = self.log.unsent()

@@ -8,13 +8,35 @@ from .clock import TICKS_PER_HOUR, TICKS_PER_S
 from .record import events
 from .watch import alarms
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .control import Control
+    from .critical import Critical
+    from .signals import Inputs
+    from .watch.counts import Counts
+    from .watch.guard import Guard
+    from .watch.limits import WindowLedger
+    from .watch.reservoir import Reservoir
+
+
 LONG_STOP_TICKS = 12 * TICKS_PER_HOUR  # own choice: half a day without a flow that is programmed
 
 
 class Watching:
     """Watches one pump. `journal`: None where there is none."""
 
-    def __init__(self, control, critical, startup, regimen, ledger, guard, reservoir, counts, journal):
+    def __init__(
+        self,
+        control: "Control",
+        critical: "Critical",
+        startup,
+        regimen,
+        ledger: "WindowLedger",
+        guard: "Guard",
+        reservoir: "Reservoir",
+        counts: "Counts",
+        journal,
+    ) -> None:
         self.control = control
         self.critical = critical
         self.startup = startup
@@ -25,7 +47,7 @@ class Watching:
         self.journal = journal
         self.counts = counts
 
-    def look(self, inputs, ticks):
+    def look(self, inputs: "Inputs", ticks: int) -> None:
         """All of a tick; so many have passed."""
         control = self.control
         executed_steps = control.position.executed_steps
@@ -54,7 +76,7 @@ class Watching:
         if self.reservoir.empty(executed_steps):
             control.raise_alarm(alarms.RESERVOIR_EMPTY)
 
-    def _look_at_sensors(self, inputs, ticks):
+    def _look_at_sensors(self, inputs: "Inputs", ticks: int) -> None:
         control = self.control
         senses = control.senses
         teller = control.teller
@@ -76,7 +98,7 @@ class Watching:
         control.follow_alarm(alarms.SUPPLY_LOW, senses.supply_low)
         control.follow_alarm(alarms.STOP_HELD, self.startup.stop_button.stuck())
 
-    def _look_at_counts(self):
+    def _look_at_counts(self) -> None:
         control = self.control
         position = control.position
         counts = self.counts
@@ -94,7 +116,7 @@ class Watching:
         control.follow_alarm(alarms.SERVICE_DUE, worn.service_due(tick) or counts.due)
         control.follow_alarm(alarms.COUNT_END, counts.ended)
 
-    def _look_at_rest(self):
+    def _look_at_rest(self) -> None:
         therapy = self.regimen.prescription
         rests_ticks = self.control.clock.tick - self.control.stopped_tick
         if rests_ticks > LONG_STOP_TICKS and therapy and therapy.basal:

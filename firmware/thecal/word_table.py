@@ -2,6 +2,11 @@
 to write the complement of each. What for, says `words.py`.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .dose.delivery import Course
+
+
 # Of a course: what changes with time; what changes when it takes another turn, by an order or by itself; and
 # what there is to know of its boluses, compared while there is one.
 RUNNING = (
@@ -137,7 +142,7 @@ OPTIONAL = (8, 39, 40, 41, 42)  # words of what there is only now and then
 # `host_tests/unit/test_bit_flips.py` holds it against the table.
 
 
-def write_clock(words, kept):
+def write_clock(words, kept) -> None:
     ledger = words.ledger
     history = ledger.history
     line = words.line
@@ -157,7 +162,7 @@ def write_clock(words, kept):
     kept[14] = not history.odd
 
 
-def write_set(words, kept):
+def write_set(words, kept) -> None:
     guard = words.guard
     reservoir = words.reservoir
     lockout = words.lockout
@@ -196,7 +201,7 @@ def write_set(words, kept):
     kept[47] = ~words.regimen.changes.accepted
 
 
-def write_optional(words, kept):
+def write_optional(words, kept) -> None:
     """Of TIME what there is only now and then."""
     bridge = words.line.bridge
     bolus = words.regimen.prescription.patient_bolus if words.regimen.prescription else None
@@ -207,7 +212,7 @@ def write_optional(words, kept):
     kept[42] = ~bolus.max_per_day if bolus else 0
 
 
-def write_running(course, kept):
+def write_running(course: "Course", kept) -> None:
     basal = course.basal
     patient = course.boluses[0]
     clinician = course.boluses[1]
@@ -220,7 +225,7 @@ def write_running(course, kept):
     kept[8] = ~clinician.grains
 
 
-def write_turn(course, kept):
+def write_turn(course: "Course", kept) -> None:
     basal = course.basal
     patient = course.boluses[0]
     clinician = course.boluses[1]
@@ -240,7 +245,7 @@ def write_turn(course, kept):
     kept[22] = ~clinician.grains_per_step
 
 
-def write_boluses(course, kept):
+def write_boluses(course: "Course", kept) -> None:
     patient = course.boluses[0]
     clinician = course.boluses[1]
     kept[0] = ~course.wanted_steps[0]
@@ -259,7 +264,7 @@ def write_boluses(course, kept):
     kept[13] = not clinician.endless
 
 
-def write_history_clock(words, kept):
+def write_history_clock(words, kept) -> None:
     stretch = words.ledger.history.open
     reader = words.ledger.reader
     kept[0] = ~stretch.units
@@ -270,7 +275,7 @@ def write_history_clock(words, kept):
     kept[5] = ~reader.rest
 
 
-def write_history_turn(words, kept):
+def write_history_turn(words, kept) -> None:
     ledger = words.ledger
     history = ledger.history
     stretch = history.open

@@ -40,13 +40,36 @@ from .word_table import (
     write_turn,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .clock import Clock
+    from .dose.delivery import Delivery
+    from .dose.line import Line
+    from .motion import Motion
+    from .watch.guard import Guard
+    from .watch.limits import WindowLedger
+    from .watch.lockout import Lockout
+    from .watch.reservoir import Reservoir
+
 
 class Words:
     """The second copies of the critical words of one pump, and the parts that own the first ones. Once they
     are not `trusted` any more nothing is compared or kept: there is nothing right to be kept.
     """
 
-    def __init__(self, clock, position, line, delivery, ledger, guard, lockout, reservoir, regimen, motion):
+    def __init__(
+        self,
+        clock: "Clock",
+        position,
+        line: "Line",
+        delivery: "Delivery",
+        ledger: "WindowLedger",
+        guard: "Guard",
+        lockout: "Lockout",
+        reservoir: "Reservoir",
+        regimen,
+        motion: "Motion",
+    ) -> None:
         self.clock = clock
         self.position = position
         self.line = line
@@ -70,14 +93,14 @@ class Words:
         self.slots = None  # a quicker way than the attributes; then `copies` has only what is optional
         self.has_optional = True  # some of that may not be 0
 
-    def use(self, slots):
+    def use(self, slots) -> None:
         """Compare and keep by `slots` (`drivers/slots.py`) of `in_place` from now on."""
         self.slots = slots
         self.copies[TIME] = complements(len(NAMES[TIME]))
         self.now[TIME] = complements(len(NAMES[TIME]))
         self.keep_all()
 
-    def agree(self, group):
+    def agree(self, group: int):
         """Whether both copies of all words of a group say the same."""
         if not self.trusted:
             return True
@@ -97,7 +120,7 @@ class Words:
             return slots.agree(FIRST[group], end)
         return group != TIME or self._optional_agrees()
 
-    def _optional_agrees(self):
+    def _optional_agrees(self) -> bool:
         if not self.has_optional and self.line.bridge is None:
             therapy = self.regimen.prescription
             if therapy is None or therapy.patient_bolus is None:
@@ -106,7 +129,7 @@ class Words:
         write_optional(self, now)
         return now == self.copies[TIME]
 
-    def _keep_optional(self):
+    def _keep_optional(self) -> None:
         """Of what is there, and once of what is not any more."""
         therapy = self.regimen.prescription
         is_there = self.line.bridge is not None or (therapy is not None and therapy.patient_bolus is not None)
@@ -114,7 +137,7 @@ class Words:
             self.has_optional = is_there
             write_optional(self, self.copies[TIME])
 
-    def _agree_by_name(self, group):
+    def _agree_by_name(self, group: int) -> bool:
         now = self.now[group]
         if group == TIME:
             write_clock(self, now)
@@ -135,11 +158,11 @@ class Words:
         write_boluses(course, self.boluses_now)
         return self.boluses_now == self.boluses[group]
 
-    def _course(self, group):
+    def _course(self, group: int):
         delivery = self.delivery
         return delivery.owed if group == DOSE else delivery.planned
 
-    def _has_turned(self, group):
+    def _has_turned(self, group: int):
         """Whether more than time has changed words of a group, which is told once."""
         if group != HISTORY:
             course = self._course(group)
@@ -155,7 +178,7 @@ class Words:
             return True
         return False
 
-    def keep(self, group):
+    def keep(self, group: int) -> None:
         """Time has passed by right; a course may have taken another turn by itself."""
         if not self.trusted:
             return
@@ -185,7 +208,7 @@ class Words:
             write_turn(course, kept)
             write_boluses(course, self.boluses[group])
 
-    def _write_running(self, group, kept):
+    def _write_running(self, group: int, kept):
         delivery = self.delivery
         course = self._course(group)
         if group == DOSE:
@@ -197,7 +220,7 @@ class Words:
         write_running(course, kept)
         return course
 
-    def keep_set(self):
+    def keep_set(self) -> None:
         """What does not change with time was changed, by whom it is right."""
         if not self.trusted:
             return
@@ -207,7 +230,7 @@ class Words:
         else:
             self.slots.keep(WITH_TIME[TIME], FIRST[TIME + 1])
 
-    def keep_all(self):
+    def keep_all(self) -> None:
         """Any word was changed, by whom it is right."""
         delivery = self.delivery
         delivery.owed.turned = delivery.planned.turned = self.ledger.turned = True
@@ -215,7 +238,7 @@ class Words:
             self.keep(group)
         self.keep_set()
 
-    def differing(self, group):
+    def differing(self, group: int):
         """The numbers of the words of a group that differ. Allocates."""
         self.agree(group)
         if self.slots is not None:
@@ -244,7 +267,7 @@ def in_place():
     ]
 
 
-def name(number):
+def name(number: int):
     """The name of a word, for people."""
     for names in NAMES:
         if number < len(names):

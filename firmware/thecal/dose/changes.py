@@ -34,7 +34,7 @@ class Changes:
         if drug and self.started_tick == NEVER:
             self.started_tick = tick
 
-    def accept(self, library, drug, names):
+    def accept(self, library: tuple, drug: str, names: tuple) -> None:
         """The therapy in force was confirmed with these bounds, which bind its boluses as well."""
         self.accepted = 0
         bounds = bounds_of(library, drug) if drug else ()

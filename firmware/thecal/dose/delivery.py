@@ -20,7 +20,6 @@ start of a dose begins. Fillings of the line and draw-backs are no dose: they le
 """
 
 # A schedule that changes at some tick is there.
-# pyright: reportOptionalMemberAccess=false
 
 from ..clock import TICKS_PER_WEEK
 from ..signals import QUEUE_SEGMENTS, SEGMENT_TICKS
@@ -137,8 +136,8 @@ class Course:
     def advance_tick(self):
         """Let one tick pass. Returns the kind of bolus that is through at its end, or -1."""
         if self.week_tick == self.next_start:
-            self.index = self.index + 1 if self.index + 1 < len(self.schedule.starts) else 0
-            self.next_start = self.schedule.next_start(self.index)
+            self.index = self.index + 1 if self.index + 1 < len(self.schedule.starts) else 0  # pyright: ignore[reportOptionalMemberAccess]
+            self.next_start = self.schedule.next_start(self.index)  # pyright: ignore[reportOptionalMemberAccess]
             self.set_rates()
         self.week_tick += 1
         if self.week_tick == TICKS_PER_WEEK:

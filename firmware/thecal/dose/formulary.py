@@ -252,7 +252,7 @@ def _times_asked(since_change_s, since_start_s):
     return asked
 
 
-def over_bounds(library, drug, bolus, in_a_day, accepted):
+def over_bounds(library: tuple, drug: str, bolus, in_a_day, accepted):
     """The bounds that a clinician bolus breaks, hard and soft, as (name, text): `bolus` pg, and `in_a_day`
     the most that any 24 h hold with it (LIM-14); but for those with a bit in `accepted`, which were accepted
     with the therapy.

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from .prescription import Prescription
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .prescription import Prescription
+
+
 MINIMUM = "minimum"  # the mode whose rate is a volume, whatever leaves
 LEAVES = "the old drug has not left the line yet"
 NO_POSITION = -1
@@ -97,7 +102,7 @@ class Bridge:
                 ]
             )
 
-    def readback(self, therapy, old_concentration, week_tick):
+    def readback(self, therapy: "Prescription", old_concentration, week_tick: int):
         """How long the old drug still flows under `therapy`, and at what rate, for a read-back: one rate, or
         what each step of the week is multiplied by.
         """
@@ -119,7 +124,7 @@ class Bridge:
         said["bridge_s"] = self._clears_s(schedule, mechanism.grains_per_step, week_tick)
         return said
 
-    def _clears_s(self, schedule, one: int, week_tick: int):
+    def _clears_s(self, schedule: "Schedule", one: int, week_tick: int):
         """In how many seconds of flow the line is through, rounded up. `week_tick` is -1 where the time is
         not known: at the lowest rate then.
         """

@@ -28,6 +28,11 @@ from .schedule import MOST_STEPS, Schedule
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .mechanism import Mechanism
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .mechanism import Mechanism
     from .prescription import Prescription
 
 
@@ -51,7 +56,7 @@ class Draft:
         self.count = 0
         self.next = 0
 
-    def open(self, part, mechanism):
+    def open(self, part, mechanism: "Mechanism"):
         """Begin with a part: its steps. Raises PrescriptionError for what is wrong with its frame."""
         index, count = part.get("index"), part.get("count")
         if type(index) is not int or type(count) is not int or not 0 <= index < count <= MOST_PARTS:
@@ -89,13 +94,13 @@ class Draft:
             raise PrescriptionError(["%ssteps: must be a list of 1 to %d" % (name, MOST_PART_STEPS)])
         return steps
 
-    def step(self, step, number):
+    def step(self, step, number: int) -> None:
         """Read step `number` of the part that is open."""
         self.reader.step(  # pyright: ignore[reportOptionalMemberAccess]  # a part is open
             step, "part[%d].steps[%d]" % (self.next, number)
         )
 
-    def close(self):
+    def close(self) -> bool:
         """The part is read. Whether it was the last one. Raises PrescriptionError for all that is wrong."""
         self.reader.check()  # pyright: ignore[reportOptionalMemberAccess]  # a part is open
         self.next += 1

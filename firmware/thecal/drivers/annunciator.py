@@ -126,7 +126,7 @@ def _sound_word(slots, pauses):
     return array("I", [word])
 
 
-def _light_word(pins, units, other_pins, other_units):
+def _light_word(pins, units: int, other_pins, other_units: int):
     return array("I", [pins | units - 1 << 3 | other_pins << 16 | other_units - 1 << 19])
 
 
@@ -142,7 +142,7 @@ def _play(machine, word):
 class Annunciator:
     """Silent and dark until told otherwise."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sense = Pin(Pin.board.BUZZER_SENSE, Pin.IN, Pin.PULL_DOWN)
         self.sounds = [_sound_word(*row) for row in SOUNDS]
         self.lights = [_light_word(*row) for row in LIGHTS]
@@ -160,7 +160,7 @@ class Annunciator:
         self._sound(self.sounds[NONE])
         _play(self.light_machine, self.lights[NONE])
 
-    def show(self, priority, sounding):
+    def show(self, priority: int, sounding: bool) -> None:
         """Light and, if `sounding`, sound of an alarm of `priority` (0 HIGH to 2 LOW, -1 for none). Nothing
         happens if that is being played already.
         """
@@ -173,7 +173,7 @@ class Annunciator:
             self.heard = heard
             self._sound(self.sounds[heard])
 
-    def self_test(self):
+    def self_test(self) -> bool:
         """A tone of 20 ms; True if it came back on BUZZER_SENSE. Silent afterwards."""
         self._sound(TEST)
         pulses = 0
@@ -187,7 +187,7 @@ class Annunciator:
         self._sound(self.sounds[NONE])
         return pulses >= TEST_PULSES and self.sense.value() == 0
 
-    def _sound(self, word):
+    def _sound(self, word) -> None:
         machine = self.sound_machine
         machine.active(0)
         machine.exec(PINS_LOW)  # it may be in the high part of a period, and the next tone far

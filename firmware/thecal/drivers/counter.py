@@ -63,7 +63,7 @@ def follow(words: ptr32, block: int, machine: int):  # type: ignore  # noqa: F82
 class Counter:
     """Pulses forward and backward since construction, as of the last `read`."""
 
-    def __init__(self, machine, pin, dir_pin, forward_high):
+    def __init__(self, machine: int, pin, dir_pin, forward_high: bool) -> None:
         self.forward_at = AT_HIGH if forward_high else AT_LOW
         self.backward_at = AT_LOW if forward_high else AT_HIGH
         self.block = PIO0_BASE + machine // MACHINES * BLOCK_BYTES
@@ -74,7 +74,7 @@ class Counter:
         follow(self.words, self.block, self.number)
         self.clear()
 
-    def clear(self):
+    def clear(self) -> None:
         """Count from 0 on."""
         self.words[AT_LOW] = self.words[AT_HIGH] = 0
 

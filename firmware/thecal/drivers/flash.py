@@ -24,7 +24,7 @@ class FlashError(Exception):
 class Flash:
     """The first `region_bytes` of the port's storage; `image` is what they read as."""
 
-    def __init__(self, region_bytes):
+    def __init__(self, region_bytes: int) -> None:
         # The port refuses a region that is no whole number of sectors, or larger than the storage.
         self.device = rp2.Flash(start=0, len=region_bytes)  # type: ignore  # the stubs know neither ...
         self.image = memoryview(self.device)  # type: ignore  # ... this nor that it is a buffer
@@ -32,7 +32,7 @@ class Flash:
         self.done = False
         self.ok = False
 
-    def obey(self, command):
+    def obey(self, command) -> None:
         """Carry out the journal's command, if there is one. Raises FlashError. Allocates nothing."""
         self.done = False
         kind = command.kind

@@ -95,18 +95,18 @@ def heap_holds_patterns():
 class Image:
     """The image in flash, looked at slice by slice."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         length = mem32[RECORD + 4] & 0x3FFF_FFFF
         self.sealed = mem32[RECORD] == MARK and LEAST_BYTES <= length <= MOST_BYTES
         self.end = FLASH + length
         self.state = array("i", [0, 0])
         self._begin()
 
-    def _begin(self):
+    def _begin(self) -> None:
         self.at = FLASH
         self.state[0] = self.state[1] = 0xFFFF
 
-    def sound(self):
+    def sound(self) -> bool:
         """Look at all of it, at the start: whether it is as it was built."""
         if not self.sealed:
             return False

@@ -25,13 +25,13 @@ def _later(counter, by):
 class Pace:
     """The tick grid. `counter_ms` and `counter_us` are the counters at what becomes tick 0."""
 
-    def __init__(self, counter_ms, counter_us):
+    def __init__(self, counter_ms: int, counter_us: int) -> None:
         self.due_counter_ms = counter_ms  # counters at which the next tick is due
         self.due_counter_us = counter_us
         self.tick_s = 0  # nominal time of the next tick
         self.tick_ms = 0
 
-    def wait_ms(self, counter_ms):
+    def wait_ms(self, counter_ms: int):
         """How long until the next tick may start, 0 if it may now; skips those too late to be run."""
         wait = self.due_counter_ms - counter_ms & MASK
         if wait < HALF:
@@ -42,12 +42,12 @@ class Pace:
             late -= TICK_MS
         return -late if late < 0 else 0
 
-    def left_us(self, counter_us):
+    def left_us(self, counter_us: int):
         """Microseconds from `counter_us` to the next tick, negative if overdue. Within +-8.9 minutes."""
         left = self.due_counter_us - counter_us & MASK
         return left if left < HALF else left - MASK - 1
 
-    def started(self):
+    def started(self) -> None:
         """The tick is being run, or was merged: on to the next one."""
         self.due_counter_ms = _later(self.due_counter_ms, TICK_MS)
         self.due_counter_us = _later(self.due_counter_us, TICK_US)

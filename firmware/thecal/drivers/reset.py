@@ -23,6 +23,6 @@ def cause():
     return told if RESET_POWER < told < len(RESET_CAUSES) else RESET_COMMAND
 
 
-def announce(number):
+def announce(number: int) -> None:
     """The next reset will have this cause."""
     machine.mem32[SCRATCH_0] = MARK + number

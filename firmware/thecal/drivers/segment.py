@@ -32,13 +32,13 @@ MAX_STEPS = 240
 MIN_PERIOD_UNITS = 130  # 416 us: what the motor can follow from rest, for the short segment after a flush
 
 
-def most_steps(units):
+def most_steps(units: int):
     """The largest number of steps that a segment of `units` may hold."""
     most = units // MIN_PERIOD_UNITS
     return most if most < MAX_STEPS else MAX_STEPS
 
 
-def first_units(left_us):
+def first_units(left_us: int):
     """How long the first segment after a flush is, that begins when the queue is filled and ends with the
     tick, of which so much is left.
     """
@@ -46,7 +46,7 @@ def first_units(left_us):
     return units if units > MIN_UNITS else MIN_UNITS
 
 
-def word_high(steps, units):
+def word_high(steps: int, units: int):
     """Bits 16-31 of the word: long periods in the low byte, short ones in the high byte. Below 2^16."""
     if steps == 0:
         return 0
@@ -54,14 +54,14 @@ def word_high(steps, units):
     return long_periods | (steps - long_periods) << 8
 
 
-def word_low(steps, units):
+def word_low(steps: int, units: int):
     """Bits 0-15 of the word: q. Below 2^16 for `units` up to 65 538."""
     if steps == 0:
         return units - IDLE_UNITS
     return (units - STEPPING_UNITS) // steps - PERIOD_UNITS
 
 
-def edge_cycles(index, steps, units):
+def edge_cycles(index: int, steps: int, units: int) -> int:
     """When pulse `index` (0 .. steps - 1) rises, in PIO cycles after the segment's start."""
     q = word_low(steps, units)
     long_periods = (units - STEPPING_UNITS) % steps
@@ -70,7 +70,7 @@ def edge_cycles(index, steps, units):
     return q + 8 + (long_periods * (q + 5) + (index - long_periods) * (q + 4)) * UNIT_CYCLES
 
 
-def edges_by(cycles, steps, units):
+def edges_by(cycles: int, steps: int, units: int):
     """How many pulses have risen `cycles` PIO cycles after the segment's start (one that rises just then
     counts).
     """

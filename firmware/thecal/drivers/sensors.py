@@ -4,11 +4,15 @@ nothing.
 
 from machine import ADC, Pin
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Inputs
+
 
 class Sensors:
     """Fills the sensor fields of `Inputs`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pressure_down = ADC(Pin(Pin.board.PRESSURE_DOWN))
         self.pressure_up = ADC(Pin(Pin.board.PRESSURE_UP))
         self.supply = ADC(Pin(Pin.board.SUPPLY))
@@ -17,7 +21,7 @@ class Sensors:
         self.button_patient = Pin(Pin.board.BUTTON_PATIENT, Pin.IN, Pin.PULL_UP)
         self.button_stop = Pin(Pin.board.BUTTON_STOP, Pin.IN, Pin.PULL_UP)
 
-    def read(self, inputs):
+    def read(self, inputs: "Inputs") -> None:
         """One reading of each."""
         # read_u16 stretches the 12 bits of the converter over 16; the upper 12 are the reading.
         inputs.pressure_down_raw = self.pressure_down.read_u16() >> 4

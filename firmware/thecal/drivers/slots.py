@@ -81,7 +81,7 @@ class Slots:
     Raises Unfamiliar.
     """
 
-    def __init__(self, root, names):
+    def __init__(self, root, names) -> None:
         self.root = root
         self.names = names
         self.places = array("i", [0] * (WORDS * len(names)))
@@ -92,7 +92,7 @@ class Slots:
         self.SAME = SAME
         self.find()
 
-    def find(self):
+    def find(self) -> None:
         """Where they lie."""
         owners = {"": _entries(self.root)}
         for number in range(len(self.names)):
@@ -115,7 +115,7 @@ class Slots:
             if bits(self.places, number) != (id(value) if isinstance(value, bool) else 2 * value + 1):
                 raise Unfamiliar(name)
 
-    def agree(self, first, end):
+    def agree(self, first: int, end: int) -> bool:
         """Whether the numbers first .. end - 1 are as they were kept."""
         found = look(self.places, self.kept, first, end)
         if found == MOVED:
@@ -123,18 +123,18 @@ class Slots:
             found = look(self.places, self.kept, first, end)
         return found == SAME
 
-    def keep(self, first, end):
+    def keep(self, first: int, end: int) -> None:
         """Keep them as they are now."""
         if copy(self.places, self.kept, first, end) == MOVED:
             self.find()
             copy(self.places, self.kept, first, end)
 
-    def differing(self, first, end):
+    def differing(self, first: int, end: int):
         """Which of them are not as they were kept. Allocates."""
         return [number for number in range(first, end) if not self.agree(number, number + 1)]
 
 
-def _split(name):
+def _split(name: str):
     """The way to an owner, and the last step."""
     last = max(name.rfind("."), name.rfind("["))
     return name[: max(last, 0)], name[last + 1 :].rstrip("]")
@@ -155,7 +155,7 @@ def _entries(owner):
     return owner, None if isinstance(owner, list) else owner.__dict__
 
 
-def _entry(attributes, name):
+def _entry(attributes, name: str):
     """The bits of an attribute's name, and its value."""
     for known in attributes:
         if known == name:

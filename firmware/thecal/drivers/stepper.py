@@ -17,6 +17,11 @@ from machine import Pin, mem32
 from . import segment
 from .counter import Counter
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Inputs
+
+
 STEP_MACHINE = 0  # in PIO block 0
 COUNT_MACHINE = 4  # in PIO block 1 ...
 ENCODER_MACHINE = 5  # ... and so is this; its other two make sound and light
@@ -76,7 +81,7 @@ def step_program():
 class Stepper:
     """The motor driver: DIR, EN, the step queue, the counts of steps made and of encoder pulses."""
 
-    def __init__(self, dir_forward_high, enable_high):
+    def __init__(self, dir_forward_high: bool, enable_high: bool) -> None:
         self.enable_high = enable_high
         self.forward_high = dir_forward_high
         self.reverse = False
@@ -94,7 +99,7 @@ class Stepper:
         self.ordered_steps = 0  # position at the end of what is queued
         self.moving = False  # segments are queued or being executed
 
-    def self_test(self):
+    def self_test(self) -> bool:
         """A pulse to the motor driver, which has no power: whether it comes back on STEP_SENSE."""
         self.made.read()
         self.made.clear()
@@ -107,7 +112,7 @@ class Stepper:
         self.made.clear()
         return made == 1
 
-    def read(self, inputs):
+    def read(self, inputs: "Inputs") -> None:
         """Fill in what the motor did."""
         made = self.made
         inputs.executed_steps = made.read()
@@ -117,11 +122,11 @@ class Stepper:
         inputs.starved = self.moving and mem32[FDEBUG] & TX_STALL != 0
         inputs.queue_free = QUEUE - (mem32[FLEVEL] & 15)
 
-    def enable(self, on):
+    def enable(self, on: bool) -> None:
         """Power to the motor driver."""
         self.enable_pin.value(1 if on == self.enable_high else 0)
 
-    def halt(self):
+    def halt(self) -> None:
         """Stop at once, in mid-segment, and empty the queue."""
         machine = self.machine
         machine.active(0)
@@ -132,13 +137,13 @@ class Stepper:
         self.ordered_steps = self.made.read()
         self.moving = False
 
-    def turn(self, reverse):
+    def turn(self, reverse: bool) -> None:
         """The direction of all that is queued from now on; the queue is empty and the motor rests."""
         if reverse != self.reverse:
             self.reverse = reverse
             self.dir_pin.value(1 if reverse != self.forward_high else 0)
 
-    def queue(self, target_steps, units):
+    def queue(self, target_steps: int, units: int) -> None:
         """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target on the
         other side orders a pause.
         """
@@ -154,7 +159,7 @@ class Stepper:
         struct.pack_into("<HH", self.word, 0, segment.word_low(steps, units), segment.word_high(steps, units))
         self.machine.put(self.word)
 
-    def go(self):
+    def go(self) -> None:
         """Start on a queue that was filled after `halt`."""
         mem32[FDEBUG] = TX_STALL
         self.moving = True

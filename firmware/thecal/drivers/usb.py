@@ -5,13 +5,17 @@ import sys
 
 import micropython
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Outputs
+
 
 class Usb:
     """Bytes of the console's CDC interface. Ctrl-C is a byte like any other: for `main.py` from its first
     line on, for a program of the prompt from here on.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         micropython.kbd_intr(-1)
         self.source = sys.stdin.buffer
         self.sink = sys.stdout.buffer
@@ -41,7 +45,7 @@ class Usb:
             length += 1
         inputs.rx_len = length
 
-    def write(self, outputs):
+    def write(self, outputs: "Outputs") -> None:
         """Send what USB takes of `outputs.tx` now."""
         if outputs.tx_start < outputs.tx_end:
             # MicroPython's streams take an offset and a length, which saves a slice; they return how much was

@@ -13,10 +13,10 @@ TIMEOUT_MS = 2_000
 class Watchdog:
     """Armed from construction on. Raises ValueError for a time that the chip can not do."""
 
-    def __init__(self, timeout_ms=TIMEOUT_MS):
+    def __init__(self, timeout_ms: int = TIMEOUT_MS) -> None:
         self.timer = WDT(timeout=timeout_ms)
 
-    def feed(self, checked_in, all_of_them):
+    def feed(self, checked_in: int, all_of_them) -> None:
         """End of a tick: `checked_in` has a bit for each part that did its work, `all_of_them` for each that
         there is. If they differ the watchdog is left hungry.
         """

@@ -12,11 +12,18 @@ from ..dose.prescription import PrescriptionError
 from ..link import commands
 from ..link.session import refusal, reply_to
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..dose.mechanism import Mechanism
+    from .denials import Denials
+
 
 class Handlers:
     """Carries out the commands of `subjects`; one of them goes on with what takes more than a tick."""
 
-    def __init__(self, mechanism, persistence, denials, programming, running, boluses, subjects):
+    def __init__(
+        self, mechanism: "Mechanism", persistence, denials: "Denials", programming, running, boluses, subjects
+    ) -> None:
         self.mechanism = mechanism
         self.persistence = persistence
         self.denials = denials
@@ -28,7 +35,7 @@ class Handlers:
             for name in subject.COMMANDS:
                 self.by_name[name] = subject
 
-    def ready(self, request):
+    def ready(self, request: dict):
         """Whether `request`, which changes the flow, can be carried out in this tick: what it needs has been
         written down, or will never be.
         """
@@ -50,25 +57,25 @@ class Handlers:
             flow = booking.sum(flow, self.mechanism.grains_per_tick(min(hours, most_nl_h), 1))
         return booking.covers(flow)
 
-    def carry_out(self, request):
+    def carry_out(self, request: dict):
         """The answer to `request`, None where it takes more ticks (`go_on`); refusals are logged, but not
         those of a question.
         """
         name = request["cmd"]
         return self._answer_of(getattr(self.by_name[name], "do_" + name), request)
 
-    def go_on(self, request):
+    def go_on(self, request: dict):
         """This tick's part of a request that takes more of them; as `carry_out`."""
         return self._answer_of(self._go_on, request)
 
-    def forget_proposals(self):
+    def forget_proposals(self) -> None:
         """What was proposed and not confirmed is over, and so is what comes in parts."""
         self.programming.forget()
 
-    def _go_on(self, request):
+    def _go_on(self, request: dict):
         return self.programming.go_on()
 
-    def _answer_of(self, do, request):
+    def _answer_of(self, do, request: dict):
         try:
             answer = do(request)
         except PrescriptionError as error:
@@ -80,7 +87,7 @@ class Handlers:
             answer["ok"] = True
         return answer
 
-    def _refuse(self, request, cause, text):
+    def _refuse(self, request: dict, cause: int, text: str):
         if commands.changes_of(request) != commands.READS:
             self.denials.deny(request["cmd"], cause)
         answer = refusal(request, "refused", text)

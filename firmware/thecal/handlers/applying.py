@@ -7,11 +7,28 @@ from ..dose.prescription import PrescriptionError
 from ..record import events
 from ..record.layout import THERAPY
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.delivery import Delivery
+    from ..dose.line import Line
+    from ..dose.prescription import Prescription
+    from ..forecast import Forecast
+
 
 class Applying:
     """Puts confirmed therapies into force."""
 
-    def __init__(self, regimen, line, delivery, forecast, judge, persistence, control):
+    def __init__(
+        self,
+        regimen,
+        line: "Line",
+        delivery: "Delivery",
+        forecast: "Forecast",
+        judge,
+        persistence,
+        control: "Control",
+    ) -> None:
         self.regimen = regimen
         self.line = line
         self.delivery = delivery
@@ -20,7 +37,7 @@ class Applying:
         self.persistence = persistence
         self.control = control
 
-    def apply(self, proposal, digest):
+    def apply(self, proposal, digest: str) -> None:
         """A `TherapyProposal` was confirmed. Raises, and changes nothing, where it fits no more."""
         regimen = self.regimen
         line = self.line
@@ -53,7 +70,7 @@ class Applying:
             else:  # DOSE-11: that is what is prescribed now
                 self.control.enter(states.STOPPED, COMMAND)
 
-    def _tell(self, therapy, soft, packed):
+    def _tell(self, therapy: "Prescription", soft, packed) -> None:
         teller = self.control.teller
         fastest = therapy.fastest()
         if soft:
@@ -61,7 +78,7 @@ class Applying:
         self.regimen.therapies.add(packed)
         teller.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
 
-    def _bridge_under(self, therapy, proposed):
+    def _bridge_under(self, therapy: "Prescription", proposed):
         """The bridge that is open once `therapy` is in force; raises for what the line forbids, or where it
         has changed since that was `proposed`.
         """

@@ -13,8 +13,24 @@ from .questions import Questions
 from .running import Running
 from .supply import Supply
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..watch.counts import Counts
+    from ..watch.guard import Guard
+    from ..watch.limits import WindowLedger
+    from ..watch.reservoir import Reservoir
 
-def assemble(control, regimen, ledger, guard, reservoir, counts, persistence):
+
+def assemble(
+    control: "Control",
+    regimen,
+    ledger: "WindowLedger",
+    guard: "Guard",
+    reservoir: "Reservoir",
+    counts: "Counts",
+    persistence,
+):
     """The `Handlers`; `persistence` is None for a pump without a flash."""
     dosing = control.dosing
     mechanism = dosing.mechanism

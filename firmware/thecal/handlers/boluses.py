@@ -6,6 +6,15 @@ from ..dose.delivery import CLINICIAN, PATIENT
 from ..record import events
 from .denials import over_library, why_not_accepted
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.mechanism import Mechanism
+    from ..forecast import Forecast
+    from ..watch.lockout import Lockout
+    from .denials import Denials
+
+
 STARTS = (events.PATIENT_BOLUS_START, events.BOLUS_START)
 
 
@@ -14,7 +23,15 @@ class Boluses:
 
     COMMANDS = ("patient_bolus", "bolus")
 
-    def __init__(self, mechanism, regimen, lockout, forecast, denials, control):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        regimen,
+        lockout: "Lockout",
+        forecast: "Forecast",
+        denials: "Denials",
+        control: "Control",
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.lockout = lockout
@@ -22,14 +39,14 @@ class Boluses:
         self.denials = denials
         self.control = control
 
-    def do_patient_bolus(self, request):
+    def do_patient_bolus(self, request: dict):
         """The patient's button, pressed by the host."""
         reason = self.ask_for_patient()
         therapy = self.regimen.prescription
         bolus = therapy and therapy.patient_bolus
         return self._answer(PATIENT, reason, bolus.volume if bolus else (0, 1))
 
-    def do_bolus(self, request):
+    def do_bolus(self, request: dict):
         """A clinician's."""
         volume = (request["volume_nl"], 1)
         rate = (0, 1)
@@ -67,7 +84,7 @@ class Boluses:
             self.denials.deny("patient_bolus", reason)
         return reason
 
-    def _begin(self, kind, volume, rate):
+    def _begin(self, kind: int, volume: tuple, rate: tuple) -> None:
         dosing = self.control.dosing
         dosing.begin_bolus(kind, volume, rate)
         self.control.teller.event(STARTS[kind], dosing.boluses.volume_nl[kind], rate[0] // rate[1])

@@ -34,13 +34,36 @@ from ..record import events
 from ..watch import alarms
 from ..watch.parts import names
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.delivery import Delivery
+    from ..dose.line import Line
+    from ..dose.mechanism import Mechanism
+    from ..forecast import Forecast
+    from ..watch.counts import Counts
+    from ..watch.lockout import Lockout
+    from ..watch.reservoir import Reservoir
+
+
 WHOSE = ("patient", "clinician")
 
 
 class Denials:
     """Says what may not be done now, and tells what was denied."""
 
-    def __init__(self, mechanism, regimen, line, delivery, lockout, reservoir, counts, forecast, control):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        regimen,
+        line: "Line",
+        delivery: "Delivery",
+        lockout: "Lockout",
+        reservoir: "Reservoir",
+        counts: "Counts",
+        forecast: "Forecast",
+        control: "Control",
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
@@ -51,7 +74,7 @@ class Denials:
         self.forecast = forecast
         self.control = control
 
-    def deny(self, name, reason):
+    def deny(self, name: str, reason) -> None:
         """Tell that the command of that name was denied."""
         control = self.control
         control.teller.event(events.DENIED, commands.row_of(name), reason)
@@ -86,7 +109,7 @@ class Denials:
             return BRIDGE
         return BOLUS_ACTIVE if self.delivery.owed.active[CLINICIAN] else GRANTED
 
-    def bounds_broken(self, volume, rate):
+    def bounds_broken(self, volume: tuple, rate: tuple):
         """The bounds of the drug library that a clinician bolus of `volume` nL at `rate` nL/h breaks beyond
         those that were accepted with the therapy, as (name, text).
         """
@@ -109,7 +132,7 @@ class Denials:
             self.regimen.changes.accepted,
         )
 
-    def sentence(self, kind, reason, volume):
+    def sentence(self, kind: int, reason: str, volume: tuple):
         """What the pump says of a denied bolus of `volume` nL, (num, den); `kind` is whose."""
         if reason == NOT_RUNNING:
             return self._not_running()
@@ -157,7 +180,7 @@ class Denials:
             return "the pump is STOPPED: start it first"
         return "the pump is %s, not RUNNING" % states.STATES[self.control.state]
 
-    def _halted(self):
+    def _halted(self) -> str:
         codes = []
         row = self.control.alarms.after(-1)
         while row >= 0:
@@ -168,7 +191,7 @@ class Denials:
             return "the pump is HALTED by %s: acknowledge comes next" % ", ".join(codes)
         return "the pump is HALTED, though no alarm holds it any more: acknowledge comes next"
 
-    def check_stopped(self, starts=False):
+    def check_stopped(self, starts: bool = False):
         """Refused in any state but STOPPED; `starts`: somebody wants the pump to run."""
         if self.control.state == states.STOPPED:
             return
@@ -180,7 +203,7 @@ class Denials:
             raise Refused(NOT_STOPPED, "the pump is RUNNING: stop it first")
         raise Refused(NOT_STOPPED, "the pump is %s, not STOPPED yet" % states.STATES[self.control.state])
 
-    def check_fit(self):
+    def check_fit(self) -> None:
         """Refused after a self-test that has failed, and at the end of a count."""
         if self.counts.ended:
             raise Refused(
@@ -192,7 +215,7 @@ class Denials:
                 SELF_TEST_FAILED, "the self-test has failed (%s): see to it, then reset the pump" % failed
             )
 
-    def check_not_empty(self):
+    def check_not_empty(self) -> None:
         """Refused where nothing is left above EMPTY."""
         if self.reservoir.empty(self.control.position.executed_steps):
             raise Refused(EMPTY, "the reservoir is EMPTY: refill it")

@@ -4,16 +4,22 @@ from ..clock import TICKS_PER_DAY
 from ..dose import formulary
 from ..dose.prescription import PrescriptionError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..dose.mechanism import Mechanism
+    from ..dose.prescription import Prescription
+
 
 class Judge:
     """Judges therapies beside the one in force."""
 
-    def __init__(self, mechanism, regimen, clock):
+    def __init__(self, mechanism: "Mechanism", regimen, clock: "Clock") -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.clock = clock
 
-    def soft_limits(self, therapy):
+    def soft_limits(self, therapy: "Prescription"):
         """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
         if not therapy.concentration:
             return []
@@ -24,7 +30,7 @@ class Judge:
             raise PrescriptionError(problems)
         return soft
 
-    def changes_dose(self, therapy):
+    def changes_dose(self, therapy: "Prescription") -> bool:
         """Whether another dose of the drug is in force with `therapy` than now."""
         old = self.regimen.prescription
         if not old or not old.concentration or not therapy.concentration:

@@ -7,13 +7,17 @@ from ..link.session import refusal
 from .proposals import LibraryProposal
 from .questions import steps_page
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+
 
 class Programming:
     """Carries them out; `proposing` reads therapies, which takes more than a tick."""
 
     COMMANDS = ("program", "readback", "library", "confirm")
 
-    def __init__(self, regimen, persistence, proposals, proposing, control):
+    def __init__(self, regimen, persistence, proposals, proposing, control: "Control") -> None:
         self.regimen = regimen
         self.persistence = persistence
         self.proposals = proposals
@@ -21,7 +25,7 @@ class Programming:
         self.control = control
         self.draft = library_wire.Draft()  # a library of which some parts have come
 
-    def do_program(self, request):
+    def do_program(self, request: dict):
         """A therapy, whole or in parts."""
         if ("part" in request) == ("therapy" in request):
             return refusal(request, "bad_argument", "program: give a therapy or a part of one")
@@ -32,7 +36,7 @@ class Programming:
         """This tick's part of reading a therapy."""
         return self.proposing.go_on()
 
-    def do_readback(self, request):
+    def do_readback(self, request: dict):
         """Some steps of the therapy that is proposed."""
         therapy = self.proposals.last.therapy if self.proposals.last else None
         if therapy is None:
@@ -41,7 +45,7 @@ class Programming:
         answer["digest"] = self.proposals.digest
         return answer
 
-    def do_library(self, request):
+    def do_library(self, request: dict):
         """A drug library, in parts; the last one proposes it."""
         library, problems = self.draft.take(request["part"])
         if problems:
@@ -53,7 +57,7 @@ class Programming:
         answer["complete"] = True
         return answer
 
-    def do_confirm(self, request):
+    def do_confirm(self, request: dict):
         """What was proposed last, if it has this digest, and its soft limits are accepted by name."""
         proposals = self.proposals
         if proposals.last is None or request["digest"] != proposals.digest:
@@ -67,7 +71,7 @@ class Programming:
         proposals.forget()
         return {"digest": proposals.digest}
 
-    def forget(self):
+    def forget(self) -> None:
         """What was proposed and not confirmed is over, and so is what comes in parts."""
         self.proposals.forget()
         self.draft = library_wire.Draft()

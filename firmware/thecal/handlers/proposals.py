@@ -12,13 +12,19 @@ from ..record import events
 from ..record.layout import LIBRARY
 from ..watch import alarms
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.line import Bridge
+
+
 BEGIN_ANEW = "begin_anew"
 
 
 class TherapyProposal:
     """A therapy, read from `head` and its steps; `bridge` is the one that would be open."""
 
-    def __init__(self, applying, therapy, head, readback, bridge):
+    def __init__(self, applying, therapy, head: dict, readback: dict, bridge: "Bridge | None") -> None:
         self.applying = applying
         self.therapy = therapy
         self.head = head  # the object that it was read from, without its steps
@@ -34,7 +40,7 @@ class TherapyProposal:
         booking = persistence.booking
         return booking.covers(booking.fastest(self.therapy, self.bridge)) and not persistence.busy()
 
-    def apply(self, digest):
+    def apply(self, digest: str) -> None:
         """It is in force."""
         self.applying.apply(self, digest)
 
@@ -46,18 +52,18 @@ class LibraryProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, regimen, persistence, control, library):
+    def __init__(self, regimen, persistence, control: "Control", library: tuple) -> None:
         self.regimen = regimen
         self.persistence = persistence
         self.control = control
         self.library = library
         self.readback = formulary.readback(library)
 
-    def ready(self, persistence, meant):
+    def ready(self, persistence, meant) -> bool:
         """Once what was applied before it is written."""
         return not meant or not persistence.busy()
 
-    def apply(self, digest):
+    def apply(self, digest: str) -> None:
         """It is in force."""
         regimen = self.regimen
         library = self.library
@@ -76,16 +82,16 @@ class RefillProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, supply, volume_nl):
+    def __init__(self, supply, volume_nl: int) -> None:
         self.supply = supply
         self.volume_nl = volume_nl
         self.readback = {"refill_nl": volume_nl}
 
-    def ready(self, persistence, meant):
+    def ready(self, persistence, meant) -> bool:
         """At any time."""
         return True
 
-    def apply(self, digest):
+    def apply(self, digest: str) -> None:
         """It counts from now on."""
         self.supply.refilled(self.volume_nl)
 
@@ -97,15 +103,15 @@ class NewLineProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, supply, readback):
+    def __init__(self, supply, readback: dict) -> None:
         self.supply = supply
         self.readback = readback
 
-    def ready(self, persistence, meant):
+    def ready(self, persistence, meant) -> bool:
         """Once the therapy that says what the line holds is written."""
         return not persistence.busy()
 
-    def apply(self, digest):
+    def apply(self, digest: str) -> None:
         """It counts from now on."""
         self.supply.renew_line()
 
@@ -117,15 +123,15 @@ class BeginAnewProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, persistence, status):
+    def __init__(self, persistence, status) -> None:
         self.persistence = persistence
         self.readback = {BEGIN_ANEW: status}
 
-    def ready(self, persistence, meant):
+    def ready(self, persistence, meant) -> bool:
         """At any time."""
         return True
 
-    def apply(self, digest):
+    def apply(self, digest: str) -> None:
         """What the flash holds is forgotten."""
         self.persistence.begin_anew()
 
@@ -133,7 +139,7 @@ class BeginAnewProposal:
 class Proposals:
     """The last proposal, if it was neither confirmed nor forgotten."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.last = None
         self.digest = ""
 
@@ -143,13 +149,13 @@ class Proposals:
         self.digest = program.digest(proposal.readback, proposal.basal)
         return {"digest": self.digest, "readback": proposal.readback}
 
-    def ready(self, persistence, digest):
+    def ready(self, persistence, digest: str):
         """Whether a confirmation of `digest` can be carried out in this tick."""
         meant = digest == self.digest
         if self.last is None:
             return not meant or not persistence.busy()
         return self.last.ready(persistence, meant)
 
-    def forget(self):
+    def forget(self) -> None:
         """It cannot be confirmed any more."""
         self.last = None

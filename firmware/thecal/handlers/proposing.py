@@ -9,6 +9,16 @@ from ..clock import TICKS_PER_DAY
 from ..dose import formulary, prescription, program
 from .proposals import TherapyProposal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.line import Line
+    from ..dose.mechanism import Mechanism
+    from ..dose.prescription import Prescription
+    from ..forecast import Forecast
+    from ..watch.reservoir import Reservoir
+
+
 # What is done in a tick, in slices of some 3 ms each on the board (host_tests/chip/test_week.py).
 SLICES_A_TICK = 10
 WINDOWS_A_SLICE = 4  # of those that are looked at for a peak
@@ -18,7 +28,18 @@ LONG = False  # yielded before a slice that takes up to 50 ms: it has a tick of 
 class Proposing:
     """Reads what is proposed, one therapy at a time."""
 
-    def __init__(self, mechanism, regimen, line, reservoir, forecast, judge, applying, proposals, control):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        regimen,
+        line: "Line",
+        reservoir: "Reservoir",
+        forecast: "Forecast",
+        judge,
+        applying,
+        proposals,
+        control: "Control",
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
@@ -31,12 +52,12 @@ class Proposing:
         self.draft = program.Draft()  # a therapy of which some parts have come
         self.slices = None
 
-    def forget(self):
+    def forget(self) -> None:
         """What was begun is over, and so is what comes in parts."""
         self.slices = None
         self.draft.drop()
 
-    def begin(self, request):
+    def begin(self, request: dict) -> None:
         """Start with a `program` request."""
         if "part" in request:
             self.slices = self._part(request["part"])
@@ -65,7 +86,7 @@ class Proposing:
 
     # --- slices: each yields None, at last the answer
 
-    def _whole(self, head):
+    def _whole(self, head: dict):
         """A therapy that came in one frame."""
         self.draft.drop()
         reader = prescription.Reader(head, self.mechanism)
@@ -139,7 +160,7 @@ class Proposing:
             answer["why"] = ["%s: %s" % (name, text) for name, text in soft]
         yield answer
 
-    def _find_peaks(self, therapy):
+    def _find_peaks(self, therapy: "Prescription"):
         """What the checks ask for and takes long: the fullest window, and day, of the week."""
         windows = [(therapy.basal, self.forecast.steady_ticks(therapy))] if therapy.limit else []
         if therapy.concentration:

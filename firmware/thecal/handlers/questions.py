@@ -8,20 +8,29 @@ from ..link.session import refusal
 from ..record.pages import STREAMS, page
 from ..watch import alarms, parts
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.mechanism import Mechanism
+    from ..dose.prescription import Prescription
+    from ..watch.lockout import Lockout
+
 
 class Questions:
     """Answers them. `journal`: None without a flash."""
 
     COMMANDS = ("hello", "status", "therapy", "log", "attempts", "alarms")
 
-    def __init__(self, mechanism, regimen, lockout, control, journal):
+    def __init__(
+        self, mechanism: "Mechanism", regimen, lockout: "Lockout", control: "Control", journal
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.lockout = lockout
         self.control = control
         self.journal = journal
 
-    def do_hello(self, request):
+    def do_hello(self, request: dict):
         """What speaks here, and the numbers that a host reckons with."""
         mechanism = self.mechanism
         return {
@@ -36,11 +45,11 @@ class Questions:
             "max_rate_nl_h": min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h()),
         }
 
-    def do_status(self, request):
+    def do_status(self, request: dict):
         """The answer beside the status frame."""
         return {"state": states.STATES[self.control.state]}
 
-    def do_therapy(self, request):
+    def do_therapy(self, request: dict):
         """One of the last therapies, from some step of its week on."""
         therapies = self.regimen.therapies
         number = request.get("number", therapies.count)
@@ -53,7 +62,7 @@ class Questions:
             answer.update(steps_page(kept.read(self.mechanism), request.get("from", 0)))
         return answer
 
-    def do_log(self, request):
+    def do_log(self, request: dict):
         """Some of what the journal's streams hold."""
         stream = request["stream"]
         if stream not in STREAMS:
@@ -64,7 +73,7 @@ class Questions:
             raise Refused(NOT_KEPT, "this pump has no flash to keep a log in")
         return page(self.journal, STREAMS.index(stream), request["from"])
 
-    def do_attempts(self, request):
+    def do_attempts(self, request: dict):
         """How often the patient asked for a bolus."""
         lockout = self.lockout
         tick = self.control.clock.tick
@@ -75,7 +84,7 @@ class Questions:
             "denied": lockout.denied_count,
         }
 
-    def do_alarms(self, request):
+    def do_alarms(self, request: dict):
         """What stands, the first cause, and which parts are to blame."""
         standing = self.control.alarms
         rows = []
@@ -98,7 +107,7 @@ class Questions:
         }
 
 
-def steps_page(therapy, first):
+def steps_page(therapy: "Prescription", first: int):
     """The steps of `therapy` from number `first` on, as many as fit in a frame."""
     count = len(therapy.basal)
     first = min(first, count)

@@ -9,6 +9,16 @@ from ..dose.prescription import PrescriptionError
 from ..record import events
 from ..watch import alarms
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.line import Line
+    from ..dose.mechanism import Mechanism
+    from ..forecast import Forecast
+    from ..watch.guard import Guard
+    from .denials import Denials
+
+
 # OCC-05: 69 kPa in a line of 0.75 uL/kPa; more cannot be stored before the threshold is reached.
 MOST_DRAW_BACK_NL = 52_000
 PRIME_RATE_NL_H = 60_000_000  # or what the profile allows
@@ -19,7 +29,16 @@ class Running:
 
     COMMANDS = ("start", "stop", "prime", "acknowledge", "set_time", "audio_pause")
 
-    def __init__(self, mechanism, regimen, line, guard, forecast, denials, control):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        regimen,
+        line: "Line",
+        guard: "Guard",
+        forecast: "Forecast",
+        denials: "Denials",
+        control: "Control",
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
@@ -28,7 +47,7 @@ class Running:
         self.denials = denials
         self.control = control
 
-    def do_start(self, request):
+    def do_start(self, request: dict):
         """Let flow what is prescribed."""
         control = self.control
         therapy = self.regimen.prescription
@@ -48,12 +67,12 @@ class Running:
         self.regimen.changes.started(control.clock.tick + 1, therapy.drug)
         return self._state()
 
-    def do_stop(self, request):
+    def do_stop(self, request: dict):
         """No flow, no sound."""
         self.control.stop_ordered()
         return self._state()
 
-    def do_prime(self, request):
+    def do_prime(self, request: dict):
         """Fill a new line, which is no dose."""
         volume_nl = request["volume_nl"]
         therapy = self.regimen.prescription
@@ -80,7 +99,7 @@ class Running:
         self._prime(volume_nl)
         return self._state()
 
-    def do_acknowledge(self, request):
+    def do_acknowledge(self, request: dict):
         """The clinician has seen the alarms: those that latch are over. A halted pump is stopped, its line
         relieved first.
         """
@@ -100,7 +119,7 @@ class Running:
                 control.enter(states.STOPPED, COMMAND)
         return self._state()
 
-    def do_set_time(self, request):
+    def do_set_time(self, request: dict):
         """The time of the week."""
         control = self.control
         clock = control.clock
@@ -123,7 +142,7 @@ class Running:
             control.follow_schedule()
         return {"week_s": week_s}
 
-    def do_audio_pause(self, request):
+    def do_audio_pause(self, request: dict):
         """Silence for two minutes."""
         paused = self.control.alarms.pause_audio()
         self.control.teller.event(events.AUDIO_PAUSE, 1 if paused else 0, 0)
@@ -137,7 +156,7 @@ class Running:
     def _state(self):
         return {"state": states.STATES[self.control.state]}
 
-    def _prime(self, volume_nl):
+    def _prime(self, volume_nl: int) -> None:
         control = self.control
         control.enter(states.PRIMING, COMMAND)
         self.line.primed()
@@ -146,7 +165,7 @@ class Running:
         control.dosing.delivery.end_by(CLINICIAN, self.line.credit_steps)
         control.teller.event(events.PRIME_START, volume_nl, 0)
 
-    def _draw_back(self, volume_nl):
+    def _draw_back(self, volume_nl: int) -> None:
         """OCC-05: relieve the line before it is opened and delivery resumes."""
         control = self.control
         control.enter(states.DRAW_BACK, COMMAND)
@@ -154,7 +173,7 @@ class Running:
         self._run_motor(volume_nl)
         control.teller.event(events.DRAW_BACK, volume_nl, 1)
 
-    def _run_motor(self, volume_nl):
+    def _run_motor(self, volume_nl: int) -> None:
         """So much, as fast as may be, and nothing else."""
         dosing = self.control.dosing
         most_nl_h = self.motor_nl_h()

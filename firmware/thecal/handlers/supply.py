@@ -11,6 +11,16 @@ from ..record.layout import SOUND, STATUSES, USELESS
 from ..watch import alarms
 from .proposals import BeginAnewProposal, NewLineProposal, RefillProposal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..control import Control
+    from ..dose.line import Line
+    from ..dose.mechanism import Mechanism
+    from ..watch.counts import Counts
+    from ..watch.reservoir import Reservoir
+    from .denials import Denials
+
+
 QUIET_TICKS = TICKS_PER_DAY  # no window, lockout or daily count reaches back further than a day
 USED_UP = "used_up"
 
@@ -20,7 +30,18 @@ class Supply:
 
     COMMANDS = ("refill", "new_line", "begin_anew")
 
-    def __init__(self, mechanism, regimen, line, reservoir, counts, persistence, denials, proposals, control):
+    def __init__(
+        self,
+        mechanism: "Mechanism",
+        regimen,
+        line: "Line",
+        reservoir: "Reservoir",
+        counts: "Counts",
+        persistence,
+        denials: "Denials",
+        proposals,
+        control: "Control",
+    ) -> None:
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
@@ -31,7 +52,7 @@ class Supply:
         self.proposals = proposals
         self.control = control
 
-    def do_refill(self, request):
+    def do_refill(self, request: dict):
         """The reservoir holds so much."""
         volume_nl = request["volume_nl"]
         if not 0 < volume_nl <= MOST_RESERVOIR_NL:
@@ -39,7 +60,7 @@ class Supply:
             raise PrescriptionError(["volume_nl: %s, must be 1 nL to %s" % said])
         return self.proposals.propose(RefillProposal(self, volume_nl))
 
-    def do_new_line(self, request):
+    def do_new_line(self, request: dict):
         """DOSE-09: the line is new or empty, and what fills it is no dose. A clinician says so."""
         self._check_new_line()
         readback = {"new_line_nl": self.regimen.prescription.line_nl}
@@ -48,7 +69,7 @@ class Supply:
             readback["bridge_ends_nl"] = self.mechanism.volume_nl(bridge.left_steps)
         return self.proposals.propose(NewLineProposal(self, readback))
 
-    def do_begin_anew(self, request):
+    def do_begin_anew(self, request: dict):
         """Only where the journal holds nothing that could be gone on with, or its counts are used up and
         nothing of the last day is forgotten with it.
         """
@@ -66,7 +87,7 @@ class Supply:
 
     # --- confirmed
 
-    def refilled(self, volume_nl):
+    def refilled(self, volume_nl: int) -> None:
         """The reservoir holds so much now."""
         control = self.control
         executed_steps = control.position.executed_steps
@@ -81,7 +102,7 @@ class Supply:
             control.follow_schedule()
         control.dosing.delivery.replan = True
 
-    def renew_line(self):
+    def renew_line(self) -> None:
         """The line is new."""
         self._check_new_line()
         teller = self.control.teller
@@ -94,7 +115,7 @@ class Supply:
             self.regimen.rescale(bridge.old, bridge.new)
             self.regimen.set_limit()
 
-    def _check_new_line(self):
+    def _check_new_line(self) -> None:
         self.denials.check_stopped()
         if self.regimen.prescription is None:
             raise Refused(NO_THERAPY, "no therapy says what the line holds (line_nl): program one first")

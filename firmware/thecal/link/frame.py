@@ -283,7 +283,7 @@ class LineReader:
         """Whether the line that was read last came before one that was found ahead of its turn."""
         return self.start <= self.found_at
 
-    def _request_ahead(self, start, end):
+    def _request_ahead(self, start: int, end: int):
         """The request of a short line, None for any other that may be right."""
         data = self.data
         end = self._without_blanks(start, end)

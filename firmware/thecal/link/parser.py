@@ -139,7 +139,7 @@ class Parser:
             raise self._bad("the line ends too soon")
         return -1
 
-    def _member(self):
+    def _member(self) -> None:
         """The next member of what is open, up to its value or the beginning of that, or its end."""
         holder = self.holders[self.depth - 1]
         in_list = isinstance(holder, list)

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from .commands import Command
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .commands import Command
+
+
 # Own choice: what a scenario needs that sends its commands a second ahead. The host may ask for `held`.
 MOST_WAITING = 8
 
@@ -68,7 +73,7 @@ class Queue:
         """Whether one with an object waits. One of them may take 20 kB, so no second one waits beside it."""
         return any(entry.command.objects for entry in self.waiting)
 
-    def accept(self, request: dict, command, tick: int, place: int = NO_PLACE):
+    def accept(self, request: dict, command: "Command", tick: int, place: int = NO_PLACE):
         """Put a command in; the caller has asked whether it is full. Gives the Accepted."""
         self.accepted += 1
         turn_tick, order = tick, A_TICK_EARLY

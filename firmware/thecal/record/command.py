@@ -7,11 +7,15 @@ import struct
 
 from .layout import ERASE, HEAD, KINDS, MOST_SEQUENCE, NOTHING, PAGE, PROGRAM, UNIT, VERSION, JournalError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ring import Ring
+
 
 class Command:
     """One at a time. `data` is the page; the bytes outside of what is programmed are 0xFF."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kind = NOTHING
         self.offset = 0
         self.length = 0
@@ -33,7 +37,7 @@ class Command:
             self._used_end = self._used + self.length
         return kind
 
-    def erase(self, part, offset, length):
+    def erase(self, part, offset: int, length: int) -> None:
         """A sector is to be erased."""
         self.kind = ERASE
         self.part = part
@@ -41,7 +45,7 @@ class Command:
         self.offset = offset
         self.length = length
 
-    def program(self, part, offset, length):
+    def program(self, part, offset: int, length: int) -> None:
         """Begin one that programs; what the last one has left in the page goes."""
         data = self.data
         for index in range(self._used, self._used_end):
@@ -52,7 +56,7 @@ class Command:
         self.offset = offset
         self.length = length
 
-    def begin(self, part, offset, ring, kind, sequence):
+    def begin(self, part, offset: int, ring: "Ring", kind: int, sequence: int) -> None:
         """Begin a record of that kind; `ring` is the number that it names."""
         if sequence > MOST_SEQUENCE:
             raise JournalError("the sequence numbers are used up")
@@ -60,7 +64,7 @@ class Command:
         self.program(part, offset, units * UNIT)
         struct.pack_into(HEAD, self.data, offset % PAGE, kind, units, ring, VERSION, sequence)
 
-    def seal(self, region):
+    def seal(self, region) -> None:
         """The CRC behind the record."""
         place = self.offset % PAGE
         end = place + self.length - 4

@@ -6,7 +6,7 @@ _LOW = array("H", [0] * 16)
 _HIGH = array("H", [0] * 16)
 
 
-def _fill_tables():
+def _fill_tables() -> None:
     for index in range(16):
         low = index
         high = 0
@@ -24,7 +24,7 @@ def _fill_tables():
 _fill_tables()
 
 
-def crc_into(data, start, end, value):
+def crc_into(data: bytes, start: int, end: int, value) -> None:
     """Carry the CRC-32 in `value` (4 bytes, little-endian) on over data[start:end]; four zeros begin a new
     one. Allocates nothing. The driver has a faster one.
     """

@@ -83,7 +83,7 @@ class EventLog:
         self.count = 0
         self.sent = 0
 
-    def add(self, tick_s, tick_ms, code, a, b, executed_steps):
+    def add(self, tick_s: int, tick_ms: int, code: int, a: int, b: int, executed_steps: int) -> None:
         """Write one record; the numbers are small integers of either sign. Allocates nothing."""
         struct.pack_into(
             RECORD,
@@ -107,6 +107,6 @@ class EventLog:
             self.sent = self.count - CAPACITY
         return self.sent if self.sent < self.count else -1
 
-    def record(self, number):
+    def record(self, number: int):
         """Record `number` as (sequence, tick_s, tick_ms, code, a, b, executed_steps). Allocates."""
         return struct.unpack_from(RECORD, self.ring, number % CAPACITY * RECORD_BYTES)

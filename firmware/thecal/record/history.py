@@ -30,6 +30,10 @@ from .layout import (
     JournalError,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .ring import Ring
+
 
 class Writer:
     """Of one ring. `state` is what its records belong to."""
@@ -54,7 +58,7 @@ class Writer:
         self.way_denials = 0
         self.way_grants = 0
 
-    def open_steps(self, dose_steps):
+    def open_steps(self, dose_steps: int) -> int:
         """Steps of dose up to `dose_steps` that the history does not hold yet, in today's unit."""
         return self.ref_open_steps + dose_steps - self.ref_dose_steps
 
@@ -92,11 +96,11 @@ class Writer:
         self.rescale_ticket = self.state.save()
         return self.rescale_ticket
 
-    def erase(self, allowed):
+    def erase(self, allowed: bool):
         """Have the next sector erased. Whether it is ordered."""
         return self.ring.erase(self, allowed)
 
-    def order(self, erase_allowed):
+    def order(self, erase_allowed: bool):
         """Write what is asked for, if the snapshot that it belongs to is booked. Whether a command is
         ordered.
         """
@@ -246,20 +250,20 @@ class History:
         dose_steps = words[DOSE] + words[RESERVED] - words[EXECUTED]
         self.minutes[0] += self.ref_open_steps + dose_steps - self.ref_dose_steps
 
-    def _grant(self, number, tick):
+    def _grant(self, number: int, tick: int) -> None:
         if self.granted == 0 and number > 0:
             self.granted = number - 1  # those before are older than the history
         while self.granted < number:
             self.grants[self.granted % MOST_GRANTS] = tick
             self.granted += 1
 
-    def _deny(self, number, tick):
+    def _deny(self, number: int, tick: int) -> None:
         self.denied = max(self.denied, number - MOST_GRANTS)
         while self.denied < number:
             self.denials[self.denied % MOST_GRANTS] = tick
             self.denied += 1
 
-    def _rescale(self, values):
+    def _rescale(self, values) -> None:
         number, num, den, dose_steps, open_steps = values
         if number <= self.rescales:
             return  # written once more after a boot
@@ -270,7 +274,7 @@ class History:
         self.ref_open_steps = open_steps
 
 
-def _all_old(ring, sector, now):
+def _all_old(ring: "Ring", sector: int, now: int) -> bool:
     """Whether all before `sector` is more than a day old."""
     image = ring.region.image
     for at in ring.records(sector, False):

@@ -75,10 +75,15 @@ from .slots import Slots
 from .state import State
 from .streams import Log, Stream
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .events import EventLog
+
+
 NOT_WIPING = -1
 
 
-def no_fault(log, offset):
+def no_fault(log: "EventLog", offset: int) -> bool:
     """For a journal without a ring of faults."""
     return False
 
@@ -135,7 +140,7 @@ class Journal:
 
     # --- once a tick
 
-    def heard(self, done, ok):
+    def heard(self, done: bool, ok: bool) -> None:
         """What came of the command: whether the driver has carried it out, and whether the flash then read as
         ordered (for an erase: all ones).
         """
@@ -153,7 +158,7 @@ class Journal:
             self.failures = 0
         command.part.heard(kind, ok)  # pyright: ignore[reportOptionalMemberAccess]  # who gave it
 
-    def order(self, erase_allowed):
+    def order(self, erase_allowed: bool) -> None:
         """Choose this tick's command. `erase_allowed`: the motor's queue covers the 400 ms that an erase may
         take.
         """
@@ -194,12 +199,12 @@ class Journal:
         # What an erase was wanted for would have been ordered: nothing is left to do.
         command.asked = not erase_allowed
 
-    def _order_outcome(self, erase_allowed):
+    def _order_outcome(self, erase_allowed: bool):
         ordered = self.outcome_writer.order(erase_allowed)
         self._ordered_outcome = ordered and self.command.kind == PROGRAM and not self.command.closes
         return ordered
 
-    def _catch_up(self):
+    def _catch_up(self) -> None:
         """Events that were overwritten before they could be written are a visible gap, and counted."""
         oldest = self.log_count - self.log.capacity
         if self.events.cursor < oldest:
@@ -208,7 +213,7 @@ class Journal:
         if self.faults.cursor < oldest:
             self.faults.cursor = oldest
 
-    def is_behind(self):
+    def is_behind(self) -> bool:
         """Whether more events are to be written than a page takes."""
         return self.log_count - self.events.cursor > PAGE // UNIT
 
@@ -216,13 +221,13 @@ class Journal:
         """The number of the next record of state: no other ring has as many."""
         return self.state.ring.sequence
 
-    def entries(self, stream, number):
+    def entries(self, stream, number: int):
         """The entries of `stream` (EVENTS or FAULTS) from this number on: see `Stream.entries`."""
         return self.parts[stream].entries(number, self.log_count)
 
     # --- wiping
 
-    def wipe(self):
+    def wipe(self) -> None:
         """Erase the whole region from here on, a sector in each command, and write nothing any more: whoever
         boots from it is new. The state goes first, its newest record last, so that a cut leaves what is
         there now, or a state that is lost. Until then it is as one that has failed.
@@ -231,7 +236,7 @@ class Journal:
         self.failed = True
         self.command.asked = True
 
-    def _order_wipe(self, allowed):
+    def _order_wipe(self, allowed: bool) -> None:
         sector_bytes = self.region.sector_bytes
         command = self.command
         if command.kind != NOTHING or not allowed or self.wiped * sector_bytes == self.region_bytes:
@@ -244,7 +249,7 @@ class Journal:
 
     # --- at boot
 
-    def recover(self, image):
+    def recover(self, image) -> None:
         """Read the region, any object whose bytes can be indexed and sliced, and take up where the last boot
         left off: `words`, `status`, `torn`, `history` and `log_count` say how that is. Allocates. Nothing is
         changed in the flash.
@@ -283,7 +288,7 @@ class Journal:
         # The first sector ever used may be half erased.
         return VIRGIN if region.blank(region.sector_bytes, self.region_bytes) else FOREIGN
 
-    def _go_on_with_events(self):
+    def _go_on_with_events(self) -> None:
         """The last events back into the log's ring, for the link and for the faults."""
         # An event that was torn may read as valid once and not again, after the faults have got it.
         events, faults = self.events, self.faults
@@ -293,7 +298,7 @@ class Journal:
         faults.cursor = max(faults.ring.sequence, oldest, 0)
         self.log.refill(self.region.image, events.kept(max(oldest, 0)))
 
-    def begin_anew(self):
+    def begin_anew(self) -> None:
         """A clinician has been told what `status` says, and that nothing is known: use the region all the
         same.
         """

@@ -30,7 +30,7 @@ class Ledger:
     caller's `executed_steps` go on from there.
     """
 
-    def __init__(self, journal, most_steps):
+    def __init__(self, journal, most_steps: int) -> None:
         self.journal = journal
         self.most_steps = most_steps
         words = journal.words
@@ -45,7 +45,7 @@ class Ledger:
         self._steps = 0
         self._grains = 0
 
-    def set_flow(self, rate_steps, rate_grains, grains_per_step):
+    def set_flow(self, rate_steps: int, rate_grains: int, grains_per_step: int) -> None:
         """The total flow, whole microsteps and grains per tick: the larger of what the motor is ordered to do
         and of what is planned next, so call it for a lower one when the higher has left the queue.
         """
@@ -60,7 +60,7 @@ class Ledger:
         self._flow(rate_steps, rate_grains, grains_per_step, ERASE_TICKS)
         self.erase_lead_steps = self._steps
 
-    def _flow(self, rate_steps, rate_grains, one, ticks):
+    def _flow(self, rate_steps: int, rate_grains: int, one: int, ticks: int) -> None:
         """What flows in `ticks` as `_steps` and `_grains`, exact, by doubling: no product leaves the small
         integers.
         """
@@ -82,11 +82,11 @@ class Ledger:
         self._steps = steps
         self._grains = grains
 
-    def heard(self):
+    def heard(self) -> None:
         """After `journal.heard`: takes what is booked."""
         self.booked_steps = self.journal.state.booked()
 
-    def step(self, tick, executed_steps, ordered_steps, dose_steps, moving):
+    def step(self, tick: int, executed_steps: int, ordered_steps: int, dose_steps: int, moving: bool) -> None:
         """After the tick's orders: what the motor has done by `tick`, how far it is ordered, and what of it
         was dose (since the first boot); `moving` unless it rests with its queue empty.
         """
@@ -113,6 +113,6 @@ class Ledger:
             words[RESERVED] = target
             self.journal.state.reserve()
 
-    def covers_erase(self):
+    def covers_erase(self) -> bool:
         """Whether the motion that is booked lasts through an erase."""
         return self.booked_steps - self.journal.words[EXECUTED] >= self.erase_lead_steps

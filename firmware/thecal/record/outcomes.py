@@ -35,7 +35,7 @@ WHY_AT = RESULT_AT + 1
 NOWHERE = -1
 
 
-def key(run, number):
+def key(run: int, number: int):
     """The ID of a command as it is kept: `run` of 31 bits, `number` below 2^30."""
     return struct.pack("<II", run, number)
 
@@ -43,7 +43,7 @@ def key(run, number):
 class Outcomes:
     """The last KEPT. A `place` is the index of an entry, good until that entry is driven out."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.entries = bytearray(KEPT * ENTRY_BYTES)
         self.ages = [0] * KEPT  # a running number, 0: nothing there
         self.age = 0
@@ -63,7 +63,7 @@ class Outcomes:
                 return place
         return NOWHERE
 
-    def open(self, wanted, frame, tick, command):
+    def open(self, wanted, frame, tick: int, command):
         """A command is accepted: `frame` is the CRC of its bytes, `command` its row. Gives its place. At most
         KEPT may wait; the link holds less.
         """
@@ -75,16 +75,16 @@ class Outcomes:
         self._grow_old(place)
         return place
 
-    def announce(self, place):
+    def announce(self, place: int) -> None:
         """Have the ID written down, once."""
         if not self.safe[place] and self.written[place] == self.wanted[place]:
             self._want(place)
 
-    def announced(self, place):
+    def announced(self, place: int) -> bool:
         """Whether a cut would find the ID."""
         return self.safe[place] == 1
 
-    def close(self, place, result, why, tick):
+    def close(self, place: int, result, why, tick: int) -> None:
         """It is over: `result` of RESULTS, `why` a row of CAUSES or 0."""
         at = place * ENTRY_BYTES
         struct.pack_into(
@@ -93,16 +93,16 @@ class Outcomes:
         self.waits[place] = 0
         self._want(place)
 
-    def result(self, place):
+    def result(self, place: int):
         """What became of it, of RESULTS."""
         return self.entries[place * ENTRY_BYTES + RESULT_AT]
 
-    def same(self, place, frame):
+    def same(self, place: int, frame) -> bool:
         """Whether the command there came in a frame with this CRC."""
         at = place * ENTRY_BYTES + FRAME_AT
         return self.entries[at : at + 4] == frame
 
-    def told(self, place):
+    def told(self, place: int):
         """(tick, row of the command, result, why), for an answer."""
         return struct.unpack_from("<iBBH", self.entries, place * ENTRY_BYTES + TICK_AT)
 
@@ -125,13 +125,13 @@ class Outcomes:
         data[at : at + ENTRY_BYTES] = self.entries[start : start + ENTRY_BYTES]
         return self.wanted[place]
 
-    def wrote(self, place, packed):
+    def wrote(self, place: int, packed) -> None:
         """It is in the flash as it was packed then."""
         if self.wanted[place] == packed:
             self.written[place] = packed
             self.safe[place] = 1
 
-    def load(self, entry):
+    def load(self, entry) -> None:
         """One from the flash, before any is opened, the oldest first; the caller gives each key once."""
         place = self.age % KEPT
         at = place * ENTRY_BYTES
@@ -143,11 +143,11 @@ class Outcomes:
 
     # --- within
 
-    def _want(self, place):
+    def _want(self, place: int) -> None:
         self.wanted[place] = self.wanted[place] + 1 & 255
         self.all_written = False
 
-    def _grow_old(self, place):
+    def _grow_old(self, place: int) -> None:
         self.age += 1
         self.ages[place] = self.age
 
@@ -162,7 +162,7 @@ class Outcomes:
 class Writer:
     """Writes `outcomes` into a ring and finds them there."""
 
-    def __init__(self, ring, region, command):
+    def __init__(self, ring, region, command) -> None:
         self.ring = ring
         self.region = region
         self.command = command
@@ -171,11 +171,11 @@ class Writer:
         self.way_place = NOWHERE
         self.way_packed = 0
 
-    def erase(self, allowed):
+    def erase(self, allowed: bool):
         """Have the next sector erased. Whether it is ordered."""
         return self.ring.erase(self, allowed)
 
-    def order(self, erase_allowed):
+    def order(self, erase_allowed: bool):
         """Write one. Whether a command is ordered."""
         place = self.outcomes.unwritten()
         if place == NOWHERE:
@@ -192,13 +192,13 @@ class Writer:
         self.command.seal(self.region)
         return True
 
-    def heard(self, kind, ok):
+    def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
         if self.ring.heard(kind, ok):
             self.ring.sequence += 1
             self.outcomes.wrote(self.way_place, self.way_packed)
 
-    def recover(self):
+    def recover(self) -> bool:
         """Into `outcomes` the last record of each of the last commands. Whether there are any."""
         self.outcomes = Outcomes()
         image = self.region.image

@@ -14,7 +14,7 @@ RINGS = (EVENTS, FAULTS)
 PAGE_ENTRIES = 24
 
 
-def page(journal, stream, start):
+def page(journal, stream, start: int):
     """The entries of stream number `stream` of `STREAMS` from the event `start` on (any whole number), at
     most PAGE_ENTRIES of them, as the link's answer. `entries`: 28 bytes and their CRC each, in hex. `seed`:
     the CRC that the first one goes on from. `first`: the oldest event kept. `made`: the events ever made.

@@ -14,7 +14,7 @@ class Region:
     valid, `newer` and `older` say whether there is a record of another version.
     """
 
-    def __init__(self, crc, sector_bytes):
+    def __init__(self, crc, sector_bytes: int) -> None:
         self.crc = crc
         self.sector_bytes = sector_bytes
         self.image = b""
@@ -24,25 +24,25 @@ class Region:
         self._value = bytearray(4)
         self._blank_sector = b""
 
-    def begin(self, image):
+    def begin(self, image) -> None:
         """Before all of it is read."""
         self.image = image
         self.torn = 0
         self.newer = self.older = False
         self._blank_sector = b"\xff" * self.sector_bytes
 
-    def end(self):
+    def end(self) -> None:
         """All of it is read."""
         self._blank_sector = b""
 
-    def digest(self, data, start, end):
+    def digest(self, data: bytes, start: int, end: int):
         """The CRC-32 of data[start:end], 4 bytes that hold until it is asked again."""
         value = self._value
         value[0] = value[1] = value[2] = value[3] = 0
         self.crc(data, start, end, value)
         return value
 
-    def valid(self, at, end, number):
+    def valid(self, at: int, end: int, number: int):
         """The units of the record at `at`, 0 if there is no valid one of ring `number`."""
         image = self.image
         if image[at + 2] != number:
@@ -60,7 +60,7 @@ class Region:
         kind = image[at]
         return units if 0 < kind < len(KINDS) and KINDS[kind][0] == units else 0
 
-    def sequence(self, at):
+    def sequence(self, at: int):
         """The sequence number of the record there."""
         return struct.unpack_from("<I", self.image, at + SEQUENCE_AT)[0]
 
@@ -72,11 +72,11 @@ class Region:
         self.crc(self.image, at, at + UNIT, value)
         return value == RESIDUE
 
-    def in_use(self, start):
+    def in_use(self, start: int) -> bool:
         """Whether there is anything in the sector that begins there: most need no closer look."""
         return self.image[start : start + self.sector_bytes] != self._blank_sector
 
-    def blank(self, start, end):
+    def blank(self, start: int, end: int) -> bool:
         """Whether nothing is written from `start` to `end`."""
         image = self.image
         while start < end:
@@ -86,6 +86,6 @@ class Region:
             start = stop
         return True
 
-    def zeros(self, at):
+    def zeros(self, at: int) -> bool:
         """Whether the unit there was closed."""
         return self.image[at : at + UNIT] == ZEROS

@@ -15,12 +15,12 @@ CODE_RANGE = 64  # codes of events: `kind` is code + 64 a + 16 384 b
 A_RANGE = 256
 
 
-def kind_of(code, a, b):
+def kind_of(code: int, a: int, b: int) -> int:
     """An event and its numbers in one small integer; larger numbers are one kind."""
     return code + CODE_RANGE * (min(a, A_RANGE - 1) + A_RANGE * min(b, A_RANGE - 1))
 
 
-def code_and_numbers(kind):
+def code_and_numbers(kind: int):
     """(code, a, b) of a kind."""
     rest = kind // CODE_RANGE
     return kind % CODE_RANGE, rest % A_RANGE, rest // A_RANGE
@@ -29,7 +29,7 @@ def code_and_numbers(kind):
 class Repeats:
     """How often each kind came. Allocates nothing after construction."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kinds = array("i", [-1] * KINDS)
         self.since_ticks = array("i", [0] * KINDS)
         self.last_ticks = array("i", [-1] * KINDS)
@@ -38,7 +38,7 @@ class Repeats:
         self.waiting = 0  # kinds of which there are
         self.told_tick = 0
 
-    def is_single(self, tick, kind):
+    def is_single(self, tick: int, kind: int) -> bool:
         """It came again at `tick`: whether it is logged by itself."""
         index = self._place(kind)
         if index < 0:
@@ -60,7 +60,7 @@ class Repeats:
         self.more[index] += 1
         return False
 
-    def due(self, tick):
+    def due(self, tick: int):
         """The place of a kind whose count is to be told now (`kinds`, `more`), or -1. `told` it, then ask
         again.
         """
@@ -71,14 +71,14 @@ class Repeats:
                 return index
         return -1
 
-    def told(self, index, tick):
+    def told(self, index: int, tick: int) -> None:
         """The count was told."""
         self.more[index] = 0
         self.waiting -= 1
         if self.waiting == 0:
             self.told_tick = tick
 
-    def _place(self, kind):
+    def _place(self, kind: int):
         for index in range(KINDS):
             if self.kinds[index] == kind:
                 return index
@@ -91,7 +91,7 @@ class Repeats:
                 oldest = index
         return oldest
 
-    def _forget(self, index):
+    def _forget(self, index: int) -> None:
         if self.more[index]:
             self.waiting -= 1
         self.more[index] = 0

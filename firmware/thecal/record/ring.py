@@ -11,7 +11,7 @@ from .layout import ERASE, MOST_BAD, PAGE, UNIT
 class Ring:
     """`at` is the next free byte of the head sector, its length when it is full."""
 
-    def __init__(self, region, command, number, start, sectors):
+    def __init__(self, region, command, number: int, start: int, sectors) -> None:
         self.region = region
         self.command = command
         self.number = number
@@ -27,7 +27,7 @@ class Ring:
         self.closed = False  # the place where a cut may have left something, since this boot
         self.opens = False  # the place last asked for is in the next sector
 
-    def sector_start(self, sector):
+    def sector_start(self, sector: int) -> int:
         """Offset of a sector."""
         return self.start + sector * self.sector_bytes
 
@@ -37,7 +37,7 @@ class Ring:
 
     # --- writing
 
-    def place(self, length):
+    def place(self, length: int):
         """Where a record of that length goes, or -1; `opens` says whether it opens the next sector."""
         at = self.at
         if at % PAGE + length > PAGE:
@@ -47,19 +47,19 @@ class Ring:
             return self.sector_start(self.head) + at
         return self.sector_start(self.next()) if self.spare else -1
 
-    def begin(self, part, offset, kind):
+    def begin(self, part, offset: int, kind: int) -> None:
         """Begin the next record, at the place last asked for."""
         self.command.begin(part, offset, self.number, kind, self.sequence)
         self.command.opens = self.opens
 
-    def erase(self, part, allowed):
+    def erase(self, part, allowed: bool) -> bool:
         """Have the next sector erased, if that is to be done and may be. Whether it is ordered."""
         if self.spare or not allowed:
             return False
         self.command.erase(part, self.sector_start(self.next()), self.sector_bytes)
         return True
 
-    def close(self, part):
+    def close(self, part) -> bool:
         """After a boot, zeros over what the last command before it may have left: the rest of its page.
         Whether that is ordered.
         """
@@ -74,7 +74,7 @@ class Ring:
         command.closes = True
         return True
 
-    def heard(self, kind, ok):
+    def heard(self, kind: int, ok: bool) -> bool:
         """What came of a command of this ring. Whether what it carried is booked."""
         command = self.command
         self.bad = 0 if ok else self.bad + 1
@@ -126,7 +126,7 @@ class Ring:
                 self.sequence = region.sequence(last) + 2
         return sectors
 
-    def first(self, sector):
+    def first(self, sector: int):
         """The offset of the first valid record of a sector, -1 without one."""
         start = self.sector_start(sector)
         if self.region.valid(start, start + self.sector_bytes, self.number):
@@ -136,7 +136,7 @@ class Ring:
                 return at
         return -1
 
-    def records(self, sector, head):
+    def records(self, sector: int, head):
         """The offsets of the valid records of a sector. Of the `head`, finds where its free part begins, and
         counts what is torn.
         """

@@ -29,7 +29,7 @@ class Slots:
     `kind` is that of the slot that is being written.
     """
 
-    def __init__(self, layout, start, region, command, words):
+    def __init__(self, layout, start: int, region, command, words) -> None:
         self.layout = layout
         self.region = region
         self.command = command
@@ -52,7 +52,7 @@ class Slots:
         self.number = 0  # of the slot begun, since this boot ...
         self.way_number = 0  # ... and of that which a command on its way is for
 
-    def begin(self, kind, data):
+    def begin(self, kind: int, data) -> None:
         """Start to write one. Raises JournalError if another one is being written, or if it is too long."""
         if self.kind >= 0:
             raise JournalError("slot: another one is being written")
@@ -76,7 +76,7 @@ class Slots:
         self.kind = kind
         self.command.asked = True
 
-    def _take_next(self, kind):
+    def _take_next(self, kind: int) -> None:
         serials = self.serials[kind]
         while True:
             self.slot = (self.slot + 1) % self.layout[kind][0]
@@ -87,13 +87,13 @@ class Slots:
         self.erased = 0
         self.failures = 0
 
-    def _in_force(self, kind, serial):
+    def _in_force(self, kind: int, serial: int) -> bool:
         if serial == 0:
             return False
         words = self.words
         return serial == words[SERIALS[kind]] or (kind == THERAPY and serial == words[DRUG_SERIAL])
 
-    def done(self):
+    def done(self) -> bool:
         """Whether the slot begun is written and read back."""
         return self.kind >= 0 and self.at == UNIT + self.length
 
@@ -105,12 +105,12 @@ class Slots:
         self.drop()
         return self.serial
 
-    def drop(self):
+    def drop(self) -> None:
         """Forget the slot begun."""
         self.kind = NONE
         self.data = b""
 
-    def order(self, erase_allowed):
+    def order(self, erase_allowed: bool) -> bool:
         """Write the slot begun. Whether a command is ordered."""
         if self.kind < 0 or self.done():
             return False
@@ -142,7 +142,7 @@ class Slots:
         command.length += length
         return True
 
-    def heard(self, kind, ok):
+    def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
         if self.kind < 0 or self.way_number != self.number:
             return
@@ -170,7 +170,7 @@ class Slots:
                 found = found or serial > 0
         return found
 
-    def read(self, kind, serial):
+    def read(self, kind: int, serial: int):
         """The bytes of the therapy, library or calibration `serial`, None if no slot holds it whole."""
         for slot in range(self.layout[kind][0]):
             if serial and self.serials[kind][slot] == serial and self._serial(kind, slot) == serial:
@@ -180,10 +180,10 @@ class Slots:
                 return image[at + UNIT : at + UNIT + length]
         return None
 
-    def _start(self, kind, slot):
+    def _start(self, kind: int, slot: int) -> int:
         return self.starts[kind] + slot * self.layout[kind][1] * self.region.sector_bytes
 
-    def _serial(self, kind, slot):
+    def _serial(self, kind: int, slot: int):
         """The serial of what a slot holds, 0 if it is blank or not whole."""
         region = self.region
         at = self._start(kind, slot)

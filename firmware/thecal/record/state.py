@@ -26,7 +26,7 @@ from .layout import (
 class State:
     """`words` are the fields, as they are to be written."""
 
-    def __init__(self, ring, region, command):
+    def __init__(self, ring, region, command) -> None:
         self.ring = ring
         self.region = region
         self.command = command
@@ -44,7 +44,7 @@ class State:
         self.way_steps = 0
         self.blank()
 
-    def blank(self):
+    def blank(self) -> None:
         """The fields of a pump that is new."""
         for index in range(len(FIELDS)):
             self.words[index] = 0
@@ -57,7 +57,7 @@ class State:
         self.command.asked = True
         return self.save_ticket
 
-    def reserve(self):
+    def reserve(self) -> None:
         """Have the ledger's fields written."""
         self.ledger_ticket += 1
         self.command.asked = True
@@ -71,22 +71,22 @@ class State:
             booked = min(booked, self.way_steps)
         return booked
 
-    def erase_due(self):
+    def erase_due(self) -> bool:
         """Whether the ring wants its next sector erased, and motion booked to last through it."""
         ring = self.ring
         return not ring.spare and ring.sector_bytes - ring.at < ring.sector_bytes >> 1
 
-    def erase(self, allowed):
+    def erase(self, allowed: bool):
         """Have the next sector erased. Whether it is ordered."""
         return self.ring.erase(self, allowed)
 
-    def order(self, erase_allowed):
+    def order(self, erase_allowed: bool):
         """Write what is asked for. Whether a command is ordered."""
         if self.save_ticket == self.saved_ticket and self.ledger_ticket == self.ledgered_ticket:
             return False
         return self._write() or self.erase(erase_allowed)
 
-    def _write(self):
+    def _write(self) -> bool:
         ring = self.ring
         snapshot = self.save_ticket != self.saved_ticket
         offset = ring.place(UNIT * (KINDS[SNAPSHOT][0] if snapshot else KINDS[LEDGER][0]))
@@ -107,7 +107,7 @@ class State:
         self.command.seal(self.region)
         return True
 
-    def heard(self, kind, ok):
+    def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
         if self.ring.heard(kind, ok):
             self.ring.sequence += 1
@@ -120,7 +120,7 @@ class State:
             # It may read as valid some day, so no more than it says is booked.
             self.booked_steps = min(self.booked_steps, self.way_steps)
 
-    def recover(self):
+    def recover(self) -> bool:
         """Find the last state. Whether there is one."""
         ring = self.ring
         image = self.region.image
@@ -143,6 +143,6 @@ class State:
                 return True
         return False
 
-    def _unpack(self, at, count):
+    def _unpack(self, at: int, count: int) -> None:
         for index in range(count):
             self.words[index] = struct.unpack_from("<i", self.region.image, at + PAYLOAD + 4 * index)[0]

@@ -22,12 +22,12 @@ class Log:
     n at n % capacity; `is_fault(bytes, offset)` says which of them are faults.
     """
 
-    def __init__(self, ring, capacity, is_fault):
+    def __init__(self, ring, capacity, is_fault) -> None:
         self.bytes = ring
         self.capacity = capacity
         self.is_fault = is_fault
 
-    def place(self, number):
+    def place(self, number: int):
         """The offset of an event."""
         return number % self.capacity * RECORD_BYTES
 
@@ -43,7 +43,7 @@ class Log:
             place = self.place(struct.unpack_from("<I", image, at)[0])
             self.bytes[place : place + RECORD_BYTES] = image[at : at + RECORD_BYTES]
 
-    def next_fault(self, number, count):
+    def next_fault(self, number: int, count: int):
         """The first fault from event `number` on, `count` if there is none before it."""
         while number < count:
             at = self.place(number)
@@ -57,7 +57,7 @@ class Log:
 class Stream:
     """One of the two: `faults` takes faults alone."""
 
-    def __init__(self, ring, region, command, log, faults):
+    def __init__(self, ring, region, command, log, faults) -> None:
         self.ring = ring
         self.region = region
         self.command = command
@@ -101,7 +101,7 @@ class Stream:
         self._pack(cursor, count)
         return True
 
-    def erase(self, allowed):
+    def erase(self, allowed: bool) -> bool:
         """Have the next sector erased. Whether it is ordered."""
         if not self.ring.erase(self, allowed):
             return False
@@ -135,7 +135,7 @@ class Stream:
         for index in range(4):
             data[place + EVENT_BYTES + index] = value[index]
 
-    def heard(self, kind, ok):
+    def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
         ring = self.ring
         if not ring.heard(kind, ok):
@@ -150,7 +150,7 @@ class Stream:
 
     # --- reading
 
-    def recover(self):
+    def recover(self) -> bool:
         """Find where it goes on. Whether there is anything."""
         ring = self.ring
         region = self.region
@@ -185,7 +185,7 @@ class Stream:
         ring.at = last + UNIT - start
         return True
 
-    def _entries(self, sector, wanted=0):
+    def _entries(self, sector: int, wanted=0):
         """The valid events of a sector as (offset, number), or, quicker, those from `wanted` on and some
         before. One is valid if its CRC goes on from the last valid one, or from the CRC that stands right
         before it.
@@ -214,7 +214,7 @@ class Stream:
                 last = number
                 yield at, number
 
-    def _begin_of(self, at, end, wanted):
+    def _begin_of(self, at: int, end: int, wanted):
         """From where a sector, at:end, has to be read for its events from `wanted` on: a bit before the first
         place whose number, believed unseen, is not below it.
         """
@@ -232,7 +232,7 @@ class Stream:
             at += UNIT
         return max(at - BEFORE, start)
 
-    def kept(self, number):
+    def kept(self, number: int):
         """The offsets in the region of the events that are kept, from the one with this number on, oldest
         first: each 28 bytes and its CRC. A generator.
         """

@@ -7,7 +7,7 @@ is still being written, or never will be, is in memory. Without a journal all ar
 KEPT = 12
 
 
-def nothing_stored(number):
+def nothing_stored(number: int) -> None:
     """Without a journal."""
     return None
 
@@ -17,30 +17,30 @@ class Therapies:
     journal has, or None.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
         self.most = KEPT  # in memory
         self.held = {}  # bytes by number
         self.stored = nothing_stored
 
-    def use(self, stored, count):
+    def use(self, stored, count: int) -> None:
         """A journal stores them, and has `count` already."""
         self.most = 1
         self.stored = stored
         self.count = count
 
-    def add(self, data):
+    def add(self, data: bytes):
         """One was applied. Returns its number."""
         self.count += 1
         self.held[self.count] = data
         self.held.pop(self.count - self.most, None)
         return self.count
 
-    def written(self):
+    def written(self) -> None:
         """The journal has the last one."""
         self.held.pop(self.count, None)
 
-    def get(self, number):
+    def get(self, number: int):
         """The bytes of a therapy, None if it is not kept."""
         if not self.count - KEPT < number <= self.count or number < 1:
             return None

@@ -18,8 +18,12 @@ nothing had left a window before the whole block has: too much by what flowed in
 from ..smallint import LARGEST
 from .stretches import AHEAD_TICKS, BLOCK, LUMP, OPEN, PAIR, TICKS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .limits import WindowLedger
 
-def largest(points, slope, one, a, b, m):
+
+def largest(points, slope: int, one: int, a: int, b: int, m: int):
     """The largest slope * i - one * floor((a * i + m) / b) for i from 0 to points - 1.
 
     Euclid's algorithm on a and b: the floor runs through 0 .. its last value, and only the first or the last
@@ -55,7 +59,7 @@ class Flow:
     step among them, and then the `profile`, a list of (ticks, grains per tick). `one` is grains per step.
     """
 
-    def __init__(self, profile, owed, one):
+    def __init__(self, profile, owed: int, one: int) -> None:
         self.one = one
         self.pieces = []  # (begins, ends, grains by its beginning, grains per tick)
         at = 1
@@ -67,7 +71,7 @@ class Flow:
         self.ends = at
         self.index = 0
 
-    def grains(self, at):
+    def grains(self, at: int):
         """By tick `at`, 1 or more; quick if they are asked for in order."""
         pieces = self.pieces
         index = self.index
@@ -79,7 +83,7 @@ class Flow:
         begins, ends, owed, rate = pieces[index]
         return owed + (min(at, ends) - begins) * rate
 
-    def between(self, begin, end):
+    def between(self, begin: int, end: int):
         """The pieces of which a part lies there, the first of them with `begin` in it."""
         self.grains(begin)
         index = self.index
@@ -91,7 +95,9 @@ class Flow:
 class Ahead:
     """The search for the peak. `enough`: a peak above that is not looked for, the first one found will do."""
 
-    def __init__(self, ledger, scout, window_ticks, flow, enough, looks, rest):
+    def __init__(
+        self, ledger: "WindowLedger", scout, window_ticks: int, flow, enough, looks: int, rest
+    ) -> None:
         self.ledger = ledger
         self.rest = rest  # (num, den), the part of a step that the limit has
         self.history = ledger.history
@@ -108,11 +114,11 @@ class Ahead:
         self.block_ends = 0  # the tick with which the block ends in which the scout is ...
         self.block_gone = 0  # ... and what has left the window by then
 
-    def over(self):
+    def over(self) -> bool:
         """Whether nothing more is to be looked for."""
         return self.enough is not None and self.peak > self.enough
 
-    def search(self, content):
+    def search(self, content: int):
         """The peak of windows that end with the flow at the latest; `content` parts are in the one now."""
         self.content = content
         scout = self.scout
@@ -137,7 +143,7 @@ class Ahead:
                 self._pass_block()
         return self.peak
 
-    def _value(self, at, gone):
+    def _value(self, at: int, gone: int):
         """The content of the window that ends at `at`, rounded up, when so many parts have left it."""
         flow = self.flow
         steps = max(flow.grains(at) // flow.one, 0)
@@ -145,24 +151,24 @@ class Ahead:
             return steps - (gone - self.content)
         return steps + self.ledger.rounded(self.content - gone, *self.rest)
 
-    def _try(self, at, gone):
+    def _try(self, at: int, gone: int) -> None:
         if 0 < at <= self.flow.ends:
             value = self._value(at, gone)
             if value > self.peak:
                 self.peak = value
 
-    def _tick(self, parts):
+    def _tick(self, parts) -> None:
         """One tick in which so many parts leave."""
         self.at += 1
         self.gone += parts
         self._try(self.at, self.gone)
 
-    def _none_better(self, until):
+    def _none_better(self, until) -> bool:
         """Whether none of the ticks up to that one can be better, whatever leaves in them."""
         best = self.peak if self.enough is None else max(self.peak, self.enough)
         return self._value(min(until, self.flow.ends), self.gone) <= best
 
-    def _enter_block(self):
+    def _enter_block(self) -> None:
         """Note where the block ends that the scout is in, and what it leaves."""
         scout = self.scout
         history = self.history
@@ -178,7 +184,7 @@ class Ahead:
         self.block_ends = self.window_ticks - TICKS * units - history.odd
         self.block_gone = self.content - parts - history.half * self.parts
 
-    def _pass_block(self):
+    def _pass_block(self) -> None:
         """Go over the rest of a block: nothing in it matters, or there is no time to look what does."""
         scout = self.scout
         history = self.history
@@ -193,7 +199,7 @@ class Ahead:
         scout.unit = 0
         scout.enter()
 
-    def _pass_rest(self):
+    def _pass_rest(self) -> None:
         """The same for the block that is being filled, up to the stretch that grows."""
         scout = self.scout
         at = self.at
@@ -208,7 +214,7 @@ class Ahead:
         self.at = at
         self.gone = gone
 
-    def _stretch(self):
+    def _stretch(self) -> None:
         """The rest of the record in which the scout is."""
         scout = self.scout
         record = scout.record
@@ -231,7 +237,7 @@ class Ahead:
         self.gone += steps * weight
         self._try(ends, self.gone)
 
-    def _line(self, record, unit, left, weight):
+    def _line(self, record, unit: int, left: int, weight: int) -> None:
         """`left` units of a line from `unit` on."""
         before = (record.a * unit + record.m) // record.b
         line = (record.whole, record.a, record.b, record.a * unit + record.m - before * record.b)
@@ -250,7 +256,7 @@ class Ahead:
                 grains = owed + (self.at + from_unit * TICKS - begins) * rate
                 self._points(line, from_unit, to_unit - from_unit + 1, grains, rate * TICKS, weight)
 
-    def _points(self, line, unit, points, grains, rate, weight):
+    def _points(self, line, unit: int, points, grains: int, rate: tuple, weight: int) -> None:
         """The best of so many points of a line, at which the flow is at `grains` and grows by `rate`."""
         whole, a, b, m = line
         one = self.flow.one
@@ -278,13 +284,13 @@ class Ahead:
         if value > self.peak:
             self.peak = value
 
-    def _steps(self, grains):
+    def _steps(self, grains: int):
         """Grains of parts as whole steps: exact where all steps weigh the same."""
         if not self.ledger.mixed:
             return grains // self.flow.one
         return self.ledger.rounded(-(-grains // self.flow.one), *self.rest)
 
-    def _beyond(self):
+    def _beyond(self) -> None:
         """Windows that hold nothing of the history."""
         flow = self.flow
         one = flow.one
@@ -306,12 +312,21 @@ class Ahead:
                     self._points(line, first - begins - shift, last - first + 1, grains, other_rate, weight)
 
 
-def _point(line, unit):
+def _point(line, unit: int):
     whole, a, b, m = line
     return whole * unit + (a * unit + m) // b
 
 
-def peak_steps(ledger, window_ticks, profile, owed, one, enough=None, looks=LARGEST, rest=(0, 1)):
+def peak_steps(
+    ledger: "WindowLedger",
+    window_ticks: int,
+    profile,
+    owed: int,
+    one: int,
+    enough=None,
+    looks: int = LARGEST,
+    rest=(0, 1),
+):
     """The largest content, in steps, of any window of that length that ends in the ticks to come, up to the
     end of `profile`, a list of (ticks, grains per tick) that begins with the end of this tick; `owed` grains
     are to be executed by then, with the quarter of a step that `Delivery.position` adds. With `enough`: that

@@ -35,7 +35,9 @@ class Alarm:
     `clears` says what that takes. One that stands for `rises_ticks` becomes HIGH (0: never).
     """
 
-    def __init__(self, code, priority, latching, response, clears, text, rises_ticks=0):
+    def __init__(
+        self, code, priority: int, latching: bool, response, clears, text: str, rises_ticks: int = 0
+    ) -> None:
         self.code = code
         self.priority = priority
         self.latching = latching
@@ -149,7 +151,7 @@ NONE = -1  # no row, no tick
 class Alarms:
     """Which alarms stand, which of them is shown and whether it is heard."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         rows = len(ALARMS)
         self.tick = 0
         self.standing = [False] * rows
@@ -169,7 +171,7 @@ class Alarms:
 
     # --- what happens
 
-    def advance(self, tick):
+    def advance(self, tick: int):
         """It is `tick` now. Returns the row that has just risen to HIGH, or -1."""
         self.tick = tick
         if tick >= self.quiet_until_tick:
@@ -182,7 +184,7 @@ class Alarms:
                 return row
         return NONE
 
-    def set(self, row):
+    def set(self, row: int) -> bool:
         """Raise an alarm; True if it did not stand yet."""
         if self.standing[row]:
             return False
@@ -194,7 +196,7 @@ class Alarms:
         self._new(row)
         return True
 
-    def clear(self, row):
+    def clear(self, row: int) -> bool:
         """Take an alarm away; True if it stood."""
         if not self.standing[row]:
             return False
@@ -206,11 +208,11 @@ class Alarms:
             self._end_silence()
         return True
 
-    def clear_first_cause(self):
+    def clear_first_cause(self) -> None:
         """The clinician has read it: the next alarm that becomes HIGH is the first of a new episode."""
         self.first_cause = NONE
 
-    def pause_audio(self, ticks=PAUSE_TICKS):
+    def pause_audio(self, ticks: int = PAUSE_TICKS) -> bool:
         """Silence for so long, 10 min at most. False if nothing stands, if a pause is running (none is
         prolonged), or if the profile allows none.
         """
@@ -220,7 +222,7 @@ class Alarms:
         self.quiet_until_tick = self.tick + min(ticks, MOST_PAUSE_TICKS)
         return True
 
-    def stop(self):
+    def stop(self) -> None:
         """Somebody pressed or commanded stop, in whatever state: silence, for seconds only while an alarm is
         HIGH. It prolongs no silence.
         """
@@ -232,7 +234,7 @@ class Alarms:
         if not self.tick < self.quiet_until_tick < until_tick:
             self.quiet_until_tick = until_tick
 
-    def motion_stopped(self):
+    def motion_stopped(self) -> None:
         """The pump does not deliver any more, whatever the cause."""
         self.stopped_bits |= self.raised_bits
         self.raised_bits = 0
@@ -267,7 +269,7 @@ class Alarms:
         """
         return self.first
 
-    def after(self, row):
+    def after(self, row: int):
         """The row that is shown after `row`, -1 after the last one. `after(-1)` is the first."""
         following = NONE
         for other in range(len(ALARMS)):
@@ -279,13 +281,13 @@ class Alarms:
                 following = other
         return following
 
-    def sounding(self):
+    def sounding(self) -> bool:
         """Whether what is annunciated is to be heard."""
         return self.first != NONE and self.tick >= self.quiet_until_tick
 
     # --- within
 
-    def _new(self, row):
+    def _new(self, row: int) -> None:
         priority = self.priority[row]
         if self.first == NONE or priority <= self.priority[self.first]:
             # Measured against what still stands, which may be less than what stood when the silence began.
@@ -294,11 +296,11 @@ class Alarms:
             self.first_cause = row
         self.first = self.after(NONE)
 
-    def _end_silence(self):
+    def _end_silence(self) -> None:
         self.paused = False
         self.quiet_until_tick = self.tick
 
-    def _more_urgent(self, row, other):
+    def _more_urgent(self, row: int, other) -> bool:
         if self.priority[row] == self.priority[other]:
             return row < other
         return self.priority[row] < self.priority[other]

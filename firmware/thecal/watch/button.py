@@ -10,12 +10,12 @@ STUCK_TICKS = 600  # ALM-05: held for 60 s it is an alarm of its own
 class StopButton:
     """`held` while it is down, `pressed` in the tick in which it went down."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.held = False
         self.pressed = False
         self.held_ticks = 0
 
-    def look(self, down, ticks):
+    def look(self, down: bool, ticks: int) -> None:
         """The button is `down` or not; so many ticks have passed since the last look."""
         self.pressed = down and not self.held
         self.held = down
@@ -24,6 +24,6 @@ class StopButton:
         elif self.held_ticks < STUCK_TICKS:
             self.held_ticks += ticks
 
-    def stuck(self):
+    def stuck(self) -> bool:
         """Whether nobody can mean it any more."""
         return self.held_ticks >= STUCK_TICKS

@@ -24,11 +24,13 @@ EARLY = LIMIT >> 2  # below it nothing is half-way
 class Counts:
     """How far the counts are, as of the last `look`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.due = False  # one of them is half-way to its end
         self.ended = False  # or at it
 
-    def look(self, tick, executed_steps, dose_steps, pulses, events, sequence):
+    def look(
+        self, tick: int, executed_steps: int, dose_steps: int, pulses: int, events, sequence: int
+    ) -> None:
         """The counts of a tick: ticks, microsteps made, those of dose, pulses of the rotor, events of the
         log, the number of the journal's next record.
         """

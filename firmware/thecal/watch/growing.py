@@ -18,12 +18,12 @@ class Open:
     last point, 0 .. b - 1.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.turned = True  # another line than before
         self.points = PairedCounts(8)
         self.begin()
 
-    def begin(self):
+    def begin(self) -> None:
         """Of nothing yet."""
         self.units = 0
         self.steps = 0
@@ -32,7 +32,7 @@ class Open:
         self.b = 1
         self.turned = True
 
-    def grow(self, count):
+    def grow(self, count: int) -> bool:
         """Take one more unit with `count` steps. False, and unchanged, if no line holds that as well."""
         x = self.units + 1
         y = self.steps + count
@@ -64,11 +64,11 @@ class Open:
         self.steps = y
         return True
 
-    def _lean(self, point, x, y):
+    def _lean(self, point: int, x: int, y: int) -> None:
         self.points.set(point, x)
         self.points.set(point + 1, y)
 
-    def _turn(self, first, last, other_first, other_last, x, y):
+    def _turn(self, first: int, last: int, other_first: int, other_last: int, x: int, y: int) -> None:
         """The line goes through the first point on one side and the new one, which lies just beyond."""
         points = self.points
         for index in range(8):

@@ -18,7 +18,7 @@ class Guard:
     per revolution.
     """
 
-    def __init__(self, nl_per_rev, steps_per_rev, max_rate_nl_h):
+    def __init__(self, nl_per_rev: int, steps_per_rev: int, max_rate_nl_h) -> None:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.ordered_steps = 0  # the furthest position ever allowed
@@ -30,37 +30,37 @@ class Guard:
         self.segment_most = [0, 0, 0]
         self.set_max_rate(max_rate_nl_h)
 
-    def set_max_rate(self, max_rate_nl_h):
+    def set_max_rate(self, max_rate_nl_h: int) -> None:
         """The profile's limit, nL/h."""
         for ticks in range(1, 3):
             most = -(-max_rate_nl_h * self.steps_per_rev * ticks // (self.nl_per_rev * TICKS_PER_HOUR))
             self.segment_most[ticks] = small(most + ROUNDING_STEPS)
 
-    def rest(self, executed_steps):
+    def rest(self, executed_steps: int) -> None:
         """The motor stands and its queue is empty: nothing beyond here is ordered."""
         self.ordered_steps = executed_steps
 
-    def runaway_steps(self, executed_steps):
+    def runaway_steps(self, executed_steps: int):
         """How many steps were made beyond the furthest order; 0 as it should be."""
         return executed_steps - self.ordered_steps if executed_steps > self.ordered_steps else 0
 
-    def set_limit(self, num, den):
+    def set_limit(self, num: int, den: int) -> None:
         """No window may hold more than num/den nL; num 0 for no limit. More is by a whole microstep: a flow
         that fills the limit makes the begun one as well, now and then.
         """
         self.limit_steps = self.steps_of_limit(num, den)
         self.limit_rest = self.rest_of_limit(num, den)
 
-    def steps_of_limit(self, num, den):
+    def steps_of_limit(self, num: int, den: int) -> int:
         """The most steps that a limit of num/den nL allows."""
         return small(-(-num * self.steps_per_rev // (den * self.nl_per_rev)))
 
-    def rest_of_limit(self, num, den):
+    def rest_of_limit(self, num: int, den: int):
         """The part of a step that a limit of num/den nL has beyond the whole ones, a fraction."""
         steps = den * self.nl_per_rev
         return num * self.steps_per_rev % steps, steps
 
-    def look_at_window(self, executed_steps, content_steps, filling_steps):
+    def look_at_window(self, executed_steps: int, content_steps: int, filling_steps: int) -> None:
         """Of all that was executed so far the window that ends with the next order will hold `content_steps`;
         the next `filling_steps` only fill the line and are no dose.
         """
@@ -68,16 +68,16 @@ class Guard:
         if self.limit_steps:
             self.window_most = executed_steps + filling_steps + max(self.limit_steps - content_steps, 0)
 
-    def room_steps(self, planned_steps):
+    def room_steps(self, planned_steps: int) -> int:
         """How many steps beyond what is planned the window that was looked at has room for."""
         return self.window_most - planned_steps
 
-    def allow_back(self, start_steps, target_steps, least_steps, ticks):
+    def allow_back(self, start_steps: int, target_steps: int, least_steps: int, ticks: int):
         """The same backward: `target_steps` or more, and never behind `least_steps`."""
         least = max(start_steps - self.segment_most[ticks], least_steps)
         return target_steps if target_steps >= least else least
 
-    def allow(self, start_steps, target_steps, ticks):
+    def allow(self, start_steps: int, target_steps: int, ticks: int):
         """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or
         less.
         """

@@ -39,7 +39,7 @@ DAY_MINUTES = 1_440
 class Reader:
     """Goes through a history tick by tick, where it is put."""
 
-    def __init__(self, history):
+    def __init__(self, history: "History") -> None:
         self.history = history
         self.record = Record()
         self.at = 0  # byte of the record
@@ -49,7 +49,7 @@ class Reader:
         self.weight = 1
         self.turned = True  # on another record
 
-    def copy(self, other):
+    def copy(self, other) -> None:
         """Go where another one is."""
         self.at = other.at
         self.unit = other.unit
@@ -57,7 +57,7 @@ class Reader:
         self.rest = other.rest
         self.enter()
 
-    def enter(self):
+    def enter(self) -> None:
         """Read the record at `at`."""
         history = self.history
         if self.at == history.head:
@@ -67,7 +67,7 @@ class Reader:
         self.weight = history.weight_at(self.at)
         self.turned = True
 
-    def go_on(self):
+    def go_on(self) -> None:
         """To the next record."""
         self.at = self.history.following(self.at)
         self.unit = 0
@@ -105,7 +105,7 @@ class Reader:
 class WindowLedger:
     """Executed steps, for windows of one programmed length, an even number of ticks, a day at most."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.history = History()
         self.reader = Reader(self.history)
         self.scout = Reader(self.history)  # for windows that are only asked about
@@ -125,7 +125,7 @@ class WindowLedger:
 
     # --- in every tick
 
-    def advance(self, ticks, steps):
+    def advance(self, ticks: int, steps: int) -> None:
         """`ticks` have passed, in the last of which `steps` were executed."""
         self.history.look_at_next()
         if ticks > MERGED_ONE_BY_ONE:
@@ -139,7 +139,7 @@ class WindowLedger:
             self.early_steps += steps
             self.content += steps
 
-    def _tick(self, steps):
+    def _tick(self, steps: int) -> None:
         history = self.history
         early = self.early_steps
         if early:
@@ -174,7 +174,7 @@ class WindowLedger:
         self.part = small(part - whole * self.parts)
         self.content = small(self.content + steps + whole)
 
-    def _rest(self, ticks):
+    def _rest(self, ticks: int):
         """All but a few of so many ticks pass without a step. Returns those that are left."""
         if self.history.odd:
             self._tick(0)
@@ -188,7 +188,7 @@ class WindowLedger:
         self.recount()
         return ticks
 
-    def _follow(self):
+    def _follow(self) -> None:
         """The history holds what it holds elsewhere, or the last step of another drug may be gone."""
         if self.mixed and len(self.history.epochs_used()) == 1:
             self.history.weights.set(self.epoch, 1)
@@ -199,7 +199,7 @@ class WindowLedger:
 
     # --- when something changes
 
-    def load(self, minutes, tick):
+    def load(self, minutes, tick: int) -> None:
         """Begin with the dose of the last day: `minutes[age]` was given in the minute so long ago, in the
         present one by `tick`.
         """
@@ -236,13 +236,13 @@ class WindowLedger:
             self.early_steps = begun
         self.recount()
 
-    def set_window(self, window_ticks, _tick=0):
+    def set_window(self, window_ticks: int, _tick: int = 0) -> None:
         """Count for windows of another length (up to a day) from now on. No history is lost."""
         if window_ticks != self.window_ticks:
             self.window_ticks = window_ticks
             self.recount()
 
-    def recount(self):
+    def recount(self) -> None:
         """Find the content of the window, and what leaves it next, from the history."""
         reader = self.reader
         content = self.put(reader, self.window_ticks)
@@ -254,7 +254,7 @@ class WindowLedger:
         self.part = small(content % self.parts)
         self.history.moved = False
 
-    def put(self, reader, window_ticks):
+    def put(self, reader, window_ticks: int):
         """Put a reader where the window that ends now begins. Returns what that holds, in parts of a step."""
         history = self.history
         reader.at, left, content = history.behind(window_ticks // TICKS)
@@ -272,7 +272,7 @@ class WindowLedger:
             content -= reader.next() * reader.weight
         return content
 
-    def rescale(self, num, den):
+    def rescale(self, num: int, den: int) -> None:
         """Count every step so far as num/den of one from now on: a step of another drug."""
         history = self.history
         early = self.early_steps
@@ -318,7 +318,7 @@ class WindowLedger:
         """What the window ending now holds, a begun step counted whole."""
         return self.content + 1 if self.part else self.content
 
-    def content_then(self, ticks, rest=0, den=1):
+    def content_then(self, ticks: int, rest=0, den: int = 1):
         """What will be left of it in the window that ends so many ticks later, at most AHEAD_TICKS.
 
         More than a limit is by a microstep or more, of the heaviest drug there was. So with two drugs this
@@ -337,7 +337,7 @@ class WindowLedger:
         left = self.content * self.parts + self.part - gone
         return small(self.rounded(left, rest, den))
 
-    def rounded(self, content, rest, den):
+    def rounded(self, content: int, rest, den: int):
         """So many parts of a step as whole ones, to be held against a limit; see `content_then`."""
         content -= self.excess
         whole = content // self.parts
@@ -345,7 +345,7 @@ class WindowLedger:
         return whole + 1 if rest and part * den >= rest * self.parts else whole
 
 
-def _common(a, b):
+def _common(a: int, b: int):
     while b:
         a, b = b, a % b
     return a

@@ -36,7 +36,7 @@ SERVICE_DAYS = 730
 class Motion:
     """Watches one rotor: so many microsteps and encoder pulses per revolution."""
 
-    def __init__(self, steps_per_rev, pulses_per_rev):
+    def __init__(self, steps_per_rev: int, pulses_per_rev: int) -> None:
         self.pitch_steps = steps_per_rev // pulses_per_rev
         self.pulses_per_rev = pulses_per_rev
         self.tolerance_steps = self.pitch_steps
@@ -47,14 +47,14 @@ class Motion:
         self.failed_kind = FAILED
         self.begin_board()
 
-    def begin_board(self):
+    def begin_board(self) -> None:
         """The board's counters begin at 0, the motor rests."""
         self.seen_encoder = 0
         self.seen_index = 0
         self.seen_steps = 0
         self.begin(0)
 
-    def begin(self, executed_steps):
+    def begin(self, executed_steps: int) -> None:
         """The motor starts from rest here: what the encoder said before is not held against it."""
         self.from_steps = executed_steps
         self.from_encoder = self.seen_encoder
@@ -66,7 +66,15 @@ class Motion:
         self.beyond_ticks = 0
         self.beyond_sign = 0
 
-    def look(self, tick, executed_steps, encoder_count, index_count, moving, ordered_steps):
+    def look(
+        self,
+        tick: int,
+        executed_steps: int,
+        encoder_count: int,
+        index_count: int,
+        moving: bool,
+        ordered_steps: int,
+    ):
         """One tick. `moving`: motion may be ordered; `ordered_steps`: the furthest order."""
         row = -1
         if encoder_count != self.seen_encoder or index_count != self.seen_index:
@@ -84,7 +92,9 @@ class Motion:
                 row = alarms.RUNAWAY
         return row
 
-    def _look_at_pulses(self, executed_steps, encoder_count, index_count, moving, ordered_steps):
+    def _look_at_pulses(
+        self, executed_steps: int, encoder_count: int, index_count: int, moving: bool, ordered_steps: int
+    ):
         """The rotor has turned: of which row its pulses and marks are, or -1."""
         new = encoder_count - self.seen_encoder
         if new > 0:
@@ -96,12 +106,12 @@ class Motion:
         turned = self._look_at_single_pulses(executed_steps, new, moving, ordered_steps)
         return turned if turned >= 0 else row
 
-    def _behind_steps(self, executed_steps):
+    def _behind_steps(self, executed_steps: int) -> int:
         """So far the rotor is behind the motor, to a pitch."""
         turned_steps = (self.seen_encoder - self.from_encoder) * self.pitch_steps
         return executed_steps - self.from_steps - turned_steps
 
-    def recovered_ticks(self, tick, executed_steps):
+    def recovered_ticks(self, tick: int, executed_steps: int):
         """How long the rotor stood still, once, when it follows again; else -1."""
         if self.stall_tick < 0 or self.seen_encoder - self.from_encoder <= AGREE_PITCHES:
             return -1
@@ -111,7 +121,7 @@ class Motion:
         self.stall_tick = -1
         return ticks
 
-    def _look_at_single_pulses(self, executed_steps, new, moving, ordered_steps):
+    def _look_at_single_pulses(self, executed_steps: int, new, moving: bool, ordered_steps: int):
         """Two pulses are more than one pitch of steps apart; half a pitch is doubt enough."""
         if new < 0:
             new = -new
@@ -131,19 +141,19 @@ class Motion:
             return self._failed(STEP_SENSE, MISSING)
         return alarms.FREE_FLOW
 
-    def _failed(self, part, kind):
+    def _failed(self, part, kind: int):
         self.failed_part = part
         self.failed_kind = kind
         return alarms.SENSOR_FAULT
 
-    def _marks_off(self, executed_steps, missing):
+    def _marks_off(self, executed_steps: int, missing: int):
         """Too few marks for the pulses, or too many: one of the two is wrong."""
         behind_steps = self._behind_steps(executed_steps)
         if -AGREE_PITCHES * self.pitch_steps <= behind_steps <= AGREE_PITCHES * self.pitch_steps:
             return self._failed(INDEX, MISSING if missing else EXTRA)
         return self._failed(ENCODER, EXTRA if missing else MISSING)
 
-    def _look_at_index(self, index_count, new, executed_steps):
+    def _look_at_index(self, index_count: int, new, executed_steps: int):
         """Before the first mark since the motor started, a part of a revolution may lie."""
         marks = index_count - self.seen_index
         self.seen_index = index_count
@@ -161,7 +171,7 @@ class Motion:
             self.index_new = new
         return row
 
-    def compare(self, ticks, owed_steps, executed_steps, bolus):
+    def compare(self, ticks: int, owed_steps: int, executed_steps: int, bolus):
         """What was made and what the rotor turned, against what is owed now; `ticks` passed since the last
         call.
         """
@@ -182,7 +192,7 @@ class Motion:
             return -1
         return alarms.OVER_INFUSION if sign > 0 else alarms.UNDER_INFUSION
 
-    def service_due(self, tick):
+    def service_due(self, tick: int) -> bool:
         """Whether revolutions or days have reached their number."""
         self.days = tick // TICKS_PER_DAY
         return self.pulses // self.pulses_per_rev >= SERVICE_REVOLUTIONS or self.days >= SERVICE_DAYS

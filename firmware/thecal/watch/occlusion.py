@@ -91,13 +91,13 @@ class Occlusion:
 
     def __init__(
         self,
-        nl_per_rev,
-        steps_per_rev,
-        compliance_nl_kpa=COMPLIANCE_NL_KPA,
-        resistance_pa_ml_h=RESISTANCE_PA_ML_H,
-        threshold_pa=THRESHOLD_PA,
-        change_pa=CHANGE_PA,
-    ):
+        nl_per_rev: int,
+        steps_per_rev: int,
+        compliance_nl_kpa: int = COMPLIANCE_NL_KPA,
+        resistance_pa_ml_h: int = RESISTANCE_PA_ML_H,
+        threshold_pa: int = THRESHOLD_PA,
+        change_pa: int = CHANGE_PA,
+    ) -> None:
         self.threshold_pa = threshold_pa
         self.change_16 = change_pa * 16
         self.nominal_nl_kpa = compliance_nl_kpa
@@ -112,7 +112,7 @@ class Occlusion:
         self.sample_16 = 0  # pressure, smoothed over some samples
         self.forget()
 
-    def forget(self):
+    def forget(self) -> None:
         """Another line: what was learnt of the last one is not true of it."""
         self.resistance_pa_ml_h = self.nominal_pa_ml_h
         self.unknown_pa_ml_h = self.nominal_pa_ml_h  # R is at most so much larger
@@ -120,7 +120,7 @@ class Occlusion:
         self.rest_16 = 0  # level when the flow last hardly showed
         self.begin()
 
-    def resume(self, base_16, nl_kpa):
+    def resume(self, base_16: int, nl_kpa: int) -> None:
         """An alarm stood before a reset, with this level at onset and compliance: go on to follow what the
         line holds.
         """
@@ -128,7 +128,7 @@ class Occlusion:
         self.base_16 = base_16
         self.shown_nl_kpa = nl_kpa
 
-    def begin(self):
+    def begin(self) -> None:
         """Look anew: at power-on, and when an alarm has been dealt with. What was learnt stays."""
         self.alarm = NONE
         self.shown_nl_kpa = 0  # compliance as known from before a reset
@@ -149,14 +149,14 @@ class Occlusion:
         self.over = 0
         self._open_block()
 
-    def _open_block(self):
+    def _open_block(self) -> None:
         self.sum_pa = 0
         self.sum_flow = 0
         self.samples = 0
         self.ticks = 0
         self.steps = 0
 
-    def update(self, ticks, executed_steps, pressure_pa, good):
+    def update(self, ticks: int, executed_steps: int, pressure_pa: int, good: bool):
         """`ticks` have passed; the motor is at `executed_steps`; the sensor says `pressure_pa` if `good`.
         Returns NONE, THRESHOLD or TREND; an alarm stays until `begin`.
         """
@@ -206,7 +206,7 @@ class Occlusion:
                 self._close_block()
         return self.alarm
 
-    def _close_block(self):
+    def _close_block(self) -> None:
         samples = self.samples
         mean_16 = (self.sum_pa // samples << 4) + (self.sum_pa % samples << 4) // samples
         mean_16 -= self.sum_flow // samples * self.step_pa >> 6
@@ -254,7 +254,7 @@ class Occlusion:
         self.hold_ul_h -= self.hold_ul_h * (ticks % HALF_TICKS) // (2 * HALF_TICKS)
         self._open_block()
 
-    def _look_at_flow(self, flow_ul_h):
+    def _look_at_flow(self, flow_ul_h: int) -> None:
         """The largest flow of late, and for how long it has been about the same, to a step."""
         if flow_ul_h > self.hold_ul_h:
             self.hold_ul_h = flow_ul_h
@@ -267,7 +267,7 @@ class Occlusion:
         elif self.steady_ticks < STEADY_TICKS:
             self.steady_ticks += self.ticks
 
-    def _onset(self):
+    def _onset(self) -> None:
         self.since_16 = 0
         self.rise_16 = 0
         self.volume_steps = 0
@@ -275,11 +275,11 @@ class Occlusion:
         self.slope_steps = 0
         self.base_16 = self.level_16
 
-    def _rest(self):
+    def _rest(self) -> None:
         self.rest_16 = self.level_16
         self.rest_ticks = 0
 
-    def _settled(self):
+    def _settled(self) -> None:
         """The flow has fallen and the pressure has settled: an open line is back where it was."""
         rise_16 = self.level_16 - self.rest_16
         if self.rest_ticks < REST_TICKS and rise_16 > 0:
@@ -289,7 +289,7 @@ class Occlusion:
         else:
             self._rest()
 
-    def _rising(self, counted_16, steps, unknown_pa):
+    def _rising(self, counted_16: int, steps: int, unknown_pa: int) -> None:
         self.rise_16 += counted_16
         self.volume_steps += steps
         # From the first block on that rises from its beginning.
@@ -298,14 +298,14 @@ class Occlusion:
             self.slope_steps = self.volume_steps
         self._judge(unknown_pa)
 
-    def _judge(self, unknown_pa):
+    def _judge(self, unknown_pa: int) -> None:
         needed_16 = self.change_16
         if unknown_pa > UNMODELLED_PA:
             needed_16 += (unknown_pa - UNMODELLED_PA) * 16
         if self.rise_16 >= needed_16 and self.alarm == NONE:
             self.alarm = TREND
 
-    def _learn(self, flow_ul_h):
+    def _learn(self, flow_ul_h: int) -> None:
         """R from a steady flow, if it shows R better than what is known. What is not known then: how far
         the back pressure may have moved since the flow was slow, and a part of R itself.
         """
@@ -344,16 +344,16 @@ class UpstreamOcclusion:
     samples, so that noise of 1 kPa rms does not matter and it takes about a second.
     """
 
-    def __init__(self, threshold_pa=UPSTREAM_PA):
+    def __init__(self, threshold_pa: int = UPSTREAM_PA) -> None:
         self.threshold_pa = threshold_pa
         self.begin()
 
-    def begin(self):
+    def begin(self) -> None:
         """Look anew, when an alarm has been dealt with."""
         self.alarm = NONE
         self.pressure_16 = 0
 
-    def update(self, pressure_pa, good):
+    def update(self, pressure_pa: int, good: bool):
         """A tick's sample, pressure over ambient. Returns NONE or THRESHOLD; an alarm stays until `begin`."""
         if good:
             self.pressure_16 += (pressure_pa * 16 - self.pressure_16) >> 3

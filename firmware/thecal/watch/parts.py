@@ -46,7 +46,7 @@ KINDS = ("failed", "open", "short", "stuck", "stale", "range", "noise", "missing
 FAILED, OPEN, SHORT, STUCK, STALE, RANGE, NOISE, MISSING, EXTRA = range(len(KINDS))
 
 
-def names(bits):
+def names(bits: int):
     """The names of the parts whose bits are set, for people."""
     return [PARTS[part] for part in range(len(PARTS)) if bits >> part & 1]
 
@@ -54,12 +54,12 @@ def names(bits):
 class Failed:
     """Which parts were found wrong and how, since it was acknowledged. `bits` has one for each part."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bits = 0
         self.untold = 0  # those of them that no event has told of yet
         self.kinds = [FAILED] * len(PARTS)  # how each was found wrong first
 
-    def found(self, part, kind):
+    def found(self, part, kind: int) -> None:
         """A part is wrong, as it may have been before."""
         if not self.bits >> part & 1:
             self.bits |= 1 << part
@@ -74,6 +74,6 @@ class Failed:
                 return part
         return -1
 
-    def forget(self):
+    def forget(self) -> None:
         """The clinician knows."""
         self.bits = self.untold = 0

@@ -81,7 +81,7 @@ _NOISY_WINDOWS = 3
 ) = range(22)
 
 
-def advance(words, raw, tick):
+def advance(words, raw: int, tick: int) -> None:
     """Take in a tick's code, or NO_SAMPLE."""
     kind = STALE if raw == NO_SAMPLE else _judged(words, raw)
     words[WRONG] = kind
@@ -107,7 +107,7 @@ def advance(words, raw, tick):
         words[FAULT] = kind
 
 
-def _judged(words, raw):
+def _judged(words, raw: int):
     """What is wrong with a sample that there is."""
     kind = NONE
     last = words[_LAST_CODE]
@@ -150,8 +150,14 @@ class Reading:
     """
 
     def __init__(
-        self, zero_code, unit_per_code, least, most, stuck_samples=STUCK_SAMPLES, noise_codes=NOISE_CODES
-    ):
+        self,
+        zero_code: int,
+        unit_per_code: int,
+        least: int,
+        most: int,
+        stuck_samples: int = STUCK_SAMPLES,
+        noise_codes: int = NOISE_CODES,
+    ) -> None:
         self.advance = advance
         words = self.words = array("i", [0] * 22)
         words[TAKEN_TICK] = NEVER
@@ -166,26 +172,26 @@ class Reading:
         words[_MOST_COUNT] = LARGEST
         self.forget_extremes()
 
-    def update(self, raw, tick):
+    def update(self, raw: int, tick: int):
         """A tick's code, or NO_SAMPLE. Returns `fresh`."""
         self.advance(self.words, raw, tick)
         return self.fresh
 
-    def good(self):
+    def good(self) -> bool:
         """Whether `value` may be believed."""
         return self.words[TAKEN_TICK] != NEVER and self.words[FAULT] == NONE
 
-    def age_ticks(self, tick):
+    def age_ticks(self, tick: int):
         """How old `value` is."""
         return tick - self.words[TAKEN_TICK]
 
-    def forget_extremes(self):
+    def forget_extremes(self) -> None:
         """Minimum and maximum begin anew."""
         self.words[LEAST_VALUE] = LARGEST
         self.words[MOST_VALUE] = -LARGEST
 
     @property
-    def fresh(self):
+    def fresh(self) -> bool:
         """Whether the last sample was good."""
         return self.words[WRONG] == NONE and self.words[TAKEN_TICK] != NEVER
 

@@ -10,7 +10,7 @@ from ..smallint import small
 class Reservoir:
     """Volumes come in as nanolitres, on a mechanism of so many nL and steps per revolution."""
 
-    def __init__(self, nl_per_rev, steps_per_rev):
+    def __init__(self, nl_per_rev: int, steps_per_rev: int) -> None:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.known = False
@@ -22,14 +22,14 @@ class Reservoir:
         self.low_nl = 0
         self.empty_nl = 0
 
-    def refill(self, fill_nl, executed_steps):
+    def refill(self, fill_nl: int, executed_steps: int) -> None:
         """It now holds `fill_nl`."""
         self.known = True
         self.fill_nl = fill_nl
         self.filled_at_steps = executed_steps
         self.set_levels(self.low_nl, self.empty_nl)
 
-    def set_levels(self, low_nl, empty_nl):
+    def set_levels(self, low_nl, empty_nl) -> None:
         """When to warn and when to stop."""
         self.low_nl = low_nl
         self.empty_nl = empty_nl
@@ -38,17 +38,17 @@ class Reservoir:
         self.empty_steps = self.filled_at_steps + small(self._steps(self.fill_nl - empty_nl))
         self.fill_steps = self.filled_at_steps + small(self._steps(self.fill_nl))
 
-    def low(self, executed_steps):
+    def low(self, executed_steps: int):
         """Whether it is LOW."""
         return self.known and executed_steps >= self.low_steps
 
-    def empty(self, executed_steps):
+    def empty(self, executed_steps: int):
         """Whether it is EMPTY."""
         return self.known and executed_steps >= self.empty_steps
 
-    def left_steps(self, executed_steps):
+    def left_steps(self, executed_steps: int):
         """Whole microsteps that are left in it."""
         return self.fill_steps - executed_steps if self.known else 0
 
-    def _steps(self, volume_nl):
+    def _steps(self, volume_nl: int) -> int:
         return volume_nl * self.steps_per_rev // self.nl_per_rev

@@ -18,11 +18,11 @@ NEVER = -WINDOW_TICKS
 class Resets:
     """When the last resets were. Kept over them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ticks = array("i", [NEVER] * MOST_RESETS)
         self.count = 0
 
-    def too_many(self, tick):
+    def too_many(self, tick: int):
         """The pump was reset just now. True if that makes more than there may be; they then count no more,
         since whoever acknowledges the alarm has seen them.
         """

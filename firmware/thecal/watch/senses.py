@@ -30,6 +30,11 @@ from .occlusion import NONE, Occlusion, UpstreamOcclusion
 from .readings import FAULT, VALUE, WRONG, Reading, advance
 from .readings import NONE as SOUND
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..signals import Inputs
+
+
 PRESSURE_ZERO_CODE = 400
 PRESSURE_PA_PER_CODE = 50
 LEAST_PA = -19_000
@@ -48,7 +53,7 @@ BACK_TICKS = 50  # and the supply is back after so long
 class Senses:
     """The senses of a pump on a mechanism of so many nL and steps per revolution."""
 
-    def __init__(self, nl_per_rev, steps_per_rev, encoder_pulses_per_rev):
+    def __init__(self, nl_per_rev: int, steps_per_rev: int, encoder_pulses_per_rev: int) -> None:
         self.pressure_down = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
         self.pressure_up = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
         self.supply = Reading(
@@ -74,7 +79,7 @@ class Senses:
         self._critical_ticks = 0
         self._air_ticks = 0
 
-    def read(self, inputs, tick):
+    def read(self, inputs: "Inputs", tick: int) -> None:
         """Take in the samples of a tick."""
         take_in = self.advance
         take_in(self._down_words, inputs.pressure_down_raw, tick)
@@ -90,7 +95,7 @@ class Senses:
                 self.failed.found(part, reading.fault or reading.wrong)
         return bits
 
-    def doubtful(self):
+    def doubtful(self) -> bool:
         """Whether any sensor is known to be faulty; which, is kept in `failed`."""
         if not (self._down_words[FAULT] or self._up_words[FAULT] or self._supply_words[FAULT]):
             return False
@@ -99,7 +104,7 @@ class Senses:
                 self.failed.found(part, reading.fault)
         return True
 
-    def begin(self, executed_steps, drawing_back=False):
+    def begin(self, executed_steps: int, drawing_back=False) -> None:
         """The motor starts from rest; `drawing_back`: to relieve a blocked line, whose pressure is followed
         on and is no news.
         """
@@ -109,7 +114,16 @@ class Senses:
         self.up.begin()
         self.motion.begin(executed_steps)
 
-    def look(self, inputs, tick, ticks, executed_steps, ordered_steps, moving, delivering):
+    def look(
+        self,
+        inputs: "Inputs",
+        tick: int,
+        ticks: int,
+        executed_steps: int,
+        ordered_steps: int,
+        moving: bool,
+        delivering: bool,
+    ):
         """The row of the most urgent alarm that this tick calls for, or -1. `ticks` passed since the last."""
         row = self.motion.look(
             tick, executed_steps, inputs.encoder_count, inputs.index_count, moving, ordered_steps
@@ -139,7 +153,7 @@ class Senses:
             row = _first(row, alarms.SUPPLY_CRITICAL)
         return row
 
-    def _supply_critical(self):
+    def _supply_critical(self) -> bool:
         """Brings `supply_low` up to date as well."""
         if self._supply_words[WRONG] != SOUND:
             return False
@@ -160,6 +174,6 @@ class Senses:
         return self.down.stored_nl() if self.down.alarm != NONE else 0
 
 
-def _first(row, other):
+def _first(row: int, other):
     """The more urgent of two rows, -1 being none."""
     return other if row < 0 or other < row else row

@@ -50,7 +50,7 @@ class Record:
     others the first tick's steps in `a` and the last one's in `m`.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.kind = LUMP
         self.units = 0
         self.whole = 0
@@ -62,7 +62,7 @@ class Record:
         """In all of it."""
         return self.upto(self.units)
 
-    def upto(self, units):
+    def upto(self, units: int):
         """Steps in its first so many units."""
         kind = self.kind
         if kind == PAIR:
@@ -75,7 +75,7 @@ class Record:
 class History:
     """The blocks, and the stretch that still grows. Told unit by unit; `half` is the first tick of one."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bytes = bytearray(BLOCKS * BLOCK)
         self.mirror = bytearray(BLOCKS * BLOCK)
         blank = b"\xff" * BLOCK
@@ -99,7 +99,7 @@ class History:
         self._next = 0
         self.begin()
 
-    def begin(self):
+    def begin(self) -> None:
         """A day without a step."""
         self.open.begin()
         self.half = 0
@@ -115,12 +115,12 @@ class History:
 
     # --- to be told
 
-    def first_tick(self, steps):
+    def first_tick(self, steps: int) -> None:
         """Executed in the first tick of a unit."""
         self.half = steps
         self.odd = True
 
-    def last_tick(self, steps):
+    def last_tick(self, steps: int) -> bool:
         """Executed in its second tick. True if a stretch has ended with the unit before."""
         first = self.half
         self.half = 0
@@ -144,12 +144,12 @@ class History:
         stretch.grow(count)
         return True
 
-    def rest(self, units):
+    def rest(self, units: int) -> None:
         """So many units without a step; in the middle of none."""
         self.close()
         self.append_lump(units, 0)
 
-    def close(self):
+    def close(self) -> None:
         """End the stretch that grows."""
         stretch = self.open
         units = stretch.units
@@ -163,7 +163,7 @@ class History:
         stretch.begin()
         self.append_line(units, steps, whole, a, b, m)
 
-    def append_line(self, units, steps, whole, a, b, m):
+    def append_line(self, units: int, steps: int, whole, a: int, b: int, m: int) -> None:
         """A stretch of so many units and steps: whole * u + (a * u + m) // b after u of them; a, m < b."""
         if b == 1 and units < 256:
             at = self._room(EVEN, units, steps)
@@ -185,7 +185,7 @@ class History:
             self._put_number(at + 8, m, 2)
         self.closed_at = at
 
-    def _append_pair(self, first, last):
+    def _append_pair(self, first: int, last: int) -> None:
         if first < 256 and last < 256:
             at = self._room(PAIR, 1, first + last)
             self._put(at + 1, first)
@@ -195,7 +195,7 @@ class History:
             self._put_number(at + 1, first, 4)
             self._put_number(at + 5, last, 4)
 
-    def append_lump(self, units, steps):
+    def append_lump(self, units: int, steps: int) -> None:
         """So many units, with all steps in the last tick. No stretch grows."""
         if units == 0:
             return
@@ -229,7 +229,7 @@ class History:
         self.turned = True
         return age
 
-    def new_epoch(self, epoch, weight):
+    def new_epoch(self, epoch: int, weight: int) -> None:
         """What comes from now on is counted in another unit, of that weight: in a block of its own."""
         self.close()
         self.weights.set(epoch, weight)
@@ -237,7 +237,7 @@ class History:
 
     # --- blocks
 
-    def _room(self, kind, units, steps):
+    def _room(self, kind: int, units: int, steps: int):
         """Where a record of that kind goes; its kind and what it holds are written down."""
         if self.head % BLOCK + BYTES[kind] >= BLOCK:  # the last byte of a block is always ENDS
             self._next_block(self.epoch_at(self.head))
@@ -252,14 +252,14 @@ class History:
         self.turned = True
         return at
 
-    def _next_block(self, epoch):
+    def _next_block(self, epoch: int) -> None:
         self._forget()
         block = after(self.head // BLOCK)
         if block == self.first:
             self._merge()
         self._open_block(block, epoch)
 
-    def _open_block(self, block, epoch):
+    def _open_block(self, block: int, epoch: int) -> None:
         self.units.set(block, 0)
         self.steps.set(block, 0)
         self.epochs.set(block, epoch)
@@ -267,7 +267,7 @@ class History:
         self._put(self.head, ENDS)
         self.turned = True
 
-    def _forget(self):
+    def _forget(self) -> None:
         """Let blocks go that are older than a day, one or two at a time."""
         for _ in range(2):
             units = self.units.counts[self.first]
@@ -280,7 +280,7 @@ class History:
                 self.moved = True
             self.first = following
 
-    def _merge(self):
+    def _merge(self) -> None:
         """Free the oldest block: what it and the next hold is known by LUMPs from now on, in the next."""
         old = self.first
         block = after(old)
@@ -311,7 +311,7 @@ class History:
         other = self.weights.counts[self.epochs.counts[block]]
         return lump if weight == other else (lump[0], -(-lump[1] * weight // other))
 
-    def _lumps_of(self, block):
+    def _lumps_of(self, block: int):
         """Those that a block consists of, or itself as one."""
         lumps = []
         record = self.closing
@@ -325,7 +325,7 @@ class History:
 
     # --- to be read
 
-    def load(self, record, at):
+    def load(self, record, at: int) -> bool:
         """Decode the record at that byte. False if the block ends there."""
         own = self.bytes
         mirror = self.mirror
@@ -370,7 +370,7 @@ class History:
             record.m = self._number(at + 1, 2) if kind == MINUTE else self._number(at + 4, 4)
         return True
 
-    def load_open(self, record):
+    def load_open(self, record) -> None:
         """The stretch that still grows, as far as it has."""
         stretch = self.open
         record.kind = OPEN
@@ -380,29 +380,29 @@ class History:
         record.a = stretch.a % stretch.b
         record.m = stretch.phase()
 
-    def following(self, at):
+    def following(self, at: int):
         """The byte at which the record after the one at `at` begins, over the end of a block."""
         at += BYTES[self.bytes[at]]
         if at != self.head and self.bytes[at] == ENDS:
             return self.beginning_after(at // BLOCK)
         return at
 
-    def beginning_after(self, block):
+    def beginning_after(self, block: int):
         """The byte at which the record after a block begins."""
         at = after(block) * BLOCK
         while at != self.head and self.bytes[at] == ENDS:
             at = after(at // BLOCK) * BLOCK
         return at
 
-    def epoch_at(self, at):
+    def epoch_at(self, at: int):
         """That in which the steps of the record there are counted."""
         return self.epochs.counts[at // BLOCK]
 
-    def weight_at(self, at):
+    def weight_at(self, at: int):
         """What a step of that record weighs."""
         return self.weights.counts[self.epochs.counts[at // BLOCK]]
 
-    def behind(self, units):
+    def behind(self, units: int):
         """Where what was executed in the last so many units begins: the byte of a record, and how many units
         later. And what all from that byte on weighs; the half unit that has begun is not in it.
         """
@@ -428,7 +428,7 @@ class History:
             at = self.beginning_after(at // BLOCK)
         return at, left, weight
 
-    def behind_block(self, block):
+    def behind_block(self, block: int):
         """Units and weight of all that was kept behind a block, but for a half unit that has begun."""
         units = self.open.units
         weight = self.open.steps * self.weight_at(self.head)
@@ -450,31 +450,31 @@ class History:
                 return used
             block = after(block)
 
-    def adopt(self, epoch, other):
+    def adopt(self, epoch: int, other) -> None:
         """What was counted in one epoch is in another one from now on."""
         for block in range(BLOCKS):
             if self.epochs.counts[block] == epoch:
                 self.epochs.set(block, other)
 
-    def _number(self, at, width):
+    def _number(self, at: int, width: int):
         value = 0
         while width:
             width -= 1
             value = value << 8 | self.bytes[at + width]
         return value if value <= LARGEST else LARGEST
 
-    def _put(self, at, value):
+    def _put(self, at: int, value) -> None:
         self.bytes[at] = value
         self.mirror[at] = 255 - value
 
-    def _put_number(self, at, value, width):
+    def _put_number(self, at: int, value, width: int) -> None:
         while width:
             self._put(at, value & 255)
             value >>= 8
             at += 1
             width -= 1
 
-    def look_at_next(self):
+    def look_at_next(self) -> None:
         """Compare four more bytes with their second copies, one after the other: 7 min for all."""
         at = self._next
         own = self.bytes
@@ -495,6 +495,6 @@ class History:
         return own and self.units.sound and self.steps.sound and self.epochs.sound and self.weights.sound
 
 
-def after(block):
+def after(block: int):
     """The block behind one."""
     return block + 1 if block + 1 < BLOCKS else 0

@@ -23,7 +23,7 @@ def complements(words):
 PIECE = 16
 
 
-def grown(value, size):
+def grown(value, size: int):
     """An array of `size` times `value`, grown in place: one that is made from a list or from bytes leaves a
     hole as large as itself in the heap, and what comes over the link needs large pieces of it.
     """
@@ -39,36 +39,36 @@ def grown(value, size):
 class PairedCounts:
     """An array of counts, 0 to 2^30 - 1, each with its complement. Whoever changes one changes both."""
 
-    def __init__(self, size):
+    def __init__(self, size: int) -> None:
         self.counts = grown(0, size)
         self.complements = grown(LARGEST, size)
         self.sound = True  # no pair was ever seen that did not agree
         self._next = 0
 
-    def look(self, index):
+    def look(self, index: int) -> None:
         """Look at one pair."""
         if self.counts[index] + self.complements[index] != LARGEST:
             self.sound = False
 
-    def look_at_next(self):
+    def look_at_next(self) -> None:
         """Look at the pair after the last one looked at so."""
         index = self._next
         self._next = index + 1 if index + 1 < len(self.counts) else 0
         self.look(index)
 
-    def take(self, index):
+    def take(self, index: int):
         """The count, which is 0 from now on."""
         self.look(index)
         count = self.counts[index]
         self.set(index, 0)
         return count
 
-    def set(self, index, count):
+    def set(self, index: int, count: int) -> None:
         """Replace a count."""
         self.counts[index] = count
         self.complements[index] = LARGEST - count
 
-    def add(self, index, more):
+    def add(self, index: int, more: int) -> None:
         """Add to a count: to both copies, each from what it was."""
         self.counts[index] += more
         self.complements[index] -= more
