@@ -13,11 +13,10 @@ from .signals import QUEUE_SEGMENTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .pump import Pump
     from .signals import Inputs, Outputs
 
 
-def turn(pump: "Pump", board, inputs: "Inputs", outputs: "Outputs") -> None:
+def turn(pump, board, inputs: "Inputs", outputs: "Outputs") -> None:
     """One tick of `pump`; it must be due."""
     board.read(inputs, outputs)
     pump.decide(inputs, outputs)

@@ -96,7 +96,7 @@ def seal(version, drugs):
     return library[:2] + (_crc(canonical(library)),)
 
 
-def check(library: tuple) -> bool:
+def check(library) -> bool:
     """Whether the library is there and as it was made. Never raises."""
     try:
         version, drugs, crc = library
@@ -119,7 +119,7 @@ def bounds_of(library: tuple, drug: str) -> tuple:
     return entry[4] if entry else ()
 
 
-def readback(library: tuple):
+def readback(library):
     """What the device understood of a whole library, for a human to confirm: version, CRC, and each drug with
     the CRC of its own lines.
     """
@@ -137,9 +137,9 @@ def readback(library: tuple):
 
 
 def judge(
-    library: tuple,
+    library,
     drug: str,
-    concentration: tuple,
+    concentration,
     daily=None,
     most_daily=None,
     bolus=None,
@@ -200,7 +200,7 @@ def is_hard(bound: tuple):
     return bound[1] in HARD and bound[5]
 
 
-def limit_names(drug: str):
+def limit_names(drug: tuple):
     """The names of all limits on a drug, as a confirmation gives them."""
     names = [_name(drug[0], bound[0], bound) for bound in drug[4]]
     if drug[1]:

@@ -43,7 +43,7 @@ class Draft:
         self.drugs = []
         self.bytes = 0  # that they take in the journal, about
 
-    def take(self, part: int):
+    def take(self, part):
         """Read one part. Returns (library, problems): the library when it is complete, else None; after a
         problem it has to begin again with index 0.
         """

@@ -475,7 +475,7 @@ class Reader:
         return found
 
 
-def parse(therapy: "Prescription", mechanism: "Mechanism"):
+def parse(therapy: dict, mechanism: "Mechanism"):
     """A Prescription from the link's `therapy` object. Raises PrescriptionError naming every problem."""
     reader = Reader(therapy, mechanism)
     reader.head()

@@ -56,7 +56,7 @@ def _fill_tables() -> None:
 _fill_tables()
 
 
-def crc_into(data: bytes, start: int, end: int, digits) -> None:
+def crc_into(data: "bytes | bytearray | memoryview", start: int, end: int, digits) -> None:
     """CRC-32 of data[start:end] as 8 lower-case hex digits into the bytearray `digits`. Allocates nothing."""
     low = 0xFFFF
     high = 0xFFFF

@@ -24,7 +24,7 @@ def _fill_tables() -> None:
 _fill_tables()
 
 
-def crc_into(data: bytes, start: int, end: int, value) -> None:
+def crc_into(data: "bytes | bytearray | memoryview", start: int, end: int, value) -> None:
     """Carry the CRC-32 in `value` (4 bytes, little-endian) on over data[start:end]; four zeros begin a new
     one. Allocates nothing. The driver has a faster one.
     """
