@@ -97,11 +97,6 @@ class Programmed:
         self._advance(at_ms)
 
     @property
-    def told_ms(self) -> Fraction:
-        """Time of the last thing told."""
-        return self.corners[-1].at_ms
-
-    @property
     def bolus_left_nl(self) -> Fraction:
         """What was left of all boluses at that time."""
         return sum((bolus.left_nl for bolus in self._boluses.values()), Fraction(0))

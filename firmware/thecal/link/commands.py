@@ -29,7 +29,6 @@ GOING_ON_WORK = WORK_A_TICK - 32  # of each tick in which an earlier command is 
 
 STOP = "stop"
 CANCEL = "cancel"
-PASSES = (STOP, CANCEL)  # never wait for others: they only take away
 # About what is proposed: these wait while a proposal is still being looked at.
 ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "confirm")
 

@@ -16,7 +16,6 @@ SECTOR = 4096
 # Outcomes: two records of each of the last 64 commands; after a boot the rest of a page is left out. At worst
 # that is a boot and 8 units for each command, four full sectors beside the head and the one that is erased.
 STATE, HISTORY, EVENTS, FAULTS, OUTCOMES = range(5)
-STREAMS = (EVENTS, FAULTS)  # rings of the log: no kinds of records, a chain
 RING_SECTORS = (192, 18, 12, 12, 6)
 # Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
 THERAPY, LIBRARY, CALIBRATION = range(3)

@@ -30,7 +30,6 @@ from .stretches import (
 from .twice import PairedCounts
 
 DAY_TICKS = DAY_UNITS * TICKS
-LEAST_WINDOW_TICKS = 600
 MERGED_ONE_BY_ONE = 40  # ticks; what is longer is one rest
 MOST_PARTS = 1 << 18  # a unit's step with up to 2 000 steps a tick stays small
 DAY_MINUTES = 1_440
