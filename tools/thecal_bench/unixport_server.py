@@ -6,11 +6,14 @@ the flag BOOT in a request (the first has it) a new pump boots from the flash.
 Ends when the host closes the pipe. What goes wrong goes to stderr, as MicroPython prints it.
 """
 
+import gc
 import struct
 import sys
 from binascii import crc32
 
 sys.path.insert(0, sys.argv[1])
+# What compiling leaves behind is to leave no holes: the board has its modules in flash.
+gc.threshold(16_000)  # pyright: ignore[reportAttributeAccessIssue]  # MicroPython's own
 
 from thecal import loop  # noqa: E402
 from thecal.dose.mechanism import reference  # noqa: E402
@@ -20,6 +23,8 @@ from thecal.record import events  # noqa: E402
 from thecal.record.journal import Journal  # noqa: E402
 from thecal.record.layout import ERASE, NOTHING, PAGE, SECTOR  # noqa: E402
 from thecal.signals import SEGMENT_TICKS, Inputs, Outputs  # noqa: E402
+
+gc.threshold(-1)  # pyright: ignore[reportAttributeAccessIssue]
 
 BOOT = 32
 
