@@ -11,7 +11,7 @@ import time
 
 import machine
 
-from . import loop, pump, words
+from . import loop, pump, word_table
 from .causes import RESET_FAULT
 from .dose import mechanism
 from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment, slots
@@ -53,7 +53,7 @@ class App:
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance
         kept = self.pump.critical.words
-        kept.use(slots.Slots(kept, words.in_place()))
+        kept.use(slots.Slots(kept, word_table.PARTS, word_table.OPTIONAL))
         self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
         self.faults = 0

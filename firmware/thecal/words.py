@@ -1,6 +1,6 @@
 """The critical words (SAFE-07): which numbers the dose depends on, and when each of them is compared.
 
-The table is `NAMES` in `word_table.py`: four groups of words, each named by its way from the pump. Second
+The table is `PARTS` in `word_table.py`: four groups of words, each named by its way from the pump. Second
 copies are `watch/twice.py`'s; the board finds the words by their places in memory (`drivers/slots.py`). A
 group is compared before the part of the tick that is the first to use it, and what runs with time is kept
 again when the part that lets it run is done; between the two nothing may change it:
@@ -14,19 +14,19 @@ again when the part that lets it run is done; between the two nothing may change
 What runs without the motor is not compared while it rests: a start begins it anew.
 
 An order from outside may change any of them. Then all groups are compared before it is carried out, and all
-are kept when it is done. The number of a word, as the event log gives it, is its place in `NAMES`.
+are kept when it is done. The number of a word, as the event log gives it, is its place in the table.
 """
 
 from .watch.twice import complements
 from .word_table import (
     BEFORE_BOLUSES,
-    BOLUSES,
     DOSE,
     FIRST,
     GROUPS,
     HISTORY,
-    NAMES,
+    OF_BOLUSES,
     OPTIONAL,
+    PARTS,
     PLAN,
     TIME,
     WITH_TIME,
@@ -83,21 +83,24 @@ class Words:
         self.motion = motion
         self.control = motion.control
         self.trusted = True
-        sizes = [len(names) for names in NAMES]
+        sizes = [FIRST[group + 1] - FIRST[group] for group in GROUPS]
         sizes[DOSE] = sizes[PLAN] = BEFORE_BOLUSES
         self.copies = [complements(size) for size in sizes]
-        self.boluses = [complements(len(BOLUSES)) for _ in GROUPS]  # of DOSE and of PLAN
+        self.boluses = [complements(OF_BOLUSES) for _ in GROUPS]  # of DOSE and of PLAN
         # What the copies ought to be, when they are compared.
         self.now = [complements(size) for size in sizes]
-        self.boluses_now = complements(len(BOLUSES))
+        self.boluses_now = complements(OF_BOLUSES)
         self.slots = None  # a quicker way than the attributes; then `copies` has only what is optional
         self.has_optional = True  # some of that may not be 0
 
     def use(self, slots) -> None:
-        """Compare and keep by `slots` (`drivers/slots.py`) of `in_place` from now on."""
+        """Compare and keep by `slots` (`drivers/slots.py`) from now on."""
         self.slots = slots
-        self.copies[TIME] = complements(len(NAMES[TIME]))
-        self.now[TIME] = complements(len(NAMES[TIME]))
+        for group in GROUPS:
+            size = FIRST[TIME + 1] if group == TIME else 0
+            self.copies[group] = complements(size)
+            self.now[group] = complements(size)
+        self.boluses = ()
         self.keep_all()
 
     def agree(self, group: int):
@@ -111,11 +114,11 @@ class Words:
         if group == DOSE:
             active = self.delivery.owed.active
             if not active[0] and not active[1]:
-                end -= len(BOLUSES)
+                end -= OF_BOLUSES
         elif group == PLAN:
             active = self.delivery.planned.active
             if not active[0] and not active[1]:
-                end -= len(BOLUSES)
+                end -= OF_BOLUSES
         if slots.look(slots.places, slots.kept, FIRST[group], end) != slots.SAME:
             return slots.agree(FIRST[group], end)
         return group != TIME or self._optional_agrees()
@@ -258,19 +261,13 @@ class Words:
         return [first + number for number in range(len(now)) if now[number] != kept[number]]
 
 
-def in_place():
-    """The names of all words by their numbers, "" for what there is only now and then."""
-    return [
-        "" if group == TIME and number in OPTIONAL else NAMES[group][number]
-        for group in GROUPS
-        for number in range(len(NAMES[group]))
-    ]
-
-
-def name(number: int):
+def name(number: int) -> str:
     """The name of a word, for people."""
-    for names in NAMES:
-        if number < len(names):
-            return names[number]
-        number -= len(names)
+    for begin, runs in PARTS:
+        for way, names in runs:
+            if number < len(names):
+                step = names[number]
+                where = ".".join([part for part in (begin, way) if part])
+                return "%s[%d]" % (where, step) if isinstance(step, int) else "%s.%s" % (where, step)
+            number -= len(names)
     raise IndexError("no critical word has the number %d" % number)

@@ -150,7 +150,7 @@ def test_a_critical_word_is_compared_where_it_lies_as_by_its_name(prompt):
     printed = prompt.run(
         """
 from thecal import app, words
-from thecal.word_table import BOLUSES, FIRST, GROUPS, NAMES
+from thecal.word_table import FIRST, GROUPS, OF_BOLUSES
 a = app.App()
 pump = a.pump
 placed = pump.critical.words
@@ -177,8 +177,8 @@ def all_flips():
     placed.keep_all()
     named.keep_all()
     for group in GROUPS:
-        for number in range(len(NAMES[group])):
-            owner, place = way(NAMES[group][number])
+        for number in range(FIRST[group + 1] - FIRST[group]):
+            owner, place = way(words.name(FIRST[group] + number))
             if owner is None:
                 continue
             value = owner[place] if isinstance(owner, list) else getattr(owner, place)
@@ -193,7 +193,7 @@ def all_flips():
             put(owner, place, value)
             wrong += not placed.agree(group) or not named.agree(group)
 all_flips()
-print(tried, found, wrong, len(BOLUSES))
+print(tried, found, wrong, OF_BOLUSES)
 for course in (pump.delivery.owed, pump.delivery.planned):
     course.active[0] = course.active[1] = True
 all_flips()

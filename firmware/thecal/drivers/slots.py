@@ -77,15 +77,17 @@ def find_key(owner: ptr32, key: int) -> int:  # type: ignore  # noqa: F821
 
 
 class Slots:
-    """The numbers with these `names`, each the way to it from `root`; without a name one that never changes.
-    Raises Unfamiliar.
+    """The numbers of `parts`: each a way from `root`, and from there ways to owners with the names of their
+    attributes, or the places of a list. Those of the numbers in `without` never change. Raises Unfamiliar.
     """
 
-    def __init__(self, root, names) -> None:
+    def __init__(self, root, parts: tuple, without: tuple) -> None:
         self.root = root
-        self.names = names
-        self.places = array("i", [0] * (WORDS * len(names)))
-        self.kept = array("i", [0] * len(names))
+        self.parts = parts
+        self.without = without
+        count = sum([len(names) for _, runs in parts for _, names in runs])
+        self.places = array("i", [0] * (WORDS * count))
+        self.kept = array("i", [0] * count)
         self.constant = [0]
         self.look = look
         self.copy = copy
@@ -94,26 +96,32 @@ class Slots:
 
     def find(self) -> None:
         """Where they lie."""
-        owners = {"": _entries(self.root)}
-        for number in range(len(self.names)):
-            name = self.names[number]
-            owner, attributes = self.constant, None
-            step = "0"
-            if name:
-                way, step = _split(name)
-                owner, attributes = _owner(owners, way)
-            at = WORDS * number
-            self.places[at] = id(owner)
-            if attributes is None:
-                self.places[at + 1] = int(step)
-                value = owner[int(step)]
-            else:
-                key, value = _entry(attributes, step)
-                self.places[at + 1] = 2 * find_key(id(owner), key) + 1
-                self.places[at + 2] = key
-            # A small integer is in its word, twice itself and 1; of a flag there is the address.
-            if bits(self.places, number) != (id(value) if isinstance(value, bool) else 2 * value + 1):
-                raise Unfamiliar(name)
+        number = 0
+        root = {"": _entries(self.root)}
+        for begin, runs in self.parts:
+            owners = {"": _owner(root, begin)}
+            for way, names in runs:
+                for name in names:
+                    if number in self.without:
+                        self._put(number, self.constant, 0, 0, 0)
+                    else:
+                        owner, attributes, keys = _owner(owners, way)
+                        if attributes is None:
+                            self._put(number, owner, name, 0, owner[name])
+                        else:
+                            key = id(keys[name])
+                            word = 2 * find_key(id(owner), key) + 1
+                            self._put(number, owner, word, key, attributes[name])
+                    number += 1
+
+    def _put(self, number: int, owner, word: int, key: int, value) -> None:
+        at = WORDS * number
+        self.places[at] = id(owner)
+        self.places[at + 1] = word
+        self.places[at + 2] = key
+        # A small integer is in its word, twice itself and 1; of a flag there is the address.
+        if bits(self.places, number) != (id(value) if isinstance(value, bool) else 2 * value + 1):
+            raise Unfamiliar("word %d" % number)
 
     def agree(self, first: int, end: int) -> bool:
         """Whether the numbers first .. end - 1 are as they were kept."""
@@ -134,30 +142,20 @@ class Slots:
         return [number for number in range(first, end) if not self.agree(number, number + 1)]
 
 
-def _split(name: str):
-    """The way to an owner, and the last step."""
-    last = max(name.rfind("."), name.rfind("["))
-    return name[: max(last, 0)], name[last + 1 :].rstrip("]")
-
-
-def _owner(owners, way):
-    """An owner and its attributes, None of a list; `owners` are those that were found before."""
+def _owner(owners: dict, way: str):
+    """An owner, its attributes and their names, None of a list; `owners` are those that were found before."""
     if way not in owners:
-        before, step = _split(way)
-        owner, attributes = _owner(owners, before)
-        owners[way] = _entries(owner[int(step)] if attributes is None else _entry(attributes, step)[1])
+        last = max(way.rfind("."), way.rfind("["))
+        step = way[last + 1 :]
+        owner, attributes, _ = _owner(owners, way[: max(last, 0)])
+        owners[way] = _entries(owner[int(step[:-1])] if attributes is None else attributes[step])
     return owners[way]
 
 
 def _entries(owner):
-    # The interpreter makes this dictionary anew each time, and `getattr` with a text that was put together
-    # goes through all names that there are.
-    return owner, None if isinstance(owner, list) else owner.__dict__
-
-
-def _entry(attributes, name: str):
-    """The bits of an attribute's name, and its value."""
-    for known in attributes:
-        if known == name:
-            return id(known), attributes[known]
-    raise Unfamiliar(name)
+    # The interpreter makes this dictionary anew each time, and its keys are the names that it compares: one
+    # that is put together, or is long, is equal and not the same.
+    if isinstance(owner, list):
+        return owner, None, None
+    attributes = owner.__dict__
+    return owner, attributes, {name: name for name in attributes}
