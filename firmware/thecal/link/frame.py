@@ -39,18 +39,21 @@ HIGH_TABLE = array("H", bytes(512))
 
 
 def _fill_tables() -> None:
-    for index in range(256):
-        low = index
-        high = 0
-        for _ in range(8):
-            carry = low & 1
-            low = low >> 1 | (high & 1) << 15
-            high >>= 1
-            if carry:  # polynomial 0xEDB88320, as in zlib and Ethernet
-                low ^= 0x8320
-                high ^= 0xEDB8
-        LOW_TABLE[index] = low
-        HIGH_TABLE[index] = high
+    """From the remainders of the eight bits, each entry once."""
+    low = 1
+    high = 0
+    bit = 128
+    while bit:
+        carry = low & 1
+        low = low >> 1 | (high & 1) << 15
+        high >>= 1
+        if carry:  # polynomial 0xEDB88320, as in zlib and Ethernet
+            low ^= 0x8320
+            high ^= 0xEDB8
+        for index in range(0, 256, 2 * bit):
+            LOW_TABLE[index + bit] = LOW_TABLE[index] ^ low
+            HIGH_TABLE[index + bit] = HIGH_TABLE[index] ^ high
+        bit >>= 1
 
 
 _fill_tables()
