@@ -63,7 +63,7 @@ while True:
 
 
 @pytest.mark.req("OCC-04", "OCC-02", "SIM-01")
-def test_the_motor_stops_within_ten_milliseconds_of_the_decision(image, measured):
+def test_the_motor_stops_within_ten_milliseconds_of_the_decision(image):
     """60 mL/h, a step in 1.9 ms, into a blocked line: what comes after the decision is within 10 ms."""
     rig = Rig(image, DECISION_ON_LED)
     decided = EdgeRecorder(rig.board, "LED")
@@ -77,7 +77,6 @@ def test_the_motor_stops_within_ten_milliseconds_of_the_decision(image, measured
     before = [edge for edge in rig.edges.rising if edge < decision]
     assert decision - before[-1] < 2 * CPU_CYCLES_PER_MS, "in the middle of its course"
     assert rig.edges.rising[-1] - decision < 10 * CPU_CYCLES_PER_MS
-    measured((rig.edges.rising[-1] - decision) / CPU_CYCLES_PER_MS)
     assert rig.board.pin("EN") == 1
 
 
