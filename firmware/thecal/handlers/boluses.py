@@ -51,7 +51,6 @@ class Boluses:
         volume = (request["volume_nl"], 1)
         rate = (0, 1)
         broken = ()
-        rate = (0, 1)
         reason = self.denials.why_no_clinician_bolus()
         if reason == GRANTED:
             therapy = self.regimen.prescription
