@@ -146,7 +146,9 @@ for how in ({}, {"stuck_samples": 0, "noise_codes": 400}, {"stuck_samples": 5}):
 
 
 def test_a_critical_word_is_compared_where_it_lies_as_by_its_name(prompt):
-    """Each word changed in turn and back, with boluses and without; a table that grows."""
+    """Each word changed in turn and back, with boluses and without, with what there is only now and then; a
+    table that grows.
+    """
     printed = prompt.run(
         """
 from thecal import app, words
@@ -203,13 +205,28 @@ pump.clock.tick += 1
 print(tried, found, wrong, placed.agree(0))
 pump.clock.tick -= 1
 print(placed.agree(0))
+class Numbers:
+    pass
+regimen, line = placed.regimen, placed.line
+regimen.prescription = Numbers()
+regimen.prescription.patient_bolus = bolus = Numbers()
+line.bridge = bridge = Numbers()
+bolus.lockout_ticks, bolus.max_per_day, bridge.left_steps, bridge.old, bridge.new = 600, 4, 70, 20, 10
+before = tried
+found = 0
+all_flips()
+print(tried - before, found, wrong)
+regimen.prescription = line.bridge = None
+print(placed.agree(0), named.agree(0))
 """,
         limit_ms=300_000,
     )
-    first, last, again = [line.split() for line in printed.splitlines() if line.strip()]
+    first, last, again, optional, gone = [line.split() for line in printed.splitlines() if line.strip()]
     tried, found, wrong, boluses = map(int, first)
     assert tried >= 140 and wrong == 0
     assert found == tried - 2 * boluses  # those of boluses are compared while there is one
     assert list(map(int, last[:3])) == [2 * tried, found + tried, 0]
     assert last[3] == "False"
     assert again == ["True"]
+    assert list(map(int, optional)) == [tried + 5, tried + 5, 0]
+    assert gone == ["False", "False"]
