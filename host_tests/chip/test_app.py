@@ -3,7 +3,7 @@ motor off.
 """
 
 import pytest
-from rig import Rig
+from rig import FAILING_LOOP, Rig
 from thecal.watch import alarms
 from thecal_bench.chip import EmulatedBoard
 from thecal_bench.chip.plant_wiring import wire_plant, wire_world
@@ -123,18 +123,7 @@ app.run()
 def test_a_loop_that_keeps_failing_resets_the_board_with_the_motor_off(image):
     rig = Rig(
         image,
-        program="""
-from thecal import app
-class Broken(app.App):
-    turns = 0
-    def tick(self):
-        self.turns += 1
-        if self.turns > 30:
-            raise ValueError
-        super().tick()
-app.App = Broken
-app.run()
-""",
+        program=FAILING_LOOP,
     )
     rig.start(60_000_000)
     rig.board.run_for_ms(4_000)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from field_link import FILES, most_ticks
 from fuzz_frames import Draw, harmless, line
-from rig import Rig
+from rig import FAILING_LOOP, Rig
 from thecal.watch import alarms
 
 pytestmark = pytest.mark.chip
@@ -70,18 +70,7 @@ def test_a_loop_that_failed_three_times_comes_back_halted_with_its_alarm_and_a_r
     """The image itself boots after the program that fails: the jumper is taken off meanwhile."""
     rig = Rig(
         image,
-        program="""
-from thecal import app
-class Broken(app.App):
-    turns = 0
-    def tick(self):
-        self.turns += 1
-        if self.turns > 40:
-            raise ValueError
-        super().tick()
-app.App = Broken
-app.run()
-""",
+        program=FAILING_LOOP,
     )
     rig.start(60_000_000)
     rig.board.release_pin("MAINTENANCE")

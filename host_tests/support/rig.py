@@ -17,6 +17,19 @@ from thecal_model.link import LinkClient
 CPU_CYCLES_PER_PIO_CYCLE = 125_000_000 // segment.PIO_HZ
 STEPS_PER_NL = Fraction(3_200, 100_000)
 TICKS_PER_HOUR = 36_000
+FAILING_LOOP = """
+from thecal import app
+class Broken(app.App):
+    turns = 0
+    def tick(self):
+        self.turns += 1
+        if self.turns > 30:
+            raise ValueError
+        super().tick()
+app.App = Broken
+app.run()
+"""
+"""A pump whose ticks all fail from the thirty-first on."""
 
 
 def pulse_cycles(word: int) -> list[int]:
