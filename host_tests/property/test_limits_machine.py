@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 from array import array
-from collections import deque
+from collections import Counter, deque
 from fractions import Fraction
 from typing import Any
 
@@ -179,16 +179,17 @@ class LimitsMachine(RuleBasedStateMachine):
         self.ends.clear()
         self.oracle.ends.clear()
         self.oracle.check()
-        assert self.denials_seen + self.untold() == self.denied
+        assert self.denials_seen + self.untold().total() == self.denied
 
-    def untold(self) -> int:
-        """Denials that came again and again, and of which no event has told yet."""
+    def untold(self) -> Counter[int]:
+        """Denials by cause that came again and again, and of which no event has told yet."""
         repeats = self.bench.pump.teller.repeats
-        return sum(
-            more
-            for kind, more in zip(repeats.kinds, repeats.more, strict=True)
-            if more and code_and_numbers(kind)[0] == events.DENIED
-        )
+        untold: Counter[int] = Counter()
+        for kind, more in zip(repeats.kinds, repeats.more, strict=True):
+            code, _, cause = code_and_numbers(kind) if more else (0, 0, 0)
+            if code == events.DENIED:
+                untold[cause] += more
+        return untold
 
     # --- rules
 
@@ -279,14 +280,18 @@ class LimitsMachine(RuleBasedStateMachine):
     @rule(button=st.booleans())
     def press(self, button: bool) -> None:
         if button:
+            counted = self.untold()
             self.bench.inputs.button_patient = True
             self.bench.advance_to_tick(self.bench.tick + 1)
             self.bench.inputs.button_patient = False
             self.oracle.advance(self.bench.tick + 1)
-            said = [sent for sent in self.events if sent["code"] in ("denied", "patient_bolus_start")]
+            said = [(sent["code"], sent["b"]) for sent in self.events]
+            said = [(code, cause) for code, cause in said if code in ("denied", "patient_bolus_start")]
+            said += [("denied", cause) for cause in (self.untold() - counted).elements()]
             assert len(said) == 1, "a press is granted or denied within its tick"
-            granted = said[0]["code"] == "patient_bolus_start"
-            reason = "" if granted else CAUSES[said[0]["b"]]
+            ((code, cause),) = said
+            granted = code == "patient_bolus_start"
+            reason = "" if granted else CAUSES[cause]
         else:
             reply = self.ask("patient_bolus")
             granted, reason = reply["granted"], reply["reason"]
@@ -387,7 +392,7 @@ class LimitsMachine(RuleBasedStateMachine):
 
     @rule()
     def reset(self) -> None:
-        self.denied -= self.untold()  # this bench keeps no journal, which would
+        self.denied -= self.untold().total()  # this bench keeps no journal, which would
         self.bench.reset()
         self.bench.advance_to_tick(self.bench.tick + 1)
         self.oracle.reset(self.bench.tick - 1)
@@ -484,6 +489,15 @@ def therapy(rate_nl_h: int, bolus_nl: int, limit_nl: int, window_ms: int) -> dic
 def freely() -> LimitsMachine:
     """A machine that is told where to go."""
     return LimitsMachine()
+
+
+@pytest.mark.req("LIM-01", "REC-06")
+def test_presses_that_are_only_counted_any_more_are_judged_as_well(freely):
+    """More denials within ten minutes than are logged one by one."""
+    freely.program(therapy(2_000, 10_000, 20_000, HOUR_MS))
+    for press in range(25):
+        freely.press(press % 2 == 1)
+    assert freely.untold().total() == 5
 
 
 @pytest.mark.req("LIM-05", "LIM-06")
