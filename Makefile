@@ -39,8 +39,8 @@ deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper f
 test: setup image ## all tests but the long ones
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
-test-long: setup image ## the tests that take minutes
-	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long
+test-long: setup image ## the tests that take minutes, with new random examples
+	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long --hypothesis-profile=explore
 
 mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and see whether a test notices
 	$(PYTHON) -m thecal_bench.mutants $(MUTANTS)
