@@ -1,0 +1,278 @@
+"""What hangs on the pins, as data: motor, driver, head, and for every sensor none, or what it is (RIG-01).
+
+On the link and in the journal a rig is an object of tables, as in its TOML file but in whole numbers of the
+units that the keys name (`TABLES`). A table that is left out is not fitted; motor, driver, head and step are
+compulsory. `read` makes a `Rig` of it, or raises `RigError`, which names table, key, value, bound and what to
+do. Nothing is half-read.
+
+A rig is in force from one boot to the next: everything is built from it once. `UNWATCHED` is the one table
+that says which hazard goes unwatched where a part is missing, and what is judged instead (RIG-03).
+
+Numbers: a scale turns the converter's code into a value, (code - zero_code) * num / den. Levels are 0 and 1.
+The least pulse that a driver takes is 1 us (A4988), 2 us (DRV8825) or 5 us and more (TB6600 class), as their
+makers' data sheets say; ours is never shorter than 5 us, so that a spike and a pulse can be told apart.
+"""
+
+from .dose.mechanism import Mechanism, MechanismError
+
+MOST_NAME = 24
+LEAST_PULSE_NS = 5_000
+MOST_STEPS_S = 1_200  # what the step driver can issue (drivers/segment.py)
+
+NUMBER, RATIO, TEXT, CHOICE = range(4)
+
+
+class Key:
+    """One key of a table: `kind`, and its bounds; for CHOICE `most` is the tuple of what it may be. A key
+    with a `default` may be left out.
+    """
+
+    def __init__(self, name, kind, least=0, most=0, default=None) -> None:
+        self.name = name
+        self.kind = kind
+        self.least = least
+        self.most = most
+        self.default = default
+
+
+def _level(name, default=None):
+    return Key(name, NUMBER, 0, 1, default)
+
+
+_SCALE = (
+    Key("zero_code", NUMBER, 0, 4_095),
+    Key("pa_per_code", RATIO, 1, 100_000),
+    Key("least_pa", NUMBER, -100_000, 1_000_000),
+    Key("most_pa", NUMBER, -100_000, 1_000_000),
+)
+
+# Table, whether it must be there, keys.
+TABLES = (
+    ("rig", True, (Key("name", TEXT, 1, MOST_NAME),)),
+    (
+        "motor",
+        True,
+        (
+            Key("full_steps", NUMBER, 1, 1_000),
+            Key("microsteps", NUMBER, 1, 256),
+            Key("gear", RATIO, 1, 100_000, (1, 1)),  # motor turns for one of the rotor
+            Key("most_steps_s", NUMBER, 1, MOST_STEPS_S, MOST_STEPS_S),
+        ),
+    ),
+    (
+        "driver",
+        True,
+        (
+            _level("dir_forward"),
+            _level("enable"),
+            Key("pulse_ns", NUMBER, 0, 100_000, LEAST_PULSE_NS),
+            Key("interval_us", NUMBER, 0, 1_000_000, 0),  # least time from step to step
+        ),
+    ),
+    (
+        "head",
+        True,
+        (
+            Key("nl_per_rev", NUMBER, 1, 10_000_000),
+            Key("uncertainty_nl", NUMBER, 0, 10_000_000, 0),  # expanded, at 95 %; 0: not calibrated
+            Key("rollers", NUMBER, 1, 64, 3),
+            Key("service_revs", NUMBER, 1, 10_000_000, 100_000),
+            Key("service_days", NUMBER, 1, 10_000, 730),
+        ),
+    ),
+    ("step", True, (Key("sense", CHOICE, 0, ("wire", "pad")),)),
+    ("fault", False, (_level("level"),)),  # of the driver's output, while there is one
+    ("encoder", False, (Key("pulses_per_rev", NUMBER, 1, 10_000),)),
+    ("index", False, (Key("marks_per_rev", NUMBER, 1, 1, 1),)),
+    ("pressure_down", False, _SCALE),
+    ("pressure_up", False, _SCALE),
+    (
+        "supply",
+        False,
+        (
+            Key("mv_per_code", RATIO, 1, 1_000),
+            Key("low_mv", NUMBER, 1, 100_000),
+            Key("critical_mv", NUMBER, 1, 100_000),
+            Key("most_mv", NUMBER, 1, 100_000),
+        ),
+    ),
+    ("air", False, (_level("level"),)),  # while there is air
+    ("sounder", False, (Key("sensed", NUMBER, 0, 1, 0),)),
+    ("button_stop", False, (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30))),  # while pressed
+    ("button_patient", False, (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30))),
+)
+
+# What goes unwatched: the part without which it does, a code for links and logs, and for people what is not
+# seen and what is judged instead. Where a code stands twice, either part is enough to miss.
+UNWATCHED = (
+    ("encoder", "stall", "a rotor that stands or slips is not seen: steps are judged, not turns"),
+    ("encoder", "free_flow", "a rotor that turns by itself is not seen"),
+    ("encoder", "rotor_infusion", "over- and under-infusion are judged by steps alone"),
+    ("index", "encoder_slip", "an encoder that loses or adds pulses is not seen"),
+    ("pressure_down", "occlusion_down", "a blocked catheter is not seen"),
+    ("pressure_up", "occlusion_up", "a blocked or empty inlet is not seen"),
+    ("supply", "supply", "a failing supply is not seen before the pump is without power"),
+    ("air", "air", "air in the line is not seen"),
+    ("fault", "driver_fault", "a driver that reports a fault is not heard"),
+    ("step_wire", "step_wire", "steps are counted at the chip: a broken wire to the driver is not seen"),
+    ("sounder", "sounder", "alarms are not heard"),
+    ("sounder_sense", "sounder_dead", "a sounder that does not sound is not seen"),
+    ("button_stop", "button_stop", "there is no STOP button: stop by the link, or cut the motor's supply"),
+)
+
+
+class RigError(Exception):
+    """A rig that can not be; the message names table, key, value, bound, and what to do."""
+
+
+class Scale:
+    """Of an analogue sensor: value = (code - zero_code) * num // den, plausible from `least` to `most`."""
+
+    def __init__(self, zero_code: int, per_code: tuple, least: int, most: int) -> None:
+        self.zero_code = zero_code
+        self.num, self.den = per_code
+        self.least = least
+        self.most = most
+
+
+class Rig:
+    """One rig. `tables` is the object that it was read from, with all defaults filled in; what is not fitted
+    is None.
+    """
+
+    def __init__(self, tables: dict) -> None:
+        self.tables = tables
+        motor, driver, head = tables["motor"], tables["driver"], tables["head"]
+        self.name = tables["rig"]["name"]
+        num, den = motor["gear"]
+        self.steps_per_rev = motor["full_steps"] * motor["microsteps"] * num // den
+        self.nl_per_rev = head["nl_per_rev"]
+        self.uncertainty_nl = head["uncertainty_nl"]
+        self.rollers = head["rollers"]
+        self.service_revs = head["service_revs"]
+        self.service_days = head["service_days"]
+        self.most_steps_s = motor["most_steps_s"]
+        self.dir_forward_high = driver["dir_forward"] == 1
+        self.enable_high = driver["enable"] == 1
+        self.pulse_ns = max(driver["pulse_ns"], LEAST_PULSE_NS)
+        self.step_at_pad = tables["step"]["sense"] == "pad"
+        self.fault_level = self._level("fault")
+        self.encoder_pulses_per_rev = tables["encoder"]["pulses_per_rev"] if "encoder" in tables else 0
+        self.has_index = "index" in tables
+        self.pressure_down = self._pressure("pressure_down")
+        self.pressure_up = self._pressure("pressure_up")
+        self.supply = None
+        if "supply" in tables:
+            supply = tables["supply"]
+            self.supply = Scale(0, supply["mv_per_code"], 0, supply["most_mv"])
+            self.supply_low_mv = supply["low_mv"]
+            self.supply_critical_mv = supply["critical_mv"]
+        self.air_level = self._level("air")
+        self.has_sounder = "sounder" in tables
+        self.sounder_sensed = self.has_sounder and tables["sounder"]["sensed"] == 1
+        self.button_stop_level = self._level("button_stop")
+        self.button_patient_level = self._level("button_patient")
+
+    def _level(self, table):
+        return self.tables[table]["level"] if table in self.tables else None
+
+    def _pressure(self, table):
+        if table not in self.tables:
+            return None
+        keys = self.tables[table]
+        return Scale(keys["zero_code"], keys["pa_per_code"], keys["least_pa"], keys["most_pa"])
+
+    def mechanism(self):
+        """The arithmetic of its motor and head."""
+        return Mechanism(self.nl_per_rev, self.steps_per_rev, self.most_steps_s // 10)
+
+    def has(self, part) -> bool:
+        """Whether a part of `UNWATCHED` is fitted."""
+        if part == "step_wire":
+            return not self.step_at_pad
+        if part == "sounder_sense":
+            return self.sounder_sensed or not self.has_sounder
+        return part in self.tables
+
+    def unwatched(self):
+        """The codes of what goes unwatched."""
+        return [code for part, code, _ in UNWATCHED if not self.has(part)]
+
+
+def read(tables) -> Rig:
+    """The rig that an object of the link or the journal means. Raises RigError."""
+    if not isinstance(tables, dict):
+        raise RigError("rig: must be an object of tables")
+    known = [name for name, _, _ in TABLES]
+    for name in tables:
+        if name not in known:
+            raise RigError("%s: unknown table, must be one of %s" % (str(name)[:24], ", ".join(known)))
+    whole = {}
+    for name, needed, keys in TABLES:
+        if name in tables:
+            whole[name] = _read_table(name, tables[name], keys)
+        elif needed:
+            raise RigError("%s: missing, this table must be there" % name)
+    _check_together(whole)
+    try:
+        rig = Rig(whole)
+        rig.mechanism()
+    except MechanismError as problem:
+        raise RigError("motor, head: %s" % problem) from problem
+    return rig
+
+
+def _read_table(name, given, keys):
+    if not isinstance(given, dict):
+        raise RigError("%s: must be a table of keys" % name)
+    for key in given:
+        if key not in [known.name for known in keys]:
+            raise RigError("%s.%s: unknown key" % (name, str(key)[:24]))
+    whole = {}
+    for key in keys:
+        if key.name in given:
+            whole[key.name] = _read_value("%s.%s" % (name, key.name), given[key.name], key)
+        elif key.default is None:
+            raise RigError("%s.%s: missing" % (name, key.name))
+        else:
+            whole[key.name] = key.default
+    return whole
+
+
+def _read_value(where, value, key: "Key"):
+    if key.kind == TEXT:
+        if not isinstance(value, str) or not key.least <= len(value) <= key.most:
+            raise RigError("%s: must be a text of %d to %d characters" % (where, key.least, key.most))
+        return value
+    if key.kind == CHOICE:
+        if value not in key.most:
+            raise RigError("%s is %s, must be %s" % (where, str(value)[:24], " or ".join(key.most)))
+        return value
+    if key.kind == RATIO:
+        num, den = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, 1)
+        if type(num) is not int or type(den) is not int or not (0 < num <= key.most and 0 < den <= key.most):
+            raise RigError("%s: must be a whole number or [num, den], each 1 to %d" % (where, key.most))
+        return num, den
+    if type(value) is not int or not key.least <= value <= key.most:
+        raise RigError(
+            "%s is %s, must be a whole number from %d to %d" % (where, str(value)[:24], key.least, key.most)
+        )
+    return value
+
+
+def _check_together(whole: dict) -> None:
+    """What no key by itself can be wrong about."""
+    motor = whole["motor"]
+    num, den = motor["gear"]
+    if motor["full_steps"] * motor["microsteps"] * num % den:
+        raise RigError(
+            "motor.gear is %d/%d: full_steps * microsteps * gear must be whole, change gear or microsteps"
+            % (num, den)
+        )
+    for name in ("pressure_down", "pressure_up"):
+        if name in whole and whole[name]["least_pa"] >= whole[name]["most_pa"]:
+            raise RigError("%s.least_pa: must be below most_pa" % name)
+    if "supply" in whole:
+        supply = whole["supply"]
+        if not supply["critical_mv"] < supply["low_mv"] < supply["most_mv"]:
+            raise RigError("supply: critical_mv < low_mv < most_mv must hold")
