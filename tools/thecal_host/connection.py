@@ -52,15 +52,15 @@ class Port(ABC):
 
 
 class SerialPort(Port):
-    """A USB serial port, or the pty of an emulated bench."""
+    """A USB serial port, or the pty of an emulated bench. `baud` is for what hangs on a real line."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, baud: int = BAUD) -> None:
         import serial
 
         self.name = name
         try:
             self._serial = serial.Serial(
-                name, BAUD, timeout=0, write_timeout=CONNECT_TIMEOUT_S, exclusive=True
+                name, baud, timeout=0, write_timeout=CONNECT_TIMEOUT_S, exclusive=True
             )
         except (serial.SerialException, OSError, ValueError) as why:
             raise _why_not_open(name, why) from None

@@ -40,12 +40,13 @@ def _status_of(why: Exception) -> int | None:
     from thecal_host.experiment import NoSuchBoard
     from thecal_host.log import LogError
     from thecal_host.recording import RecordError
+    from thecal_host.weighing import WeighingError
+    from thecal_host.weighing.balance import BalanceError
 
-    if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError):
+    if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError | BalanceError):
         return SAID_NO
-    if isinstance(
-        why, InputError | RecordError | LogError | FileError | NoSuchBoard | quantities.QuantityError
-    ):
+    unreadable = InputError | RecordError | LogError | FileError | WeighingError
+    if isinstance(why, unreadable | NoSuchBoard | quantities.QuantityError):
         return NOT_UNDERSTOOD
     return None
 
