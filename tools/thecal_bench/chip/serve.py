@@ -11,13 +11,14 @@ board's clock keeps to the wall's; a busy chip may be slower than that, and is t
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import time
 from collections.abc import Callable
 
 from thecal_model.link import IN_USE
+
+from thecal_bench.pty_line import READ_BYTES, PtyLine
 
 from .board import MS_NS, EmulatedBoard
 
@@ -26,48 +27,6 @@ __all__ = ("Server", "serve")
 SLICE_MS = 2  # simulated time between two looks at the outside
 LONGEST_LAG_S = 0.25  # how far behind the wall the board may fall and still catch up
 UNREAD_BYTES = 4096  # output that waits for a slow user before the host stops reading
-READ_BYTES = 4096
-
-
-class _Pty:
-    """A pseudo-terminal: one end is ours, the other a path that anybody may open, again and again."""
-
-    def __init__(self) -> None:
-        import pty
-        import tty
-
-        self._fd, user_fd = pty.openpty()
-        tty.setraw(user_fd)  # bytes, not lines, and no echo of the board's output back to the board
-        self.path = os.ttyname(user_fd)
-        os.close(user_fd)
-        os.set_blocking(self._fd, False)
-        self._hung_up = select.poll()
-        self._hung_up.register(self._fd, 0)
-
-    @property
-    def in_use(self) -> bool:
-        """Whether somebody has the other end open."""
-        return not self._hung_up.poll(0)
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def read(self) -> bytes:
-        """What the user has written, empty if nothing."""
-        try:
-            return os.read(self._fd, READ_BYTES)
-        except (BlockingIOError, OSError):  # OSError: the user has just closed it
-            return b""
-
-    def write(self, data: bytes | bytearray) -> int:
-        """Pass on what the user takes of `data`; how much that was."""
-        try:
-            return os.write(self._fd, data)
-        except BlockingIOError:
-            return 0
-
-    def close(self) -> None:
-        os.close(self._fd)
 
 
 class _Tcp:
@@ -143,6 +102,7 @@ class Server:
         tcp_port: int | None = None,
         tcp_host: str = "127.0.0.1",
         speed: float | None = 1.0,
+        beside: Callable[[], object] | None = None,
     ) -> None:
         if speed is not None and speed <= 0:
             raise ValueError(f"speed is {speed}, must be above 0, or None for as fast as it goes")
@@ -150,15 +110,16 @@ class Server:
         self.pty_path: str | None = None
         self.tcp_address: tuple[str, int] | None = None
         self._speed = speed
+        self._beside = beside  # what else is served, called after each slice
         self._stopped = False
-        self._lines: list[_Pty | _Tcp] = []
-        self._unread: dict[_Pty | _Tcp, bytearray] = {}
+        self._lines: list[PtyLine | _Tcp] = []
+        self._unread: dict[PtyLine | _Tcp, bytearray] = {}
         if tcp_port is not None:
             tcp = _Tcp(tcp_port, tcp_host)
             self._lines.append(tcp)
             self.tcp_address = tcp.address
         if pty:
-            terminal = _Pty()
+            terminal = PtyLine()
             self._lines.append(terminal)
             self.pty_path = terminal.path
         board.on_data = self._from_board
@@ -169,6 +130,8 @@ class Server:
         wall_s, board_ns = time.monotonic(), self.board.now_ns
         while not self._stopped:
             self.board.run_for_ms(SLICE_MS)
+            if self._beside is not None:
+                self._beside()
             wait_s = 0.0
             if self._speed is not None:
                 ahead_s = (self.board.now_ns - board_ns) / (1000 * MS_NS) / self._speed - (
