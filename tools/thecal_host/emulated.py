@@ -35,8 +35,26 @@ def how_to_connect(pty: str | None, tcp_port: int | None, maintenance: bool) -> 
     return lines
 
 
+BALANCES: dict[str, float | None] = {"asked": None, "prints": 1.0}
+"""Kinds of balance that a bench offers: one that is asked, and one that prints every second."""
+
+
+def _balance_on(bench: Any, kind: str) -> Any:
+    """A balance under the catheter of a bench, in a beaker that is not covered."""
+    from thecal_bench.balance import BalanceOnPty, BalanceParameters, ModelBalance
+
+    parameters = BalanceParameters(evaporation_g_h=2e-3, drift_g_h=1e-4)
+    model = ModelBalance(bench.plant.outflow_nl, parameters, prints_every_s=BALANCES[kind])
+    return BalanceOnPty(model, lambda: bench.now_ns)
+
+
 def serve_bench(
-    image: Path | None, tcp_port: int | None, speed: float | None, maintenance: bool, console: Console
+    image: Path | None,
+    tcp_port: int | None,
+    speed: float | None,
+    maintenance: bool,
+    console: Console,
+    balance_kind: str | None = None,
 ) -> None:
     """Serve until Ctrl-C. Raises BenchError without an image, PortError when the TCP port is taken."""
     with console.status("booting the image") if console.is_terminal else nullcontext():
@@ -54,8 +72,9 @@ def serve_bench(
             # Until the pump's loop runs nobody would answer, and at the emulator's speed that takes seconds.
             bench.advance_to_tick(0)
     with bench:
+        balance = None if balance_kind is None else _balance_on(bench, balance_kind)
         try:
-            server = Server(board, tcp_port=tcp_port, speed=speed)
+            server = Server(board, tcp_port=tcp_port, speed=speed, beside=balance and balance.turn)
         except OSError as why:
             raise PortError(
                 f"TCP port {tcp_port} cannot be served ({why.strerror}): name another with --tcp"
@@ -70,6 +89,10 @@ def serve_bench(
                 console.print(f"Emulated pump with {image}; Ctrl-C ends it. Connect with", **PLAIN)
                 for line in how_to_connect(server.pty_path, bound_port, maintenance):
                     console.print(f"  {line}", **PLAIN)
+                if balance is not None:
+                    console.print(f"A balance weighs what it delivers: --balance {balance.path}", **PLAIN)
                 server.run()
         finally:
             server.close()
+            if balance is not None:
+                balance.close()

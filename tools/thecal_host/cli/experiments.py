@@ -175,10 +175,17 @@ def serve_bench(
     maintenance: Annotated[
         bool, typer.Option("--maintenance", help="Fit the jumper: a prompt, no pump")
     ] = False,
+    balance: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Serve a balance too that weighs what it delivers: asked, prints"),
+    ] = None,
 ) -> None:
     """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C."""
     from thecal_host import emulated
 
     if not math.isfinite(speed):
         raise typer.BadParameter(f"{speed} is no number of seconds", param_hint="--speed")
-    emulated.serve_bench(image, tcp, speed or None, maintenance, out)
+    if balance is not None and balance not in emulated.BALANCES:
+        kinds = " or ".join(emulated.BALANCES)
+        raise typer.BadParameter(f'expected {kinds}, found "{balance}"', param_hint="--balance")
+    emulated.serve_bench(image, tcp, speed or None, maintenance, out, balance)
