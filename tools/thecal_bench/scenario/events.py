@@ -11,11 +11,11 @@ from typing import Any
 
 from thecal.clock import TICK_MS
 from thecal_model import quantities as q
+from thecal_model.document import Document
 from thecal_model.quantities import MS_PER_HOUR
 from thecal_model.therapy import Therapy
 from thecal_model.toml_lines import Path
 
-from thecal_bench.scenario.document import Document
 from thecal_bench.scenario.experiment import LINK_LEAD_MS, PRESS_MS, BolusRequest, Event
 from thecal_bench.scenario.format import CONFIRMED, EVENTS, ON_THE_LINK, ON_THE_PLANT, UNDOES, Key
 from thecal_bench.scenario.therapies import Therapies

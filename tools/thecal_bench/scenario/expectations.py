@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thecal_model.document import Document
 from thecal_model.therapy import Therapy
 from thecal_model.toml_lines import Path
 
-from thecal_bench.scenario.document import Document
 from thecal_bench.scenario.experiment import Event, Expect
 from thecal_bench.scenario.format import EXPECTS, ON_THE_LINK, VOLUME_EXPECTED, VOLUMES
 

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from thecal.watch.alarms import ALARMS
 from thecal_model import quantities as q
+from thecal_model.document import Key, Keys
 
 from thecal_bench.parameters import MECHANISMS
 from thecal_bench.plant import SIDES
 from thecal_bench.scenario.values import (
-    Read,
     bounds,
     calibration_error,
     concentration,
@@ -37,17 +35,6 @@ from thecal_bench.scenario.values import (
     yes,
 )
 from thecal_bench.sensor_faults import KINDS, SENSORS
-
-
-@dataclass(frozen=True)
-class Key:
-    """How a key is read, and whether it must be there."""
-
-    read: Read
-    required: bool = False
-
-
-Keys = Mapping[str, Key]
 
 STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "DRAW_BACK", "RUNNING", "HALTED")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
+from thecal_model.document import Document, read_text
 from thecal_model.therapy import Profile, Therapy
 
 from thecal_bench.parameters import PlantParameters
-from thecal_bench.scenario.document import Document, read_text
 from thecal_bench.scenario.events import Events
 from thecal_bench.scenario.expectations import Expectations
 from thecal_bench.scenario.experiment import DEFAULT_FILL_NL, Reservoir, Scenario

@@ -8,6 +8,7 @@ from typing import Any
 
 from thecal_model import foreknown
 from thecal_model import quantities as q
+from thecal_model.document import Document, dotted
 from thecal_model.quantities import MS_PER_DAY
 from thecal_model.therapy import (
     EVERY_DAY,
@@ -21,7 +22,6 @@ from thecal_model.therapy import (
 )
 from thecal_model.toml_lines import Path
 
-from thecal_bench.scenario.document import Document, dotted
 from thecal_bench.scenario.format import LIMIT, MODES, NESTED, PATIENT_BOLUS, STEP, THERAPY
 
 

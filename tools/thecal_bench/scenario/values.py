@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -10,15 +9,9 @@ from typing import Any
 from thecal.dose import units
 from thecal.dose.prescription import MOST_RESERVOIR_NL
 from thecal_model import quantities as q
+from thecal_model.document import Expected, Read
 
 from thecal_bench.plant import MOST_FREE_FLOW_NL_H
-
-
-class Expected(Exception):
-    """What a reader expected instead of the value that it was given."""
-
-
-Read = Callable[[Any], Any]
 
 
 def text(value: Any) -> str:

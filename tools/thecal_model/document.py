@@ -1,11 +1,14 @@
-"""One file on its way to an experiment: its tables, and the problems found so far, each with file, line, key
+"""A TOML file that is being read: its tables, and the problems found so far, each with file, line, key
 and what was expected. It goes on after a problem, so that all are reported.
+
+`Key` says how one key is read; a reader gives the value or raises `Expected` or a `QuantityError`.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
@@ -14,8 +17,23 @@ from thecal_model import quantities as q
 from thecal_model.problems import InputError, Problem
 from thecal_model.toml_lines import Lines, Path, after_error
 
-from thecal_bench.scenario.format import Key, Keys
-from thecal_bench.scenario.values import Expected
+
+class Expected(Exception):
+    """What a reader expected instead of the value that it was given."""
+
+
+Read = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Key:
+    """How a key is read, and whether it must be there."""
+
+    read: Read
+    required: bool = False
+
+
+Keys = Mapping[str, Key]
 
 
 class Document:
@@ -141,12 +159,12 @@ def dotted(path: Path) -> str:
     return ".".join(part for part in path if isinstance(part, str)) or "(file)"
 
 
-def read_text(path: str | FilePath) -> str:
-    """The text of a file. InputError where it is none."""
+def read_text(path: str | FilePath, what: str = "a scenario file") -> str:
+    """The text of a file. InputError where it is none; `what` it should have been."""
     try:
         data = FilePath(path).read_bytes()
     except OSError as why:
-        message = f"cannot be read: {why.strerror}, expected a scenario file (TOML)"
+        message = f"cannot be read: {why.strerror}, expected {what} (TOML)"
         raise InputError([Problem(str(path), 1, "(file)", message)]) from None
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
