@@ -82,7 +82,7 @@ def test_ten_psi_is_the_occlusion_threshold_of_69_kpa():
         ("1,000 mL", q.VOLUME, "no comma between thousands"),
         ("1 000 mL", q.VOLUME, "without spaces in it"),
         ("6 mL/240h", q.RATE, '"240h" is not a known unit'),
-        ("3 fortnights", q.TIME, "known are ms, s (sec, second, seconds), min (minute, minutes)"),
+        ("3 fortnights", q.TIME, "known are ns, us, ms, s (sec, second, seconds), min (minute, minutes)"),
         ("nan mL/h", q.RATE, "does not start with a decimal number"),
         ("inf mL/h", q.RATE, "does not start with a decimal number"),
         ("1_000 uL", q.VOLUME, '"_000" is not a known unit'),

@@ -46,6 +46,8 @@ _TABLE: dict[str, dict[str, Fraction | int]] = {
     "volume": {"nL nl": 1, "uL ul": 10**3, "mL ml": 10**6, "L l": 10**9},
     "mass": {"pg": 1, "ng": 10**3, "mcg ug": 10**6, "mg": 10**9, "g": 10**12},
     "time": {
+        "ns": Fraction(1, 10**6),
+        "us": Fraction(1, 1000),
         "ms": 1,
         "s sec second seconds": 1000,
         "min minute minutes": 60_000,
@@ -150,6 +152,7 @@ COMPLIANCE = Dimension("a compliance", "nL/Pa", "0.5 uL/kPa")
 RESISTANCE = Dimension("a flow resistance", "Pa ms/nL", "1 kPa h/mL")
 TEMPERATURE_RATE = Dimension("a temperature per time", "K/day", "5 K/day", signed=True)
 PRESSURE_PER_KELVIN = Dimension("a pressure per temperature", "Pa/K", "200 Pa/K", signed=True)
+VOLTAGE_PER_PRESSURE = Dimension("a voltage per pressure", "V/Pa", "40 mV/kPa")
 RATIO = Dimension("a percentage", "%", "2 %", signed=True)
 VOLTAGE = Dimension("a voltage", "V", "4.5 V")
 
@@ -165,6 +168,7 @@ DIMENSIONS = (
     RESISTANCE,
     TEMPERATURE_RATE,
     PRESSURE_PER_KELVIN,
+    VOLTAGE_PER_PRESSURE,
     RATIO,
     VOLTAGE,
 )

@@ -2,8 +2,8 @@
 
 How to read it: `format` says which keys there are, `values` how each is read; `thecal_model.document` is the
 file and its problems; `therapies`, `events` and `expectations` read their tables, `reader` the whole;
-`experiment` is what comes out. The meaning of it all is `runner`'s. For one more key: its row in `format`, its
-value taken over by the reader of its table, its line in `host_tests/scenarios/README.md`.
+`experiment` is what comes out. The meaning of it all is `runner`'s. For one more key: its row in `format`,
+its value taken over by the reader of its table, its line in `host_tests/scenarios/README.md`.
 """
 
 from thecal_bench.scenario.experiment import (
