@@ -4,7 +4,8 @@
 # the Python packages in .venv/; both can be deleted at any time.
 
 PYTHON := .venv/bin/python
-IMAGE := build/image/thecal-pico.uf2
+# A folder of boards/ that an image can be built for.
+BOARD := THECAL_PICO
 # Tests run in two processes: the chip tests are what takes time, and small CI machines have two cores.
 WORKERS ?= 2
 export MICROPYTHON_DIR
@@ -27,19 +28,20 @@ system:
 venv: system
 	@tools/setup/venv.sh
 
-image: system ## the UF2 for a Raspberry Pi Pico, build/image/thecal-pico.uf2 [MICROPYTHON_DIR=<checkout>]
-	@PYTHONPATH=tools python3 -m image.build
+image: system ## the UF2 for a board, build/image/thecal-pico.uf2 [BOARD=THECAL_PICO_W] [MICROPYTHON_DIR=<checkout>]
+	@PYTHONPATH=tools python3 -m image.build $(BOARD)
 
 flash: image ## put the image on a Pico in BOOTSEL mode
-	@PYTHONPATH=tools python3 -m image.flash
+	@PYTHONPATH=tools python3 -m image.flash --board $(BOARD)
 
 deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper fitted: make deploy PORT=/dev/ttyACM0
-	@PYTHONPATH=tools $(PYTHON) -m image.flash --port "$(PORT)"
+	@PYTHONPATH=tools $(PYTHON) -m image.flash --board $(BOARD) --port "$(PORT)"
 
 test: setup image ## all tests but the long ones
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
-test-long: setup image ## the tests that take minutes, with new random examples
+test-long: setup image ## the tests that take minutes, with new random examples; another board's image too
+	@PYTHONPATH=tools python3 -m image.build THECAL_PICO_W
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long --hypothesis-profile=explore
 
 mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and see whether a test notices
@@ -51,7 +53,7 @@ check: setup build/typings/.ready ## ruff, basedpyright, and nothing longer than
 	$(PYTHON) -m basedpyright
 	$(PYTHON) -m basedpyright --project tools/setup/firmware.pyright.json
 
-build/typings/.ready: pyproject.toml tools/setup/typings.py boards/THECAL_PICO/pins.csv | venv
+build/typings/.ready: pyproject.toml tools/setup/typings.py $(wildcard boards/*/pins.csv) | venv
 	$(PYTHON) tools/setup/typings.py
 
 trace: setup ## which tests show which requirement, in build/traceability.md
@@ -71,7 +73,7 @@ cycles: setup image ## where the cycles of a tick go, by Python function
 	$(PYTHON) -m thecal_bench.cycles
 
 clean: ## remove what was built (the sources of the image are kept)
-	rm -rf build/run build/typings build/image/thecal-pico.* build/image/build build/image/stock
+	rm -rf build/run build/typings build/image/thecal-pico* build/image/build build/image/stock
 	find firmware tools host_tests boards -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and build/ as well

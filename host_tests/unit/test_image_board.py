@@ -1,4 +1,4 @@
-"""The board definition: the nets are where the wiring has them, and start-up never formats the flash."""
+"""The board definitions: the nets are where the wiring has them, and start-up never formats the flash."""
 
 import re
 import sys
@@ -32,29 +32,73 @@ WIRING = {
 }
 
 
-def nets() -> list[tuple[str, str]]:
-    rows = (build.BOARD_DIR / "pins.csv").read_text().splitlines()
+# What the radio of a Pico W has to itself, by the SDK's boards/pico_w.h: power, data, chip select, clock.
+RADIO = {23, 24, 25, 29}
+WIRINGS = {
+    "THECAL_PICO": WIRING,
+    "THECAL_PICO_W": {net: gpio for net, gpio in WIRING.items() if net != "LED"},
+}
+each_board = pytest.mark.parametrize("board", build.boards())
+
+
+def nets(board: str) -> list[tuple[str, str]]:
+    rows = (build.BOARDS / board / "pins.csv").read_text().splitlines()
     pairs = [row.split(",") for row in rows if row and not row.startswith("#")]
     return [(net, gpio) for net, gpio in pairs]
 
 
-@pytest.mark.req("SIM-01")
-def test_nets_are_on_the_pins_that_boards_are_wired_to():
-    assert dict(nets()) == {net: f"GPIO{gpio}" for net, gpio in WIRING.items()}
-    assert len(nets()) == len(WIRING)  # no net twice
+@pytest.mark.req("SIM-01", "RIG-07")
+@each_board
+def test_nets_are_on_the_pins_that_boards_are_wired_to(board):
+    assert dict(nets(board)) == {net: f"GPIO{gpio}" for net, gpio in WIRINGS[board].items()}
+    assert len(nets(board)) == len(WIRINGS[board])  # no net twice
 
 
-@pytest.mark.req("SIM-01")
-def test_firmware_names_only_nets_of_the_board():
+@pytest.mark.req("RIG-07")
+def test_the_radio_of_a_pico_w_keeps_its_pins():
+    assert not RADIO & set(WIRINGS["THECAL_PICO_W"].values())
+    here = build.BOARDS / "THECAL_PICO_W"
+    made = "".join((here / name).read_text() for name in ("mpconfigboard.cmake", "mpconfigboard.h"))
+    assert "CYW43" not in made and "NETWORK" not in made
+
+
+@pytest.mark.req("RIG-07")
+@each_board
+def test_a_board_is_pins_and_header_and_the_rest_is_shared(board):
+    """What `make test` sees of a board that only `make test-long` builds and boots."""
+    here = build.BOARDS / board
+    suffixes = {path.suffix for path in here.iterdir()}
+    assert suffixes == {".csv", ".h", ".cmake", ".json", ".md"}  # no line of firmware
+    header, cmake = ((here / f"mpconfigboard.{suffix}").read_text() for suffix in ("h", "cmake"))
+    assert '#include "../common/board.h"' in header
+    assert "include(${CMAKE_CURRENT_LIST_DIR}/../common/board.cmake)" in cmake
+    sdk_board = re.search(r'^set\(PICO_BOARD "(\w+)"\)$', cmake, re.MULTILINE)
+    assert sdk_board and board == f"THECAL_{sdk_board[1].upper()}"
+
+
+def test_a_board_that_is_not_there_is_named():
+    with pytest.raises(build.BuildError, match="'THECAL_PICO_2'; boards/ has THECAL_PICO, THECAL_PICO_W"):
+        build.thecal("THECAL_PICO_2")
+
+
+def test_two_boards_share_no_file_of_their_making():
+    pico, pico_w = (build.thecal(board) for board in WIRINGS)
+    assert pico.build != pico_w.build and pico.log != pico_w.log and pico.running != pico_w.running
+    assert build.uf2_of("THECAL_PICO").name == "thecal-pico.uf2"
+    assert build.record_of("THECAL_PICO_W").name == "thecal-pico-w.json"
+
+
+@pytest.mark.req("SIM-01", "RIG-07")
+def test_firmware_names_only_nets_of_every_board():
     used = set()
     for source in (build.ROOT / "firmware").rglob("*.py"):
         used.update(re.findall(r"Pin\.board\.(\w+)", source.read_text()))
     assert used, "the firmware names no nets; does it number its pins?"
-    assert used <= WIRING.keys()
+    assert all(used <= wiring.keys() for wiring in WIRINGS.values())
 
 
 def test_share_of_the_flash_is_the_same_in_header_and_build():
-    header = (build.BOARD_DIR / "mpconfigboard.h").read_text()
+    header = (build.BOARDS / "common" / "board.h").read_text()
     defined = re.search(r"#define MICROPY_HW_FLASH_STORAGE_BYTES \((\d+) \* 1024\)", header)
     assert defined and int(defined[1]) * 1024 == build.STORAGE_BYTES
 
@@ -70,7 +114,7 @@ def run_boot(monkeypatch: pytest.MonkeyPatch, lfs2, mount) -> list[str]:
     search = ["", ".frozen", "/lib"]
     with monkeypatch.context() as patch:
         patch.setattr(sys, "path", search)
-        exec((build.BOARD_DIR / "modules/_boot.py").read_text(), {})
+        exec((build.BOARDS / "common" / "modules/_boot.py").read_text(), {})
     return search
 
 

@@ -5,7 +5,7 @@ import pty
 import threading
 
 import pytest
-from image import flash
+from image import build, flash
 from image.flash import FlashError
 
 
@@ -78,3 +78,11 @@ def test_a_pump_that_talks_on_does_not_hold_us_up(monkeypatch):
         talking.join()
         os.close(board)
         os.close(port)
+
+
+@pytest.mark.req("RIG-07")
+def test_a_missing_image_of_another_board_is_named_with_the_way_to_build_it(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["flash", "--board", "THECAL_PICO_W"])
+    monkeypatch.setattr(build, "WORK", flash.ROOT / "build" / "no such folder")
+    with pytest.raises(FlashError, match=r"thecal-pico-w.uf2 .* run `make image BOARD=THECAL_PICO_W`"):
+        flash.main()

@@ -13,8 +13,8 @@ FLASH_START = 0x1000_0000
 
 @pytest.fixture(scope="module")
 def made() -> record.Record:
-    found = record.load(build.RECORD)
-    assert found is not None, f"no image at {build.RECORD}: run `make image` first"
+    found = record.load(build.record_of())
+    assert found is not None, f"no image at {build.uf2_of()}: run `make image` first"
     return found
 
 
@@ -36,15 +36,16 @@ def flash_bytes(uf2: bytes) -> bytes:
 
 @pytest.mark.req("SIM-01")
 def test_record_is_of_the_image_beside_it(made):
-    assert made.is_of(build.UF2)
-    assert made.uf2["bytes"] == build.UF2.stat().st_size
+    assert made.board == build.BOARD
+    assert made.is_of(build.uf2_of())
+    assert made.uf2["bytes"] == build.uf2_of().stat().st_size
     assert made.version == record.firmware_version(build.ROOT)
     assert made.micropython and made.how and made.toolchain["arm-none-eabi-gcc"]
 
 
 @pytest.mark.req("SIM-01")
 def test_image_holds_every_file_of_the_firmware(made):
-    image = flash_bytes(build.UF2.read_bytes())
+    image = flash_bytes(build.uf2_of().read_bytes())
     assert made.flash["image_bytes"] <= len(image) <= made.flash["limit_bytes"]
     firmware = build.ROOT / "firmware"
     files = [path.relative_to(firmware).as_posix() for path in firmware.rglob("*.py")]
@@ -56,7 +57,7 @@ def test_image_holds_every_file_of_the_firmware(made):
 def test_no_path_of_the_building_machine_is_in_the_image(made):
     if made.how == "MICROPYTHON_DIR":
         pytest.skip("a checkout may be anywhere")
-    assert str(build.ROOT).encode() not in flash_bytes(build.UF2.read_bytes())
+    assert str(build.ROOT).encode() not in flash_bytes(build.uf2_of().read_bytes())
 
 
 def sample(path: Path) -> record.Record:
@@ -102,23 +103,29 @@ def test_inputs_change_with_bytes_names_and_tools(tmp_path):
     file.parent.mkdir(parents=True)
     file.write_text("A = 1\n")
     (tmp_path / "README.md").write_text("one")
-    first = record.inputs_sha256(tmp_path, tools)
+    for board in "A", "B":
+        (tmp_path / "boards" / board).mkdir(parents=True)
+        (tmp_path / "boards" / board / "pins.csv").write_text("STEP,GPIO2\n")
+    first = record.inputs_sha256(tmp_path, tools, "A")
 
     (tmp_path / "README.md").write_text("two")
     (tmp_path / "firmware/README.md").write_text("for people")
     cache = tmp_path / "firmware/thecal/__pycache__"
     cache.mkdir()
     (cache / "pump.pyc").write_bytes(b"\0")
-    assert record.inputs_sha256(tmp_path, tools) == first
+    (tmp_path / "boards/B/pins.csv").write_text("STEP,GPIO3\n")  # another board's
+    assert record.inputs_sha256(tmp_path, tools, "A") == first
 
-    seen = {first, record.inputs_sha256(tmp_path, {"cc": "cc 2"})}
+    seen = {first, record.inputs_sha256(tmp_path, {"cc": "cc 2"}, "A")}
     file.write_text("A = 2\n")
-    seen.add(record.inputs_sha256(tmp_path, tools))
+    seen.add(record.inputs_sha256(tmp_path, tools, "A"))
     file.rename(file.with_name("motor.py"))
-    seen.add(record.inputs_sha256(tmp_path, tools))
+    seen.add(record.inputs_sha256(tmp_path, tools, "A"))
     file.with_name("motor.py").unlink()
-    seen.add(record.inputs_sha256(tmp_path, tools))
-    assert len(seen) == 5
+    seen.add(record.inputs_sha256(tmp_path, tools, "A"))
+    (tmp_path / "boards/A/pins.csv").write_text("STEP,GPIO3\n")
+    seen.add(record.inputs_sha256(tmp_path, tools, "A"))
+    assert len(seen) == 6
 
 
 def test_version_comes_from_the_firmware(tmp_path):

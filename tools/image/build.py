@@ -1,7 +1,8 @@
-"""`make image`: MicroPython with the firmware frozen in, as a UF2 with a record of its making.
+"""`make image [BOARD=...]`: MicroPython with the firmware frozen in, as a UF2 with a record of its making.
 
 `main` reads from top to bottom. Everything is kept in build/image: `src` (MicroPython, from Debian), `build`
-(CMake's folder), `build.log`, and the two results. A run that finds nothing to do ends in a fraction of a
+(CMake's folder), `build.log`, and the two results; another board than the Pico has a folder of its own there
+for the middle two. A run that finds nothing to do ends in a fraction of a
 second; a changed .py is frozen and linked anew; a run that was killed is not built upon. The same inputs give
 the same UF2, wherever the repository lies and whenever it is built.
 """
@@ -19,16 +20,14 @@ from .process import BuildError, compiler_environment, run, run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "build" / "image"
-BOARD = "THECAL_PICO"
-BOARD_DIR = ROOT / "boards" / BOARD
-UF2 = WORK / "thecal-pico.uf2"
-RECORD = WORK / "thecal-pico.json"
+BOARDS = ROOT / "boards"
+BOARD = "THECAL_PICO"  # unless another is asked for
 CROSS_COMPILER = WORK / "build" / "mpy-cross" / "mpy-cross"
 
 RP2040_FAMILY_ID = "0xE48BFF56"
 FLASH_START = "0x10000000"
 FLASH_BYTES = 2048 * 1024  # of a Raspberry Pi Pico
-STORAGE_BYTES = 1408 * 1024  # MICROPY_HW_FLASH_STORAGE_BYTES in the board's header
+STORAGE_BYTES = 1408 * 1024  # MICROPY_HW_FLASH_STORAGE_BYTES in boards/common/board.h
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,31 @@ class Target:
         return self.work / ".compiling"
 
 
-THECAL = Target(WORK, BOARD, BOARD_DIR)
+def thecal(board: str) -> Target:
+    """The pump's image for one of `boards`. Raises BuildError if there is no such board."""
+    if board not in boards():
+        raise BuildError(f"there is no board {board!r}; boards/ has {', '.join(boards())}")
+    return Target(WORK if board == BOARD else WORK / file_name(board), board, BOARDS / board)
+
+
+def boards() -> list[str]:
+    """The boards that an image can be built for: each is a folder of boards/."""
+    return sorted(path.parent.name for path in BOARDS.glob("*/mpconfigboard.cmake"))
+
+
+def file_name(board: str) -> str:
+    """What the files of a board are called: thecal-pico for THECAL_PICO."""
+    return board.lower().replace("_", "-")
+
+
+def uf2_of(board: str = BOARD) -> Path:
+    """Where the image for a board is, once it is built."""
+    return WORK / f"{file_name(board)}.uf2"
+
+
+def record_of(board: str = BOARD) -> Path:
+    """Where the record of that image is."""
+    return uf2_of(board).with_suffix(".json")
 
 
 @dataclass
@@ -77,32 +100,36 @@ class Sources:
 
 
 def main() -> None:
-    """Builds the image unless it is up to date."""
+    """Builds the image of the board named on the command line, the Pico's by default, unless up to date."""
     started_s = time.monotonic()
+    board = sys.argv[1] if sys.argv[1:] else BOARD
+    target, uf2 = thecal(board), uf2_of(board)
     if " " in str(ROOT):
         raise BuildError(f"MicroPython's build cannot work below a folder with a space in its name: {ROOT}")
-    WORK.mkdir(parents=True, exist_ok=True)
+    target.work.mkdir(parents=True, exist_ok=True)
     with (WORK / ".lock").open("w") as lock:
         wait_for(lock)
         checkout = os.environ.get("MICROPYTHON_DIR", "")
         toolchain = record.tool_versions()
-        inputs = record.inputs_sha256(ROOT, toolchain)
-        last = record.load(RECORD)
-        if not checkout and last and last.inputs_sha256 == inputs and last.is_of(UF2):
-            last.commit, last.modified = record.commit(ROOT)  # both can change while the image does not
-            last.write(RECORD)
-            print(f"image: {UF2.relative_to(ROOT)} is up to date (Thecal {last.version})")
+        inputs = record.inputs_sha256(ROOT, toolchain, board)
+        last = record.load(record_of(board))
+        if not checkout and last and last.inputs_sha256 == inputs and last.is_of(uf2):
+            last.commit, last.modified = record.commit(
+                ROOT, board
+            )  # both can change while the image does not
+            last.write(record_of(board))
+            print(f"image: {uf2.relative_to(ROOT)} is up to date (Thecal {last.version})")
             return
 
-        THECAL.log.write_bytes(b"")
-        sources = find_sources(checkout, THECAL.log)
-        binary = compile_target(THECAL, sources, toolchain, inputs)
-        _write_sealed_uf2(sources, binary)
-        commit, modified = record.commit(ROOT)
+        target.log.write_bytes(b"")
+        sources = find_sources(checkout, target.log)
+        binary = compile_target(target, sources, toolchain, inputs)
+        _write_sealed_uf2(target, sources, binary)
+        commit, modified = record.commit(ROOT, board)
         made = record.Record(
             product="thecal",
             version=record.firmware_version(ROOT),
-            board=BOARD,
+            board=board,
             commit=commit,
             modified=modified,
             micropython=sources.version,
@@ -111,12 +138,12 @@ def main() -> None:
             toolchain=toolchain,
             # What a checkout brings in is not hashed, so its image is never taken for up to date.
             inputs_sha256="" if checkout else inputs,
-            uf2={"file": UF2.name, "bytes": UF2.stat().st_size, "sha256": record.file_sha256(UF2)},
+            uf2={"file": uf2.name, "bytes": uf2.stat().st_size, "sha256": record.file_sha256(uf2)},
             flash={"image_bytes": binary.stat().st_size, "limit_bytes": FLASH_BYTES - STORAGE_BYTES},
         )
-        made.write(RECORD)
+        made.write(record_of(board))
     print(
-        f"image: {UF2.relative_to(ROOT)} made in {time.monotonic() - started_s:.0f} s: Thecal {made.version},"
+        f"image: {uf2.relative_to(ROOT)} made in {time.monotonic() - started_s:.0f} s: Thecal {made.version},"
         f" MicroPython {made.micropython}, {made.flash['image_bytes']} bytes of {made.flash['limit_bytes']}"
     )
 
@@ -260,15 +287,16 @@ def write_uf2(target: Target, sources: Sources, binary: Path, uf2: Path) -> None
     run("writing the UF2", [sys.executable, converter, *options], target.log, WORK, compiler_environment())
 
 
-def _write_sealed_uf2(sources: Sources, binary: Path) -> None:
+def _write_sealed_uf2(target: Target, sources: Sources, binary: Path) -> None:
     share = FLASH_BYTES - STORAGE_BYTES - seal.PAGE_BYTES
     if binary.stat().st_size > share:
         raise BuildError(f"the image has {binary.stat().st_size} bytes, {share} are its share")
-    partial = UF2.with_suffix(".partial")
-    write_uf2(THECAL, sources, binary, partial)
+    uf2 = uf2_of(target.board)
+    partial = uf2.with_suffix(".partial")
+    write_uf2(target, sources, binary, partial)
     sealed = seal.seal(partial.read_bytes(), binary.read_bytes(), int(FLASH_START, 16) + share)
     partial.write_bytes(sealed)
-    partial.replace(UF2)
+    partial.replace(uf2)
 
 
 if __name__ == "__main__":

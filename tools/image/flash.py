@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from .build import RECORD, ROOT, UF2
+from .build import BOARD, ROOT, boards, record_of, uf2_of
 from .record import load
 
 VOLUME_INFO = "INFO_UF2.TXT"
@@ -105,12 +105,15 @@ def main() -> None:
         prog="flash", description=__doc__.partition("\n")[0] if __doc__ else None
     )
     arguments.add_argument("--port", help="serial port of a board at the MicroPython prompt")
-    port = arguments.parse_args().port
-    made = load(RECORD)
-    if made is None or not made.is_of(UF2):
-        raise FlashError(
-            f"{UF2.relative_to(ROOT)} is missing or is not what its record says; run `make image`"
-        )
+    arguments.add_argument(
+        "--board", default=BOARD, choices=boards(), help="whose image (default: %(default)s)"
+    )
+    given = arguments.parse_args()
+    port, uf2 = given.port, uf2_of(given.board)
+    made = load(record_of(given.board))
+    if made is None or not made.is_of(uf2):
+        how = "make image" if given.board == BOARD else f"make image BOARD={given.board}"
+        raise FlashError(f"{uf2.relative_to(ROOT)} is missing or is not what its record says; run `{how}`")
 
     wait_s = 0
     if port is not None:
@@ -127,11 +130,11 @@ def main() -> None:
     if len(found) > 1:
         raise FlashError(f"more than one Pico is in BOOTSEL mode, leave one: {', '.join(map(str, found))}")
     if found:
-        copy(UF2, found[0])
-    elif shutil.which("picotool") and not subprocess.run(["picotool", "load", "-v", "-x", UF2]).returncode:
+        copy(uf2, found[0])
+    elif shutil.which("picotool") and not subprocess.run(["picotool", "load", "-v", "-x", uf2]).returncode:
         pass  # picotool reaches a board whose drive is not mounted, and says so itself
     else:
-        raise FlashError(BOOTSEL_HELP.format(uf2=UF2))
+        raise FlashError(BOOTSEL_HELP.format(uf2=uf2))
     print(f"flash: done, the board starts Thecal {made.version} (image {made.uf2['sha256'][:12]})")
 
 

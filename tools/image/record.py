@@ -9,15 +9,15 @@ from typing import Any
 
 from .process import output
 
-# What ends up in the image. The rest of the repository may change without it.
-INPUTS = ("firmware", "boards", "tools/image")
+# What ends up in an image, with a board's own folder. The rest of the repository may change without it.
+INPUTS = ("firmware", "boards/common", "tools/image")
 PAGES = ".md"  # but for what is only read by people
 TOOLS = ("arm-none-eabi-gcc", "arm-none-eabi-ld", "cmake", "cc")
 
 
 @dataclass
 class Record:
-    """The record of one image; `build/image/thecal-pico.json` is this, key by key."""
+    """The record of one image; `build/image/thecal-pico.json`, for one, is this, key by key."""
 
     product: str
     version: str
@@ -56,10 +56,10 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def inputs_sha256(root: Path, toolchain: dict[str, str]) -> str:
-    """One hash over all that this repository and the machine's tools bring into the image."""
+def inputs_sha256(root: Path, toolchain: dict[str, str], board: str) -> str:
+    """One hash over all that this repository and the machine's tools bring into the image of a board."""
     digest = hashlib.sha256(json.dumps(toolchain, sort_keys=True).encode())
-    for folder in INPUTS:
+    for folder in (*INPUTS, f"boards/{board}"):
         for path in sorted((root / folder).rglob("*")):
             if path.is_file() and path.suffix != PAGES and "__pycache__" not in path.parts:
                 digest.update(f"\0{path.relative_to(root).as_posix()}\0{file_sha256(path)}".encode())
@@ -93,8 +93,17 @@ def micropython_version(tree: Path) -> str:
     return ".".join(part[1] for part in parts if part)
 
 
-def commit(root: Path) -> tuple[str, bool]:
-    """This repository's commit, and whether what goes into the image differs from it."""
+def commit(root: Path, board: str) -> tuple[str, bool]:
+    """This repository's commit, and whether what goes into the image of a board differs from it."""
     head = output(["git", "rev-parse", "HEAD"], root)
-    asked = ["git", "--no-optional-locks", "status", "--porcelain", "--", *INPUTS, f":!*{PAGES}"]
+    asked = [
+        "git",
+        "--no-optional-locks",
+        "status",
+        "--porcelain",
+        "--",
+        *INPUTS,
+        f"boards/{board}",
+        f":!*{PAGES}",
+    ]
     return head, bool(head) and bool(output(asked, root))

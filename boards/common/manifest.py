@@ -1,4 +1,4 @@
-# What is frozen into the image: the port's PIO assembler, this board's start-up files and all of the
+# What is frozen into the image: the port's PIO assembler, the start-up files beside this and all of the
 # firmware. It holds everything it runs, in the order it runs: _boot.py, boot.py, main.py.
 from glob import glob
 
