@@ -24,13 +24,11 @@ from rp2040py.peripherals.vreg_and_chip_reset import HAD_POR, HAD_RUN
 from rp2040py.rp2040 import RP2040
 from rp2040py.utils.logging import ConsoleLogger, LogLevel
 
-from .nets import EXTERNAL_PULL_UPS, WIRES, load_nets
+from .nets import EXTERNAL_PULL_UPS, WIRES, load_nets, pins_of
 from .pio_clock import CYCLE_NS, ClockedPio, install_clocked_pio
 from .usb_host import UsbHost, install_holdable_usb
 
-__all__ = ("BOARD_PINS_CSV", "EmulatedBoard")
-
-BOARD_PINS_CSV = Path(__file__).resolve().parents[3] / "boards" / "THECAL_PICO" / "pins.csv"
+__all__ = ("EmulatedBoard",)
 
 MS_NS = 1_000_000
 FOREVER_NS = 1 << 62
@@ -83,8 +81,8 @@ class _Engine:
 class EmulatedBoard:
     """A board running `uf2`, stopped at the first instruction.
 
-    `nets` maps net names to GPIO numbers; by default it is read from the board's `pins.csv`. Pins are
-    named by net or by GPIO number throughout. Levels are 0 and 1, times nanoseconds since power-on.
+    `nets` maps net names to GPIO numbers; by default those of the board that the image was built for. Pins
+    are named by net or by GPIO number throughout. Levels are 0 and 1, times nanoseconds since power-on.
 
     `mend_pio=False` leaves PIO to the bare emulator, to see what it does with it.
     """
@@ -97,7 +95,7 @@ class EmulatedBoard:
         mend_pio: bool = True,
         log_level: LogLevel = LogLevel.ERROR,
     ) -> None:
-        self.nets = dict(nets) if nets is not None else load_nets(BOARD_PINS_CSV)
+        self.nets = dict(nets) if nets is not None else load_nets(pins_of(uf2))
         self.mcu = _Chip()
         self._engine: Any = _Engine(self.mcu)  # all that the CPU loop asks of a rp2040py Simulator
         self.mcu.simulator = self._engine
