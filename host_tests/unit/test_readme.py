@@ -53,6 +53,7 @@ ROOT = Path(__file__).parents[2]
 
 FIRST = "README.md"
 BOARD = "boards/THECAL_PICO/README.md"
+OTHER_BOARD = "boards/THECAL_PICO_W/README.md"
 COMMAND = "tools/thecal_host/README.md"
 LINK = "firmware/thecal/link/README.md"
 ALARM = "firmware/thecal/watch/README.md"
@@ -62,7 +63,7 @@ CODE = "firmware/README.md"
 CHANGE = "CONTRIBUTING.md"
 PAGES = {
     path: (ROOT / path).read_text()
-    for path in (FIRST, BOARD, COMMAND, LINK, ALARM, CLAIMS, EXPERIMENT, CODE, CHANGE)
+    for path in (FIRST, BOARD, OTHER_BOARD, COMMAND, LINK, ALARM, CLAIMS, EXPERIMENT, CODE, CHANGE)
 }
 README = PAGES[FIRST]
 SCENARIOS = PAGES[EXPERIMENT]

@@ -2,7 +2,7 @@
 
 The stubs are those pinned in pyproject.toml. They describe MicroPython's standard library too, which is why
 they stay out of .venv: the firmware is checked against what the board has, everything else against CPython.
-`Pin.board` gets the nets of our board in place of the pin names of a bare Pico.
+`Pin.board` gets the nets that all our boards have, in place of the pin names of a bare Pico.
 """
 
 import re
@@ -32,9 +32,9 @@ def main() -> None:
     ]
     subprocess.run([*command, *pins], check=True)
 
-    rows = (ROOT / "boards/THECAL_PICO/pins.csv").read_text().splitlines()
-    nets = [row.partition(",")[0] for row in rows if row and not row.startswith("#")]
-    board = "    class board:\n" + "".join(f"        {net}: Pin\n" for net in nets)
+    boards = [path.read_text().splitlines() for path in (ROOT / "boards").glob("*/pins.csv")]
+    nets = [{row.partition(",")[0] for row in rows if row and not row.startswith("#")} for rows in boards]
+    board = "    class board:\n" + "".join(f"        {net}: Pin\n" for net in sorted(set.intersection(*nets)))
     machine = TYPINGS / "machine.pyi"
     adapted, count = re.subn(r"    class board:\n(?:        .*\n)+", board, machine.read_text())
     if count != 1:
