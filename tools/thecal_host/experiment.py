@@ -8,16 +8,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from thecal_bench.bench import Bench
+from thecal_bench.bench import TICK_MS, Bench
 from thecal_bench.plant import Plant
-from thecal_bench.scenario import Scenario
+from thecal_bench.scenario import Scenario, load
 from thecal_model.text import clock_text, event_text, short_rate, short_volume, volume_text
 
 from thecal_host.record import prescription_of
+
+if TYPE_CHECKING:
+    from thecal_host.weighing.series import Series
 
 BOARDS = {
     "host": "in-process",
@@ -173,3 +177,51 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
 def microsteps_text(summary: dict[str, Any]) -> str:
     """How many were commanded, and how many the pulse counter saw."""
     return f"{summary['commanded_steps']} commanded, {summary['executed_steps']} counted back"
+
+
+def series_of_plant(path: Path) -> Series:
+    """What leaves the catheter of the plant when a scenario is run in this process.
+
+    Raises InputError, or WeighingError where it has not one rate or no start.
+    """
+    from thecal_bench.inprocess import HostBench
+    from thecal_bench.runner import make_plant, run_scenario
+    from thecal_model.link import LinkClient
+
+    from thecal_host.weighing import WeighingError
+    from thecal_host.weighing.series import Series, with_boluses
+
+    scenario = load(path)
+    starts = [event for event in scenario.events if event.do == "start"]
+    changes = [event for event in scenario.events if event.therapy is not None]
+    if scenario.therapy.mode != "continuous" or changes:
+        raise WeighingError(f"{path}: accuracy is that of one rate: a therapy that is continuous, unchanged")
+    if not starts:
+        raise WeighingError(f"{path}: the pump is never started in it")
+    plant = make_plant(scenario)
+    ticks: list[tuple[int, float]] = []
+    with HostBench(plant) as bench:
+
+        def look() -> None:
+            tick = bench.tick + 1
+            ticks.append((tick, plant.outflow_nl(bench.now_ns)))
+            bench.schedule(tick + 1, look)
+
+        bench.schedule(bench.tick + 1, look)
+        result = run_scenario(scenario, bench, LinkClient(bench.send))
+        events = [record for record in result if record["type"] == "event"]
+    begin_tick = result.log.begin_tick or 0
+    start_tick = begin_tick + starts[0].at_ms // TICK_MS
+    stops = [begin_tick + event.at_ms // TICK_MS for event in scenario.events if event.do == "stop"]
+    end_tick = min([tick for tick in stops if tick > start_tick], default=ticks[-1][0])
+    found = [(tick - start_tick, volume) for tick, volume in ticks if start_tick <= tick <= end_tick]
+    if len(found) < 2:
+        raise WeighingError(f"{path}: ends before it starts the pump")
+    zero_nl = found[0][1]
+    series = Series(
+        source=f"plant, outflow of {path.name}",
+        times_s=[tick * TICK_MS / 1000 for tick, _ in found],
+        volumes_nl=[volume - zero_nl for _, volume in found],
+        rate_nl_h=float(scenario.therapy.basal_nl_h(0)),
+    )
+    return with_boluses(series, events, starts[0].at_ms)
