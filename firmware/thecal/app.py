@@ -11,9 +11,8 @@ import time
 
 import machine
 
-from . import loop, pump, word_table
+from . import loop, pump, rig, word_table
 from .causes import RESET_FAULT
-from .dose import mechanism
 from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment, slots
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
@@ -24,9 +23,26 @@ from .drivers.usb import Usb
 from .drivers.watchdog import Watchdog
 from .record import events
 from .record.journal import Journal
-from .signals import SEGMENT_TICKS, Inputs, Outputs
+from .signals import Inputs, Outputs
 from .watch import parts, selftest
 
+RIG = {
+    "rig": {"name": "reference"},
+    "motor": {"full_steps": 200, "microsteps": 16},
+    "driver": {"dir_forward": 1, "enable": 0},
+    "head": {"nl_per_rev": 100_000},
+    "step": {"sense": "wire"},
+    "fault": {"level": 0},
+    "encoder": {"pulses_per_rev": 100},
+    "index": {},
+    "pressure_down": {"zero_code": 400, "pa_per_code": 50, "least_pa": -19_000, "most_pa": 184_000},
+    "pressure_up": {"zero_code": 400, "pa_per_code": 50, "least_pa": -19_000, "most_pa": 184_000},
+    "supply": {"mv_per_code": 5, "low_mv": 10_800, "critical_mv": 9_600, "most_mv": 20_000},
+    "air": {"level": 1},
+    "sounder": {"sensed": 1},
+    "button_stop": {},
+    "button_patient": {},
+}
 FAULTS_BEFORE_RESET = 3  # in a row
 HEAP_PERIOD_S = 60  # counting the heap takes 9 ms
 
@@ -39,8 +55,8 @@ class App:
         # The largest pieces first, while there are such.
         self.inputs = Inputs()
         self.outputs = Outputs()
-        self.mechanism = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
-        self.stepper = Stepper(self.mechanism.dir_forward_high, self.mechanism.enable_high)
+        self.rig = rig.read(RIG)
+        self.stepper = Stepper(self.rig.dir_forward_high, self.rig.enable_high)
         self.sensors = Sensors()
         self.usb = Usb()
         self.annunciator = Annunciator()
@@ -49,7 +65,7 @@ class App:
         self.journal = Journal(flash.crc_into, log.ring, events.CAPACITY, events.is_fault)
         self.flash = flash.Flash(self.journal.region_bytes)
         self.journal.recover(self.flash.image)
-        self.pump = pump.Pump(self.mechanism, fast_crc.crc_into, journal=self.journal, log=log)
+        self.pump = pump.Pump(self.rig, fast_crc.crc_into, journal=self.journal, log=log)
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance
         kept = self.pump.critical.words

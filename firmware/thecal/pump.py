@@ -43,19 +43,20 @@ from .watching import Watching
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .dose.mechanism import Mechanism
+    from .rig import Rig
     from .signals import Inputs, Outputs
 
 
 class Pump:
-    """The whole pump but for its hardware. `mechanism` is the calibration, `crc` may be a faster one for the
-    link. `journal` has recovered and `log` is its ring of events; without them it forgets all at a reset.
+    """The whole pump but for its hardware, on one rig. `crc` may be a faster one for the link. `journal` has
+    recovered and `log` is its ring of events; without them it forgets all at a reset.
     """
 
-    def __init__(self, mechanism: "Mechanism", crc=crc_into, journal=None, log=None) -> None:
+    def __init__(self, rig: "Rig", crc=crc_into, journal=None, log=None) -> None:
+        self.rig = rig
+        self.mechanism = mechanism = rig.mechanism()
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
         most_nl_h = min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
-        self.mechanism = mechanism
         # What it knows ...
         self.clock = clock = Clock()
         self.position = position = Position()
@@ -65,7 +66,7 @@ class Pump:
         self.guard = guard = Guard(nl_per_rev, steps_per_rev, most_nl_h)
         self.lockout = lockout = Lockout()
         self.reservoir = reservoir = Reservoir(nl_per_rev, steps_per_rev)
-        self.senses = Senses(nl_per_rev, steps_per_rev, mechanism.encoder_pulses_per_rev)
+        self.senses = Senses(rig)
         self.regimen = regimen = Regimen(clock, line, ledger, guard, reservoir)
         # ... and what it does with it.
         self.log = log or events.EventLog()

@@ -134,6 +134,10 @@ class Scale:
         self.least = least
         self.most = most
 
+    def value(self, code: int):
+        """What a code means, rounded down."""
+        return (code - self.zero_code) * self.num // self.den
+
 
 class Rig:
     """One rig. `tables` is the object that it was read from, with all defaults filled in; what is not fitted

@@ -2,24 +2,23 @@
 board has.
 
 Arguments: the folder of the firmware, that of `unixport_server`, the bytes of heap that are free beside the
-pump. Batches come by stdin (`BATCH`, then the bytes of the frames), one after the other. Prints one line at
-the end of them: what was answered how often, and the bytes of heap in use after a thousand batches and at the
-end. An exception ends it with a traceback and the frames of the batch.
+pump. By stdin come the rig's tables, a line of JSON, then batches (`BATCH`, then the bytes of the frames),
+one after the other. Prints one line at the end of them: what was answered how often, and the bytes of heap in
+use after a thousand batches and at the end. An exception ends it with a traceback and the frames of the batch.
 """
 
 import gc
+import json
 import struct
 import sys
 
 sys.path.insert(0, sys.argv[1])
 sys.path.insert(1, sys.argv[2])
 
-from thecal import states  # noqa: E402
+from thecal import rig, states  # noqa: E402
 from thecal.dose import prescription  # noqa: E402
-from thecal.dose.mechanism import reference  # noqa: E402
-from thecal.drivers import segment  # noqa: E402
 from thecal.pump import Pump  # noqa: E402
-from thecal.signals import SEGMENT_TICKS, Inputs, Outputs  # noqa: E402
+from thecal.signals import Inputs, Outputs  # noqa: E402
 from unixport_server import Flash, link_crc, new_journal, read_into  # noqa: E402
 
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
@@ -43,13 +42,13 @@ NO_REQUEST = (
 class Desk:
     """A pump, its flash, and a motor that stands where it ought to."""
 
-    def __init__(self):
+    def __init__(self, tables):
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.journal, log = new_journal()
         self.flash = Flash(self.journal.region_bytes)
         self.journal.recover(self.flash.image)
-        self.pump = Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), link_crc, self.journal, log)
+        self.pump = Pump(rig.read(tables), link_crc, self.journal, log)
         self.at_tick = -1
         self.batch = bytearray(MOST_BATCH_BYTES)
         self.view = memoryview(self.batch)
@@ -170,7 +169,7 @@ def take(desk, alone, harmless):
 
 
 def main():
-    desk = Desk()
+    desk = Desk(json.loads(sys.stdin.buffer.readline()))
     start(desk)
     assert desk.pump.control.state == states.RUNNING
     header = bytearray(struct.calcsize(BATCH))

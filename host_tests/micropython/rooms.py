@@ -266,7 +266,7 @@ def memory(draw):
 
 def main():
     draw = Draw(20_261)
-    head = mechanism.reference(segment.MAX_STEPS // 2)
+    head = mechanism.Mechanism(100_000, 3_200, 120)
     other = mechanism.Mechanism(98_760, 3_200, 120)
     for one in (head, other):
         rate(draw, one)

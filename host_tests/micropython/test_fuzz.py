@@ -4,6 +4,7 @@ heap.
 
 import ast
 import itertools
+import json
 import struct
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import thecal
 from fuzz_frames import COMMANDS, Draw, harmless, line
 from thecal_bench import unixport
+from thecal_model.rig import reference
 
 HERE = Path(__file__).parent
 FIRMWARE = Path(str(thecal.__file__)).parents[1]
@@ -41,6 +43,7 @@ def batches(seed: int, count: int):
 def run(path: Path, seed: int, count: int) -> dict[str, int]:
     """What was answered how often. `path` is a file to write the batches to."""
     with path.open("wb") as sink:
+        sink.write(json.dumps(reference().tables).encode() + b"\n")
         sink.writelines(batches(seed, count))
     command = [unixport.micropython_command(), "-X", "heapsize=3M", HERE / "fuzz.py", FIRMWARE, BENCH]
     with path.open("rb") as source:

@@ -11,16 +11,16 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from thecal.dose import mechanism, prescription
+from thecal.dose import prescription
 from thecal.dose.delivery import Delivery
 from thecal.dose.schedule import Schedule
-from thecal.drivers import segment
+from thecal_model.rig import reference
 
 DAY = 864_000
 WEEK = 7 * DAY
 NL_PER_STEP = Fraction(125, 4)
 TICKS_PER_HOUR = 36_000
-MECHANISM = mechanism.reference(segment.MAX_STEPS // 2)
+MECHANISM = reference().mechanism()
 
 rates_nl_h = st.one_of(st.integers(2_000, 30_000), st.integers(2_000, 60_000_000))
 # Around midnight, around the end of the week, and anywhere.

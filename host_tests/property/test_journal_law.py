@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from pump_on_flash import LOG_CAPACITY, ML_H, SECTOR_BYTES, UL_H, Device, World, is_fault
 from pump_on_flash import SECTORS as SMALL_SECTORS
 from small_ints import SmallInt
-from thecal.dose.mechanism import reference
 from thecal.record import journal as jn
 from thecal.record import layout
 from thecal.record.events import RECORD_BYTES
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import FlashModel, crc_into
+from thecal_model.rig import reference
 
-HEAD = reference(1_000)
+HEAD = reference().mechanism()
 STEPS_PER_UL = 32
 
 

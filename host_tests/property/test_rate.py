@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from small_ints import SmallInt
 from thecal.dose import mechanism, prescription
 from thecal.dose.rate import Flow
-from thecal.drivers import segment
+from thecal_model.rig import reference
 
-REFERENCE = mechanism.reference(segment.MAX_STEPS // 2)
+REFERENCE = reference().mechanism()
 TICKS_PER_DAY = 864_000
 NL_PER_STEP = Fraction(REFERENCE.nl_per_rev, REFERENCE.steps_per_rev)
 

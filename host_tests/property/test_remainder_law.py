@@ -14,13 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pump_on_bench import NL_PER_STEP, ForgetfulOnBench
-from thecal.dose import mechanism
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
 from thecal.dose.schedule import Schedule
-from thecal.drivers import segment
+from thecal_model.rig import reference
 
 TICKS_PER_HOUR = 36_000
-MECHANISM = mechanism.reference(segment.MAX_STEPS // 2)
+MECHANISM = reference().mechanism()
 
 rates_nl_h = st.one_of(st.integers(2_000, 30_000), st.integers(2_000, 60_000_000))
 stretches = st.one_of(st.integers(1, 5), st.integers(1, 150))

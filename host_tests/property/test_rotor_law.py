@@ -46,7 +46,7 @@ class Run:
 
     def __init__(self, angle: int) -> None:
         self.wheel = Wheel(angle)
-        self.motion = Motion(REV, PULSES)
+        self.motion = Motion(REV, PULSES, 100_000, 730)
         self.tick = 0
         self.steps = 0
 

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from thecal.dose.delivery import KINDS
-from thecal.dose.mechanism import reference
-from thecal.drivers import segment
 from thecal.pump import Pump
-from thecal.signals import SEGMENT_TICKS
 from thecal.states import BOOT, POST
 from thecal_bench.inprocess import HostBench, host_crc
+from thecal_model.rig import reference
 
 KEPT = (
     "regimen.prescription",
@@ -44,7 +42,7 @@ def started_anew(pump: Any) -> Pump:
     for kind in range(KINDS):
         if woken:
             boluses.given_nl[kind] = pump.control.dosing.given_nl(kind)
-    after = Pump(pump.mechanism, host_crc)
+    after = Pump(pump.rig, host_crc)
     for path in KEPT:
         *way, name = path.split(".")
         setattr(_at(after, way), name, getattr(_at(pump, way), name))
@@ -73,7 +71,7 @@ class MemoryBench(HostBench):
     def _new_pump(self) -> Any:
         if hasattr(self, "pump"):
             return started_anew(self.pump)
-        return Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), host_crc)
+        return Pump(reference(), host_crc)
 
     def reset(self) -> None:
         self._start_anew(self._tick)

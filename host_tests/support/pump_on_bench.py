@@ -5,15 +5,13 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from thecal.dose.mechanism import reference
-from thecal.drivers import segment
 from thecal.pump import Pump
-from thecal.signals import SEGMENT_TICKS
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.flash_model import FlashModel
 from thecal_bench.inprocess import TICK_CYCLES, HostBench, host_crc
 from thecal_bench.plant import Plant
 from thecal_model.link import LinkClient
+from thecal_model.rig import reference
 
 ANSWER_TICKS = 30
 POST_TICKS = 3
@@ -25,7 +23,7 @@ MOST_PROPOSAL_TICKS = 100
 
 def forgetful_pump() -> Pump:
     """A pump without a flash: it forgets all at a reset, and no command waits for a record."""
-    return Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), host_crc)
+    return Pump(reference(), host_crc)
 
 
 class PumpOnBench:

@@ -6,11 +6,10 @@ import itertools
 import json
 import zlib
 
-from thecal.dose import mechanism
-from thecal.drivers import segment
 from thecal.pump import Pump
 from thecal.signals import Inputs, Outputs
 from thecal_model.link import needs_id
+from thecal_model.rig import reference
 
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 
@@ -36,8 +35,8 @@ class PumpOnDesk:
     """
 
     def __init__(self) -> None:
-        self.mechanism = mechanism.reference(segment.MAX_STEPS // 2)
-        self.pump = Pump(self.mechanism)
+        self.pump = Pump(reference())
+        self.mechanism = self.pump.mechanism
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.frames: list[dict] = []

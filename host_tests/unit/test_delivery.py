@@ -1,13 +1,13 @@
 """What is owed and committed, by hand; and prescriptions that the reader must not let through."""
 
 import pytest
-from thecal.dose import mechanism, prescription
+from thecal.dose import prescription
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
 from thecal.dose.remainder import Remainder
 from thecal.dose.schedule import Schedule
-from thecal.drivers import segment
+from thecal_model.rig import reference
 
-MECHANISM = mechanism.reference(segment.MAX_STEPS // 2)
+MECHANISM = reference().mechanism()
 ONE = MECHANISM.grains_per_step
 SIX_ML_H = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 

@@ -14,14 +14,14 @@ from pump_on_desk import PumpOnDesk
 from thecal import forecast
 from thecal.clock import TICKS_PER_DAY
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
-from thecal.dose.mechanism import reference
 from thecal.dose.schedule import Schedule
 from thecal.smallint import LARGEST
 from thecal.watch.guard import ROUNDING_STEPS, Guard
+from thecal_model.rig import reference
 
 ML_H = 1_000_000
 TEN_MINUTES_MS = 600_000
-ONE = reference(120).grains_per_step
+ONE = reference().mechanism().grains_per_step
 
 
 # --- a basal that fills the limit
@@ -134,7 +134,7 @@ def test_boluses_flow_one_after_the_other_within_the_most_and_to_the_grain():
 @pytest.mark.req("LIM-04", "RES-05")
 def test_what_is_owed_and_not_executed_is_committed():
     """64 steps owed, 60 made: 4 to come, and of a bolus of 320 steps (10 uL) all that it does not owe yet."""
-    delivery = Delivery(reference(120))
+    delivery = Delivery(reference().mechanism())
     delivery.begin(100)
     delivery.owed.basal.steps += 64
     delivery.owed.basal.grains = 5
@@ -153,7 +153,7 @@ def test_what_is_owed_and_not_executed_is_committed():
 @pytest.mark.req("DOSE-05")
 def test_a_bolus_gets_what_the_basal_leaves_of_the_most_down_to_the_grain():
     """Most 20 steps and 3 grains; a basal of 5 steps and 7 grains leaves 14 steps and all but 4 grains."""
-    owed = Delivery(reference(120)).owed
+    owed = Delivery(reference().mechanism()).owed
     owed.most_steps, owed.most_grains = 20, 3
     owed.follow(Schedule([(0, 5, 7)]), 0, True)
     owed.active[PATIENT] = True

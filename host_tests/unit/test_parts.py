@@ -13,6 +13,7 @@ from thecal import states
 from thecal.watch import alarms, parts, senses
 from thecal.watch.motion import Motion
 from thecal_bench.plant import Plant
+from thecal_model.rig import reference
 from thecal_model.text import event_text, parts_text
 
 TICK_NS = 100_000_000
@@ -147,7 +148,7 @@ def test_what_the_drivers_found_is_named_by_the_same_table(part):
 @pytest.mark.parametrize("off_pulses", [0, 2, 3, -2, -3])
 def test_pulses_and_marks_that_differ_are_laid_to_the_one_that_the_steps_gainsay(off_pulses, missing):
     """The rotor made `off_pulses` more than the motor when the marks are found wrong."""
-    motion = Motion(3_200, 100)
+    motion = Motion(3_200, 100, 100_000, 730)
     for tick in range(1, 50):
         assert motion.look(tick, 32 * tick, tick, 0, True, 32 * tick) == -1
     encoder = 50 + off_pulses
@@ -179,11 +180,11 @@ def test_every_part_and_kind_has_words():
 
 # --- a sensor is noisy against what it measures
 
-RIPPLE_CODES = senses.SUPPLY_RIPPLE_MV // senses.SUPPLY_MV_PER_CODE
+RIPPLE_CODES = senses.SUPPLY_RIPPLE_MV // 5
 
 
 def supply() -> senses.Senses:
-    return senses.Senses(100_000, 3_200, 100)
+    return senses.Senses(reference())
 
 
 @pytest.mark.req("OCC-01", "SAFE-09")

@@ -8,10 +8,8 @@ import re
 
 import pytest
 from thecal.dose import prescription
-from thecal.dose.mechanism import reference
 from thecal.dose.prescription import PrescriptionError
-from thecal.drivers import segment
-from thecal.signals import SEGMENT_TICKS
+from thecal_model.rig import reference
 
 BASAL = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 DRUG = {"drug": "morphine", "concentration_pg_nl": 20}
@@ -85,7 +83,7 @@ REFUSED = [
 
 def refusals(therapy):
     with pytest.raises(PrescriptionError) as refused:
-        prescription.parse(therapy, reference(segment.MAX_STEPS // SEGMENT_TICKS))
+        prescription.parse(therapy, reference().mechanism())
     return refused.value.problems
 
 
@@ -114,7 +112,7 @@ def test_no_sentence_of_the_validator_is_without_its_case():
 
 
 def test_what_is_just_within_the_bounds_is_taken():
-    mechanism = reference(segment.MAX_STEPS // SEGMENT_TICKS)
+    mechanism = reference().mechanism()
     for therapy in (
         {**BASAL, "low_nl": 500_000, "empty_nl": 500_000},
         {**BASAL, "rate_num": 2_000},

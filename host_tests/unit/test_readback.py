@@ -1,10 +1,10 @@
 """What the pump read back is compared with what was sent, number by number."""
 
 import pytest
-from thecal.dose import mechanism, prescription
-from thecal.drivers import segment
+from thecal.dose import prescription
 from thecal_bench.scenario import parse
 from thecal_model.readback import differences
+from thecal_model.rig import reference
 from thecal_model.therapy import Profile, Therapy
 
 HEAD = (
@@ -65,8 +65,7 @@ rate = "10 uL/h"
 def sent_and_read_back(name):
     scenario = parse(HEAD + THERAPIES[name])
     sent = scenario.therapy.message(scenario.profile)
-    reference = mechanism.reference(segment.MAX_STEPS // 2)
-    return sent, prescription.parse(sent, reference).readback()
+    return sent, prescription.parse(sent, reference().mechanism()).readback()
 
 
 @pytest.mark.req("LIM-10")

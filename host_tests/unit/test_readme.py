@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from thecal.clock import TICK_MS
-from thecal.dose.mechanism import REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV
 from thecal.dose.prescription import PAGE_STEPS
 from thecal.dose.program import MOST_PART_STEPS
 from thecal.dose.schedule import MOST_STEPS, MOST_STEPS_A_DAY
@@ -26,26 +25,18 @@ from thecal.record.therapies import KEPT
 from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.occlusion import THRESHOLD_PA
-from thecal.watch.senses import (
-    MOST_SUPPLY_MV,
-    PRESSURE_PA_PER_CODE,
-    PRESSURE_ZERO_CODE,
-    SUPPLY_CRITICAL_MV,
-    SUPPLY_LOW_MV,
-    SUPPLY_MV_PER_CODE,
-)
 from thecal.watch.stretches import CHANGES_A_DAY
 from thecal_bench import scenario
 from thecal_bench.benchmarks.motion import STALL_MS
 from thecal_bench.benchmarks.occlusion import FALSE_ALARM_H
 from thecal_bench.chip.nets import load_nets
-from thecal_bench.parameters import REFERENCE
 from thecal_bench.scenario import format
 from thecal_bench.sensor_faults import ADC_MAX
 from thecal_host import cli
 from thecal_host.run import DEMO
 from thecal_model import quantities
 from thecal_model.quantities import decimal_text
+from thecal_model.rig import reference
 from typer.main import get_command
 
 PYTHON = "3.11"  # pyproject.toml; a test below
@@ -74,7 +65,8 @@ HEADER = (
     *(0, 1, -1, 2, 3, 4, 5, -1, 6, 7, 8, 9, -1, 10, 11, 12, 13, -1, 14, 15),
     *(16, 17, -1, 18, 19, 20, 21, -1, 22, -1, 26, 27, -1, 28, -1, -1, -1, -1, -1, -1),
 )
-NL_H_OF_A_STEP_A_TICK = Fraction(REFERENCE_NL_PER_REV * 3_600_000, REFERENCE_STEPS_PER_REV * TICK_MS)
+RIG = reference()
+NL_H_OF_A_STEP_A_TICK = Fraction(RIG.nl_per_rev * 3_600_000, RIG.steps_per_rev * TICK_MS)
 EFFECTS = {commands.READS: "reads", commands.AT_ONCE: "at once", commands.FLOW: "end of the tick"}
 
 
@@ -174,14 +166,14 @@ def test_the_table_of_wires_is_pins_csv():
 def test_the_scales_of_the_wires_are_those_of_the_code():
     text = section(PAGES[BOARD], "Wiring")
     for phrase in (
-        f"(code {PRESSURE_ZERO_CODE})",
-        f"({PRESSURE_PA_PER_CODE} Pa a code)",
-        f"Low below {decimal_text(Fraction(SUPPLY_LOW_MV, 1000))} V",
-        f"off below {decimal_text(Fraction(SUPPLY_CRITICAL_MV, 1000))} V",
-        f"about {1_000 // SUPPLY_MV_PER_CODE} codes per volt",
-        f"full scale at {MOST_SUPPLY_MV // 1_000} V",
-        f"encoder, {REFERENCE.encoder_pulses_per_rev} pulses a revolution",
-        f"head of {decimal_text(Fraction(REFERENCE_NL_PER_REV, 1_000_000))} mL a revolution",
+        f"(code {RIG.pressure_down.zero_code})",
+        f"({RIG.pressure_down.num} Pa a code)",
+        f"Low below {decimal_text(Fraction(RIG.supply_low_mv, 1000))} V",
+        f"off below {decimal_text(Fraction(RIG.supply_critical_mv, 1000))} V",
+        f"about {1_000 // RIG.supply.num} codes per volt",
+        f"full scale at {RIG.supply.most // 1_000} V",
+        f"encoder, {RIG.encoder_pulses_per_rev} pulses a revolution",
+        f"head of {decimal_text(Fraction(RIG.nl_per_rev, 1_000_000))} mL a revolution",
     ):
         assert phrase in text, phrase
 
@@ -343,14 +335,14 @@ FIGURES = [
     f"may erase takes up to {STALL_MS} ms there",
     f"a plain threshold of {round(THRESHOLD_PA / 6_894.757)} psi",
     f"one false alarm in 10^{len(str(FALSE_ALARM_H)) - 1} h",
-    f"({decimal_text(Fraction(REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV))} nL)",
+    f"({decimal_text(Fraction(RIG.nl_per_rev, RIG.steps_per_rev))} nL)",
     f"Python {PYTHON}",
-    f"About {PRESSURE_ZERO_CODE} is what a pressure sensor",
-    f"about {12_000 // SUPPLY_MV_PER_CODE} the supply at 12 V",
+    f"About {RIG.pressure_down.zero_code} is what a pressure sensor",
+    f"about {12_000 // RIG.supply.num} the supply at 12 V",
     f"at 0 or at {ADC_MAX} is taken for broken",
-    f"{REFERENCE_NL_PER_REV * 60 // 1_000_000} mL/h is one revolution of the reference head in a minute",
-    f"grows by {REFERENCE_STEPS_PER_REV:_}".replace("_", " "),
-    f"by {REFERENCE.encoder_pulses_per_rev}.",
+    f"{RIG.nl_per_rev * 60 // 1_000_000} mL/h is one revolution of the reference head in a minute",
+    f"grows by {RIG.steps_per_rev:_}".replace("_", " "),
+    f"by {RIG.encoder_pulses_per_rev}.",
     f"up to {(QUEUE_SEGMENTS + 1) * SEGMENT_TICKS * TICK_MS // 1000} s ahead of",
     f"segments of {SEGMENT_TICKS * TICK_MS} ms",
     f"At most {LINE_BYTES} bytes a line",

@@ -7,6 +7,7 @@ import pytest
 from thecal.watch import motion
 from thecal.watch.alarms import FREE_FLOW, OVER_INFUSION, RUNAWAY, SENSOR_FAULT, STALL, UNDER_INFUSION
 from thecal.watch.motion import Motion
+from thecal_model.rig import reference
 
 REV, PULSES, PITCH = 3_200, 100, 32
 QUIET = -1
@@ -16,7 +17,7 @@ class Desk:
     """A `Motion` and the counters it looks at, turned by hand; `look` lets one tick pass."""
 
     def __init__(self):
-        self.motion = Motion(REV, PULSES)
+        self.motion = Motion(REV, PULSES, 100_000, 730)
         self.tick = 0
         self.steps = 0
         self.encoder = 0
@@ -258,12 +259,12 @@ def test_ticks_that_were_merged_count_as_many(desk):
 
 @pytest.mark.req("RES-04")
 def test_service_is_due_after_its_revolutions_or_its_days(desk):
-    desk.motion.pulses = motion.SERVICE_REVOLUTIONS * PULSES - 1
+    desk.motion.pulses = 100_000 * PULSES - 1
     assert not desk.motion.service_due(0)
     desk.look(steps=PITCH, encoder=1)
     assert desk.motion.service_due(0)
-    assert not Desk().motion.service_due(motion.SERVICE_DAYS * motion.TICKS_PER_DAY - 1)
-    assert Desk().motion.service_due(motion.SERVICE_DAYS * motion.TICKS_PER_DAY)
+    assert not Desk().motion.service_due(730 * motion.TICKS_PER_DAY - 1)
+    assert Desk().motion.service_due(730 * motion.TICKS_PER_DAY)
 
 
 @pytest.mark.req("RES-04")
@@ -276,7 +277,7 @@ def test_what_is_drawn_back_wears_nothing_off(desk):
 @pytest.mark.req("RES-04", "MOT-02", "SAFE-10")
 def test_the_numbers_of_the_rotor_s_watch_are_those_that_were_decided():
     """10 L at 0.1 mL a revolution, or two years; two pitches; five minutes, one with a bolus."""
-    assert (motion.SERVICE_REVOLUTIONS, motion.SERVICE_DAYS) == (100_000, 730)
+    assert (reference().service_revs, reference().service_days) == (100_000, 730)
     assert (motion.AGREE_PITCHES, motion.BASAL_TICKS, motion.BOLUS_TICKS) == (2, 3_000, 600)
 
 

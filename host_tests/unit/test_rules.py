@@ -4,12 +4,13 @@ import itertools
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk
-from thecal.dose import formulary, mechanism, prescription, program
+from thecal.dose import formulary, prescription, program
 from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
 from thecal.dose.remainder import Remainder
 from thecal.dose.schedule import Schedule
 from thecal.record import events, layout
 from thecal.watch import lockout
+from thecal_model.rig import reference
 
 BOLUS = {"volume_nl": 10_000, "rate_num": 6_000_000, "rate_den": 1, "lockout_ms": 60_000, "max_per_day": 3}
 LIMIT = {"volume_nl": 30_000_000, "window_ms": 3_600_000}
@@ -64,7 +65,7 @@ def test_what_is_kept_apart_as_a_fault_was_decided():
 @pytest.mark.parametrize(("executed", "ticks"), itertools.product([0, 3, 16], [0, 1, 5]))
 def test_what_is_committed_is_what_is_owed_and_not_made_and_what_boluses_have_to_come(executed, ticks):
     """6 mL/h, 16/3 steps a tick; boluses of 320 and of 64 steps at 6 mL/h, the patient's first."""
-    mech = mechanism.reference(120)
+    mech = reference().mechanism()
     one = mech.grains_per_step
     delivery = Delivery(mech)
     delivery.begin(0)

@@ -10,9 +10,10 @@ from pump_on_desk import PumpOnDesk
 from thecal import causes, states
 from thecal.link import commands
 from thecal.signals import Inputs
-from thecal.watch import alarms, motion, parts, resets, senses
+from thecal.watch import alarms, parts, resets, senses
 from thecal.watch.alarms import HIGH, LOW, MEDIUM
 from thecal.watch.button import STUCK_TICKS
+from thecal_model.rig import reference
 
 TICK_NS = 100_000_000
 MINUTE = 600  # ticks
@@ -133,7 +134,7 @@ def test_a_motor_that_is_off_by_less_than_a_pitch_is_borne(off_steps):
 @pytest.mark.req("RES-04", "ALM-01")
 def test_a_head_that_is_worn_is_told_and_runs_on_over_a_reset_too(bench):
     bench.start()
-    bench.pump.senses.motion.pulses = motion.SERVICE_REVOLUTIONS * 100 - 2
+    bench.pump.senses.motion.pulses = 100_000 * 100 - 2
     bench.run(5)
     assert bench.standing == set()
     bench.run(20)
@@ -316,7 +317,7 @@ class Feel:
     """`Senses` and an `Inputs` of a sound pump, turned by hand."""
 
     def __init__(self):
-        self.senses = senses.Senses(100_000, 3_200, 100)
+        self.senses = senses.Senses(reference())
         self.inputs = Inputs()
         self.tick = 0
 
@@ -365,7 +366,8 @@ def test_acknowledging_takes_away_what_latches_and_nothing_that_still_is_so():
 @pytest.mark.req("SAFE-04", "SAFE-09")
 def test_the_numbers_of_resets_and_supply_are_those_that_were_decided():
     assert (resets.MOST_RESETS, resets.WINDOW_TICKS) == (4, 6_000)
-    assert (senses.SUPPLY_LOW_MV, senses.SUPPLY_BACK_MV, senses.SUPPLY_CRITICAL_MV) == (10_800, 11_100, 9_600)
+    felt = senses.Senses(reference())
+    assert (felt.supply_low_mv, felt.supply_back_mv, felt.supply_critical_mv) == (10_800, 11_100, 9_600)
 
 
 @pytest.mark.req("OCC-02", "ALM-08")

@@ -7,11 +7,12 @@ import pytest
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
 from thecal import causes, forecast, states, watching
 from thecal.clock import TICKS_PER_DAY
-from thecal.dose import formulary, formulary_data, library_wire, mechanism, prescription
+from thecal.dose import formulary, formulary_data, library_wire, prescription
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms
 from thecal.watch.lockout import Lockout
 from thecal.watch.reservoir import Reservoir
+from thecal_model.rig import reference
 
 # 1 mL at 60 mL/h is one minute, 600 ticks
 BOLUS = {
@@ -620,7 +621,7 @@ def test_lockout_counts_by_the_tick_and_keeps_the_longest_day():
 
 @pytest.mark.req("RES-01")
 def test_the_reservoir_is_exact_to_the_step():
-    head = mechanism.reference(120)
+    head = reference().mechanism()
     reservoir = Reservoir(head.nl_per_rev, head.steps_per_rev)
     assert not reservoir.low(10**6) and not reservoir.empty(10**6), "never filled, nothing is known"
     reservoir.set_levels(1_000_000, 500_000)

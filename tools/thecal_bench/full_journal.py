@@ -11,14 +11,12 @@ reservation ten times a minute, and a therapy in every slot. What it leaves is t
 from __future__ import annotations
 
 from thecal.dose import program
-from thecal.dose.mechanism import reference
 from thecal.dose.prescription import DAY_MS, Reader
 from thecal.dose.schedule import MOST_STEPS_A_DAY
-from thecal.drivers.segment import MAX_STEPS
 from thecal.record import events, layout, outcomes
 from thecal.record.journal import Journal
 from thecal.record.ring import Ring
-from thecal.signals import SEGMENT_TICKS
+from thecal_model.rig import reference
 
 from .flash_model import SECTOR, FlashModel, crc_into
 
@@ -53,7 +51,7 @@ LONGEST_STEPS = [
 
 def longest_therapy() -> bytes:
     """The longest that can be kept, as the pump keeps it."""
-    reader = Reader(LONGEST_HEAD, reference(MAX_STEPS // SEGMENT_TICKS))
+    reader = Reader(LONGEST_HEAD, reference().mechanism())
     reader.head()
     for step in LONGEST_STEPS:
         reader.step(step, "step")

@@ -8,6 +8,7 @@ anew from its flash.
 
 from __future__ import annotations
 
+import json
 import shutil
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import thecal
 from thecal.signals import QUEUE_SEGMENTS, Inputs, Outputs
+from thecal_model.rig import reference
 
 from thecal_bench.bench import BenchError
 from thecal_bench.inprocess import HostBench
@@ -71,6 +73,7 @@ class RemotePump:
         said = self._from.read(len(READY))
         if said != READY:
             raise self._why_gone(said + self._from.read())
+        self._to.write(json.dumps(reference().tables).encode() + b"\n")
 
     def start_anew(self) -> None:
         """Before the next tick another pump boots from the flash."""

@@ -1,12 +1,14 @@
 """Runs under MicroPython's unix port, started by `unixport.py`: a `Pump`, its flash, two pipes.
 
-Arguments: the folder of the firmware, and the formats of a request and of a reply. Each tick the host
-writes one request and the link's bytes behind it, and reads one reply and the bytes that the pump sends. With
-the flag BOOT in a request (the first has it) a new pump boots from the flash.
+Arguments: the folder of the firmware, and the formats of a request and of a reply. First the host writes a
+line, the rig's tables as JSON. Each tick it writes one request and the link's bytes behind it, and reads one
+reply and the bytes that the pump sends. With the flag BOOT in a request (the first has it) a new pump boots
+from the flash.
 Ends when the host closes the pipe. What goes wrong goes to stderr, as MicroPython prints it.
 """
 
 import gc
+import json
 import struct
 import sys
 from binascii import crc32
@@ -15,14 +17,12 @@ sys.path.insert(0, sys.argv[1])
 # What compiling leaves behind is to leave no holes: the board has its modules in flash.
 gc.threshold(16_000)  # pyright: ignore[reportAttributeAccessIssue]  # MicroPython's own
 
-from thecal import loop  # noqa: E402
-from thecal.dose.mechanism import reference  # noqa: E402
-from thecal.drivers import segment  # noqa: E402
+from thecal import loop, rig  # noqa: E402
 from thecal.pump import Pump  # noqa: E402
 from thecal.record import events  # noqa: E402
 from thecal.record.journal import Journal  # noqa: E402
 from thecal.record.layout import ERASE, NOTHING, PAGE, SECTOR  # noqa: E402
-from thecal.signals import SEGMENT_TICKS, Inputs, Outputs  # noqa: E402
+from thecal.signals import Inputs, Outputs  # noqa: E402
 
 gc.threshold(-1)  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -116,6 +116,7 @@ class Board:
 
 def serve(source, sink, request_format, reply_format):
     """One board, tick by tick, until the host goes away."""
+    tables = json.loads(source.readline())
     outputs = Outputs()
     inputs = Inputs()
     flash = Flash(new_journal()[0].region_bytes)
@@ -132,7 +133,7 @@ def serve(source, sink, request_format, reply_format):
             journal = pump = None  # room for the next ones
             journal, log = new_journal()
             journal.recover(flash.image)
-            pump = Pump(reference(segment.MAX_STEPS // SEGMENT_TICKS), link_crc, journal, log)
+            pump = Pump(rig.read(tables), link_crc, journal, log)
         (
             inputs.tick_s,
             inputs.tick_ms,

@@ -15,14 +15,13 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from thecal.dose import mechanism, prescription
-from thecal.drivers import segment
-from thecal.signals import SEGMENT_TICKS
+from thecal.dose import prescription
 from thecal_model import programming
 from thecal_model.kept import joined
 from thecal_model.link import PROTOCOL_VERSION, LinkClient, needs_id
 from thecal_model.quantities import CONCENTRATION, of_message, show
 from thecal_model.readback import differences
+from thecal_model.rig import reference
 from thecal_model.text import clock_text, mass_text, rate_text, volume_text
 
 from thecal_host.connection import Port
@@ -159,7 +158,7 @@ def _bridge_rows(said: dict[str, Any]) -> list[tuple[str, str]]:
 
 def kept_rows(kept: dict[str, Any]) -> list[tuple[str, str]]:
     """A therapy that a pump keeps, for a person, by the firmware's own reader. Raises PumpError."""
-    head = mechanism.reference(segment.MAX_STEPS // SEGMENT_TICKS)
+    head = reference().mechanism()
     try:
         understood = prescription.parse(kept["therapy"], head)
         readback = understood.readback()

@@ -1,6 +1,6 @@
 """What a status frame says, in the units of people: kPa, V, mL, hours, the names of parts.
 
-The scales of the pump's sensors are the firmware's own (`thecal.watch.senses`), the names of its parts too.
+The scales are those of the reference rig, the names of parts the firmware's own.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from thecal.dose.prescription import EMPTY_NL
 from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
 from thecal.watch.readings import NO_SAMPLE
-from thecal.watch.senses import PRESSURE_PA_PER_CODE, PRESSURE_ZERO_CODE, SUPPLY_MV_PER_CODE
+from thecal_model.rig import reference
 from thecal_model.text import alarm_name, clock_text, parts_text, rate_text, short_volume, volume_text
 
 _RESERVOIR_EMPTY = next(row for row, alarm in enumerate(ALARMS) if alarm.code == "RESERVOIR_EMPTY")
 
 NL_PER_UL = 1000
+_PRESSURE, _SUPPLY = reference().pressure_down, reference().supply
 
 
 def pressure_text(raw: int) -> str:
     """The pressure above that of the room, from a converter's code."""
     if raw == NO_SAMPLE:
         return "no reading"
-    return f"{(raw - PRESSURE_ZERO_CODE) * PRESSURE_PA_PER_CODE / 1000:.2f} kPa"
+    return f"{_PRESSURE.value(raw) / 1000:.2f} kPa"
 
 
 def supply_text(raw: int) -> str:
     """The motor's supply, from a converter's code."""
-    return "no reading" if raw == NO_SAMPLE else f"{raw * SUPPLY_MV_PER_CODE / 1000:.2f} V"
+    return "no reading" if raw == NO_SAMPLE else f"{_SUPPLY.value(raw) / 1000:.2f} V"
 
 
 def failed_names(status: dict[str, Any]) -> list[str]:

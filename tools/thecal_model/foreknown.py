@@ -13,17 +13,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from thecal.dose import prescription
-from thecal.dose.mechanism import reference
-from thecal.drivers import segment
-from thecal.signals import SEGMENT_TICKS
 
 from thecal_model import quantities as q
 from thecal_model.quantities import MS_PER_HOUR, MS_PER_WEEK
+from thecal_model.rig import reference
 from thecal_model.therapy import Profile, Therapy
 from thecal_model.toml_lines import Lines, Path
 
-# The pump of every image; another mechanism than the reference one has no name yet.
-_MECHANISM = reference(segment.MAX_STEPS // SEGMENT_TICKS)
+_MECHANISM = reference().mechanism()
 
 _STEP = re.compile(r"steps\[(\d+)\]\.?(.*)")
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]+")

@@ -1,7 +1,7 @@
 """The one place where microsteps and volume are turned into each other.
 
-A `Mechanism` is calibration data: nanolitres per rotor revolution, microsteps per revolution, and the
-polarity of the pins. The displaced volume is uniform over the rotor's angle for now; a table over the phase
+A `Mechanism` is what a rig says of motor and head: nanolitres per rotor revolution and microsteps per
+revolution. The displaced volume is uniform over the rotor's angle for now; a table over the phase
 of the rollers would come in here and nowhere else, which is why nothing outside may assume that all steps are
 alike.
 
@@ -29,21 +29,12 @@ class MechanismError(Exception):
 
 
 class Mechanism:
-    """Calibration: `nl_per_rev` (1 .. 2^30/steps_per_rev), `steps_per_rev` microsteps (1 .. 102 400), and
-    polarity.
+    """`nl_per_rev` (1 .. 2^30/steps_per_rev) and `steps_per_rev` microsteps (1 .. 102 400).
 
     `steps_per_tick_max` is what the motion driver can issue in one tick. Raises MechanismError.
     """
 
-    def __init__(
-        self,
-        nl_per_rev: int,
-        steps_per_rev: int,
-        steps_per_tick_max: int,
-        dir_forward_high: bool = True,
-        enable_high: bool = False,
-        encoder_pulses_per_rev: int = 100,
-    ) -> None:
+    def __init__(self, nl_per_rev: int, steps_per_rev: int, steps_per_tick_max: int) -> None:
         if not 0 < steps_per_rev <= 102_400:
             raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
         if nl_per_rev <= 0 or nl_per_rev * steps_per_rev > LARGEST:
@@ -64,9 +55,6 @@ class Mechanism:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.steps_per_tick_max = steps_per_tick_max
-        self.encoder_pulses_per_rev = encoder_pulses_per_rev
-        self.dir_forward_high = dir_forward_high
-        self.enable_high = enable_high
 
     def volume_nl(self, steps: int) -> int:
         """Volume of `steps` microsteps, nL, rounded down. Small for up to 1 L, more than any one delivery."""
@@ -132,12 +120,3 @@ class Mechanism:
         """The fastest reachable rate that is not above num/den nL/h, a reduced fraction of nL/h."""
         num, den = self.steps_per_tick(num, den)
         return self.rate_nl_h(num * self.grains_per_step // den, self.grains_per_step)
-
-
-REFERENCE_NL_PER_REV = 100_000
-REFERENCE_STEPS_PER_REV = 3_200
-
-
-def reference(steps_per_tick_max: int):
-    """The reference mechanism of the bench prototype."""
-    return Mechanism(REFERENCE_NL_PER_REV, REFERENCE_STEPS_PER_REV, steps_per_tick_max)

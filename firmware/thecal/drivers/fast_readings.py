@@ -46,6 +46,8 @@ def advance(words: ptr32, raw: int, tick: int):  # type: ignore  # noqa: F821
     words[0] = kind
     if kind == 0:
         value = (raw - words[15]) * words[16]
+        if words[22] > 1:
+            value = value // words[22]
         words[1] = value
         words[2] = tick
         if value < words[4]:

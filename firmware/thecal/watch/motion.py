@@ -28,15 +28,16 @@ from .parts import ENCODER, EXTRA, FAILED, INDEX, MISSING, STEP_SENSE
 AGREE_PITCHES = 2
 BASAL_TICKS = 3_000
 BOLUS_TICKS = 600
-# Own choice for the bench: 10 L through one tubing, or two years.
-SERVICE_REVOLUTIONS = 100_000
-SERVICE_DAYS = 730
 
 
 class Motion:
-    """Watches one rotor: so many microsteps and encoder pulses per revolution."""
+    """Watches one rotor: so many microsteps and encoder pulses per revolution, and so many of those, or days,
+    until its service is due.
+    """
 
-    def __init__(self, steps_per_rev: int, pulses_per_rev: int) -> None:
+    def __init__(self, steps_per_rev: int, pulses_per_rev: int, service_revs: int, service_days: int) -> None:
+        self.service_revs = service_revs
+        self.service_days = service_days
         self.pitch_steps = steps_per_rev // pulses_per_rev
         self.pulses_per_rev = pulses_per_rev
         self.tolerance_steps = self.pitch_steps
@@ -195,4 +196,4 @@ class Motion:
     def service_due(self, tick: int) -> bool:
         """Whether revolutions or days have reached their number."""
         self.days = tick // TICKS_PER_DAY
-        return self.pulses // self.pulses_per_rev >= SERVICE_REVOLUTIONS or self.days >= SERVICE_DAYS
+        return self.pulses // self.pulses_per_rev >= self.service_revs or self.days >= self.service_days

@@ -78,7 +78,8 @@ _NOISY_WINDOWS = 3
     _STUCK_SAMPLES,
     _NOISE_SUM,
     _MOST_COUNT,
-) = range(22)
+    _UNIT_DEN,
+) = range(23)
 
 
 def advance(words, raw: int, tick: int) -> None:
@@ -86,7 +87,10 @@ def advance(words, raw: int, tick: int) -> None:
     kind = STALE if raw == NO_SAMPLE else _judged(words, raw)
     words[WRONG] = kind
     if kind == NONE:
-        value = words[VALUE] = (raw - words[_ZERO_CODE]) * words[_UNIT]
+        value = (raw - words[_ZERO_CODE]) * words[_UNIT]
+        if words[_UNIT_DEN] > 1:
+            value //= words[_UNIT_DEN]
+        words[VALUE] = value
         words[TAKEN_TICK] = tick
         if value < words[LEAST_VALUE]:
             words[LEAST_VALUE] = value
@@ -145,28 +149,30 @@ def _judged(words, raw: int):
 
 
 class Reading:
-    """`value` = (code - `zero_code`) * `unit_per_code`, sane from `least` to `most`. `stuck_samples` 0: a
-    channel whose code may stand still.
+    """`value` = (code - `zero_code`) * `num` / `den`, rounded down, sane from `least` to `most`.
+    `stuck_samples` 0: a channel whose code may stand still.
     """
 
     def __init__(
         self,
         zero_code: int,
-        unit_per_code: int,
+        num: int,
         least: int,
         most: int,
+        den: int = 1,
         stuck_samples: int = STUCK_SAMPLES,
         noise_codes: int = NOISE_CODES,
     ) -> None:
         self.advance = advance
-        words = self.words = array("i", [0] * 22)
+        words = self.words = array("i", [0] * 23)
         words[TAKEN_TICK] = NEVER
         words[_LAST_CODE] = words[_BEFORE_CODE] = NO_SAMPLE
         words[_ZERO_CODE] = zero_code
-        words[_UNIT] = unit_per_code
+        words[_UNIT] = num
+        words[_UNIT_DEN] = den
         # Codes that are not too near to a rail and mean a value from `least` to `most`.
-        words[_LOW_CODE] = max(RAIL_CODES + 1, zero_code - (-least // unit_per_code))
-        words[_HIGH_CODE] = min(MOST_CODE - RAIL_CODES - 1, zero_code + most // unit_per_code)
+        words[_LOW_CODE] = max(RAIL_CODES + 1, zero_code - (-least * den // num))
+        words[_HIGH_CODE] = min(MOST_CODE - RAIL_CODES - 1, zero_code + (most * den + den - 1) // num)
         words[_STUCK_SAMPLES] = stuck_samples
         words[_NOISE_SUM] = noise_codes * _NOISE_WINDOW
         words[_MOST_COUNT] = LARGEST

@@ -11,10 +11,8 @@ What is looked at in which state:
 - while the motor has power: occlusions and lost steps;
 - while it delivers: air. Filling the line drives air out, so it is no alarm then.
 
-Calibration of the bench's sensors, as in the board's schematic: pressure 50 Pa a code, ambient at 400; supply
-5 mV a code behind a divider. Thresholds of the supply are own choices for a 12 V bench supply: LOW below 10.8
-V, back when it has been above 11.1 V for five seconds, so that ripple around either level is told once;
-CRITICAL below 9.6 V, where the motor still holds its torque.
+Scales and the levels of the supply are the rig's. A supply that was LOW is back when it has been a 36th above
+that level for five seconds, so that ripple around either is told once.
 
 A sensor is noisy against what it measures. The supply stands beside a driver that chops: at 2 A the least
 capacitor that such boards ask for, 100 uF, gives and takes 0.66 V in a period of 33 us, and 0.4 V more stand
@@ -32,36 +30,33 @@ from .readings import NONE as SOUND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..rig import Rig, Scale
     from ..signals import Inputs
 
 
-PRESSURE_ZERO_CODE = 400
-PRESSURE_PA_PER_CODE = 50
-LEAST_PA = -19_000
-MOST_PA = 184_000
-SUPPLY_MV_PER_CODE = 5
-MOST_SUPPLY_MV = 20_000
-SUPPLY_LOW_MV = 10_800
-SUPPLY_BACK_MV = 11_100
-SUPPLY_CRITICAL_MV = 9_600
+SUPPLY_BACK_PART = 36  # of LOW, above it: 0.3 V at 10.8 V
 SUPPLY_RIPPLE_MV = 1_000  # peak to peak, of a sound one
-SUPPLY_NOISE_CODES = 2 * SUPPLY_RIPPLE_MV // SUPPLY_MV_PER_CODE
 CONFIRM_TICKS = 3  # a level of the supply or of AIR counts when it has lasted so long
 BACK_TICKS = 50  # and the supply is back after so long
 
 
 class Senses:
-    """The senses of a pump on a mechanism of so many nL and steps per revolution."""
+    """The senses of a pump on one rig."""
 
-    def __init__(self, nl_per_rev: int, steps_per_rev: int, encoder_pulses_per_rev: int) -> None:
-        self.pressure_down = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
-        self.pressure_up = Reading(PRESSURE_ZERO_CODE, PRESSURE_PA_PER_CODE, LEAST_PA, MOST_PA)
-        self.supply = Reading(
-            0, SUPPLY_MV_PER_CODE, 0, MOST_SUPPLY_MV, stuck_samples=0, noise_codes=SUPPLY_NOISE_CODES
-        )
-        self.down = Occlusion(nl_per_rev, steps_per_rev)
+    def __init__(self, rig: "Rig") -> None:
+        self.pressure_down = _reading(rig.pressure_down)
+        self.pressure_up = _reading(rig.pressure_up)
+        scale = rig.supply
+        noise_codes = 2 * SUPPLY_RIPPLE_MV * scale.den // scale.num
+        self.supply = _reading(scale, stuck_samples=0, noise_codes=noise_codes)
+        self.supply_low_mv = rig.supply_low_mv
+        self.supply_critical_mv = rig.supply_critical_mv
+        self.supply_back_mv = rig.supply_low_mv + rig.supply_low_mv // SUPPLY_BACK_PART
+        self.down = Occlusion(rig.nl_per_rev, rig.steps_per_rev)
         self.up = UpstreamOcclusion()
-        self.motion = Motion(steps_per_rev, encoder_pulses_per_rev)
+        self.motion = Motion(
+            rig.steps_per_rev, rig.encoder_pulses_per_rev, rig.service_revs, rig.service_days
+        )
         self.failed = parts.Failed()
         self.readings = (
             (parts.PRESSURE_DOWN, self.pressure_down),
@@ -158,11 +153,11 @@ class Senses:
         if self._supply_words[WRONG] != SOUND:
             return False
         supply_mv = self._supply_words[VALUE]
-        if supply_mv >= SUPPLY_BACK_MV and self._back_ticks == BACK_TICKS:
+        if supply_mv >= self.supply_back_mv and self._back_ticks == BACK_TICKS:
             return False  # as it has been for long: nothing is counted that could change
-        self._critical_ticks = self._critical_ticks + 1 if supply_mv < SUPPLY_CRITICAL_MV else 0
-        self._low_ticks = self._low_ticks + 1 if supply_mv < SUPPLY_LOW_MV else 0
-        self._back_ticks = min(self._back_ticks + 1, BACK_TICKS) if supply_mv >= SUPPLY_BACK_MV else 0
+        self._critical_ticks = self._critical_ticks + 1 if supply_mv < self.supply_critical_mv else 0
+        self._low_ticks = self._low_ticks + 1 if supply_mv < self.supply_low_mv else 0
+        self._back_ticks = min(self._back_ticks + 1, BACK_TICKS) if supply_mv >= self.supply_back_mv else 0
         if self._low_ticks >= CONFIRM_TICKS:
             self.supply_low = True
         elif self._back_ticks == BACK_TICKS:
@@ -172,6 +167,10 @@ class Senses:
     def stored_nl(self):
         """What a blocked line holds, to be drawn back (OCC-05); 0 if it is not blocked."""
         return self.down.stored_nl() if self.down.alarm != NONE else 0
+
+
+def _reading(scale: "Scale", **how):
+    return Reading(scale.zero_code, scale.num, scale.least, scale.most, scale.den, **how)
 
 
 def _first(row: int, other):
