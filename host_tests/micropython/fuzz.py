@@ -4,7 +4,7 @@ board has.
 Arguments: the folder of the firmware, that of `unixport_server`, the bytes of heap that are free beside the
 pump. By stdin come the rig's tables, a line of JSON, then batches (`BATCH`, then the bytes of the frames),
 one after the other. Prints one line at the end of them: what was answered how often, and the bytes of heap in
-use after a thousand batches and at the end. An exception ends it with a traceback and the frames of the batch.
+use after a thousand batches and at the end. An exception ends it with a traceback and the batch's frames.
 """
 
 import gc
