@@ -19,8 +19,7 @@ def advance(words: ptr32, raw: int, tick: int):  # type: ignore  # noqa: F821
         words[9] = raw
         if before != -1:
             bend = raw - 2 * last + before
-            bend = 0 - bend if bend < 0 else bend
-            noise = words[12] + bend
+            noise = words[12] + (bend if bend > 0 else 0 - bend)
             samples = words[13] + 1
             if samples == 64:
                 if noise <= words[20]:
