@@ -166,9 +166,10 @@ class SerialBalance(Balance):
         self._port.close()
 
 
-def open_balance(name: str, baud: int = BAUD) -> SerialBalance:
+def open_balance(name: str, baud: int = BAUD, clock_s: Callable[[], float] = time.monotonic) -> SerialBalance:
     """The balance at a serial device, a pty or `socket://HOST:PORT`. Raises PortError."""
-    return SerialBalance(TcpPort(name) if name.startswith("socket://") else SerialPort(name, baud))
+    port = TcpPort(name) if name.startswith("socket://") else SerialPort(name, baud)
+    return SerialBalance(port, clock_s)
 
 
 def stable(
