@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from thecal_model import quantities
 
-from thecal_host.cli.base import EXPERIMENTS, app, err, print_rows, say
+from thecal_host.cli.base import (
+    ANY_PUMP,
+    EXPERIMENTS,
+    SAID_NO,
+    PortOption,
+    YesOption,
+    app,
+    complain,
+    connected,
+    err,
+    print_rows,
+    say,
+)
 from thecal_host.files import FileError
 
 if TYPE_CHECKING:
+    from thecal_host.pump import Pump
+    from thecal_host.weighing.balance import Weight
+    from thecal_host.weighing.calibration import Calibration, Scale
+    from thecal_host.weighing.notebook import Notebook
     from thecal_host.weighing.series import Series
     from thecal_host.weighing.water import Water
 
@@ -24,6 +43,147 @@ BuoyancyOption = Annotated[
 EvaporationOption = Annotated[
     str | None, typer.Option(metavar="MASS/TIME", help='Loss of the beaker that is known, as in "1 mg/h"')
 ]
+
+
+BalanceOption = Annotated[
+    str | None,
+    typer.Option(metavar="PORT", help="Read weights from the balance there", show_default="type them in"),
+]
+BaudOption = Annotated[int, typer.Option(min=300, max=115_200, help="Baud rate of the balance")]
+StoppedForOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="First weigh for so long what evaporates, pump stopped")
+]
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def calibrate(
+    ctx: typer.Context,
+    revolutions: Annotated[int, typer.Option(min=1, max=1_000, help="Turns of the rotor each time")] = 10,
+    weighings: Annotated[int, typer.Option(min=3, max=31, help="How often")] = 3,
+    balance: BalanceOption = None,
+    baud: BaudOption = 9_600,
+    temperature: TemperatureOption = 20.0,
+    buoyancy: BuoyancyOption = True,
+    evaporation: EvaporationOption = None,
+    stopped_for: StoppedForOption = None,
+    file: Annotated[
+        Path, typer.Option(help="Keeps what was weighed; an interrupted calibration goes on from there")
+    ] = Path("calibration.ndjson"),
+    port: PortOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Weigh what a revolution of the head delivers, at the rate of the therapy in force.
+
+    Put a beaker of water on a balance, the end of the line into the water and off the glass, a film of oil on
+    it. The pump turns, you weigh (or the balance tells), three times at least.
+    """
+    from thecal_host.weighing import calibration
+    from thecal_host.weighing.motion import TherapyMover
+    from thecal_host.weighing.notebook import Notebook, Plan
+    from thecal_host.weighing.water import water_g_ml
+
+    water_g_ml(temperature)
+    loss_g_h = loss_of(evaporation)
+    stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
+    with connected(ctx, port) as pump, _scale(balance, baud, pump) as scale:
+        hello = pump.hello
+        plan = Plan(hello["nl_per_rev"], hello["steps_per_rev"], revolutions, temperature, buoyancy)
+        _say_what_comes(pump, plan.nl_per_rev * revolutions, weighings)
+        notebook = Notebook(file, plan)
+        course = calibration.Calibration(notebook, TherapyMover(pump), scale, _waiter(pump), say)
+        try:
+            _prepare(course, notebook, yes)
+            if loss_g_h is not None and loss_g_h != notebook.loss_g_h:
+                notebook.set_loss(loss_g_h)
+            elif stopped_s is not None and notebook.loss_g_h is None:
+                course.weigh_loss(stopped_s)
+            course.run(weighings)
+        except KeyboardInterrupt:
+            complain(
+                f"interrupted; the pump is {pump.status()['state']}, and {len(notebook.weighings)} weighings "
+                f"are kept in {file}: the same command goes on from there"
+            )
+            raise typer.Exit(SAID_NO) from None
+        result = calibration.result_of(notebook)
+        print_rows(calibration.rows_of(result), "The calibration says:")
+        notebook.close(result.record())
+
+
+def _say_what_comes(pump: Pump, volume_nl: int, weighings: int) -> None:
+    """What will be done, and how long it takes; PumpError where it cannot be."""
+    from thecal_model.text import clock_text, rate_text, short_volume
+
+    from thecal_host.pump import PumpError
+
+    state, kept = pump.status()["state"], pump.therapy()
+    if state != "STOPPED":
+        raise PumpError(f"the pump is {state}: a calibration begins with `thecal stop`")
+    if kept is None or "rate_num" not in kept["therapy"]:
+        raise PumpError(
+            "no continuous therapy is programmed: program one at the rate that the pump is used at"
+        )
+    rate_nl_h = Fraction(kept["therapy"]["rate_num"], kept["therapy"]["rate_den"])
+    span = clock_text(volume_nl / rate_nl_h * quantities.MS_PER_HOUR)
+    each = f"about {short_volume(volume_nl)} at {rate_text(rate_nl_h)}, which take {span}"
+    say(f"{weighings} weighings of {each} each. What flows counts as given, like any other volume.")
+
+
+def _prepare(course: Calibration, notebook: Notebook, yes: bool) -> None:
+    """Fill the line, or go on with what is kept."""
+    if notebook.resumed:
+        say(f"{notebook.path} holds {len(notebook.weighings)} weighings; it goes on from there.")
+        untouched = "A weighing was begun: has the beaker stood untouched on the balance since?"
+        if notebook.begun is not None and not yes and not typer.confirm(untouched):
+            notebook.drop_begun()
+    if notebook.begun is None:
+        if not yes and not typer.confirm("Is the line full, without air, and its end in the beaker?"):
+            say("Fill it first, with `thecal new-line` and `thecal prime`; nothing was turned.")
+            raise typer.Exit(SAID_NO)
+        say("One revolution that is not weighed takes up the play.")
+        course.prime()
+
+
+class _TypedScale:
+    """A person types what a balance shows."""
+
+    often_s = None
+
+    def read(self, what: str) -> Weight:
+        from thecal_host.weighing import WeighingError
+        from thecal_host.weighing.balance import grams_of
+
+        while True:
+            try:
+                return grams_of(typer.prompt(f"Grams that the balance shows, {what}"))
+            except WeighingError as why:
+                complain(str(why))
+
+
+@contextmanager
+def _scale(balance: str | None, baud: int, pump: Pump) -> Iterator[Scale]:
+    """The balance at a port, or a person's hands."""
+    from thecal_host.weighing import balance as balances
+    from thecal_host.weighing.calibration import BalanceScale
+
+    if balance is None:
+        yield _TypedScale()
+        return
+    opened = balances.open_balance(balance, baud, pump.clock_s)
+    try:
+        yield BalanceScale(opened, _waiter(pump), pump.clock_s)
+    finally:
+        opened.close()
+
+
+def _waiter(pump: Pump) -> Callable[[float], None]:
+    """A wait that listens to the pump meanwhile."""
+
+    def wait(seconds: float) -> None:
+        until_s = pump.clock_s() + seconds
+        for _ in pump.listen(until_s):
+            pass
+
+    return wait
 
 
 @app.command(rich_help_panel=EXPERIMENTS)
