@@ -105,7 +105,7 @@ def test_an_action_is_in_time_for_its_tick_and_not_before(bench):
 
     def code(supply_v: float) -> int:
         reference.supply_v = supply_v
-        return reference.adc_supply()
+        return reference.adc_supply(0)
 
     supplies = {status["tick"]: status["supply_raw"] for status in talk.statuses()}
     assert (supplies[20], supplies[30]) == (code(4.5), code(3.0))

@@ -141,7 +141,7 @@ class RecordingPlant:
     def adc_pressure_up(self, at_ns: int) -> int:
         return 1000 + self.angle_steps
 
-    def adc_supply(self) -> int:
+    def adc_supply(self, at_ns: int) -> int:
         return 3000
 
 

@@ -52,7 +52,7 @@ class StillPlant:
     def adc_pressure_up(self, at_ns: int) -> int:
         return 400 + at_ns // SAMPLE_NS % 2
 
-    def adc_supply(self) -> int:
+    def adc_supply(self, at_ns: int) -> int:
         return 2_400
 
 

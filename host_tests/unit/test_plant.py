@@ -5,10 +5,11 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from thecal_bench.analogue import E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE, SAMPLE_NS, e11_code
+from thecal_bench.analogue import E11_CODES, E11_WIDTH_LSB, SAMPLE_NS, e11_code
 from thecal_bench.parameters import NS_PER_MS, Geometry, PlantError, PlantParameters
 from thecal_bench.plant import Plant
-from thecal_bench.sensor_faults import KINDS, NOISE_CODES, SENSORS
+from thecal_bench.sensor_faults import ANALOGUE, KINDS, NOISE_CODES, SENSORS, fitted
+from thecal_model import rig
 
 TICK_NS = 100 * NS_PER_MS
 S_NS = 1000 * NS_PER_MS
@@ -135,9 +136,9 @@ def test_pulsation_has_the_asked_peak_to_peak_and_is_near_a_sine():
 
 def test_reading_is_linear_in_pressure_without_noise_drift_and_erratum():
     plant = Plant(replace(QUIET, adc_e11=False))
-    assert plant.adc_pressure_down(0) == PRESSURE_ZERO_CODE + 1000 // 50
-    assert plant.adc_pressure_up(0) == PRESSURE_ZERO_CODE
-    assert plant.adc_supply() == 2400  # 12 V at 5 mV a code
+    assert plant.adc_pressure_down(0) == 400 + 1000 // 50
+    assert plant.adc_pressure_up(0) == 400
+    assert plant.adc_supply(0) == 2400  # 12 V at 5 mV a code
 
 
 @pytest.mark.parametrize(("back_pa", "code"), [(Fraction(-(10**6)), 0), (Fraction(10**6), 4095)])
@@ -386,7 +387,7 @@ def test_an_occlusion_elsewhere_is_refused():
 CHANNELS = {
     "pressure_down": lambda plant, at_ns: plant.adc_pressure_down(at_ns),
     "pressure_up": lambda plant, at_ns: plant.adc_pressure_up(at_ns),
-    "supply": lambda plant, at_ns: (plant.advance(at_ns), plant.adc_supply())[1],
+    "supply": lambda plant, at_ns: (plant.advance(at_ns), plant.adc_supply(at_ns))[1],
 }
 
 
@@ -527,3 +528,58 @@ def test_an_empty_line_lets_nothing_out_until_it_is_full():
     at_ns = 3_600 * 1_000_000_000
     assert plant.displaced_nl() == 2_000 and plant.outflow_nl(at_ns) == pytest.approx(1_000, abs=1)
     assert Plant(PlantParameters(line_full=False)).outflow_nl(0) == 0
+
+
+# --- rigs
+
+
+@pytest.mark.req("RIG-05")
+@pytest.mark.parametrize("name", rig.NAMES)
+def test_a_turn_of_a_rig_is_its_volume_and_its_marks(name):
+    its = rig.named(name)
+    plant = Plant(rig=its)
+    for index in range(its.steps_per_rev):
+        plant.step(1, index * NS_PER_MS)
+    assert plant.displaced_nl() == its.nl_per_rev
+    assert plant.encoder_count == its.encoder_pulses_per_rev
+    assert plant.index_count == int(its.has_index)
+    for index in range(its.steps_per_rev):
+        plant.step(-1, (its.steps_per_rev + index) * NS_PER_MS)
+    assert (plant.displaced_nl(), plant.encoder_count, plant.index_count) == (0, 0, 0)
+
+
+@pytest.mark.req("RIG-05")
+@pytest.mark.parametrize("name", rig.NAMES)
+def test_what_is_not_fitted_gives_no_pulse_and_floats_from_rail_to_rail(name):
+    its = rig.named(name)
+    plant = Plant(QUIET, rig=its)
+    levels, codes = set(), {which: set() for which in ANALOGUE}
+    for index in range(its.steps_per_rev):
+        plant.step(1, index * S_NS)
+        plant.advance(index * S_NS)
+        levels |= {("encoder", plant.encoder_level()), ("index", plant.index_level())}
+        codes["pressure_down"].add(plant.adc_pressure_down(index * S_NS))
+        codes["pressure_up"].add(plant.adc_pressure_up(index * S_NS))
+        codes["supply"].add(plant.adc_supply(index * S_NS))
+    for which in ("encoder", "index"):
+        assert ((which, 1) in levels) == fitted(its, which)
+    for which, found in codes.items():
+        floats = max(found) - min(found) > 3_000
+        assert floats != fitted(its, which), which
+
+
+@pytest.mark.req("RIG-05")
+def test_a_sensor_of_another_scale_reads_what_its_data_sheet_says():
+    """1 kPa of back pressure on 0.5 V + 40 mV/kPa is 0.54 V, 0.36 V behind 2/3: code 446.8 of 4 096."""
+    quiet = replace(QUIET, adc_e11=False)
+    assert Plant(quiet, rig=rig.named("pressure")).adc_pressure_down(0) in (446, 447)
+    other = replace(quiet, pressure_lsb_pa=Fraction(25))
+    assert Plant(other, rig=rig.named("pressure")).adc_pressure_down(0) == 414 + 40
+
+
+@pytest.mark.req("RIG-05")
+def test_a_sensor_that_is_not_there_cannot_fail():
+    plant = Plant(rig=rig.named("bare"))
+    for which in SENSORS:
+        with pytest.raises(PlantError, match=f"stuck of {which}: rig bare has none"):
+            plant.sensor_fault(which, "stuck", 0)

@@ -9,7 +9,7 @@ import pytest
 from small_ints import SmallInt
 from thecal.watch import readings
 from thecal.watch.readings import NO_SAMPLE, NOISE, NONE, OPEN, RANGE, SHORT, STALE, STUCK, Reading
-from thecal_bench.analogue import E11_CODES, PRESSURE_ZERO_CODE, SAMPLE_NS, e11_code
+from thecal_bench.analogue import E11_CODES, SAMPLE_NS, e11_code
 from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
 
@@ -18,7 +18,7 @@ LEAST_PA, MOST_PA = -20_000, 184_000  # up to code 4 080
 
 
 def pressure_reading(**how):
-    return Reading(PRESSURE_ZERO_CODE, 50, LEAST_PA, MOST_PA, **how)
+    return Reading(400, 50, LEAST_PA, MOST_PA, **how)
 
 
 class Feed:

@@ -802,7 +802,7 @@ def test_every_event_on_the_plant_is_done_at_its_tick():
         def _turn(self, tick, at_cycles):
             super()._turn(tick, at_cycles)
             values = (getattr(self.plant, name) for name in names)
-            seen.append((tick, [value() if callable(value) else value for value in values]))
+            seen.append((tick, [value(self.now_ns) if callable(value) else value for value in values]))
 
     text = HEAD + "".join(event(at, do, **keys) for at, do, keys, *_ in HAPPENING)
     assert {do for _, do, *_ in HAPPENING} == set(scenario.ON_THE_PLANT) == set(runner.ON_PLANT)

@@ -6,6 +6,7 @@ import pytest
 from thecal_bench import scenario as s
 from thecal_bench.parameters import PlantParameters
 from thecal_bench.scenario.format import MODES, NESTED, PLANT_FIELDS
+from thecal_model import rig as rigs
 from thecal_model.link import FRAME_MAX_BYTES, encode
 from thecal_model.problems import InputError
 from thecal_model.quantities import MS_PER_DAY, MS_PER_HOUR
@@ -251,7 +252,10 @@ def test_reference_plant_is_the_table_of_scenarios_md():
     calibration_error = "0 %"
     back_pressure = "1 kPa"
     """
-    assert s.parse(f"{MINIMAL}[plant]{written}").plant == PlantParameters()
+    lsb = rigs.reference().pressure_down
+    assert lsb is not None
+    reference = PlantParameters(pressure_lsb_pa=Fraction(lsb.num, lsb.den))  # else what the rig has
+    assert s.parse(f"{MINIMAL}[plant]{written}").plant == reference
     assert set(PLANT_FIELDS) == set(s.TABLES["plant"])
 
 
@@ -270,7 +274,7 @@ def test_a_full_file():
     assert therapy.kvo_nl_h == 2000
     assert therapy.patient_bolus == PatientBolus(14_400_000, 4, dose_pg=100_000_000, duration_ms=300_000)
     assert therapy.limit == Limit(86_400_000, dose_pg=3_000_000_000)
-    assert scenario.profile == Profile(Fraction(60_000_000), "reference", "kvo", 2_000_000, 0, 150_000)
+    assert scenario.profile == Profile(Fraction(60_000_000), None, "kvo", 2_000_000, 0, 150_000)
     assert scenario.reservoir == s.Reservoir(40_000_000)
     assert scenario.plant == PlantParameters(
         compliance_nl_pa=Fraction(3, 4),
@@ -558,7 +562,7 @@ def test_every_name_of_scenarios_md_is_in_a_table():
     assert set(s.ALARM_CODES) == set(alarms.split())
     assert set(MODES) == {"continuous", "flex", "minimum", "stopped"}
     assert {*s.TABLES["therapy"], *NESTED} == set(therapy.split())
-    assert set(s.TABLES["profile"]) == {"max_rate", "on_low_reservoir", "mechanism"}
+    assert set(s.TABLES["profile"]) == {"max_rate", "on_low_reservoir", "mechanism", "rig"}
     assert set(s.TABLES["reservoir"]) == {"fill", "low", "empty"}
     assert set(s.ON_THE_LINK) <= set(s.EVENTS)
 
@@ -980,3 +984,77 @@ def test_the_line_is_a_key_of_the_therapy_and_nothing_invents_one_for_a_real_pum
         file.write_text(text)
         therapy, profile = s.load_therapy(file)
         assert therapy.message(profile).get("line_nl") == real_nl
+
+
+# --- rigs
+
+RIGGED = MINIMAL + "[profile]\nrig = '{}'\n"
+
+
+@pytest.mark.req("RIG-05")
+def test_a_rig_is_one_of_the_project_or_a_file_beside_the_scenario(tmp_path):
+    assert s.parse(MINIMAL).profile.rig is None
+    assert s.parse(RIGGED.format("geared")).profile.rig.name == "geared"
+    (tmp_path / "rigs").mkdir()
+    mine = (rigs.FOLDER / "bare.toml").read_text().replace('"bare"', '"mine"')
+    (tmp_path / "rigs" / "mine.toml").write_text(mine)
+    (tmp_path / "one.toml").write_text(RIGGED.format("rigs/mine.toml"))
+    assert s.load(tmp_path / "one.toml").profile.rig.name == "mine"
+
+
+@pytest.mark.req("RIG-05")
+def test_a_rig_that_is_wrong_is_told_with_its_own_file_and_line(tmp_path):
+    (tmp_path / "mine.toml").write_text((rigs.FOLDER / "bare.toml").read_text().replace("pad", "pin"))
+    (tmp_path / "one.toml").write_text(RIGGED.format("mine.toml"))
+    with pytest.raises(InputError) as why:
+        s.load(tmp_path / "one.toml")
+    assert str(why.value).startswith(f"{tmp_path / 'mine.toml'}:17: sense.step.at: expected wire or pad")
+    with pytest.raises(InputError, match="cannot be read"):
+        s.parse(RIGGED.format("nowhere.toml"))
+    with pytest.raises(InputError, match="expected one of rig and mechanism"):
+        s.parse(RIGGED.format("bare") + "mechanism = 'reference'\n")
+
+
+ALARM = "[[expect]]\nwhat = 'alarm'\ncode = '{}'\n{}\n"
+FAULT = "[[event]]\nat = '1 s'\ndo = 'sensor_fault'\nwhich = '{}'\nkind = 'open'\n"
+PRESS = "[[event]]\nat = '1 s'\ndo = 'press'\nbutton = '{}'\n"
+
+
+@pytest.mark.req("RIG-05")
+@pytest.mark.parametrize(
+    ("rig", "text", "words"),
+    [
+        (
+            "bare",
+            ALARM.format("OCCLUSION_DOWN", "at = '1 s'"),
+            "no pressure_down, which raises OCCLUSION_DOWN",
+        ),
+        ("pressure", ALARM.format("OCCLUSION_UP", "at = '1 s'"), "rig pressure has: it has no pressure_up"),
+        ("lab", ALARM.format("STALL", "at = '1 s'"), "no encoder"),
+        ("quiet", ALARM.format("SUPPLY_LOW", "at = '1 s'"), "no supply"),
+        ("geared", ALARM.format("DRIVER_FAULT", "at = '1 s'"), "no fault"),
+        ("shield", ALARM.format("STOP_HELD", "at = '1 s'"), "no button_stop"),
+        ("bare", FAULT.format("pressure_up"), "rig bare has: it has no pressure_up"),
+        ("bare", FAULT.format("step_sense"), "it has no step_sense"),
+        ("quiet", PRESS.format("patient"), "it has no button patient"),
+    ],
+)
+def test_what_is_expected_of_a_sensor_that_is_not_there_is_refused_by_name(rig, text, words):
+    assert s.parse(RIGGED.format("reference") + text).profile.rig.name == "reference"
+    with pytest.raises(InputError) as why:
+        s.parse(RIGGED.format(rig) + text)
+    assert words in str(why.value)
+
+
+@pytest.mark.req("RIG-05")
+def test_what_a_rig_cannot_feel_may_happen_all_the_same():
+    blocked = "[[event]]\nat = '1 s'\ndo = 'occlude'\nwhere = 'downstream'\n"
+    assert s.parse(RIGGED.format("bare") + blocked + ALARM.format("OCCLUSION_DOWN", "never = true"))
+
+
+@pytest.mark.req("RIG-05")
+def test_a_therapy_is_held_against_the_rig_that_is_to_give_it():
+    fast = MINIMAL.replace("6 mL/h", "20 mL/h")
+    assert "20 mL/h" in fast and s.parse(fast)
+    with pytest.raises(InputError, match="rate"):
+        s.parse(fast + "[profile]\nrig = 'geared'\n")

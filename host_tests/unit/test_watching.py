@@ -18,8 +18,8 @@ from pump_at_pty import PATIENCE_S, PtyPump, thecal
 from pump_port import PumpPort
 from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
-from thecal_bench import analogue
 from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 from thecal_host import vitals, watching
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
 
@@ -72,12 +72,11 @@ def test_what_is_not_known_or_wrong_is_said(changed, name, text):
 
 
 def test_the_scales_are_those_of_the_plant():
-    reference = PlantParameters()
-    assert vitals.pressure_text(analogue.PRESSURE_ZERO_CODE) == "0.00 kPa"
-    assert vitals.pressure_text(analogue.PRESSURE_ZERO_CODE + 100) == (
-        f"{float(100 * reference.pressure_lsb_pa / 1000):.2f} kPa"
-    )
-    assert vitals.supply_text(7 * analogue.SUPPLY_CODES_PER_V) == "7.00 V"
+    plant = Plant(PlantParameters(pressure_noise_pa=Fraction(0), adc_e11=False))
+    plant.set_supply(7)
+    assert vitals.pressure_text(plant.adc_pressure_down(0)) == "1.00 kPa"  # the back pressure
+    assert vitals.pressure_text(plant.adc_pressure_up(0)) == "0.00 kPa"
+    assert vitals.supply_text(plant.adc_supply(0)) == "7.00 V"
 
 
 @pytest.mark.req("LNK-04")

@@ -1,6 +1,7 @@
 """The analogue sensors of a plant as the RP2040's converter gives them: noise, drift, erratum E11, faults.
 
-What they measure stands in `plant`, what a broken one gives in `sensor_faults`.
+What they measure stands in `plant`, what a broken one gives in `sensor_faults`. Scales are the rig's. Where
+no sensor is fitted the input floats: it reads anything.
 """
 
 from __future__ import annotations
@@ -8,17 +9,16 @@ from __future__ import annotations
 import math
 import random
 
+from thecal.rig import Rig, Scale
+
 from thecal_bench.parameters import NS_PER_MS, PlantParameters
 from thecal_bench.sensor_faults import ADC_MAX, ANALOGUE, AnalogueFault
 
 SAMPLE_NS = 100 * NS_PER_MS  # sensors are specified at 10 Hz
 HALF_DAY_NS = 12 * 3600 * 1000 * NS_PER_MS
 
-PRESSURE_ZERO_CODE = 400
-"""Code at ambient pressure: room for 20 kPa of suction, and far enough from 0 to tell a short."""
-
-SUPPLY_CODES_PER_V = 200
-"""Divider on SUPPLY: 5 mV a code, 20.5 V full scale."""
+FLOATING_CODES = 1000
+"""An open input reads the middle of the range with noise of so many codes rms: from rail to rail."""
 
 E11_CODES = (512, 1536, 2560, 3584)
 E11_WIDTH_LSB = 9
@@ -29,7 +29,7 @@ _E11_FIRST = 512 - E11_WIDTH_LSB / 2  # wide codes lie evenly about their ideal 
 _E11_STRETCH = _E11_PITCH / (_E11_PITCH - E11_WIDTH_LSB)
 
 DOWN, UP = 0, 1
-"""Sensor channels, as they enter the noise; those of broken sensors come behind."""
+"""Sensor channels, as they enter the noise; those of broken sensors come behind, then of open inputs."""
 
 _NOISE_BLOCK = 1024
 
@@ -60,10 +60,17 @@ class Noise:
 class Analogue:
     """The channels of ANALOGUE. Codes are 0 to 4095, times of a sample in ns."""
 
-    def __init__(self, parameters: PlantParameters, seed: int) -> None:
+    def __init__(self, parameters: PlantParameters, seed: int, rig: Rig) -> None:
         p = parameters
         self._seed = seed
-        self._lsb_pa = float(p.pressure_lsb_pa)
+        self._down = _pressure_scale(p, rig.pressure_down)
+        self._up = _pressure_scale(p, rig.pressure_up)
+        self._codes_per_v = 1000 * rig.supply.den / rig.supply.num if rig.supply is not None else 0.0
+        self._open = {
+            name: Noise(seed, UP + 1 + len(ANALOGUE) + channel)
+            for channel, name in enumerate(ANALOGUE)
+            if name not in rig.tables
+        }
         self._noise_pa = float(p.pressure_noise_pa)
         self.noise_down = Noise(seed, DOWN)
         self._noise_up = Noise(seed, UP)
@@ -75,19 +82,25 @@ class Analogue:
 
     def pressure_down(self, pressure_pa: float, at_ns: int) -> int:
         """Code of the downstream sensor at that pressure over ambient."""
+        if self._down is None:
+            return self._floating("pressure_down", at_ns)
         noise_pa = self._noise_pa * self.noise_down.at(at_ns // SAMPLE_NS)
-        code = self._code(pressure_pa + noise_pa, at_ns)
+        code = self._code(self._down, pressure_pa + noise_pa, at_ns)
         return self._faulty("pressure_down", code, at_ns) if self._faults else code
 
     def pressure_up(self, pressure_pa: float, at_ns: int) -> int:
         """Code of the upstream sensor at that pressure over ambient."""
+        if self._up is None:
+            return self._floating("pressure_up", at_ns)
         noise_pa = self._noise_pa * self._noise_up.at(at_ns // SAMPLE_NS)
-        code = self._code(pressure_pa + noise_pa, at_ns)
+        code = self._code(self._up, pressure_pa + noise_pa, at_ns)
         return self._faulty("pressure_up", code, at_ns) if self._faults else code
 
     def supply(self, volts: float, at_ns: int) -> int:
         """Code of the supply voltage."""
-        code = min(ADC_MAX, max(0, int(volts * SUPPLY_CODES_PER_V)))
+        if not self._codes_per_v:
+            return self._floating("supply", at_ns)
+        code = min(ADC_MAX, max(0, int(volts * self._codes_per_v)))
         return self._faulty("supply", code, at_ns) if self._faults else code
 
     def temperature_k(self, at_ns: int) -> float:
@@ -112,11 +125,24 @@ class Analogue:
         fault = self._faults.get(which)
         return code if fault is None else fault.code(code, at_ns)
 
-    def _code(self, pressure_pa: float, at_ns: int) -> int:
+    def _floating(self, which: str, at_ns: int) -> int:
+        code = ADC_MAX // 2 + round(FLOATING_CODES * self._open[which].at(at_ns // SAMPLE_NS))
+        return min(ADC_MAX, max(0, code))
+
+    def _code(self, scale: tuple[int, float], pressure_pa: float, at_ns: int) -> int:
         drift_pa = self._drift_pa_ns * _since_coolest_ns(at_ns)
-        ideal = PRESSURE_ZERO_CODE + (pressure_pa + drift_pa) / self._lsb_pa
+        zero_code, lsb_pa = scale
+        ideal = zero_code + (pressure_pa + drift_pa) / lsb_pa
         code = int(e11_code(ideal) if self._e11 else ideal)
         return 0 if code < 0 else min(code, ADC_MAX)
+
+
+def _pressure_scale(parameters: PlantParameters, scale: Scale | None) -> tuple[int, float] | None:
+    """Code at the room's pressure and Pa for each code; None where there is no sensor."""
+    if scale is None:
+        return None
+    lsb_pa = parameters.pressure_lsb_pa
+    return scale.zero_code, float(lsb_pa) if lsb_pa is not None else scale.num / scale.den
 
 
 def _since_coolest_ns(at_ns: int) -> int:

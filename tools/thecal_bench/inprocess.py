@@ -338,7 +338,7 @@ class HostBench(Bench):
         inputs.queue_free = self.motor.queue_free()
         inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
         inputs.pressure_up_raw = plant.adc_pressure_up(at_ns)
-        inputs.supply_raw = plant.adc_supply()
+        inputs.supply_raw = plant.adc_supply(at_ns)
         inputs.encoder_count = plant.encoder_count - self._boot_encoder
         inputs.index_count = plant.index_count - self._boot_index
         inputs.air = plant.air

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from thecal.rig import Rig
+from thecal_model import rig
+
 NS_PER_MS = 1_000_000
 
 
@@ -14,12 +17,17 @@ class PlantError(Exception):
 
 @dataclass(frozen=True)
 class Geometry:
-    """A pump head. Defaults: the reference mechanism, a 200-step motor, 16 microsteps, 0.1 mL a turn."""
+    """A pump head on its motor. Defaults: those of the reference rig."""
 
     nl_per_rev: int = 100_000
     steps_per_rev: int = 3_200
     rollers: int = 3
-    encoder_pulses_per_rev: int = 100
+    encoder_pulses_per_rev: int = 100  # 0: there is no encoder
+
+    @classmethod
+    def of(cls, rig: Rig) -> Geometry:
+        """What a rig says of motor, head and encoder."""
+        return cls(rig.nl_per_rev, rig.steps_per_rev, rig.rollers, rig.encoder_pulses_per_rev)
 
     @property
     def step_nl(self) -> Fraction:
@@ -27,9 +35,7 @@ class Geometry:
         return Fraction(self.nl_per_rev, self.steps_per_rev)
 
 
-REFERENCE = Geometry()
-MECHANISMS = {"reference": REFERENCE}
-"""Pump heads by the name that a scenario's `profile.mechanism` gives."""
+REFERENCE = Geometry.of(rig.reference())
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class PlantParameters:
     catheter_volume_nl: Fraction = Fraction(200_000)
     line_full: bool = True
     pressure_noise_pa: Fraction = Fraction(100)
-    pressure_lsb_pa: Fraction = Fraction(50)
+    pressure_lsb_pa: Fraction | None = None  # pressure for each code; None: as the rig has it
     pressure_drift_pa_k: Fraction = Fraction(200)
     temperature_drift_k_day: Fraction = Fraction(5)
     pulsation_percent: Fraction = Fraction(0)
@@ -51,7 +57,8 @@ class PlantParameters:
 
     def check(self) -> None:
         """PlantError where no plant is like that."""
-        if self.compliance_nl_pa <= 0 or self.resistance_pa_ms_nl <= 0 or self.pressure_lsb_pa <= 0:
+        lsb_pa = 1 if self.pressure_lsb_pa is None else self.pressure_lsb_pa
+        if self.compliance_nl_pa <= 0 or self.resistance_pa_ms_nl <= 0 or lsb_pa <= 0:
             raise PlantError("compliance, resistance and pressure_lsb must be above 0")
         if not 0 <= self.pulsation_percent <= 200:
             # at 200 % the flow just stops between the rollers

@@ -1,9 +1,9 @@
-"""The reference plant: a peristaltic head, its rotor encoder, the line behind it, and what the sensors say.
+"""The plant: a peristaltic head, its rotor encoder, the line behind it, and what the sensors say.
 
-How to read it: `parameters` are the head and the differences a scenario may ask for, `displacement` is the
-formula below, `analogue` what the converter makes of pressures, `Plant` is the state. Volume is exact
-(`Fraction` from integers), pressure is a float in closed form between the calls: nothing here loops over
-time, so a call costs the same after a tick as after a month.
+How to read it: the rig says what is fitted, and how, `parameters` the differences a scenario may ask for,
+`displacement` is the formula below, `analogue` what the converter makes of pressures, `Plant` is the state.
+Volume is exact (`Fraction` from integers), pressure is a float in closed form between the calls: nothing here
+loops over time, so a call costs the same after a tick as after a month.
 
 Time is integer nanoseconds since the plant was made and never goes back. Two ways to turn the rotor, which
 agree: `step(direction, at_ns)` for each edge seen at a pin, and `steps(count, from_ns, to_ns)` for a bulk
@@ -46,12 +46,13 @@ any time: reservoir less inlet's lack + displaced = fill, and displaced = stored
 
 Air. `air` is the detector's answer alone: a bubble on its way past it. Its own compliance is not modelled.
 
-Sensors. ADC code = `PRESSURE_ZERO_CODE` + pressure / `pressure_lsb`, with Gaussian noise (white, one value
-per 100 ms sample: a function of seed, channel and sample number, whoever asks and however often), a zero that
-drifts with temperature, and the RP2040's own ADC: erratum E11 of its datasheet, four codes about nine times
-as wide as the others (`E11_CODES`), which the codes between make up for. Temperature goes up for half a day
-and down for the other half, always at `temperature_drift`. What a broken sensor gives is the table in
-`sensor_faults`.
+Sensors. ADC code = zero + pressure / Pa for each code, as the rig has it, with Gaussian noise (white, one
+value per 100 ms sample: a function of seed, channel and sample number, whoever asks and however often), a
+zero that drifts with temperature, and the RP2040's own ADC: erratum E11 of its datasheet, four codes about
+nine times as wide as the others (`E11_CODES`), which the codes between make up for. Temperature goes up for
+half a day and down for the other half, always at `temperature_drift`. What a broken sensor gives is the table
+in `sensor_faults`. What is not fitted gives nothing: no pulse, no level, and an open input of the converter
+reads anything.
 """
 
 from __future__ import annotations
@@ -60,18 +61,25 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
+from thecal.rig import Rig
+from thecal_model.rig import reference
+
 from thecal_bench.analogue import SAMPLE_NS, Analogue
 from thecal_bench.displacement import Displacement
-from thecal_bench.parameters import NS_PER_MS, REFERENCE, Geometry, PlantError, PlantParameters
+from thecal_bench.parameters import NS_PER_MS, Geometry, PlantError, PlantParameters
 from thecal_bench.sensor_faults import (
     CLEAR,
     KINDS,
     SENSORS,
     PulseFault,
+    fitted,
     pulse_fault,
 )
 
 REFERENCE_SUPPLY_V = 12.0
+
+REFERENCE_PULSES = 100
+"""Of the encoder on the reference rotor, a turn."""
 
 INLET_COMPLIANCE_NL_PA = Fraction(1, 2)
 """Of the tubing between reservoir and head, as the line's: 1 psi of suction is 3.4 uL. Own choice."""
@@ -92,11 +100,15 @@ class Plant:
     def __init__(
         self,
         parameters: PlantParameters | None = None,
-        geometry: Geometry = REFERENCE,
+        geometry: Geometry | None = None,
         seed: int = 1,
         fill_nl: Fraction | int = 20_000_000,
         angle_steps: int = 0,
+        rig: Rig | None = None,
     ) -> None:
+        self.rig = rig = rig or reference()
+        """What is fitted, and how it is wired, whatever the pump was told."""
+        geometry = geometry or Geometry.of(rig)
         p = parameters or PlantParameters()
         p.check()
         self.parameters = p
@@ -122,6 +134,8 @@ class Plant:
         self._step_nl = float(self._volume.step_nl)
 
         self._pulses = geometry.encoder_pulses_per_rev
+        # An index mark is as long as a pulse of the reference encoder where there is no other.
+        self._marks = self._pulses or REFERENCE_PULSES
         self.encoder_count = 0  # pulses that the sensors have given, those of backward steps taken off,
         self.index_count = 0  # as the board's counters do by the level of DIR
 
@@ -129,7 +143,7 @@ class Plant:
         self._free_from_ns = 0  # ... since then ...
         self._free_done = 0  # ... and so many steps of it
         self._now_ns = 0  # as of the last `advance`, for what has no other time
-        self.analogue = Analogue(p, seed)
+        self.analogue = Analogue(p, seed, rig)
         self._encoder_fault: PulseFault | None = None
         self._index_fault: PulseFault | None = None
         self.step_sense_fault: PulseFault | None = None
@@ -240,11 +254,11 @@ class Plant:
             # Backwards a level rises where it falls forwards: in the middle of an encoder pulse, at the end
             # of the index mark.
             encoder = (after * 2 * pulses // s + 1) // 2 - (before * 2 * pulses // s + 1) // 2
-            mark = -(-s // pulses)
+            mark = -(-s // self._marks)
             index = (after - mark) // s - (before - mark) // s
         if self._encoder_fault is None:
             self.encoder_count += encoder
-        if self._index_fault is None:
+        if self._index_fault is None and self.rig.has_index:
             self.index_count += index
 
     # --- what may go wrong, all of it from `at_ns` on
@@ -303,6 +317,8 @@ class Plant:
         """One of `sensor_faults.SENSORS` has a fault of one of its KINDS. PlantError for any other."""
         if which not in SENSORS or kind not in KINDS:
             raise PlantError(f"{kind} of {which}: must be one of {', '.join(KINDS)} of {', '.join(SENSORS)}")
+        if not fitted(self.rig, which):
+            raise PlantError(f"{kind} of {which}: rig {self.rig.name} has none")
         self._settle(at_ns)
         if which == "encoder":
             level = self.encoder_level()
@@ -377,6 +393,8 @@ class Plant:
         """Level of the encoder: high in the first half of each of its pulses."""
         if self._encoder_fault is not None:
             return self._encoder_fault.level(self._now_ns)
+        if not self._pulses:
+            return 0
         return 1 - (self.angle_steps * 2 * self._pulses // self.geometry.steps_per_rev & 1)
 
     def index_level(self) -> int:
@@ -384,7 +402,7 @@ class Plant:
         if self._index_fault is not None:
             return self._index_fault.level(self._now_ns)
         s = self.geometry.steps_per_rev
-        return int(self.angle_steps % s * self._pulses < s)
+        return int(self.rig.has_index and self.angle_steps % s * self._marks < s)
 
     # --- pressure and what the sensors make of it
 
@@ -420,14 +438,14 @@ class Plant:
         """Code of the upstream sensor, 0 to 4095."""
         return self.analogue.pressure_up(self.pressure_up_pa(at_ns), at_ns)
 
-    def adc_supply(self) -> int:
+    def adc_supply(self, at_ns: int) -> int:
         """Code of the supply voltage, 0 to 4095."""
-        return self.analogue.supply(self.supply_v, self._now_ns)
+        return self.analogue.supply(self.supply_v, at_ns)
 
     def _analogue_code(self, which: str, at_ns: int) -> int:
         if which == "pressure_down":
             return self.adc_pressure_down(at_ns)
-        return self.adc_pressure_up(at_ns) if which == "pressure_up" else self.adc_supply()
+        return self.adc_pressure_up(at_ns) if which == "pressure_up" else self.adc_supply(at_ns)
 
 
 def _side(where: str) -> str:

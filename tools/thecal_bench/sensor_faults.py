@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from thecal.rig import Rig
+
 ANALOGUE = ("pressure_down", "pressure_up", "supply")
 PULSES = ("encoder", "index", "step_sense")
 SENSORS = (*ANALOGUE, *PULSES)
@@ -36,6 +38,11 @@ ADC_MAX = 4095
 NOISE_CODES = 400
 NOISE_HZ = 50
 _HALF_WAVE_NS = 1_000_000_000 // (2 * NOISE_HZ)
+
+
+def fitted(rig: Rig, which: str) -> bool:
+    """Whether a rig has one of SENSORS."""
+    return not rig.step_at_pad if which == "step_sense" else which in rig.tables
 
 
 class AnalogueFault:

@@ -25,14 +25,17 @@ from typing import Any
 import numpy as np
 from thecal.watch import occlusion
 from thecal.watch.occlusion import NONE, THRESHOLD, TREND, Occlusion
+from thecal_model.rig import reference
 
-from thecal_bench.analogue import E11_CODES, E11_WIDTH_LSB, PRESSURE_ZERO_CODE
+from thecal_bench.analogue import E11_CODES, E11_WIDTH_LSB
 from thecal_bench.parameters import REFERENCE
 from thecal_bench.sensor_faults import ADC_MAX
 
 TICKS_PER_H = 36_000
 TICK_MS = 100
-LSB_PA = 50
+SCALE = reference().pressure_down
+assert SCALE is not None and SCALE.den == 1
+PRESSURE_ZERO_CODE, LSB_PA = SCALE.zero_code, SCALE.num
 COMPLIANCE_NL_PA = 0.5
 RESISTANCE_PA_ML_H = 1_000.0
 STEP_NL = float(REFERENCE.step_nl)

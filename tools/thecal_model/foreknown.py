@@ -20,8 +20,6 @@ from thecal_model.rig import reference
 from thecal_model.therapy import Profile, Therapy
 from thecal_model.toml_lines import Lines, Path
 
-_MECHANISM = reference().mechanism()
-
 _STEP = re.compile(r"steps\[(\d+)\]\.?(.*)")
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]+")
 _AROUND = {"low_nl": ("reservoir", "low"), "empty_nl": ("reservoir", "empty"),
@@ -35,8 +33,9 @@ _DOSED = {"dose_per_day": "dose", "start_dose": "dose", "dose_change": "dose", "
 
 def problems(therapy: Therapy, profile: Profile, at: Path = ("therapy",)) -> list[tuple[Path, str]]:
     """Everything that a pump refuses whatever it did before, as the path of the key and what is wrong."""
+    rig = profile.rig or reference()
     try:
-        prescription.parse(therapy.message(profile), _MECHANISM)
+        prescription.parse(therapy.message(profile), rig.mechanism())
     except prescription.PrescriptionError as why:
         return [(key_of(text, therapy, at), _without_key(text)) for text in why.problems]
     return [((*at, "limit"), text) for text in _beyond_its_own_limit(therapy)]

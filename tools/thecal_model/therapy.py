@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from thecal.rig import Rig
+
 from thecal_model import quantities as q
 from thecal_model.quantities import DAYS_PER_WEEK, HOURS_PER_DAY, MS_PER_DAY, MS_PER_HOUR, MS_PER_WEEK
 
@@ -25,11 +27,12 @@ class Profile:
     """The machine: limits of the hardware, what it takes for a low and for an empty reservoir, its line.
 
     None is what the pump does unless told otherwise. `low_nl` and `empty_nl` are written in `[reservoir]`.
-    `line_nl` is the dead volume of the plant's line in an experiment, for therapies that name none.
+    `rig` is what hangs on its pins in an experiment (None: the reference), `line_nl` the dead volume of the
+    plant's line there, for therapies that name none.
     """
 
     max_rate_nl_h: Fraction | None = None
-    mechanism: str = "reference"
+    rig: Rig | None = None
     on_low_reservoir: str | None = None
     low_nl: int | None = None
     empty_nl: int | None = None

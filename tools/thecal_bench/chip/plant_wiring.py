@@ -36,7 +36,7 @@ class Mechanics(Protocol):
 
     def adc_pressure_up(self, at_ns: int) -> int: ...
 
-    def adc_supply(self) -> int: ...
+    def adc_supply(self, at_ns: int) -> int: ...
 
 
 def wire_plant(
@@ -67,7 +67,7 @@ def wire_plant(
     board.listen("STEP", step_edge)
     board.set_adc("PRESSURE_DOWN", lambda now_ns: plant.adc_pressure_down(plant_ns(now_ns)))
     board.set_adc("PRESSURE_UP", lambda now_ns: plant.adc_pressure_up(plant_ns(now_ns)))
-    board.set_adc("SUPPLY", lambda _now_ns: plant.adc_supply())
+    board.set_adc("SUPPLY", lambda now_ns: plant.adc_supply(plant_ns(now_ns)))
 
 
 def wire_world(

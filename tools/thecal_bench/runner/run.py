@@ -15,7 +15,6 @@ from thecal_model.link import LinkClient
 
 from thecal_bench.bench import Bench
 from thecal_bench.checks import Checks, Evidence
-from thecal_bench.parameters import MECHANISMS
 from thecal_bench.plant import Plant
 from thecal_bench.run_log import LEDGER_FIELDS, STATUS_PERIOD_TICKS, RunLog
 from thecal_bench.runner.commands import Commands
@@ -34,9 +33,8 @@ LONGEST_CHUNK_TICKS = 36_000
 
 def make_plant(scenario: Scenario) -> Plant:
     """The plant that the scenario describes."""
-    geometry = MECHANISMS[scenario.profile.mechanism]
     fill_nl = DEFAULT_FILL_NL if scenario.reservoir is None else scenario.reservoir.fill_nl
-    return Plant(scenario.plant, geometry, scenario.seed, fill_nl)
+    return Plant(scenario.plant, seed=scenario.seed, fill_nl=fill_nl, rig=scenario.profile.rig)
 
 
 class RunResult:

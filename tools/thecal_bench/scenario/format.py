@@ -10,7 +10,6 @@ from thecal.watch.alarms import ALARMS
 from thecal_model import quantities as q
 from thecal_model.document import Key, Keys
 
-from thecal_bench.parameters import MECHANISMS
 from thecal_bench.plant import SIDES
 from thecal_bench.scenario.values import (
     bounds,
@@ -89,7 +88,8 @@ TABLES: dict[str, dict[str, Key]] = {
     "profile": {
         "max_rate": Key(positive(q.RATE)),
         "on_low_reservoir": Key(partial(one_of, ("continue", "kvo"))),
-        "mechanism": Key(partial(one_of, tuple(MECHANISMS))),
+        "mechanism": Key(partial(one_of, ("reference",))),
+        "rig": Key(text),
     },
     "therapy": THERAPY,
     "reservoir": {

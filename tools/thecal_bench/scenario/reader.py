@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
+from thecal.rig import Rig
+from thecal_model import rig as rigs
 from thecal_model.document import Document, read_text
+from thecal_model.problems import InputError
 from thecal_model.therapy import Profile, Therapy
 
 from thecal_bench.parameters import PlantParameters
+from thecal_bench.scenario import senses
 from thecal_bench.scenario.events import Events
 from thecal_bench.scenario.expectations import Expectations
 from thecal_bench.scenario.experiment import DEFAULT_FILL_NL, Reservoir, Scenario
@@ -41,6 +45,7 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
     head = document.values(document.top, top, (), sections)
     duration_ms = head.get("duration", 0)
     profile = _section(document, "profile")
+    rig = _rig(document, name, profile)
     therapies = Therapies(document)
     therapy = None
     if "therapy" in document.top:
@@ -55,12 +60,14 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
     line_nl = plant.get("catheter_volume", int(PlantParameters().catheter_volume_nl))
     machine = Profile(
         profile.get("max_rate"),
-        profile.get("mechanism", "reference"),
+        rig,
         profile.get("on_low_reservoir"),
         reservoir.get("low"),
         reservoir.get("empty"),
         None if therapy_only else line_nl,
     )
+    if rig is not None:
+        senses.look(document, rig)
     therapies.foreknown(machine)
     document.finish()
     fill_nl = reservoir.get("fill", DEFAULT_FILL_NL)
@@ -78,6 +85,20 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
         expects=tuple(expects),
         therapy_line=document.line_of(("therapy",)),
     )
+
+
+def _rig(document: Document, name: str, profile: dict[str, Any]) -> Rig | None:
+    """That of `profile.rig`: one of the project's by its name, or a file, from where the scenario is."""
+    if "rig" not in profile:
+        return None
+    if "mechanism" in profile:
+        document.problem(("profile", "mechanism"), "expected one of rig and mechanism")
+    file = profile["rig"]
+    try:
+        return rigs.load(file if file in rigs.NAMES else FilePath(name).parent / file)
+    except InputError as why:
+        document.problems.extend(why.problems)
+        return None
 
 
 def _section(document: Document, name: str) -> dict[str, Any]:
