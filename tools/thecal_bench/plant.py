@@ -154,6 +154,9 @@ class Plant:
         self._most_sucked_units = int(-VAPOUR_PA * INLET_COMPLIANCE_NL_PA * self._d)
         self._missed_units = 0  # what the head would have displaced, had there been any
 
+        self._fill_line(p)
+
+    def _fill_line(self, p: PlantParameters) -> None:
         self._c = float(p.compliance_nl_pa)
         self._r_ns = float(p.resistance_pa_ms_nl) * NS_PER_MS  # Pa per (nL/ns)
         self._tau_ns = self._c * self._r_ns
