@@ -1,10 +1,20 @@
 """Accuracy by weighing: what can be worked out by hand, files of weights, records and the plant."""
 
 import math
+from fractions import Fraction
 
 import pytest
+from balance_port import BalancePort
+from pump_port import OneCtrlC
+from thecal import states
+from thecal_bench.balance import BalanceParameters, ModelBalance
+from thecal_bench.inprocess import HostBench
+from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 from thecal_host import cli
+from thecal_host.pump import Pump
 from thecal_host.weighing import WeighingError, accuracy
+from thecal_host.weighing.balance import SerialBalance
 from thecal_host.weighing.series import Bolus, Series, of_weights, read_weights
 from thecal_host.weighing.water import Water
 from thecal_model.problems import InputError
@@ -259,3 +269,67 @@ def test_the_plant_is_judged_like_a_balance(tmp_path):
     assert result.exit_code == 0, result.output
     assert "window of 5 min     │ Ep(max) -2.000 %, Ep(min) -2.000 %" in result.output
     assert "not judged" in result.output
+
+
+HOURLY = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
+
+
+@pytest.fixture
+def weighed(run, monkeypatch):
+    """`thecal weigh ARGS` of a pump that gives 2 % too little, over a balance beside it."""
+
+    def weigh(*args, looks=None, therapy=HOURLY):
+        plant = Plant(PlantParameters(calibration_error_percent=Fraction(-2)))
+        port = OneCtrlC(looks, HostBench(plant))
+        model = ModelBalance(plant.outflow_nl, BalanceParameters(evaporation_g_h=6e-3))
+        balance = SerialBalance(BalancePort(port, model), port.clock_s)
+        monkeypatch.setattr("thecal_host.weighing.balance.open_balance", lambda *_: balance)
+        if therapy:
+            pump = Pump(port, port.clock_s)
+            pump.connect()
+            pump.confirm(pump.propose(therapy))
+        result = run(port, "weigh", *args, "--balance", "/dev/balance")
+        return result, states.STATES[port.bench.pump.control.state]
+
+    return weigh
+
+
+@pytest.mark.req("CAL-02")
+def test_a_run_over_a_balance_is_written_and_judged(weighed, tmp_path):
+    path = tmp_path / "run.csv"
+    result, state = weighed(path, "--for", "63 min", "--stopped-for", "2 min")
+    assert result.exit_code == 0, result.output
+    assert state == "STOPPED"
+    series = of_weights(read_weights(path), Water(20.0), None)
+    assert series.rate_nl_h == SIX_ML_H
+    assert series.loss_g_h == pytest.approx(6e-3, abs=4e-3)
+    found = accuracy.judge(series)
+    assert found.mean_percent == pytest.approx(-2, abs=0.1)
+    assert found.startup[2:] == pytest.approx([SIX_ML_H * 0.98] * 124, rel=0.012)
+    again, _ = weighed(path)
+    assert again.exit_code == 2 and "--force" in again.output
+
+
+@pytest.mark.req("CAL-02")
+def test_25_boluses_over_a_balance_are_written_and_judged(weighed, tmp_path):
+    path = tmp_path / "boluses.csv"
+    slow = {**HOURLY, "rate_num": 100_000}
+    result, state = weighed(path, "--bolus", "50 uL", "--over", "10 s", "--every", "30 s", therapy=slow)
+    assert result.exit_code == 0, result.output
+    assert state == "STOPPED"
+    found = accuracy.judge_boluses(of_weights(read_weights(path), Water(20.0), 6e-3))
+    assert len(found.errors) == 25
+    assert found.mean_percent == pytest.approx(-2, abs=0.15)
+    refused, _ = weighed(tmp_path / "b.csv", "--bolus", "50 uL", "--over", "10 s", "--every", "15 s")
+    assert refused.exit_code == 2 and "--every" in refused.output
+
+
+@pytest.mark.req("CAL-02")
+def test_a_weighed_run_that_is_interrupted_stops_the_pump_and_keeps_its_lines(weighed, tmp_path):
+    path = tmp_path / "run.csv"
+    result, state = weighed(path, "--stopped-for", "1 min", looks=1_500)
+    assert result.exit_code == 1 and "interrupted; the pump is STOPPED" in result.output
+    assert state == "STOPPED"
+    assert len(read_weights(path).rows) in (4, 5, 6)
+    none, _ = weighed(tmp_path / "b.csv", therapy=None)
+    assert none.exit_code == 1 and "the pump is POST" in none.output

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 from balance_port import BalancePort
-from pump_port import PumpPort
+from pump_port import OneCtrlC, PumpPort
 from thecal import states
 from thecal_bench.balance import BalanceParameters, ModelBalance
 from thecal_bench.inprocess import HostBench
@@ -197,23 +197,12 @@ def test_a_file_of_another_calibration_is_not_gone_on_with(tmp_path):
         Notebook(path, plan())
 
 
-class _OneCtrlC(PumpPort):
-    """Ctrl-C comes once, after so many looks."""
-
-    def read(self, timeout_s):
-        try:
-            return super().read(timeout_s)
-        except KeyboardInterrupt:
-            self._looks = None
-            raise
-
-
 FAST = {"mode": "continuous", "rate_num": 60_000_000, "rate_den": 1}
 
 
 def fast_pump(looks=None):
     desk = Desk(1, FAST, BalanceParameters(noise_g=0))
-    desk.port = _OneCtrlC(looks, desk.bench)
+    desk.port = OneCtrlC(looks, desk.bench)
     return desk
 
 

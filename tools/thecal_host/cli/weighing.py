@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from thecal.dose import prescription
 from thecal_model import quantities
 
 from thecal_host.cli.base import (
@@ -23,8 +24,9 @@ from thecal_host.cli.base import (
     err,
     print_rows,
     say,
+    whole_nl,
 )
-from thecal_host.files import FileError
+from thecal_host.files import FileError, check_new
 
 if TYPE_CHECKING:
     from thecal_host.pump import Pump
@@ -168,11 +170,8 @@ def _scale(balance: str | None, baud: int, pump: Pump) -> Iterator[Scale]:
     if balance is None:
         yield _TypedScale()
         return
-    opened = balances.open_balance(balance, baud, pump.clock_s)
-    try:
+    with closing(balances.open_balance(balance, baud, pump.clock_s)) as opened:
         yield BalanceScale(opened, _waiter(pump), pump.clock_s)
-    finally:
-        opened.close()
 
 
 def _waiter(pump: Pump) -> Callable[[float], None]:
@@ -188,7 +187,9 @@ def _waiter(pump: Pump) -> Callable[[float], None]:
 
 @app.command(rich_help_panel=EXPERIMENTS)
 def accuracy(
-    file: Annotated[Path, typer.Argument(help="Weights (CSV), a record, or a scenario to run on the plant")],
+    file: Annotated[
+        Path, typer.Argument(help="Weights (CSV), a record, or a scenario that is run on the plant")
+    ],
     rate: Annotated[str | None, typer.Option(help='Rate at which weights were taken, as in "6 mL/h"')] = None,
     start: Annotated[
         str | None, typer.Option(help="When the pump was started, by the times of the file")
@@ -205,7 +206,11 @@ def accuracy(
         typer.Option("--picture", "-o", help="Where the picture goes", show_default="beside FILE"),
     ] = None,
 ) -> None:
-    """Judge the flow by IEC 60601-2-24: start-up curve, trumpet curve, accuracy of boluses."""
+    """Judge the flow by IEC 60601-2-24: start-up curve, trumpet curve, accuracy of boluses.
+
+    FILE is lines of seconds and grams from any scale (`thecal weigh` writes such a file), a record of
+    `thecal record`, or a scenario.
+    """
     from thecal_host.picture import check_picture
     from thecal_host.weighing import accuracy as judged
     from thecal_host.weighing import chart
@@ -236,6 +241,53 @@ def accuracy(
     say(f"{judged.NOT_AT_HAND}:")
     for source in judged.SOURCES:
         say(f"  {source}")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def weigh(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where the weights go (CSV)")],
+    balance: Annotated[str, typer.Option(metavar="PORT", help="Serial port of the balance")],
+    baud: BaudOption = 9_600,
+    stopped_for: Annotated[
+        str, typer.Option(help="First the pump stands, to see what evaporates")
+    ] = "10 min",
+    run_for: Annotated[str, typer.Option("--for", help="How long it runs then")] = "2 h",
+    sample: Annotated[str, typer.Option(help="Sample interval")] = "30 s",
+    bolus: Annotated[str | None, typer.Option(help='25 boluses instead, as in "20 uL"')] = None,
+    over: Annotated[str, typer.Option(help="How long a bolus takes")] = "20 s",
+    every: Annotated[str, typer.Option(help="From one bolus to the next")] = "1 min",
+    port: PortOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
+) -> None:
+    """Run the therapy in force over a balance and write what it weighs, for `thecal accuracy`."""
+    from thecal_model.text import rate_text
+
+    from thecal_host.weighing.balance import open_balance
+    from thecal_host.weighing.live import BolusTest, WeighedRun
+
+    check_new(file, force)
+    stopped_s, run_s, sample_s, every_s = (
+        quantities.parse_time_ms(text) / 1000 for text in (stopped_for, run_for, sample, every)
+    )
+    test = None
+    if bolus is not None:
+        volume_nl = whole_nl("--bolus", bolus, prescription.MOST_BOLUS_NL)
+        test = BolusTest(volume_nl, quantities.parse_time_ms(over), every_s)
+    with connected(ctx, port) as pump, closing(open_balance(balance, baud, pump.clock_s)) as opened:
+        run = WeighedRun(pump, opened, _waiter(pump), say)
+        say(
+            f"At {rate_text(run.rate_nl_h)}. Ctrl-C stops the pump; {file} holds what was weighed until then."
+        )
+        try:
+            if test is not None:
+                run.boluses(file, test)
+            else:
+                run.flow(file, stopped_s, run_s, sample_s)
+        except KeyboardInterrupt:
+            complain(f"interrupted; the pump is {pump.status()['state']}")
+            raise typer.Exit(SAID_NO) from None
+    say(f"The pump is STOPPED. Now: thecal accuracy {file}")
 
 
 def loss_of(text: str | None) -> float | None:

@@ -50,7 +50,7 @@ class TherapyMover(Mover):
             finally:
                 self.pump.ask("stop")
         except PortError as why:
-            raise Cut(f"{why}\n{self._stop_again()}") from None
+            raise Cut(f"{why}\n{stop_again(self.pump)}") from None
 
     def _watch(self, steps: int) -> None:
         """Listen until the pump has counted so many steps. Raises Cut when it does not turn any more."""
@@ -71,19 +71,18 @@ class TherapyMover(Mover):
             if pump.clock_s() - heard_s > SILENCE_S:
                 raise PortError(f"{pump.port.name} has said nothing for {SILENCE_S:g} s")
 
-    def _stop_again(self) -> str:
-        """Reach the pump anew and stop it; what came of it."""
-        from thecal_host import ports
 
-        name = self.pump.port.name
-        self.pump.port.close()
-        try:
-            with ports.open_port(name) as port:
-                pump = Pump(port, self.pump.clock_s)
-                pump.connect()
-                pump.ask("stop")
-                return f"It was reached again, and is {pump.status()['state']}."
-        except (PortError, PumpError) as why:
-            return (
-                f"IT MAY STILL TURN, and cannot be reached ({why}): press its STOP button, or cut its supply."
-            )
+def stop_again(pump: Pump) -> str:
+    """Reach a pump anew whose link was lost, and stop it; what came of it, as a sentence."""
+    from thecal_host import ports
+
+    name = pump.port.name
+    pump.port.close()
+    try:
+        with ports.open_port(name) as port:
+            again = Pump(port, pump.clock_s)
+            again.connect()
+            again.ask("stop")
+            return f"It was reached again, and is {again.status()['state']}."
+    except (PortError, PumpError) as why:
+        return f"IT MAY STILL TURN, and cannot be reached ({why}): press its STOP button, or cut its supply."
