@@ -52,7 +52,7 @@ def make_prompt(make_board: Callable[..., EmulatedBoard]) -> Callable[..., RawRe
     def make(plant: Plant | None = None, **settings) -> RawRepl:
         board = make_board(**settings)
         if plant:
-            wire_plant(board, plant)
+            wire_plant(board, plant, rig=plant.rig)
             wire_world(board, plant)
         board.boot()
         prompt = RawRepl(board)

@@ -5,6 +5,8 @@ from programs import COUNTER, PULSES
 from thecal_bench.chip import EdgeRecorder
 from thecal_bench.chip.nets import load_nets
 from thecal_bench.chip.plant_wiring import wire_plant
+from thecal_bench.plant import Plant
+from thecal_model import rig
 
 pytestmark = pytest.mark.chip
 
@@ -193,3 +195,38 @@ def test_a_line_of_pins_csv_that_is_no_net_is_named(tmp_path):
     pins.write_text("# nets\nSTEP,GPIO2\n\nDIR,3\n")
     with pytest.raises(ValueError, match=r"line 4: .*'DIR,3'"):
         load_nets(pins)
+
+
+@pytest.mark.req("RIG-04")
+def test_a_pad_with_nothing_on_it_floats_unless_it_is_pulled(prompt):
+    board = prompt.board
+    board.let_float(["AIR", "INDEX", "BUTTON_STOP"], seed=3)
+    prompt.run(
+        "from machine import Pin\n"
+        "pins = [Pin(NET['AIR'], Pin.IN, None), Pin(NET['INDEX'], Pin.IN, Pin.PULL_DOWN),"
+        " Pin(NET['BUTTON_STOP'], Pin.IN, Pin.PULL_UP)]"
+    )
+    seen: list[set[int]] = [set(), set(), set()]
+    for _ in range(12):
+        board.run_for_ms(6)
+        for net, levels in zip(("AIR", "INDEX", "BUTTON_STOP"), seen, strict=True):
+            levels.add(board.pin(net))
+    assert seen == [{0, 1}, {0}, {1}]
+    read = "print(pins[0].value(), pins[1].value(), pins[2].value())"
+    assert {prompt.run(read)[0] for _ in range(12)} == {"0", "1"}
+    board.set_pin("AIR", 1)  # now something is wired to it
+    board.run_for_ms(50)
+    assert prompt.run(read) == "1 0 1\n"
+
+
+@pytest.mark.req("RIG-05")
+@pytest.mark.parametrize(("name", "forward", "enabled"), [("reference", 1, 0), ("geared", 0, 1)])
+def test_driver_and_rotor_are_wired_as_the_rig_says(make_prompt, name, forward, enabled):
+    plant = Plant(rig=rig.named(name))
+    prompt = make_prompt(plant)
+    pins = "from machine import Pin\nen, way, step = (Pin(NET[n], Pin.OUT) for n in ('EN', 'DIR', 'STEP'))\n"
+    pulses = "for _ in range({}):\n step.value(1)\n step.value(0)\n"
+    for en, way, count in ((enabled, forward, 7), (1 - enabled, forward, 5), (enabled, 1 - forward, 3)):
+        prompt.run(pins + f"en.value({en}); way.value({way})\n" + pulses.format(count))
+    assert plant.angle_steps == 7 - 3
+    assert prompt.board.plugged("STEP_SENSE") != plant.rig.step_at_pad

@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Callable
 from pathlib import Path
 
-from thecal_bench.bench import TICK_NS, Bench, BenchError
+from thecal_bench.bench import TICK_NS, Bench, BenchError, NotPossible
 from thecal_bench.plant import Plant
 
 from .board import MS_NS, EmulatedBoard
@@ -79,7 +79,7 @@ class ChipBench(Bench):
         self._is_off = False
         self._read_at_ns = 0  # when the device last sampled its inputs
         self._resets = 0
-        wire_plant(self.board, self._plant, plant_ns=self._plant_ns)
+        wire_plant(self.board, self._plant, rig=self._plant.rig, plant_ns=self._plant_ns)
         wire_world(self.board, self._plant, plant_ns=self._plant_ns)
         self.board.set_adc("PRESSURE_DOWN", self._inputs_read)
         self.board.boot()
@@ -139,7 +139,10 @@ class ChipBench(Bench):
 
     def press(self, button: str, ticks: int) -> None:
         net = f"BUTTON_{button.upper()}"
-        self.board.set_pin(net, 0)
+        level = getattr(self._plant.rig, f"button_{button}_level")
+        if level is None:
+            raise NotPossible(f"rig {self._plant.rig.name} has no button {button}")
+        self.board.set_pin(net, level)
         self.schedule(self.tick + 1 + ticks, lambda: self.board.release_pin(net))
 
     def host_disconnect(self) -> None:

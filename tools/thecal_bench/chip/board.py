@@ -11,7 +11,8 @@ direction (a USB host, PIO) is in `usb_host` and `pio_clock`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ __all__ = ("EmulatedBoard",)
 
 MS_NS = 1_000_000
 FOREVER_NS = 1 << 62
+DRIFT_NS = 5 * MS_NS  # a pad with nothing on it changes its mind this often
 ADC_FULL_SCALE = 4095
 ADC_SAMPLE_NS = 2_000  # 96 cycles of the 48 MHz ADC clock
 FIRST_ADC_GPIO = 26
@@ -108,6 +110,8 @@ class EmulatedBoard:
 
         self._levels = [0] * len(self.mcu.gpio)  # as seen by a probe on the pad
         self._external: dict[int, int] = {}  # levels driven from outside the chip
+        self._floating: dict[int, int] = {}  # pads with nothing on them, and what they read now
+        self._chance = random.Random()
         self._pulled_up = {self.nets[name] for name in EXTERNAL_PULL_UPS & self.nets.keys()}
         self._listeners: dict[int, list[Listener]] = {}
         self._wires: dict[int, list[int]] = {}
@@ -303,6 +307,20 @@ class EmulatedBoard:
             self._external[gpio] = 1
         self._pad_changed(gpio)
 
+    def let_float(self, pins: Iterable[str | int], seed: int) -> None:
+        """Nothing is wired to these pads: one that the chip does not drive or pull reads anything."""
+        fresh = not self._floating
+        self._floating |= {self.gpio_of(pin): 0 for pin in pins}
+        if fresh and self._floating:
+            self._chance.seed(seed)
+            self._drift()
+
+    def _drift(self) -> None:
+        for gpio in self._floating:
+            self._floating[gpio] = self._chance.getrandbits(1)
+            self._pad_changed(gpio)
+        self.schedule_ns(self.now_ns + DRIFT_NS, self._drift)
+
     def listen(self, pin: str | int, listener: Listener) -> Callable[[], None]:
         """Call `listener(level, now_ns, cycle)` at each change of the pad's level.
 
@@ -344,7 +362,7 @@ class EmulatedBoard:
             block.synchronise()  # a machine that waits for this pin goes on from here
         if level is not None:
             pin.set_input_value(bool(level))  # a pad reads back what it drives
-        elif (level := self._external.get(gpio)) is not None:
+        elif (level := self._outside(gpio, state)) is not None:
             pin.set_input_value(bool(level))
         else:
             level = 1 if state is GPIOPinState.INPUT_PULL_UP else 0
@@ -359,6 +377,11 @@ class EmulatedBoard:
             now_ns = int(self.mcu.clock.nanos)
             for listener in listeners:
                 listener(level, now_ns, now_ns // CYCLE_NS)
+
+    def _outside(self, gpio: int, state: GPIOPinState) -> int | None:
+        """What is put on a pad that the chip does not drive; None where only a pull of the chip's can be."""
+        level = self._external.get(gpio)
+        return self._floating.get(gpio) if level is None and state is GPIOPinState.INPUT else level
 
     # --- analogue inputs --------------------------------------------------------------------------
 
