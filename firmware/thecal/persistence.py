@@ -263,7 +263,7 @@ class Persistence:
             else:
                 held = program.Packed(data).head
                 line.drug, line.concentration = held["drug"], concentration_of(held["concentration_pg_nl"])
-        if words[OCCLUSION_NL_KPA]:
+        if words[OCCLUSION_NL_KPA] and self.senses.down:
             self.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
     def _stored_therapy(self, serial: int):
@@ -319,7 +319,7 @@ class Persistence:
             or has_credit
             or self.had_credit
             or control.state == DRAW_BACK  # a bridge grows
-            or self.senses.down.alarm  # as what is known of the line does
+            or (self.senses.down and self.senses.down.alarm)  # as what is known of the line does
         ):
             return False
         control.unwritten = False
@@ -385,8 +385,9 @@ class Persistence:
             words[BRIDGE_OLD] = bridge.old if bridge else 0
             words[BRIDGE_NEW] = bridge.new if bridge else 0
         down = self.senses.down
-        words[OCCLUSION_BASE] = down.base_16 if down.alarm else 0
-        words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa() if down.alarm else 0
+        blocked = down and down.alarm
+        words[OCCLUSION_BASE] = down.base_16 if blocked else 0
+        words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa() if blocked else 0
 
     # --- what is long
 

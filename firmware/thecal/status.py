@@ -1,6 +1,7 @@
 """The status frame: how the pump is, in the numbers of `link/telemetry.py`, once a second and when asked."""
 
 from .link.telemetry import STATUS_PERIOD_TICKS
+from .watch.readings import NO_SAMPLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,9 +60,10 @@ class Status:
         values[7] = mechanism.volume_ul(self.reservoir.left_steps(executed_steps))
         values[8] = self.ledger.content_steps()
         values[9] = self.guard.limit_steps
-        values[10] = inputs.pressure_down_raw
-        values[11] = inputs.pressure_up_raw
-        values[12] = inputs.supply_raw
+        senses = control.senses
+        values[10] = inputs.pressure_down_raw if senses.down else NO_SAMPLE
+        values[11] = inputs.pressure_up_raw if senses.up else NO_SAMPLE
+        values[12] = inputs.supply_raw if senses.supply else NO_SAMPLE
         values[13] = inputs.encoder_count
         values[14] = inputs.loop_us
         values[15] = inputs.heap_bytes
@@ -69,7 +71,7 @@ class Status:
         values[17] = control.alarms.first_cause
         values[18] = self.telemetry.writer.dropped
         values[19] = self.session.reader.bad_lines
-        values[20] = control.failures | control.senses.failed.bits
+        values[20] = control.failures | senses.failed.bits
         values[21] = mechanism.volume_nl(line.bridge.left_steps) if line.bridge else 0
         values[22] = mechanism.volume_nl(line.credit_steps)
         self.telemetry.status(outputs, control.state, flowing + 1)

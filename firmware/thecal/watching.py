@@ -95,7 +95,8 @@ class Watching:
             teller.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
         if self.journal is not None and self.journal.failed:
             control.raise_alarm(alarms.JOURNAL_FAULT)
-        control.follow_alarm(alarms.SUPPLY_LOW, senses.supply_low)
+        if senses.supply:
+            control.follow_alarm(alarms.SUPPLY_LOW, senses.supply_low)
         control.follow_alarm(alarms.STOP_HELD, self.startup.stop_button.stuck())
 
     def _look_at_counts(self) -> None:

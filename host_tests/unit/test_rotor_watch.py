@@ -205,7 +205,7 @@ def test_a_rotor_that_is_drawn_back_over_a_mark_and_goes_over_it_again_is_sound(
 
 def compare(desk, executed, ticks, owed=0, turned=None, bolus=False):
     """The first tick of `ticks` in which an alarm came, and which; or None."""
-    desk.motion.seen_encoder = (executed if turned is None else turned) // PITCH
+    desk.motion.turned_steps = (executed if turned is None else turned) // PITCH * PITCH
     for tick in range(1, ticks + 1):
         row = desk.motion.compare(1, owed, executed, bolus)
         if row != QUIET:

@@ -80,6 +80,7 @@ _NOISY_WINDOWS = 3
     _MOST_COUNT,
     _UNIT_DEN,
 ) = range(23)
+WORDS = 23
 
 
 def advance(words, raw: int, tick: int) -> None:
@@ -164,7 +165,7 @@ class Reading:
         noise_codes: int = NOISE_CODES,
     ) -> None:
         self.advance = advance
-        words = self.words = array("i", [0] * 23)
+        words = self.words = array("i", [0] * WORDS)
         words[TAKEN_TICK] = NEVER
         words[_LAST_CODE] = words[_BEFORE_CODE] = NO_SAMPLE
         words[_ZERO_CODE] = zero_code

@@ -5,6 +5,8 @@
 latched here (occlusions, the rotor), until `begin`: the motor starts from rest. Which rows stop the motor,
 the table of alarms says; nothing here does.
 
+What is not fitted is None here and never looked at (RIG-03): it has no reading, no fault and no alarm.
+
 What is looked at in which state:
 - always, once the self-test is over: whether sensors and driver work, the supply, and whether the rotor turns
   by itself;
@@ -23,9 +25,9 @@ difference. A pressure has no such excuse: its bound is that of `readings`.
 """
 
 from . import alarms, parts
-from .motion import Motion
+from .motion import motion_of
 from .occlusion import NONE, Occlusion, UpstreamOcclusion
-from .readings import FAULT, VALUE, WRONG, Reading, advance
+from .readings import FAULT, VALUE, WORDS, WRONG, Reading, advance
 from .readings import NONE as SOUND
 
 TYPE_CHECKING = False
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 SUPPLY_BACK_PART = 36  # of LOW, above it: 0.3 V at 10.8 V
 SUPPLY_RIPPLE_MV = 1_000  # peak to peak, of a sound one
 CONFIRM_TICKS = 3  # a level of the supply or of AIR counts when it has lasted so long
+NO_WORDS = bytes(WORDS)
 BACK_TICKS = 50  # and the supply is back after so long
 
 
@@ -44,29 +47,35 @@ class Senses:
     """The senses of a pump on one rig."""
 
     def __init__(self, rig: "Rig") -> None:
-        self.pressure_down = _reading(rig.pressure_down)
-        self.pressure_up = _reading(rig.pressure_up)
-        scale = rig.supply
-        noise_codes = 2 * SUPPLY_RIPPLE_MV * scale.den // scale.num
-        self.supply = _reading(scale, stuck_samples=0, noise_codes=noise_codes)
-        self.supply_low_mv = rig.supply_low_mv
-        self.supply_critical_mv = rig.supply_critical_mv
-        self.supply_back_mv = rig.supply_low_mv + rig.supply_low_mv // SUPPLY_BACK_PART
-        self.down = Occlusion(rig.nl_per_rev, rig.steps_per_rev)
-        self.up = UpstreamOcclusion()
-        self.motion = Motion(
-            rig.steps_per_rev, rig.encoder_pulses_per_rev, rig.service_revs, rig.service_days
-        )
+        self.pressure_down = self.down = None
+        if rig.pressure_down:
+            self.pressure_down = _reading(rig.pressure_down)
+            self.down = Occlusion(rig.nl_per_rev, rig.steps_per_rev)
+        self.pressure_up = self.up = None
+        if rig.pressure_up:
+            self.pressure_up = _reading(rig.pressure_up)
+            self.up = UpstreamOcclusion()
+        self.supply = None
+        if rig.supply:
+            noise_codes = 2 * SUPPLY_RIPPLE_MV * rig.supply.den // rig.supply.num
+            self.supply = _reading(rig.supply, stuck_samples=0, noise_codes=noise_codes)
+            self.supply_low_mv = rig.supply_low_mv
+            self.supply_critical_mv = rig.supply_critical_mv
+            self.supply_back_mv = rig.supply_low_mv + rig.supply_low_mv // SUPPLY_BACK_PART
+        self.has_air = rig.air_level is not None
+        self.has_driver_fault = rig.fault_level is not None
+        self.motion = motion_of(rig)
         self.failed = parts.Failed()
-        self.readings = (
+        readings = (
             (parts.PRESSURE_DOWN, self.pressure_down),
             (parts.PRESSURE_UP, self.pressure_up),
             (parts.SUPPLY, self.supply),
         )
+        self.readings = tuple([row for row in readings if row[1]])
         self.advance = advance
-        self._down_words = self.pressure_down.words
-        self._up_words = self.pressure_up.words
-        self._supply_words = self.supply.words
+        self._down_words = _words(self.pressure_down)
+        self._up_words = _words(self.pressure_up)
+        self._supply_words = _words(self.supply)
         self.drawing_back = False
         self.supply_low = False
         self._back_ticks = 0
@@ -77,9 +86,12 @@ class Senses:
     def read(self, inputs: "Inputs", tick: int) -> None:
         """Take in the samples of a tick."""
         take_in = self.advance
-        take_in(self._down_words, inputs.pressure_down_raw, tick)
-        take_in(self._up_words, inputs.pressure_up_raw, tick)
-        take_in(self._supply_words, inputs.supply_raw, tick)
+        if self.down:
+            take_in(self._down_words, inputs.pressure_down_raw, tick)
+        if self.up:
+            take_in(self._up_words, inputs.pressure_up_raw, tick)
+        if self.supply:
+            take_in(self._supply_words, inputs.supply_raw, tick)
 
     def unbelievable(self):
         """Which sensors have given no value or are faulty, as bits of parts; kept in `failed`."""
@@ -104,9 +116,10 @@ class Senses:
         on and is no news.
         """
         self.drawing_back = drawing_back
-        if not drawing_back:
+        if self.down and not drawing_back:
             self.down.begin()
-        self.up.begin()
+        if self.up:
+            self.up.begin()
         self.motion.begin(executed_steps)
 
     def look(
@@ -125,26 +138,29 @@ class Senses:
         )
         if row == alarms.SENSOR_FAULT:
             self.failed.found(self.motion.failed_part, self.motion.failed_kind)
-        if moving or self.down.alarm:
+        down = self.down
+        if down and (moving or down.alarm):
             words = self._down_words
-            blocked = self.down.update(ticks, executed_steps, words[VALUE], words[WRONG] == SOUND)
+            blocked = down.update(ticks, executed_steps, words[VALUE], words[WRONG] == SOUND)
             if blocked and moving and not self.drawing_back:
                 row = _first(row, alarms.OCCLUSION_DOWN)
+        if moving and self.up:
             words = self._up_words
-            if self.up.update(words[VALUE], words[WRONG] == SOUND) and moving:
+            if self.up.update(words[VALUE], words[WRONG] == SOUND):
                 row = _first(row, alarms.OCCLUSION_UP)
-        if inputs.air and delivering:
+        if inputs.air and delivering and self.has_air:
             self._air_ticks += 1
             if self._air_ticks >= CONFIRM_TICKS:
                 row = _first(row, alarms.AIR)
         else:
             self._air_ticks = 0
-        if inputs.driver_fault:  # a level that the driver holds; a rotor that stands would tell next
+        # A level that the driver holds; a rotor that stands would tell next.
+        if inputs.driver_fault and self.has_driver_fault:
             row = _first(row, alarms.DRIVER_FAULT)
             self.failed.found(parts.DRIVER, parts.FAILED)
         if self.doubtful():
             row = _first(row, alarms.SENSOR_FAULT)
-        if self._supply_critical():
+        if self.supply and self._supply_critical():
             row = _first(row, alarms.SUPPLY_CRITICAL)
         return row
 
@@ -166,11 +182,16 @@ class Senses:
 
     def stored_nl(self):
         """What a blocked line holds, to be drawn back (OCC-05); 0 if it is not blocked."""
-        return self.down.stored_nl() if self.down.alarm != NONE else 0
+        return self.down.stored_nl() if self.down and self.down.alarm != NONE else 0
 
 
 def _reading(scale: "Scale", **how):
     return Reading(scale.zero_code, scale.num, scale.least, scale.most, scale.den, **how)
+
+
+def _words(reading):
+    """Those of a reading that may not be there, which then has nothing wrong."""
+    return reading.words if reading else NO_WORDS
 
 
 def _first(row: int, other):
