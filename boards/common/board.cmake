@@ -15,6 +15,7 @@ set(THECAL_HOT argcheck bc gc malloc map mpz nlr obj objarray objboundmeth objcl
     objint_mpz objlist objobject objrange objtuple objtype qstr runtime sequence smallint vm)
 list(TRANSFORM THECAL_HOT PREPEND ${MICROPY_DIR}/py/)
 list(TRANSFORM THECAL_HOT APPEND .c)
+list(APPEND THECAL_HOT ${CMAKE_CURRENT_LIST_DIR}/lookup.c)
 set_source_files_properties(${THECAL_HOT} PROPERTIES COMPILE_OPTIONS "-O2")
 
-list(APPEND MICROPY_SOURCE_BOARD ${CMAKE_CURRENT_LIST_DIR}/pystack.c)
+list(APPEND MICROPY_SOURCE_BOARD ${CMAKE_CURRENT_LIST_DIR}/lookup.c ${CMAKE_CURRENT_LIST_DIR}/pystack.c)

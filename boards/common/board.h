@@ -16,9 +16,9 @@
 #define CFG_TUD_CDC_RX_BUFSIZE (512)
 #define CFG_TUD_CDC_TX_BUFSIZE (2048)
 
-// The loop is mostly attribute lookups. The port's cache of 128 places is overrun several times in a tick of the pump;
-// 2048 places of a byte each hold it. A power of two: the place is taken by a mask.
-#define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (2048)
+// The loop is mostly lookups of names: see lookup.c, which stands in front of the interpreter's own.
+#define MICROPY_WRAP_MP_MAP_LOOKUP(function) function##_any
+#define MICROPY_OPT_MAP_LOOKUP_CACHE (0)
 
 // Frames of Python functions lie on a stack of their own (pystack.c), not in the heap.
 #define MICROPY_ENABLE_PYSTACK (1)
