@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .teller import Teller
     from .watch.senses import Senses
 
+ENDS_BY_ITSELF = (states.PRIMING, states.DRAW_BACK, states.JOGGING)  # nothing else was to flow
+
 
 class IllegalMove(Exception):
     """A change of state that the table does not know: a fault of the program, never ignored."""
@@ -126,5 +128,5 @@ class Control:
     def complete(self, kind: int) -> None:
         """A bolus is through; where nothing else was to flow the pump stops."""
         self.unwritten = True
-        if self.dosing.complete(kind) and self.state in (states.PRIMING, states.DRAW_BACK):
+        if self.dosing.complete(kind) and self.state in ENDS_BY_ITSELF:
             self.enter(states.STOPPED, COMMAND)

@@ -6,7 +6,7 @@ that is through) is told to it.
 """
 
 from .dose.boluses import Boluses
-from .dose.delivery import KINDS, PATIENT
+from .dose.delivery import CLINICIAN, KINDS, PATIENT
 from .record import events
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 ENDS = (events.PATIENT_BOLUS_END, events.BOLUS_END)
+NONE = -1
 
 
 class Dosing:
@@ -45,11 +46,21 @@ class Dosing:
         self.lockout = lockout
         self.teller = teller
         self.boluses = Boluses()
+        self.other_end = NONE  # the event that ends what runs instead of a dose
 
     def begin(self, doses) -> None:
         """The motor begins to move at the end of this tick: `doses` what is prescribed, or something else."""
         self.delivery.begin(self.position.executed_steps, doses)
-        self.line.moves(doses)
+        self.other_end = NONE
+        if doses:
+            self.line.started()
+
+    def run_motor(self, volume: tuple, rate_nl_h: int, end: int) -> None:
+        """So much, nL as a fraction, and nothing else; `end`: the event that will tell its end."""
+        owed = self.delivery.owed
+        owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(rate_nl_h, 1)
+        self.begin_bolus(CLINICIAN, volume, (rate_nl_h, 1))
+        self.other_end = end
 
     def end(self) -> None:
         """The motor stops: what is not given yet is given up."""
@@ -115,4 +126,4 @@ class Dosing:
         return volume_nl
 
     def _tell_end(self, kind: int, volume_nl: int, complete) -> None:
-        self.teller.event(events.PRIME_END if self.line.priming else ENDS[kind], volume_nl, complete)
+        self.teller.event(ENDS[kind] if self.other_end == NONE else self.other_end, volume_nl, complete)

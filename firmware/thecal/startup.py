@@ -4,6 +4,7 @@ from . import states
 from .causes import ALARM, POWER_ON, RESET_FAULT, RESUME, SELF_TEST
 from .dose import formulary
 from .dose.delivery import KINDS
+from .dosing import NONE
 from .record import events
 from .watch import alarms, parts
 from .watch.resets import Resets
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from .control import Control
     from .signals import Inputs
     from .watch.guard import Guard
+
+# What a reset cut short instead of a dose, by the state in which it found the pump.
+OTHER_ENDS = {states.PRIMING: events.PRIME_END, states.JOGGING: events.JOG_END}
 
 
 class Startup:
@@ -48,7 +52,7 @@ class Startup:
         control = self.control
         dosing = control.dosing
         persistence = self.persistence
-        dosing.line.priming = control.found_state == states.PRIMING
+        dosing.other_end = OTHER_ENDS.get(control.found_state, NONE)
         control.teller.event(events.BOOT, control.found_state, inputs.reset_cause)
         if persistence and (persistence.journal.torn or not persistence.sound()):
             control.teller.event(events.JOURNAL, persistence.journal.status, persistence.journal.torn)

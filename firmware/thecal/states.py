@@ -2,21 +2,23 @@
 
 BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. PRIMING: filling the line.
 RUNNING: delivering, forward only. HALTED: stopped by an alarm, until acknowledged. DRAW_BACK: relieving a
-blocked line, backward only; cut short by anything it ends HALTED. The motor has power in PRIMING, RUNNING and
-DRAW_BACK only.
+blocked line, backward only; cut short by anything it ends HALTED. JOGGING: moving for whoever builds or
+calibrates the pump, forward only, with nobody connected. The motor has power in PRIMING, RUNNING, DRAW_BACK
+and JOGGING only.
 """
 
-STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED", "PRIMING", "DRAW_BACK")
-BOOT, POST, STOPPED, RUNNING, HALTED, PRIMING, DRAW_BACK = range(len(STATES))
-MOVING = (RUNNING, PRIMING, DRAW_BACK)  # the motor has power
+STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED", "PRIMING", "DRAW_BACK", "JOGGING")
+BOOT, POST, STOPPED, RUNNING, HALTED, PRIMING, DRAW_BACK, JOGGING = range(len(STATES))
+MOVING = (RUNNING, PRIMING, DRAW_BACK, JOGGING)  # the motor has power
 
 # From each state, where to.
 MOVES = (
     (POST,),  # BOOT
     (STOPPED, HALTED),  # POST
-    (RUNNING, PRIMING, HALTED),  # STOPPED
+    (RUNNING, PRIMING, HALTED, JOGGING),  # STOPPED
     (STOPPED, HALTED),  # RUNNING
     (STOPPED, DRAW_BACK),  # HALTED
     (STOPPED, HALTED),  # PRIMING
     (STOPPED, HALTED),  # DRAW_BACK
+    (STOPPED, HALTED),  # JOGGING
 )

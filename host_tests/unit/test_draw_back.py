@@ -131,10 +131,10 @@ def test_no_more_is_drawn_back_than_a_line_may_hold(open_again, monkeypatch, est
 
 @pytest.mark.req("MOT-03")
 def test_an_order_to_go_back_is_cut_whatever_is_planned(open_again, monkeypatch):
-    running = open_again.pump.handlers.running
-    run_motor = running._run_motor
+    dosing = open_again.pump.control.dosing
+    run_motor = dosing.run_motor
     monkeypatch.setattr(open_again.pump.senses, "stored_nl", lambda: MOST_DRAW_BACK_NL)
-    monkeypatch.setattr(running, "_run_motor", lambda volume_nl: run_motor(volume_nl * 3))
+    monkeypatch.setattr(dosing, "run_motor", lambda volume, *rest: run_motor((3 * volume[0], 1), *rest))
     before = open_again.pump.position.executed_steps
     open_again.acknowledge()
     assert before - open_again.pump.position.executed_steps == 1_664

@@ -160,7 +160,7 @@ class Running:
         control = self.control
         control.enter(states.PRIMING, COMMAND)
         self.line.primed()
-        self._run_motor(volume_nl)
+        control.dosing.run_motor((volume_nl, 1), self.motor_nl_h(), events.PRIME_END)
         # Not a step that would be rounded up to beyond the credit.
         control.dosing.delivery.end_by(CLINICIAN, self.line.credit_steps)
         control.teller.event(events.PRIME_START, volume_nl, 0)
@@ -170,16 +170,8 @@ class Running:
         control = self.control
         control.enter(states.DRAW_BACK, COMMAND)
         self.line.draw_back(control.position.executed_steps, self._most_back_steps())
-        self._run_motor(volume_nl)
+        control.dosing.run_motor((volume_nl, 1), self.motor_nl_h(), events.DRAW_BACK)
         control.teller.event(events.DRAW_BACK, volume_nl, 1)
-
-    def _run_motor(self, volume_nl: int) -> None:
-        """So much, as fast as may be, and nothing else."""
-        dosing = self.control.dosing
-        most_nl_h = self.motor_nl_h()
-        owed = dosing.delivery.owed
-        owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(most_nl_h, 1)
-        dosing.begin_bolus(CLINICIAN, (volume_nl, 1), (most_nl_h, 1))
 
     def _to_draw_back_nl(self):
         """What the line holds above its rest, as far as it may be drawn back."""
