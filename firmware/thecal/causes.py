@@ -45,6 +45,8 @@ TABLE = (
     ("stop_held", "the STOP button was held down"),
     ("count_end", "a count is near its end"),
     ("not_rested", "the pump has not rested for a day"),
+    ("drug_in_line", "the line held a drug"),
+    ("connected", "nobody has confirmed that no patient is connected"),
 )
 CAUSES = tuple([name for name, _ in TABLE])
 POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE, RESUME = range(6)
@@ -52,7 +54,7 @@ NOT_RUNNING, NOT_PRESCRIBED, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, OVER_LI
 MAX_DOSE, RESERVOIR, PRESCRIPTION, ALREADY_RUNNING, NOT_STOPPED, NOT_ACKNOWLEDGED = range(13, 19)
 NO_THERAPY, EMPTY, SELF_TEST_FAILED, LIBRARY_DAMAGED, THREE_STRIKES, HISTORY = range(19, 25)
 NOT_PROPOSED, NOT_ACCEPTED, NO_NEW_LINE, JOURNAL_IN_USE, NOT_KEPT = range(25, 30)
-CANCELLED, STOP_HELD, COUNT_END, NOT_RESTED = range(30, len(TABLE))
+CANCELLED, STOP_HELD, COUNT_END, NOT_RESTED, DRUG_IN_LINE, CONNECTED = range(30, len(TABLE))
 GRANTED = -1
 
 

@@ -77,6 +77,24 @@ class Forecast:
                 return RESERVOIR
         return GRANTED
 
+    def why_no_jog(self, steps: int, rate_nl_h: int):
+        """The same for so many microsteps of a motor that rests otherwise."""
+        one = self.mechanism.grains_per_step
+        therapy = self.regimen.prescription
+        if therapy and therapy.limit:
+            rate = self._grains_per_tick((rate_nl_h, 1))
+            ticks, rest = divmod(steps * one, rate)
+            profile = [(ticks, rate), (1, rest)]
+            limit_steps = self.guard.limit_steps
+            peak = self._peak_steps(profile, therapy.window_ticks, limit_steps, self.guard.limit_rest)
+            if peak > limit_steps:
+                return MAX_DOSE
+        if self.reservoir.known:
+            left = self.reservoir.empty_steps - self.control.position.executed_steps
+            if steps > left:
+                return RESERVOIR
+        return GRANTED
+
     def most_in_a_day(self, volume: tuple, rate: tuple) -> int:
         """The most steps that any 24 h hold, with what flowed, one more bolus (nL at nL/h) and all that is
         committed, none of which a bridge is open for.

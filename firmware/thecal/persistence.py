@@ -249,6 +249,7 @@ class Persistence:
         words = self.journal.words
         line = self.line
         line.credit_steps = max(words[CREDIT_END] - self.position.executed_steps, 0)
+        line.jogged = words[LINE_EMPTY] == 2
         line.empty = words[LINE_EMPTY] == 1 and self.control.found_state not in MOVING
         if words[BRIDGE_OLD]:
             left_steps = max(words[BRIDGE_END] - self.position.executed_steps, 0)
@@ -375,7 +376,7 @@ class Persistence:
 
     def _fill_line(self, words) -> None:
         line = self.line
-        words[LINE_EMPTY] = 1 if line.empty else 0
+        words[LINE_EMPTY] = 1 if line.empty else 2 if line.jogged else 0
         words[CREDIT_END] = self.position.executed_steps + line.credit_steps if line.credit_steps else 0
         words[DRAWN_FROM] = line.drawn_from_steps
         words[LEAST] = line.least_steps

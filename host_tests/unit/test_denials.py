@@ -205,6 +205,14 @@ def not_rested(desk):
     return desk.ask("begin_anew")
 
 
+def drug_in_line(desk):
+    desk.confirm(BACLOFEN)
+    assert desk.ask("start")["ok"]
+    desk.run(20)
+    assert desk.ask("stop")["ok"]
+    return desk.ask("disconnected")
+
+
 CAUSED = {
     "not_running": (not_running, "the pump is STOPPED: start it first"),
     "not_prescribed": (not_prescribed, "the therapy in force provides for no patient bolus"),
@@ -234,6 +242,8 @@ CAUSED = {
     "stop_held": (stop_held, "the STOP button is held down"),
     "count_end": (count_end, "a count has come to its end"),
     "not_rested": (not_rested, "not for a day"),
+    "drug_in_line": (drug_in_line, "baclofen may be in the line"),
+    "connected": (lambda desk: desk.ask("jog", steps=1, rate_nl_h=1), "that no patient is connected"),
 }
 NOT_LOGGED = ("not_kept",)
 """A question."""

@@ -15,6 +15,7 @@ from thecal.clock import TICK_MS
 from thecal.dose.prescription import PAGE_STEPS
 from thecal.dose.program import MOST_PART_STEPS
 from thecal.dose.schedule import MOST_STEPS, MOST_STEPS_A_DAY
+from thecal.handlers.service import MOST_JOG_NL, MOST_JOG_NL_H
 from thecal.link import commands, parser
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.frame import LINE_BYTES, LINE_WORK, WORK_A_TICK
@@ -362,6 +363,8 @@ FIGURES = [
     f"{QUANTUM_TICKS * TICK_MS // 1000} s of the fastest flow",
     f"but {LEAST_TICKS * TICK_MS // 1000} s of it at least",
     f"after {MOST_STOP_TICKS * TICK_MS // 1000} s at the latest",
+    f"or {MOST_JOG_NL // 1_000_000} mL in all",
+    f"{MOST_JOG_NL_H // 1_000_000} mL/h at most and from STOPPED",
 ]
 
 # Numbers that are no figures: a name, a count of what is shown beside it, what a person does.

@@ -21,6 +21,10 @@ and any drug may come. Otherwise another drug is refused, since of a dose of one
 A therapy without a drug is a volume and says nothing about what the line holds; none but `minimum` and
 `stopped` is taken while a bridge is open, because its dose is not known.
 
+Jogs. A pump that is built, checked or calibrated moves as well (RIG-06), with nobody connected: a clinician
+confirms that, for `jog_steps` microsteps in all, and a start, a prime, a new line and another therapy end it.
+Where a drug may be in the line it has to be new first. A jog counts as a dose and ends the credit.
+
 Draw-back. `drawn_from_steps` is the position at which the motor began to draw a blocked line back, -1 while
 it does not. `least_steps` is the one behind which it never goes, however often that is cut short and begun
 again, -1 until the first time; a start, a new line and what fills it end the count.
@@ -153,7 +157,8 @@ class Line:
         self.drug = ""  # of the last therapy that named one ...
         self.concentration = None  # type: tuple[int, int] | None  # ... and its, a fraction of pg/nL
         self.bridge = None  # type: Bridge | None
-        self.priming = False  # the bolus that runs fills the line
+        self.jogged = False  # nothing but jogs has moved it since it was new
+        self.jog_steps = 0  # that may be jogged, since nobody is connected
         self.drawn_from_steps = NO_POSITION
         self.least_steps = NO_POSITION
 
@@ -177,26 +182,35 @@ class Line:
             steps = bridge.step(steps)
         return steps
 
-    def moves(self, doses) -> None:
-        """The motor begins to move: `doses` what is prescribed, or else what `primed` or `draw_back` says."""
-        self.priming = False
-        if doses:
-            self.started()
-
     def cleared(self) -> None:
         """The old drug is through."""
         self.bridge = None
 
     def started(self) -> None:
         """The therapy runs: whatever moves from now on is dose, and what a draw-back left is gone."""
+        self.credit_steps = 0
+        self._may_reach_somebody()
+
+    def primed(self) -> None:
+        """The line is being filled."""
+        self._may_reach_somebody()
+
+    def jogs(self, steps: int) -> None:
+        """So many microsteps are made for whoever builds or calibrates the pump. They count as a dose."""
+        self.jog_steps -= steps
+        self.jogged = self.jogged or self.empty
         self.empty = False
         self.credit_steps = 0
         self.least_steps = NO_POSITION
 
-    def primed(self) -> None:
-        """The line is being filled."""
+    def may_hold_drug(self) -> bool:
+        """Whether a drug that a therapy named may have flowed since the line was new."""
+        return not (self.concentration is None or self.empty or self.jogged)
+
+    def _may_reach_somebody(self) -> None:
         self.empty = False
-        self.priming = True
+        self.jogged = False
+        self.jog_steps = 0
         self.least_steps = NO_POSITION
 
     def schedule(self, therapy: "Prescription"):
@@ -265,6 +279,7 @@ class Line:
     def take(self, therapy: "Prescription", bridge: "Bridge | None") -> None:
         """`therapy` is in force, with the `bridge_under` it."""
         self.bridge = bridge
+        self.jog_steps = 0
         if therapy.concentration:
             self.drug = therapy.drug
             self.concentration = therapy.concentration
@@ -275,6 +290,8 @@ class Line:
         bridge = self.bridge
         self.bridge = None
         self.empty = True
+        self.jogged = False
+        self.jog_steps = 0
         self.credit_steps = line_steps(therapy)
         self.least_steps = NO_POSITION
         return bridge

@@ -45,13 +45,15 @@ class Handlers:
         name = request["cmd"]
         if name == "confirm":
             return self.programming.proposals.ready(persistence, request["digest"])
-        if name in ("start", "prime") and persistence.busy():
+        if name in ("start", "prime", "jog") and persistence.busy():
             return False  # a cut would find the pump moving, and no therapy or another
         booking = persistence.booking
         flow = booking.own_steps, booking.own_grains
         most_nl_h = self.running.motor_nl_h()
         if name == "prime":
             flow = self.mechanism.grains_per_tick(most_nl_h, 1)
+        elif name == "jog":
+            flow = self.mechanism.grains_per_tick(min(request["rate_nl_h"], most_nl_h), 1)
         elif name == "bolus" and request["duration_ms"] > 0:
             hours = request["volume_nl"] * 3_600_000 // request["duration_ms"] + 1
             flow = booking.sum(flow, self.mechanism.grains_per_tick(min(hours, most_nl_h), 1))

@@ -11,6 +11,7 @@ from .proposals import Proposals
 from .proposing import Proposing
 from .questions import Questions
 from .running import Running
+from .service import Service
 from .supply import Supply
 
 TYPE_CHECKING = False
@@ -47,5 +48,8 @@ def assemble(
     running = Running(mechanism, regimen, line, guard, forecast, denials, control)
     boluses = Boluses(mechanism, regimen, lockout, forecast, denials, control)
     supply = Supply(mechanism, regimen, line, reservoir, counts, persistence, denials, proposals, control)
+    service = Service(mechanism, line, forecast, denials, running, proposals, control)
     questions = Questions(mechanism, regimen, lockout, control, persistence.journal if persistence else None)
-    return Handlers(mechanism, persistence, denials, programming, running, boluses, (supply, questions))
+    return Handlers(
+        mechanism, persistence, denials, programming, running, boluses, (supply, service, questions)
+    )

@@ -132,8 +132,8 @@ class Denials:
             self.regimen.changes.accepted,
         )
 
-    def sentence(self, kind: int, reason: str, volume: tuple):
-        """What the pump says of a denied bolus of `volume` nL, (num, den); `kind` is whose."""
+    def sentence(self, kind: int, reason: str, volume: tuple, what="bolus"):
+        """What the pump says of a denied bolus of `volume` nL, (num, den); `kind` is whose, `what` it is."""
         if reason == NOT_RUNNING:
             return self._not_running()
         if reason == NOT_PRESCRIBED:
@@ -159,17 +159,19 @@ class Denials:
                 self.regimen.prescription.patient_bolus.max_per_day,
             )
         if reason == MAX_DOSE:
-            return "a window of %s would hold more than its limit of %s, with this bolus of %s" % (
+            return "a window of %s would hold more than its limit of %s, with this %s of %s" % (
                 plain.time(self.regimen.prescription.window_ticks * TICK_MS),
                 plain.volume(*self.regimen.prescription.limit),
+                what,
                 plain.volume(*volume),
             )
         left_nl = self.mechanism.volume_nl(
             max(self.reservoir.left_steps(self.control.position.executed_steps), 0)
         )
-        return "%s are left, EMPTY is at %s: that is not enough for this bolus of %s" % (
+        return "%s are left, EMPTY is at %s: that is not enough for this %s of %s" % (
             plain.volume(left_nl),
-            plain.volume(self.regimen.prescription.empty_nl),
+            plain.volume(self.reservoir.empty_nl),
+            what,
             plain.volume(*volume),
         )
 

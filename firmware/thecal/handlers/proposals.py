@@ -116,6 +116,26 @@ class NewLineProposal:
         self.supply.renew_line()
 
 
+class DisconnectedProposal:
+    """No patient is connected: the motor may be moved for whoever builds or calibrates the pump (RIG-06)."""
+
+    soft = ()
+    basal = ()
+    therapy = None
+
+    def __init__(self, service, readback: dict) -> None:
+        self.service = service
+        self.readback = readback
+
+    def ready(self, persistence, meant) -> bool:
+        """At any time."""
+        return True
+
+    def apply(self, digest: str) -> None:
+        """It counts from now on."""
+        self.service.disconnected(self.readback["jog_steps"])
+
+
 class BeginAnewProposal:
     """The journal is to be begun anew, as its `status` allows."""
 

@@ -63,7 +63,7 @@ class Supply:
     def do_new_line(self, request: dict):
         """DOSE-09: the line is new or empty, and what fills it is no dose. A clinician says so."""
         self._check_new_line()
-        readback = {"new_line_nl": self.regimen.prescription.line_nl}
+        readback = {"new_line_nl": self._line_nl()}
         bridge = self.line.bridge
         if bridge:
             readback["bridge_ends_nl"] = self.mechanism.volume_nl(bridge.left_steps)
@@ -109,7 +109,7 @@ class Supply:
         therapy = self.regimen.prescription
         bridge = self.line.renew(therapy)
         self.control.dosing.delivery.remainder.drop()
-        teller.event(events.NEW_LINE, therapy.line_nl, 0)
+        teller.event(events.NEW_LINE, self._line_nl(), 0)
         if bridge:
             teller.event(events.BRIDGE, self.mechanism.volume_nl(bridge.left_steps), 0)
             self.regimen.rescale(bridge.old, bridge.new)
@@ -117,5 +117,9 @@ class Supply:
 
     def _check_new_line(self) -> None:
         self.denials.check_stopped()
-        if self.regimen.prescription is None:
+        if self.regimen.prescription is None and not self.line.may_hold_drug():
             raise Refused(NO_THERAPY, "no therapy says what the line holds (line_nl): program one first")
+
+    def _line_nl(self):
+        therapy = self.regimen.prescription
+        return therapy.line_nl if therapy else 0

@@ -43,7 +43,7 @@ FIELDS = (
     "failed_parts",  # found since the last acknowledgement, a bit each (watch/parts.py)
     "fill_nl",  # -1: never filled
     "filled_at_steps",
-    "line_empty",  # 1: nothing has flowed since it was new
+    "line_empty",  # 1: nothing has flowed since it was new, 2: nothing but jogs
     "credit_end_steps",  # position up to which the motor fills a new line, 0 without credit
     "bridge_end_steps",  # position at which the old drug has left the line
     "bridge_old",  # concentrations of the drug that is leaving the line, 0 without a bridge, ...

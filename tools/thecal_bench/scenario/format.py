@@ -35,7 +35,7 @@ from thecal_bench.scenario.values import (
 )
 from thecal_bench.sensor_faults import KINDS, SENSORS
 
-STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "DRAW_BACK", "RUNNING", "HALTED")
+STATES = ("BOOT", "POST", "STOPPED", "PRIMING", "DRAW_BACK", "RUNNING", "HALTED", "JOGGING")
 
 ALARM_CODES = tuple(row.code for row in ALARMS)
 
