@@ -16,9 +16,10 @@ QUIET = BalanceParameters(noise_g=0.0)
 
 def on_pump(parameters=QUIET, **more):
     pump_port = PumpPort()
-    model = ModelBalance(pump_port.bench.plant.outflow_nl, parameters, **more)
-    port = BalancePort(pump_port, model)
-    return pump_port.bench, balances.SerialBalance(port, port.clock_s)
+    plant = pump_port.bench.plant
+    assert plant is not None
+    port = BalancePort(pump_port, ModelBalance(plant.outflow_nl, parameters, **more))
+    return pump_port.bench, plant, balances.SerialBalance(port, port.clock_s)
 
 
 @pytest.mark.req("CAL-01")
@@ -46,10 +47,10 @@ def test_what_evaporates_what_drifts_and_what_is_noise():
 @pytest.mark.req("CAL-01")
 @pytest.mark.parametrize("prints_every_s", [None, 0.5])
 def test_both_kinds_of_balance_are_read_alike(prints_every_s):
-    bench, balance = on_pump(prints_every_s=prints_every_s)
+    bench, plant, balance = on_pump(prints_every_s=prints_every_s)
     bench.advance_to_tick(30)
     first = balance.grams()
-    bench.plant.steps(3_200, bench.now_ns - TICK_NS, bench.now_ns)
+    plant.steps(3_200, bench.now_ns - TICK_NS, bench.now_ns)
     bench.advance_to_tick(60)
     assert not balance.grams().stable  # the first look at the new weight
     settled = balances.stable(

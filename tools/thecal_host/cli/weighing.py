@@ -80,6 +80,7 @@ def calibrate(
     it. The pump turns, you weigh (or the balance tells), three times at least.
     """
     from thecal_host.weighing import calibration
+    from thecal_host.weighing.chart import COVER
     from thecal_host.weighing.motion import TherapyMover
     from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.water import water_g_ml
@@ -108,6 +109,8 @@ def calibrate(
             raise typer.Exit(SAID_NO) from None
         result = calibration.result_of(notebook)
         print_rows(calibration.rows_of(result), "The calibration says:")
+        if result.loss_g_h is None:
+            say(COVER)
         notebook.close(result.record())
 
 

@@ -113,7 +113,7 @@ class Calibration:
             notebook.begin(Begun(before.grams, status["executed_steps"], status["tick"], before.resolution_g))
         begun = notebook.begun
         assert begun is not None
-        self._tell(f"Weighing {which}: {plan.revolutions} revolutions.")
+        self._tell(f"Weighing {which}: the pump turns.")
         self._mover.turn_to(begun.steps + plan.revolutions * plan.steps_per_rev)
         self._wait(REST_S)
         after = self._scale.read(f"weighing {which}, after")
@@ -203,12 +203,13 @@ def result_of(notebook: Notebook) -> Result:
 def nearest_nl_per_rev(value_nl: float, steps_per_rev: int) -> int:
     """The whole volume nearest to `value_nl` that the pump can reckon with. WeighingError where none is."""
     middle = round(value_nl)
+    problem = ""
     for away in range(MOST_ROUNDING_NL):
         for nl_per_rev in (middle + away, middle - away):
             try:
                 Mechanism(nl_per_rev, steps_per_rev, 1)
             except MechanismError as why:
-                problem = why
+                problem = str(why)
             else:
                 return nl_per_rev
     raise WeighingError(
@@ -240,7 +241,7 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         ),
         ("volume in force", f"{volume_text(plan.nl_per_rev)} a revolution"),
         ("change", f"{result.change_percent:+.3f} %"),
-        ("turns", f"{plan.revolutions} revolutions of {plan.steps_per_rev} microsteps each time"),
+        ("turns each time", f"{plan.revolutions}, of {plan.steps_per_rev} microsteps"),
         ("water", Water(plan.celsius, plan.buoyancy).text()),
         ("evaporation", evaporation),
         ("not in it", "the balance's own error, and 0.02 % for each kelvin that the water is off"),
