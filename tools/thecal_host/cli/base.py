@@ -153,11 +153,23 @@ def print_rows(rows: Sequence[tuple[str, ...]], title: str = "") -> None:
 
 def whole_nl(option: str, text: str, most_nl: int) -> int:
     """The volume of an option: whole nanolitres, 1 nL to `most_nl`. QuantityError."""
-    volume_nl = quantities.parse(text, quantities.VOLUME)
-    if volume_nl.denominator != 1 or not 1 <= volume_nl <= most_nl:
-        most = quantities.show(most_nl, quantities.VOLUME, "mL")
-        raise quantities.QuantityError(f'{option}: expected whole nanolitres, 1 nL to {most}, found "{text}"')
-    return int(volume_nl)
+    return _whole(option, text, quantities.VOLUME, ("nanolitres", "nL", "mL"), most_nl)
+
+
+def whole_nl_h(option: str, text: str, most_nl_h: int) -> int:
+    """The rate of an option: whole nanolitres an hour, 1 nL/h to `most_nl_h`. QuantityError."""
+    return _whole(option, text, quantities.RATE, ("nanolitres an hour", "nL/h", "mL/h"), most_nl_h)
+
+
+def _whole(
+    option: str, text: str, dimension: quantities.Dimension, units: tuple[str, str, str], most: int
+) -> int:
+    value = quantities.parse(text, dimension)
+    if value.denominator != 1 or not 1 <= value <= most:
+        named, least, great = units
+        bounds = f"1 {least} to {quantities.show(most, dimension, great)}"
+        raise quantities.QuantityError(f'{option}: expected whole {named}, {bounds}, found "{text}"')
+    return int(value)
 
 
 @contextmanager
