@@ -56,15 +56,28 @@ class PumpPort(connection.Port):
         pass
 
 
-class OneCtrlC(PumpPort):
-    """Ctrl-C comes once, after so many looks."""
+class CutPort(PumpPort):
+    """After so many looks Ctrl-C comes, once, or the cable is pulled, until `cut_after` mends it."""
+
+    def __init__(self, looks=None, bench=None):
+        super().__init__(looks, bench)
+        self.why = KeyboardInterrupt
+
+    def cut_after(self, looks, why=KeyboardInterrupt):
+        self._looks, self.why = looks, why
 
     def read(self, timeout_s):
         try:
             return super().read(timeout_s)
         except KeyboardInterrupt:
-            self._looks = None
-            raise
+            if self.why is KeyboardInterrupt:
+                self.cut_after(None)
+            raise self.why from None
+
+    def write(self, data):
+        if self._looks is not None and self._looks < 0:
+            raise self.why
+        super().write(data)
 
 
 class SlowPort(PumpPort):

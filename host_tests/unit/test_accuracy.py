@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 from balance_port import BalancePort
-from pump_port import OneCtrlC
+from pump_port import CutPort
 from thecal import states
 from thecal_bench.balance import BalanceParameters, ModelBalance
 from thecal_bench.inprocess import HostBench
@@ -280,7 +280,7 @@ def weighed(run, monkeypatch):
 
     def weigh(*args, looks=None, therapy=HOURLY):
         plant = Plant(PlantParameters(calibration_error_percent=Fraction(-2)))
-        port = OneCtrlC(looks, HostBench(plant))
+        port = CutPort(looks, HostBench(plant))
         model = ModelBalance(plant.outflow_nl, BalanceParameters(evaporation_g_h=6e-3))
         balance = SerialBalance(BalancePort(port, model), port.clock_s)
         monkeypatch.setattr("thecal_host.weighing.balance.open_balance", lambda *_: balance)

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 from balance_port import BalancePort
-from pump_port import OneCtrlC, PumpPort
+from pump_port import CutPort, PumpPort
 from thecal import states
 from thecal_bench.balance import BalanceParameters, ModelBalance
 from thecal_bench.inprocess import HostBench
@@ -24,26 +24,29 @@ OPEN_BEAKER = BalanceParameters(evaporation_g_h=4e-3, drift_g_h=1e-4)
 class Desk:
     """A pump 3 % off, its therapy programmed, and a balance of 0.1 mg under its catheter."""
 
-    def __init__(self, seed, therapy=SIX_ML_H, parameters=OPEN_BEAKER):
+    def __init__(self, seed, parameters=OPEN_BEAKER):
         self.plant = plant = Plant(
             PlantParameters(calibration_error_percent=Fraction(3), pulsation_percent=Fraction(30)), seed=seed
         )
-        self.port = PumpPort(bench=HostBench(plant))
+        self.port = CutPort(bench=HostBench(plant))
         self.bench = self.port.bench
         self.model = ModelBalance(plant.outflow_nl, parameters, seed=seed)
         self.balance_port = BalancePort(self.port, self.model)
         self.pump = Pump(self.port, self.port.clock_s)
         self.pump.connect()
-        self.pump.confirm(self.pump.propose(therapy))
+        self.pump.confirm(self.pump.propose(SIX_ML_H))
+        self.asked = []  # what a person was asked to confirm
         self.balance = balance.SerialBalance(self.balance_port, self.port.clock_s)
 
     def wait(self, seconds):
         self.bench.advance_to_tick(self.bench.tick + round(10 * seconds))
 
-    def course(self, notebook, mover=None):
+    def mover(self):
+        return motion.Mover(self.pump, 6_000_000, self.asked.append)
+
+    def course(self, notebook):
         scale = calibration.BalanceScale(self.balance, self.wait, self.port.clock_s)
-        mover = mover or motion.TherapyMover(self.pump)
-        return calibration.Calibration(notebook, mover, scale, self.wait, lambda _: None)
+        return calibration.Calibration(notebook, self.mover(), scale, self.wait, lambda _: None)
 
     @property
     def state(self):
@@ -51,8 +54,8 @@ class Desk:
 
 
 def plan(**more):
-    return Plan(**{"nl_per_rev": 100_000, "steps_per_rev": 3_200, "revolutions": 10, "celsius": 20.0,
-                   "buoyancy": True, **more})  # fmt: skip
+    return Plan(**{"nl_per_rev": 100_000, "steps_per_rev": 3_200, "revolutions": 10, "rate_nl_h": 6_000_000,
+                   "celsius": 20.0, "buoyancy": True, **more})  # fmt: skip
 
 
 @pytest.mark.req("CAL-01")
@@ -81,65 +84,81 @@ def test_the_head_is_found_to_a_five_hundredth(seed, tmp_path):
     assert 100 * abs(came_nl / said_nl - 1) < result.uncertainty_percent
 
 
-class _Interrupting(motion.TherapyMover):
-    """A person's Ctrl-C, or a cable, comes in the middle of the second weighing."""
-
-    def __init__(self, pump, port, why):
-        super().__init__(pump)
-        self.turns, self.port, self.why = 0, port, why
-
-    def _watch(self, steps):
-        self.turns += 1
-        if self.turns == 2:
-            self.port.looks_until = self.why
-            super()._watch(steps - 4_800)
-            raise self.why
-        super()._watch(steps)
+LOST = PortError("test pump is gone: was it unplugged?")
 
 
 @pytest.mark.req("CAL-01")
-@pytest.mark.parametrize("why", [KeyboardInterrupt(), PortError("test pump is gone: was it unplugged?")])
+@pytest.mark.parametrize("why", [KeyboardInterrupt, LOST])
 def test_an_interruption_loses_nothing_and_leaves_the_pump_stopped(why, tmp_path, monkeypatch):
-    desk = Desk(1, parameters=BalanceParameters(noise_g=0))
+    desk = Desk(1, BalanceParameters(noise_g=0))
     path = tmp_path / "calibration.ndjson"
     notebook = Notebook(path, plan(revolutions=3))
-    monkeypatch.setattr("thecal_host.ports.open_port", lambda name: desk.port)
+
+    def plugged_in_again(name):
+        desk.port.cut_after(None)
+        return desk.port
+
+    monkeypatch.setattr("thecal_host.ports.open_port", plugged_in_again)
+    course = desk.course(notebook)
+    course.run(1)
+    # Of three minutes one and a half have passed.
+    desk.bench.schedule(desk.bench.tick + 900, lambda: desk.port.cut_after(0, why))
     with pytest.raises((KeyboardInterrupt, motion.Cut)) as cut:
-        desk.course(notebook, _Interrupting(desk.pump, desk.port, why)).run(3)
+        course.run(3)
     assert desk.state == "STOPPED"
-    if cut.type is motion.Cut:
+    if why is LOST:
         assert "was it unplugged?\nIt was reached again, and is STOPPED." in str(cut.value)
     # A line that was being written is no harm either.
     with path.open("a") as file:
         file.write('{"type": "weigh')
     again = Notebook(path, plan(revolutions=3))
-    assert again.resumed and len(again.weighings) == 1 and again.begun == notebook.begun
-    assert again.begun is not None
+    assert again.resumed and len(again.weighings) == 1
+    assert again.begun is not None and again.begun == notebook.begun
+    moved = desk.pump.status()["executed_steps"] - again.begun.steps
+    assert 4_000 < moved < 5_600
     desk.course(again).run(3)
-    assert [weighing.steps for weighing in again.weighings] == pytest.approx([9_600] * 3, abs=60)
+    assert [weighing.steps for weighing in again.weighings] == [9_600] * 3
     result = calibration.result_of(again)
     assert result.nl_per_rev == pytest.approx(TRUE_NL_PER_REV, rel=0.001)
 
 
 @pytest.mark.req("CAL-01")
-def test_a_pump_that_cannot_be_reached_any_more_is_said_to_turn(tmp_path, monkeypatch):
+def test_a_pump_that_cannot_be_reached_any_more_comes_to_rest_by_itself(monkeypatch):
     desk = Desk(1)
 
     def nothing(name):
         raise PortError("there is no port")
 
     monkeypatch.setattr("thecal_host.ports.open_port", nothing)
-    mover = _Interrupting(desk.pump, desk.port, PortError("gone"))
-    mover.turns = 1
+    desk.bench.schedule(desk.bench.tick + 100, lambda: desk.port.cut_after(0, LOST))
     with pytest.raises(motion.Cut, match="IT MAY STILL TURN, and cannot be reached .*STOP button"):
-        mover.turn_to(32_000)
+        desk.mover().turn_to(3_200)
+    assert desk.state == "JOGGING"
+    desk.wait(60)
+    assert desk.state == "STOPPED"
+
+
+@pytest.mark.req("CAL-01")
+def test_each_confirmation_is_for_ten_revolutions_and_a_stop_is_not_turned_on_from():
+    desk = Desk(1)
+    mover = desk.mover()
+    mover.turn_to(3_200)
+    mover.turn_to(6_400)
+    assert [said["jog_steps"] for said in desk.asked] == [32_000]
+    mover.turn_to(6_400 + 35_200)
+    assert len(desk.asked) == 3
+    assert desk.pump.status()["executed_steps"] == 6_400 + 35_200
+    desk.bench.schedule(desk.bench.tick + 300, lambda: desk.bench.press("stop", 3))
+    with pytest.raises(motion.Cut, match="somebody has stopped the pump"):
+        mover.turn_to(6_400 + 35_200 + 9_600)
+    assert desk.pump.status()["executed_steps"] < 6_400 + 35_200 + 3_200
 
 
 @pytest.mark.req("CAL-01")
 def test_an_alarm_ends_the_weighing_and_is_named(tmp_path):
     desk = Desk(1)
-    desk.bench.schedule(desk.bench.tick + 300, lambda: desk.plant.set_air(True))
-    with pytest.raises(motion.Cut, match="the pump is HALTED, alarm AIR"):
+    desk.bench.schedule(desk.bench.tick + 300, lambda: desk.plant.set_driver_fault(True, desk.bench.now_ns))
+    with pytest.raises(motion.Cut, match="the pump is HALTED, alarm DRIVER_FAULT"):
         desk.course(Notebook(tmp_path / "c.ndjson", plan())).run(3)
 
 
@@ -197,29 +216,26 @@ def test_a_file_of_another_calibration_is_not_gone_on_with(tmp_path):
         Notebook(path, plan())
 
 
-FAST = {"mode": "continuous", "rate_num": 60_000_000, "rate_den": 1}
-
-
-def fast_pump(looks=None):
-    desk = Desk(1, FAST, BalanceParameters(noise_g=0))
-    desk.port = OneCtrlC(looks, desk.bench)
+def desk_with_port(looks=None):
+    desk = Desk(1, BalanceParameters(noise_g=0))
+    desk.port = CutPort(looks, desk.bench)
     return desk
 
 
 @pytest.mark.req("CAL-01")
 def test_the_dialogue_with_typed_weights(run, tmp_path):
-    desk = fast_pump()
+    desk = desk_with_port()
     path = tmp_path / "c.ndjson"
     args = ("calibrate", "--file", path, "--revolutions", 2, "--temperature", "21.5")
     # One weight is mistyped and asked for again.
     typed = "10,0\n10.0000\n10.2055\n10.2055\n10.4110\n10.4110\n10.6166\n"
-    result = run(desk.port, *args, answer="y\n" + typed)
+    result = run(desk.port, *args, answer="y\ny\n" + typed)
     assert result.exit_code == 0, result.output
-    assert "3 weighings of about 200.000 uL at 60 mL/h, which take 0:12.0 each" in result.output
+    assert "3 weighings of about 200.000 uL at 6 mL/h, which take 2:00.0 each" in result.output
     assert 'expected a weight in grams, as in "12.3456", found "10,0"' in result.output
     assert "Grams that the balance shows, weighing 2 of 3, before" in result.output
     words = " ".join(result.output.split())
-    assert "change │ +0.309 %" in words and "volume in force │ 100 uL a revolution" in words
+    assert "change │ +3.0" in words and "volume in force │ 100 uL a revolution" in words
     assert desk.state == "STOPPED"
     again = run(desk.port, *args)
     assert again.exit_code == 2 and "is over: name another file with --file" in again.output
@@ -227,10 +243,11 @@ def test_the_dialogue_with_typed_weights(run, tmp_path):
 
 @pytest.mark.req("CAL-01")
 def test_the_dialogue_with_a_balance_is_interrupted_and_goes_on(run, tmp_path, monkeypatch):
-    desk = fast_pump(looks=900)
+    desk = desk_with_port(looks=1_900)
     path = tmp_path / "c.ndjson"
     monkeypatch.setattr("thecal_host.weighing.balance.open_balance", lambda *_: desk.balance)
-    args = ("calibrate", "--file", path, "--yes", "--balance", "/dev/balance", "--stopped-for", "1 min")
+    args = ("calibrate", "--file", path, "--yes", "--balance", "/dev/b", "--stopped-for", "1 min")
+    args += ("--revolutions", 3)
     first = run(desk.port, *args)
     assert first.exit_code == 1, first.output
     assert "interrupted; the pump is STOPPED, and 0 weighings are kept in" in first.output
@@ -253,19 +270,17 @@ def test_what_a_calibration_needs_is_said(run, tmp_path, monkeypatch):
     bare = PumpPort()
     bare.bench.advance_to_tick(30)
     result = run(bare, "calibrate", "--file", path)
-    assert result.exit_code == 1 and "no continuous therapy is programmed" in result.output
-    desk = fast_pump()
+    assert result.exit_code == 1 and "no continuous therapy is in force" in result.output
+    desk = desk_with_port()
     Pump(desk.port, desk.port.clock_s).ask("start")
     result = run(desk.port, "calibrate", "--file", path)
-    assert (
-        result.exit_code == 1
-        and "the pump is RUNNING: a calibration begins with `thecal stop`" in result.output
-    )
+    assert result.exit_code == 1 and "the pump is RUNNING: a calibration begins with" in result.output
     Pump(desk.port, desk.port.clock_s).ask("stop")
     result = run(desk.port, "calibrate", "--file", path, answer="n\n")
     assert result.exit_code == 1 and "nothing was turned" in result.output
     for args, message in (
         (["--temperature", "-1"], "from 0 to 40 C"),
+        (["--rate", "0 mL/h"], "--rate: expected whole nanolitres an hour, 1 nL/h to"),
         (["--evaporation", "1 mg"], "expected a mass of drug per time"),
         (["--balance", "/dev/none"], "there is no port /dev/none"),
     ):

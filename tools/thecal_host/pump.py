@@ -275,6 +275,13 @@ class Pump:
             raise PumpError("the pump's answer to `new_line` says no volume; nothing was changed")
         return Proposal(reply["digest"], reply["readback"])
 
+    def propose_disconnected(self) -> Proposal:
+        """Have it read back how far the motor may be jogged while no patient is connected."""
+        reply = self.ask("disconnected")
+        if not isinstance(reply.get("readback"), dict) or "jog_steps" not in reply["readback"]:
+            raise PumpError("the pump's answer to `disconnected` says no steps; nothing was changed")
+        return Proposal(reply["digest"], reply["readback"])
+
     def propose_begin_anew(self) -> Proposal:
         """Have it read back what the flash holds instead of a journal. Refused where it holds one."""
         reply = self.ask("begin_anew")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from thecal.dose import prescription
@@ -25,6 +25,7 @@ from thecal_host.cli.base import (
     print_rows,
     say,
     whole_nl,
+    whole_nl_h,
 )
 from thecal_host.files import FileError, check_new
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from thecal_host.pump import Pump
     from thecal_host.weighing.balance import Weight
     from thecal_host.weighing.calibration import Calibration, Scale
-    from thecal_host.weighing.notebook import Notebook
+    from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.series import Series
     from thecal_host.weighing.water import Water
 
@@ -62,6 +63,10 @@ def calibrate(
     ctx: typer.Context,
     revolutions: Annotated[int, typer.Option(min=1, max=1_000, help="Turns of the rotor each time")] = 10,
     weighings: Annotated[int, typer.Option(min=3, max=31, help="How often")] = 3,
+    rate: Annotated[
+        str | None,
+        typer.Option(help='At most "6 mL/h"', show_default="that of the therapy in force"),
+    ] = None,
     balance: BalanceOption = None,
     baud: BaudOption = 9_600,
     temperature: TemperatureOption = 20.0,
@@ -74,14 +79,14 @@ def calibrate(
     port: PortOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Weigh what a revolution of the head delivers, at the rate of the therapy in force.
+    """Weigh what a revolution of the head delivers, at the rate that the pump is used at.
 
-    Put a beaker of water on a balance, the end of the line into the water and off the glass, a film of oil on
-    it. The pump turns, you weigh (or the balance tells), three times at least.
+    Nobody may be connected. Put a beaker of water on a balance, the end of the line into the water and off
+    the glass, a film of oil on it. The pump turns, you weigh (or the balance tells), three times at least.
     """
     from thecal_host.weighing import calibration
     from thecal_host.weighing.chart import COVER
-    from thecal_host.weighing.motion import TherapyMover
+    from thecal_host.weighing.motion import Mover
     from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.water import water_g_ml
 
@@ -90,10 +95,12 @@ def calibrate(
     stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
     with connected(ctx, port) as pump, _scale(balance, baud, pump) as scale:
         hello = pump.hello
-        plan = Plan(hello["nl_per_rev"], hello["steps_per_rev"], revolutions, temperature, buoyancy)
-        _say_what_comes(pump, plan.nl_per_rev * revolutions, weighings)
+        head = hello["nl_per_rev"], hello["steps_per_rev"]
+        plan = Plan(*head, revolutions, _rate_of_use(pump, rate), temperature, buoyancy)
+        _say_what_comes(plan, weighings)
         notebook = Notebook(file, plan)
-        course = calibration.Calibration(notebook, TherapyMover(pump), scale, _waiter(pump), say)
+        mover = Mover(pump, plan.rate_nl_h, lambda said: _nobody_is_connected(said, yes))
+        course = calibration.Calibration(notebook, mover, scale, _waiter(pump), say)
         try:
             _prepare(course, notebook, yes)
             if loss_g_h is not None and loss_g_h != notebook.loss_g_h:
@@ -114,23 +121,39 @@ def calibrate(
         notebook.close(result.record())
 
 
-def _say_what_comes(pump: Pump, volume_nl: int, weighings: int) -> None:
-    """What will be done, and how long it takes; PumpError where it cannot be."""
-    from thecal_model.text import clock_text, rate_text, short_volume
-
+def _rate_of_use(pump: Pump, rate: str | None) -> int:
+    """The rate to calibrate at, whole nL/h. PumpError or QuantityError where it cannot be done."""
     from thecal_host.pump import PumpError
 
-    state, kept = pump.status()["state"], pump.therapy()
+    state = pump.status()["state"]
     if state != "STOPPED":
         raise PumpError(f"the pump is {state}: a calibration begins with `thecal stop`")
+    if rate is not None:
+        return whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
+    kept = pump.therapy()
     if kept is None or "rate_num" not in kept["therapy"]:
-        raise PumpError(
-            "no continuous therapy is programmed: program one at the rate that the pump is used at"
-        )
-    rate_nl_h = Fraction(kept["therapy"]["rate_num"], kept["therapy"]["rate_den"])
-    span = clock_text(volume_nl / rate_nl_h * quantities.MS_PER_HOUR)
-    each = f"about {short_volume(volume_nl)} at {rate_text(rate_nl_h)}, which take {span}"
+        raise PumpError("no continuous therapy is in force: say with --rate at which rate the pump is used")
+    return kept["therapy"]["rate_num"] // kept["therapy"]["rate_den"]
+
+
+def _say_what_comes(plan: Plan, weighings: int) -> None:
+    """What will be done, and how long it takes."""
+    from thecal_model.text import clock_text, rate_text, short_volume
+
+    volume_nl = plan.nl_per_rev * plan.revolutions
+    span = clock_text(Fraction(volume_nl, plan.rate_nl_h) * quantities.MS_PER_HOUR)
+    each = f"about {short_volume(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
     say(f"{weighings} weighings of {each} each. What flows counts as given, like any other volume.")
+
+
+def _nobody_is_connected(said: dict[str, Any], yes: bool) -> None:
+    """Ask for it; no ends the command."""
+    from thecal_model.text import volume_text
+
+    question = f"Is nobody connected to this pump? It may deliver {volume_text(said['jog_nl'])} then."
+    if not yes and not typer.confirm(question):
+        say("Not confirmed; the pump stands.")
+        raise typer.Exit(SAID_NO)
 
 
 def _prepare(course: Calibration, notebook: Notebook, yes: bool) -> None:

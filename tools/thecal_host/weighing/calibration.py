@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from thecal.dose.mechanism import Mechanism, MechanismError
-from thecal_model.text import volume_text
+from thecal_model.text import rate_text, volume_text
 
 from thecal_host.weighing import WeighingError
 from thecal_host.weighing.balance import BETWEEN_S, Balance, Weight, stable
@@ -241,7 +241,10 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         ),
         ("volume in force", f"{volume_text(plan.nl_per_rev)} a revolution"),
         ("change", f"{result.change_percent:+.3f} %"),
-        ("turns each time", f"{plan.revolutions}, of {plan.steps_per_rev} microsteps"),
+        (
+            "turns each time",
+            f"{plan.revolutions} at {rate_text(plan.rate_nl_h)}, of {plan.steps_per_rev} microsteps",
+        ),
         ("water", Water(plan.celsius, plan.buoyancy).text()),
         ("evaporation", evaporation),
         ("not in it", "the balance's own error, and 0.02 % for each kelvin that the water is off"),

@@ -27,6 +27,7 @@ class Plan:
     nl_per_rev: int
     steps_per_rev: int
     revolutions: int
+    rate_nl_h: int
     celsius: float
     buoyancy: bool
 
