@@ -18,3 +18,18 @@ def small(value):
         raise OverflowError("%d is not a small integer" % value)
     _slot[0] = value
     return _slot[0]
+
+
+def bounded_ratio(num: int, den: int):
+    """The ratio num/den, both > 0, as two small integers: exact where that can be, else the least above it
+    that halving both finds, and `LARGEST` at most.
+    """
+    a, b = num, den
+    while b:
+        a, b = b, a % b
+    num, den = num // a, den // a
+    while max(num, den) > LARGEST:
+        num, den = (num + 1) >> 1, max(den >> 1, 1)
+        if den == 1:
+            num = min(num, LARGEST)
+    return small(num), small(den)

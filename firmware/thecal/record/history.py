@@ -1,6 +1,10 @@
 """The history in its ring: the dose of each minute, patient boluses, denials, changes of unit. It holds more
 than a day.
 
+A change of unit, of the drug or of the rig, is numbered. Of those with the same number the last one counts,
+and what the state says of it before any record: one that is still to be written when the next one comes, at a
+boot under another rig, is made one with it. Nothing else is written between the two.
+
 `Writer` writes it. A record that belongs to a snapshot is written after that, and `Writer.go_on` has what is
 missing of it completed after a boot. `History` is what a boot has found.
 """
@@ -8,6 +12,7 @@ missing of it completed after a boot. `History` is what a boot has found.
 import struct
 from array import array
 
+from ..smallint import LARGEST, bounded_ratio
 from .layout import (
     DAY_MINUTES,
     DENIALS,
@@ -23,6 +28,8 @@ from .layout import (
     PAYLOAD,
     RESCALE,
     RESCALE_DOSE,
+    RESCALE_OPEN,
+    RESCALE_SEQUENCE,
     RESCALES,
     RESERVED,
     TICK,
@@ -33,6 +40,9 @@ from .layout import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .ring import Ring
+
+
+MOST_STEPS = LARGEST >> 1  # of a day: more than any limit, and can still be added to
 
 
 class Writer:
@@ -86,15 +96,38 @@ class Writer:
         """
         if self.rescale_ticket:
             raise JournalError("rescale: the last change of unit is still to be written")
-        words = self.state.words
-        words[RESCALES] += 1
-        words[RESCALES + 1] = num
-        words[RESCALES + 2] = den
-        words[RESCALES + 3] = dose_steps
-        words[RESCALES + 4] = -(-self.open_steps(dose_steps) * num // den)
-        self.minute_pending = False  # it is in what is open
+        self.state.words[RESCALES] += 1
+        open_steps = -(-self.open_steps(dose_steps) * num // den)
+        self._change(num, den, dose_steps, open_steps)
         self.rescale_ticket = self.state.save()
         return self.rescale_ticket
+
+    def recount(self, history, num, den, dose_steps: int, was_steps: int) -> None:
+        """At a boot, before anything is written: every step of dose so far counts num/den from now on,
+        rounded up for each minute, also in `history`; `dose_steps` of them are what `was_steps` were. Written
+        after the first snapshot.
+        """
+        open_steps = min(-(-self.open_steps(was_steps) * num // den), LARGEST)
+        history.recount(num, den)
+        words = self.state.words
+        if self.rescale_ticket:  # the last change may be still to be written: now both are one
+            num, den = bounded_ratio(num * words[RESCALES + 1], den * words[RESCALES + 2])
+        else:
+            words[RESCALES] += 1
+            self.rescale_ticket = 1
+        self._change(num, den, dose_steps, open_steps)
+        self.ref_dose_steps = dose_steps
+        self.ref_open_steps = open_steps
+
+    def _change(self, num, den, dose_steps: int, open_steps: int) -> None:
+        words = self.state.words
+        words[RESCALES + 1] = num
+        words[RESCALES + 2] = den
+        words[RESCALE_DOSE] = dose_steps
+        words[RESCALE_OPEN] = open_steps
+        # One record may be on its way.
+        words[RESCALE_SEQUENCE] = self.ring.sequence + 1
+        self.minute_pending = False  # it is in what is open
 
     def erase(self, allowed: bool):
         """Have the next sector erased. Whether it is ordered."""
@@ -166,8 +199,8 @@ class Writer:
                 self.grant_ticket = 0
         else:
             self.rescale_ticket = 0
-            self.ref_dose_steps = words[RESCALES + 3]
-            self.ref_open_steps = words[RESCALES + 4]
+            self.ref_dose_steps = words[RESCALE_DOSE]
+            self.ref_open_steps = words[RESCALE_OPEN]
 
     def go_on(self, history):
         """Take up where the last boot left off."""
@@ -204,51 +237,58 @@ class History:
         self.ref_open_steps = 0
         self.ref_denials = 0
         image = ring.region.image
-        self.last = 0  # kind of the last record
+        self.last = 0  # kind of the last record ...
+        sequence = 0  # ... and its number
+        self.change = ()  # the change of unit that was read last, if that is still to be counted
         first = True
         for index in range(len(sectors)):
             if index + 1 < len(sectors) and _all_old(ring, sectors[index + 1], now):
                 continue
             for at in ring.records(sectors[index], False):
                 # With the beginning of the history gone, the first record has to be believed by itself.
-                known = not first or ring.region.sequence(at) == 1
+                sequence = ring.region.sequence(at)
+                known = not first or sequence == 1
                 first = False
                 kind = self.last = image[at]
+                if kind != RESCALE:
+                    self._count_change()
                 if kind == MINUTE:
-                    # One by one: behind tuples of two blocks each allocation would look longer for its place.
-                    minute = struct.unpack_from("<i", image, at + PAYLOAD)[0]
-                    dose_steps = struct.unpack_from("<i", image, at + PAYLOAD + 4)[0]
-                    steps = struct.unpack_from("<i", image, at + PAYLOAD + 8)[0]
-                    denials = struct.unpack_from("<i", image, at + PAYLOAD + 12)[0]
-                    if known:
-                        # More than it says if a record before it is lost.
-                        steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
-                    else:
-                        self.denied = denials
-                    age = now - minute
-                    if age <= DAY_MINUTES:
-                        self.minutes[age if age > 0 else 0] += steps
-                    if denials > self.denied:
-                        self._deny(denials, (minute + 1) * MINUTE_TICKS)
-                    self.ref_dose_steps = dose_steps
-                    self.ref_open_steps = 0
-                    self.ref_denials = denials
+                    self._minute(image, at + PAYLOAD, now, known)
                 elif kind == GRANT:
                     self._grant(*struct.unpack_from("<ii", image, at + PAYLOAD))
                     first = not known
                 elif kind == RESCALE:
-                    self._rescale(struct.unpack_from("<iiiii", image, at + PAYLOAD))
+                    change = struct.unpack_from("<iiiii", image, at + PAYLOAD)
+                    if self.change and self.change[0] != change[0]:
+                        self._count_change()
+                    self.change = change
         self.grants_found = self.granted
-        # Not there because it is not written yet (no dose is, until it is), or because it is long gone?
-        self.rescale_missing = self.rescales < words[RESCALES] and self.ref_dose_steps <= words[RESCALE_DOSE]
-        if self.rescale_missing:
-            self._rescale(words[RESCALES : RESCALES + 5])
-        self.rescales = max(self.rescales, words[RESCALES])
+        self._count_last_change(words, sequence)
         self._grant(words[GRANTS], words[GRANT_TICK])
         self._deny(words[DENIALS], tick)
         # All that is reserved counts as given.
         dose_steps = words[DOSE] + words[RESERVED] - words[EXECUTED]
         self.minutes[0] += self.ref_open_steps + dose_steps - self.ref_dose_steps
+
+    def _minute(self, image, at: int, now: int, known) -> None:
+        # One by one: behind tuples of two blocks each allocation would look longer for its place.
+        minute = struct.unpack_from("<i", image, at)[0]
+        dose_steps = struct.unpack_from("<i", image, at + 4)[0]
+        steps = struct.unpack_from("<i", image, at + 8)[0]
+        denials = struct.unpack_from("<i", image, at + 12)[0]
+        if known:
+            # More than it says if a record before it is lost.
+            steps = self.ref_open_steps + dose_steps - self.ref_dose_steps
+        else:
+            self.denied = denials
+        age = now - minute
+        if age <= DAY_MINUTES:
+            self.minutes[age if age > 0 else 0] += steps
+        if denials > self.denied:
+            self._deny(denials, (minute + 1) * MINUTE_TICKS)
+        self.ref_dose_steps = dose_steps
+        self.ref_open_steps = 0
+        self.ref_denials = denials
 
     def _grant(self, number: int, tick: int) -> None:
         if self.granted == 0 and number > 0:
@@ -263,15 +303,38 @@ class History:
             self.denials[self.denied % MOST_GRANTS] = tick
             self.denied += 1
 
-    def _rescale(self, values) -> None:
-        number, num, den, dose_steps, open_steps = values
+    def _count_last_change(self, words, sequence: int) -> None:
+        """What the state says of its last change of unit; `sequence` is the number of the last record."""
+        said = words[RESCALES : RESCALES + 5]
+        number = max(self.rescales, self.change[0] if self.change else 0)
+        # Not there because it is not written yet, or because it is long gone?
+        self.rescale_missing = number < said[0] and sequence < words[RESCALE_SEQUENCE]
+        if self.rescale_missing or (self.change and number == said[0]):
+            if number < said[0]:
+                self._count_change()
+            self.change = said
+        self._count_change()
+        self.rescales = max(self.rescales, said[0])
+
+    def _count_change(self) -> None:
+        if not self.change:
+            return
+        number, num, den, dose_steps, open_steps = self.change
+        self.change = ()
         if number <= self.rescales:
             return  # written once more after a boot
         self.rescales = number
-        for age in range(DAY_MINUTES + 1):
-            self.minutes[age] = -(-self.minutes[age] * num // den)
+        self.recount(num, den)
         self.ref_dose_steps = dose_steps
         self.ref_open_steps = open_steps
+
+    def recount(self, num: int, den: int) -> None:
+        """Every step so far counts num/den from now on, rounded up for each minute."""
+        minutes = self.minutes
+        room = MOST_STEPS
+        for age in range(DAY_MINUTES + 1):
+            minutes[age] = min(-(-minutes[age] * num // den), room)
+            room -= minutes[age]
 
 
 def _all_old(ring: "Ring", sector: int, now: int) -> bool:

@@ -4,7 +4,7 @@ Everything in these tables is the layout of VERSION: changing any of it makes a 
 little-endian.
 """
 
-VERSION = 3
+VERSION = 4
 
 UNIT = 32
 PAGE = 256
@@ -17,7 +17,8 @@ SECTOR = 4096
 # that is a boot and 8 units for each command, four full sectors beside the head and the one that is erased.
 STATE, HISTORY, EVENTS, FAULTS, OUTCOMES = range(5)
 RING_SECTORS = (192, 18, 12, 12, 6)
-# Kinds of slots: (number of slots, sectors each). Therapies: a line of the link is at most 4 kB.
+# Kinds of slots: (number of slots, sectors each). Therapies and rigs (CALIBRATION): a line of the link is at
+# most 4 kB.
 THERAPY, LIBRARY, CALIBRATION = range(3)
 SLOTS = ((12, 2), (3, 4), (4, 1))
 
@@ -73,6 +74,11 @@ FIELDS = (
     "rescale_dose_steps",  # dose_steps when it was
     "rescale_open_steps",  # what was not yet in the history, in the new unit
     "rotor_pulses",  # ever
+    "rescale_sequence",  # of the history: what is not below it was written after the last change of unit
+    # What the numbers above count: 0 before the first rig.
+    "nl_per_rev",
+    "steps_per_rev",
+    "pulses_per_rev",
 )
 LEDGER_FIELDS = 4
 INDEX = {name: number for number, name in enumerate(FIELDS)}
@@ -82,6 +88,8 @@ GRANT_TICK = INDEX["grant_tick"]
 DENIALS = INDEX["denials"]
 RESCALES = INDEX["rescales"]
 RESCALE_DOSE = INDEX["rescale_dose_steps"]
+RESCALE_OPEN = INDEX["rescale_open_steps"]
+RESCALE_SEQUENCE = INDEX["rescale_sequence"]
 DRUG_SERIAL = INDEX["drug_serial"]
 SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
 
