@@ -21,8 +21,8 @@ Layout: five rings of sectors, then slots for what is long.
     events   the log, 28 bytes each and a CRC over them that starts from the CRC of the one before
     faults   those of the events that are faults, in the same form, so that no flood of events drives them out
     outcomes what became of the last commands, by their IDs
-    slots    therapies, drug libraries, calibrations: written whole, in force once a snapshot carries the
-             serial
+    slots    therapies, drug libraries, rigs: written whole; a rig is in force from the next boot on, the
+             others once a snapshot carries the serial
 
 A record has kind, length in units of 32 bytes, ring, version, sequence number, payload, CRC-32, and lies
 within a page. What is neither blank nor a valid record is torn or flipped: counted in `torn`, skipped, never
@@ -131,6 +131,7 @@ class Journal:
         self.status = VIRGIN
         self.torn = 0  # places that are neither blank nor a valid record
         self.history = None  # what a boot has found of it
+        self.found_rig = 0  # number of the rig that the state speaks of, set by who puts one in force
         self.log_count = 0  # events ever, set by `recover`, then by the caller before each `order`
         self.lost_events = 0  # of them, never written
         self.failed = False  # the flash refuses everything: nothing will be booked any more
@@ -213,6 +214,11 @@ class Journal:
         if self.faults.cursor < oldest:
             self.faults.cursor = oldest
 
+    def idle(self) -> bool:
+        """Whether all that is to be written is written and read back, as of the last `order`."""
+        written = self.state.saved_ticket == self.state.save_ticket and self.outcomes.all_written
+        return written and self.command.kind == NOTHING and self.events.cursor == self.log_count
+
     def is_behind(self) -> bool:
         """Whether more events are to be written than a page takes."""
         return self.log_count - self.events.cursor > PAGE // UNIT
@@ -228,9 +234,10 @@ class Journal:
     # --- wiping
 
     def wipe(self) -> None:
-        """Erase the whole region from here on, a sector in each command, and write nothing any more: whoever
-        boots from it is new. The state goes first, its newest record last, so that a cut leaves what is
-        there now, or a state that is lost. Until then it is as one that has failed.
+        """Erase the whole region but for the rigs from here on, a sector in each command, and write nothing
+        any more: whoever boots from it is new, on the same rig. The state goes first, its newest record last,
+        so that a cut leaves what is there now, or a state that is lost. Until then it is as one that has
+        failed.
         """
         self.wiped = 0
         self.failed = True
@@ -239,7 +246,7 @@ class Journal:
     def _order_wipe(self, allowed: bool) -> None:
         sector_bytes = self.region.sector_bytes
         command = self.command
-        if command.kind != NOTHING or not allowed or self.wiped * sector_bytes == self.region_bytes:
+        if command.kind != NOTHING or not allowed or self.wiped * sector_bytes == self.slots.rigs_start:
             return
         ring = self.state.ring
         sector = self.wiped
@@ -285,8 +292,8 @@ class Journal:
             return OLDER
         if others:
             return LOST
-        # The first sector ever used may be half erased.
-        return VIRGIN if region.blank(region.sector_bytes, self.region_bytes) else FOREIGN
+        # The first sector ever used may be half erased; a rig may be there already.
+        return VIRGIN if region.blank(region.sector_bytes, self.slots.rigs_start) else FOREIGN
 
     def _go_on_with_events(self) -> None:
         """The last events back into the log's ring, for the link and for the faults."""
@@ -300,7 +307,7 @@ class Journal:
 
     def begin_anew(self) -> None:
         """A clinician has been told what `status` says, and that nothing is known: use the region all the
-        same.
+        same. A rig that is in it stays in force.
         """
         if self.status not in USELESS:
             raise JournalError("begin_anew: the journal is %s" % STATUSES[self.status])

@@ -3,12 +3,16 @@ snapshot carries its serial.
 
 A slot is a record that says kind, length and CRC, and the bytes behind it. The slots that are in force are
 never written over.
+
+A rig (CALIBRATION) alone needs no snapshot: the newest one that is whole is in force from the next boot on,
+so that a journal that nothing else was ever written to can have one.
 """
 
 import struct
 
 from .layout import (
     BLOB,
+    CALIBRATION,
     DRUG_SERIAL,
     ERASE,
     MOST_BAD,
@@ -39,6 +43,7 @@ class Slots:
             self.starts.append(start)
             start += count * sectors * region.sector_bytes
         self.end = start
+        self.rigs_start = self.starts[CALIBRATION] if len(layout) > CALIBRATION else start
         self.serials = [[0] * count for count, _ in layout]
         self.kind = NONE
         self.data = b""
@@ -161,14 +166,18 @@ class Slots:
     # --- reading
 
     def find(self):
-        """Look at all of them. Whether there is anything in one."""
+        """Look at all of them. Whether there is anything in one, rigs left out."""
         found = False
         for kind in range(len(self.layout)):
             for slot in range(self.layout[kind][0]):
                 serial = self._serial(kind, slot)
                 self.serials[kind][slot] = serial
-                found = found or serial > 0
+                found = found or (serial > 0 and kind != CALIBRATION)
         return found
+
+    def newest(self, kind: int):
+        """The largest serial of a kind that a boot has found, 0 without."""
+        return max(self.serials[kind])
 
     def read(self, kind: int, serial: int):
         """The bytes of the therapy, library or calibration `serial`, None if no slot holds it whole."""
