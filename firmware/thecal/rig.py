@@ -146,6 +146,8 @@ class Rig:
 
     def __init__(self, tables: dict) -> None:
         self.tables = tables
+        self.serial = 0  # its number in the journal
+        self.missing = ""  # why this only stands for a rig, where it does (`installed`)
         motor, driver, head = tables["motor"], tables["driver"], tables["head"]
         self.name = tables["rig"]["name"]
         num, den = motor["gear"]

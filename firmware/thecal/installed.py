@@ -1,0 +1,54 @@
+"""The rig that a board boots with: the newest one that its journal holds whole, or none (RIG-02).
+
+A rig that can not be read is none. A pump without a rig counts in the steps that its journal last counted in,
+has no sense at all and moves nothing (`causes.NO_RIG`); it keeps time, log and link, and takes a rig.
+"""
+
+import json
+
+from . import rig
+from .record.layout import CALIBRATION, INDEX
+from .recount import recount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .record.journal import Journal
+
+# What stands for motor and head where nothing was ever counted. No step is made by it.
+NO_TABLES = {
+    "rig": {"name": "none"},
+    "motor": {"full_steps": 200, "microsteps": 16},
+    "driver": {"dir_forward": 1, "enable": 0},
+    "head": {"nl_per_rev": 100_000},
+    "step": {"sense": "pad"},
+}
+NL_PER_REV = INDEX["nl_per_rev"]
+STEPS_PER_REV = INDEX["steps_per_rev"]
+
+
+def installed(journal: "Journal"):
+    """The `Rig` in force on this boot, with its `serial` in `journal`, which has recovered and counts in its
+    steps from now on. Without one its `missing` says why.
+    """
+    serial = journal.slots.newest(CALIBRATION)
+    if serial == 0:
+        found = none(journal, "no rig was ever programmed")
+    else:
+        try:
+            found = rig.read(json.loads(bytes(journal.slots.read(CALIBRATION, serial))))
+        except (ValueError, rig.RigError) as problem:
+            found = none(journal, "the rig that it holds can not be read (%s)" % problem)
+    found.serial = serial
+    recount(journal, found)
+    return found
+
+
+def none(journal: "Journal", why: str):
+    """What a board without a rig has in its place."""
+    found = rig.Rig(rig.read(NO_TABLES).tables)
+    found.missing = why
+    words = journal.words
+    if words[NL_PER_REV]:
+        found.nl_per_rev = words[NL_PER_REV]
+        found.steps_per_rev = words[STEPS_PER_REV]
+    return found
