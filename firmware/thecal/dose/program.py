@@ -12,9 +12,9 @@ Index 0 begins anew. A part that can not be taken ends the draft, and so does an
 names part and key. Steps are read as they come and kept as the ten bytes each of a `Schedule`.
 
 Bytes. What the journal keeps of a therapy (LIM-11) is all that was proposed, and when: a line of JSON,
-[digest, seconds since first boot, therapy without its steps, calibration], and behind it the steps of a flex
-therapy as the arrays of the `Schedule`, in grains of that calibration. `unpack` gives it back, read by the
-same `Reader`.
+[digest, seconds since first boot, therapy without its steps, calibration, number of the rig], and behind it
+the steps of a flex therapy as the arrays of the `Schedule`, in grains of that calibration. `unpack` gives it
+back, read by the same `Reader`.
 """
 
 import binascii
@@ -122,11 +122,12 @@ def digest(readback: dict, basal=()):
     return binascii.hexlify(said.digest()[:4]).decode()
 
 
-def pack(digest: str, tick_s: int, head: dict, therapy: "Prescription"):
-    """The bytes to keep of `therapy`, a Prescription; `head` is the object that it was read from, without its
-    steps. At most 2 kB and 3.4 kB of steps: all of `head` has been read, so it is short.
+def pack(digest: str, tick_s: int, head: dict, therapy: "Prescription", rig: int = 0):
+    """The bytes to keep of `therapy`, a Prescription under the rig of that number; `head` is the object that
+    it was read from, without its steps. At most 2 kB and 3.4 kB of steps: all of `head` has been read, so it
+    is short.
     """
-    text = json.dumps([digest, tick_s, head, _calibration(therapy.mechanism)])
+    text = json.dumps([digest, tick_s, head, _calibration(therapy.mechanism), rig])
     if therapy.mode != "flex":
         return text.encode() + b"\n"
     basal = therapy.basal
@@ -136,14 +137,14 @@ def pack(digest: str, tick_s: int, head: dict, therapy: "Prescription"):
 
 
 class Packed:
-    """What `pack` made: `digest`, `tick_s`, `head`, and `basal`, a Schedule, empty but for a flex therapy.
-    Raises PrescriptionError for bytes that are no therapy.
+    """What `pack` made: `digest`, `tick_s`, `head`, `rig`, and `basal`, a Schedule, empty but for a flex
+    therapy. Raises PrescriptionError for bytes that are no therapy.
     """
 
     def __init__(self, data: bytes) -> None:
         end = data.find(b"\n")
         try:
-            self.digest, self.tick_s, self.head, self.calibration = json.loads(data[: max(end, 0)])
+            self.digest, self.tick_s, self.head, self.calibration, self.rig = json.loads(data[: max(end, 0)])
         except (ValueError, TypeError):
             raise PrescriptionError(["therapy: what is kept of it can not be read"]) from None
         self.basal = Schedule()

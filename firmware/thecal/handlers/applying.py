@@ -49,7 +49,8 @@ class Applying:
             self.forecast.check_history(therapy, clock.week_tick(1), bridge)
         opens_bridge = bridge is not line.bridge
         ratio = line.unit_change(therapy)
-        packed = program.pack(digest, clock.tick_s, proposal.head, therapy)
+        rig = self.persistence.rig_number() if self.persistence else 0
+        packed = program.pack(digest, clock.tick_s, proposal.head, therapy, rig)
         if self.persistence:
             self.persistence.applied(THERAPY, packed)
         other = therapy.drug and therapy.drug != line.drug
