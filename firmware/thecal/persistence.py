@@ -17,6 +17,7 @@ from .dose.line import Bridge
 from .dose.prescription import PrescriptionError
 from .dose.units import concentration_of
 from .record.layout import (
+    CALIBRATION,
     DRUG_SERIAL,
     INDEX,
     LIBRARY,
@@ -133,6 +134,7 @@ class Persistence:
         self.written = list(journal.words)  # as of the last snapshot asked for
         self.was_reset = False
         self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
+        self.restarting = False  # another rig is being written, or is: the board has to start anew
         self.ratio = None  # a change of unit that is still to be written
         regimen.therapies.use(self._stored_therapy, 0)
         # What the fields were filled from last, as far as it changes without a word from anybody.
@@ -155,10 +157,19 @@ class Persistence:
         saved = journal.state.started and journal.state.saved_ticket == journal.state.save_ticket
         return saved and self.written[STATE] not in MOVING
 
+    def restart_due(self):
+        """Whether the board has to start anew, now that all is written and read back."""
+        return self.restarting and not self.busy() and self.journal.idle()
+
+    def rig_number(self):
+        """Of the rig in force, 0 without one. Once another one is written it is that one's."""
+        return self.journal.words[SERIALS[CALIBRATION]]
+
     def begin_anew(self) -> None:
-        """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds;
-        a clinician wants it. The self-test finds it sound after the next reset. A sound journal, whose counts
-        are used up, is wiped, and the motor stays off until that reset.
+        """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds
+        but its rig, which does not change with what was counted; a clinician wants it. The self-test finds it
+        sound after the next reset. A sound journal, whose counts are used up, is wiped, and the motor stays
+        off until that reset.
         """
         if self.sound():
             self.journal.wipe()
@@ -208,6 +219,7 @@ class Persistence:
         changes.accepted = words[ACCEPTED]
         self._restore_library()
         self._restore_therapies()
+        self._make_solid()
         self.senses.motion.pulses = words[PULSES]
         journal.history = None  # its arrays are the pump's now
         journal.state.save()
@@ -240,9 +252,19 @@ class Persistence:
         words = self.journal.words
         serial = words[SERIALS[THERAPY]]
         self.regimen.therapies.use(self._stored_therapy, serial)
-        self.regimen.prescription = self._therapy(serial)
-        if self.regimen.prescription is None:
+        therapy, ended = self._therapy(serial)
+        self.regimen.prescription = therapy
+        if therapy is None and not ended:
             self.therapy_lost = self.therapy_lost or serial > 0
+
+    def _make_solid(self) -> None:
+        """A rig that a boot finds and no snapshot speaks of: a cut came when it was written, and may have
+        left it such that it reads otherwise some day. So it is written once more.
+        """
+        number = self.rig_number()
+        if number > self.journal.found_rig:
+            data = self.journal.slots.read(CALIBRATION, number)
+            self.journal.slots.begin(CALIBRATION, bytes(data))
 
     def _restore_line(self) -> None:
         """What is booked counts as made: it has used up credit, and cleared a bridge."""
@@ -272,14 +294,17 @@ class Persistence:
         return None if data is None else bytes(data)
 
     def _therapy(self, serial: int):
-        """The Prescription of that number, None where none can be read."""
+        """The Prescription of that number, None where none can be read; and whether another rig ended it."""
         data = self._stored_therapy(serial)
         if data is None:
-            return None
+            return None, False
         try:
-            return program.Packed(data).read(self.mechanism)
+            kept = program.Packed(data)
+            if kept.rig != self.rig_number():
+                return None, True
+            return kept.read(self.mechanism), False
         except PrescriptionError:
-            return None  # whole, and yet no therapy of this mechanism: the caller says that it is lost
+            return None, False  # whole, and yet no therapy of this mechanism: the caller says that it is lost
 
     # --- once per tick
 
@@ -393,16 +418,17 @@ class Persistence:
     # --- what is long
 
     def busy(self) -> bool:
-        """Whether the last therapy or library is still being written."""
+        """Whether the last therapy, library or rig is still being written."""
         return self.journal.slots.kind >= 0
 
     def applied(self, kind: int, data: bytes) -> None:
-        """A therapy or a library, as bytes, is in force: have it written. A cut before that is done finds the
-        last one, with all that was delivered meanwhile.
+        """A therapy or a library, as bytes, is in force, or a rig is to be: have it written. A cut before
+        that is done finds the last one, with all that was delivered meanwhile.
         """
         if self.busy():  # and always will be: the journal has failed
             self.journal.slots.drop()
         self.journal.slots.begin(kind, data)
+        self.restarting = self.restarting or kind == CALIBRATION
 
     def rescale(self, num: int, den: int) -> None:
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""

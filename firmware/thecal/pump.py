@@ -53,7 +53,6 @@ class Pump:
     """
 
     def __init__(self, rig: "Rig", crc=crc_into, journal=None, log=None) -> None:
-        self.rig = rig
         self.mechanism = mechanism = rig.mechanism()
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
         most_nl_h = min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
@@ -91,7 +90,7 @@ class Pump:
         self.writer = FrameWriter(crc)
         telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.status = Status(telemetry, session, control, guard, ledger, reservoir, mechanism)
-        self.handlers = assemble(control, regimen, ledger, guard, reservoir, counts, persistence)
+        self.handlers = assemble(rig, control, regimen, ledger, guard, reservoir, counts, persistence)
         self.host = Host(
             control, critical, self.handlers, self.status, stop, persistence, session, self.writer
         )
@@ -136,6 +135,8 @@ class Pump:
         """The rest of the tick: events and status, as far as there is room."""
         self.teller.send(outputs, self.status.telemetry)
         self.status.send_when_due(inputs, outputs)
+        if self.persistence and self.persistence.restarting:
+            outputs.restart = self.persistence.restart_due()
         outputs.checked_in |= selftest.REPORT
 
     def fail(self) -> None:

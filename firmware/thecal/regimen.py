@@ -46,6 +46,12 @@ class Regimen:
         self.reservoir.set_levels(therapy.low_nl, therapy.empty_nl)
         self.set_reservoir_most()
 
+    def end(self) -> None:
+        """Nothing is prescribed any more; the pump is stopped."""
+        self.prescription = None
+        if self.persistence:
+            self.persistence.booking.therapy_changed()
+
     def set_limit(self) -> None:
         """Tell the guard the limit, in the volume of what leaves the line now."""
         therapy = self.prescription

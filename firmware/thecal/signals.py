@@ -60,6 +60,7 @@ class Outputs:
         self.enable = False  # power to the motor driver
         self.alarm_priority = -1  # what is annunciated: 0 HIGH to 2 LOW, -1 for nothing
         self.alarm_sound = False  # and whether it is heard
+        self.restart = False  # the board is to start anew after this tick: another rig
         self.checked_in = 0  # bits of the parts that did their work in this tick (watch/selftest.py)
         self.rx_most = RX_BYTES  # bytes of the host that the next tick has room for
         self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
