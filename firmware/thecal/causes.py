@@ -47,6 +47,9 @@ TABLE = (
     ("not_rested", "the pump has not rested for a day"),
     ("drug_in_line", "the line held a drug"),
     ("connected", "nobody has confirmed that no patient is connected"),
+    ("no_rig", "the pump did not know what hangs on its pins"),
+    ("bad_rig", "no pump can be built on such a rig"),
+    ("alarm_stands", "an alarm stood of a part that the rig would be without"),
 )
 CAUSES = tuple([name for name, _ in TABLE])
 POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE, RESUME = range(6)
@@ -54,7 +57,8 @@ NOT_RUNNING, NOT_PRESCRIBED, BRIDGE, BOLUS_ACTIVE, LOCKOUT, MAX_PER_DAY, OVER_LI
 MAX_DOSE, RESERVOIR, PRESCRIPTION, ALREADY_RUNNING, NOT_STOPPED, NOT_ACKNOWLEDGED = range(13, 19)
 NO_THERAPY, EMPTY, SELF_TEST_FAILED, LIBRARY_DAMAGED, THREE_STRIKES, HISTORY = range(19, 25)
 NOT_PROPOSED, NOT_ACCEPTED, NO_NEW_LINE, JOURNAL_IN_USE, NOT_KEPT = range(25, 30)
-CANCELLED, STOP_HELD, COUNT_END, NOT_RESTED, DRUG_IN_LINE, CONNECTED = range(30, len(TABLE))
+CANCELLED, STOP_HELD, COUNT_END, NOT_RESTED, DRUG_IN_LINE, CONNECTED = range(30, 36)
+NO_RIG, BAD_RIG, ALARM_STANDS = range(36, len(TABLE))
 GRANTED = -1
 
 

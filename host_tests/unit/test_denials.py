@@ -8,6 +8,8 @@ from thecal import causes, plain, states
 from thecal.dose import library_wire
 from thecal.link.commands import COMMANDS
 from thecal.watch import alarms, parts
+from thecal_bench.flash_model import blank_flash
+from thecal_model.rig import named
 from thecal_model.text import event_text
 
 BOLUS = {"volume_nl": 1_000_000, "duration_ms": 60_000, "lockout_ms": 60_000, "max_per_day": 2}
@@ -213,6 +215,22 @@ def drug_in_line(desk):
     return desk.ask("disconnected")
 
 
+def no_rig(desk):
+    desk.bench.flash.image[:] = blank_flash(None).image
+    desk.reset()
+    return desk.ask("start")
+
+
+def bad_rig(desk):
+    return desk.ask("rig", rig={**named("reference").tables, "head": {"nl_per_rev": 0}})
+
+
+def alarm_stands(desk):
+    desk.pump.alarms.set(alarms.AIR)
+    without = {name: table for name, table in named("reference").tables.items() if name != "air"}
+    return desk.ask("rig", rig=without)
+
+
 CAUSED = {
     "not_running": (not_running, "the pump is STOPPED: start it first"),
     "not_prescribed": (not_prescribed, "the therapy in force provides for no patient bolus"),
@@ -243,6 +261,9 @@ CAUSED = {
     "count_end": (count_end, "a count has come to its end"),
     "not_rested": (not_rested, "not for a day"),
     "drug_in_line": (drug_in_line, "baclofen may be in the line"),
+    "no_rig": (no_rig, "the pump has no rig (no rig was ever programmed): say what hangs on its pins first"),
+    "bad_rig": (bad_rig, "head.nl_per_rev is 0, must be a whole number from 1 to"),
+    "alarm_stands": (alarm_stands, "air: must stay while AIR stands"),
     "connected": (lambda desk: desk.ask("jog", steps=1, rate_nl_h=1), "that no patient is connected"),
 }
 NOT_LOGGED = ("not_kept",)

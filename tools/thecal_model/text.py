@@ -130,6 +130,7 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {cause_text(b)}",
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
     "new_line": lambda a, b: f"new line: {volume_text(a)} to fill",
+    "rig": lambda a, b: f"rig {a} confirmed, in force after a restart; {b or 'no'} hazards go unwatched",
     "bridge": lambda a, b: (
         f"bridge opens: {volume_text(a)} of the old drug in the line"
         if b

@@ -7,7 +7,7 @@ where they take effect. Whatever is refused (`Refused`, `PrescriptionError`) cha
 the method and answers for what it raises.
 """
 
-from ..causes import CAUSES, PRESCRIPTION, Refused
+from ..causes import CAUSES, NO_RIG, PRESCRIPTION, Refused
 from ..dose.prescription import PrescriptionError
 from ..link import commands
 from ..link.session import refusal, reply_to
@@ -15,15 +15,28 @@ from ..link.session import refusal, reply_to
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..dose.mechanism import Mechanism
+    from ..rig import Rig
     from .denials import Denials
+
+
+NO_RIG_TEXT = "the pump has no rig (%s): say what hangs on its pins first (thecal rig program FILE)"
 
 
 class Handlers:
     """Carries out the commands of `subjects`; one of them goes on with what takes more than a tick."""
 
     def __init__(
-        self, mechanism: "Mechanism", persistence, denials: "Denials", programming, running, boluses, subjects
+        self,
+        rig: "Rig",
+        mechanism: "Mechanism",
+        persistence,
+        denials: "Denials",
+        programming,
+        running,
+        boluses,
+        subjects,
     ) -> None:
+        self.rig = rig
         self.mechanism = mechanism
         self.persistence = persistence
         self.denials = denials
@@ -42,6 +55,8 @@ class Handlers:
         persistence = self.persistence
         if persistence.journal.failed:
             return True
+        if persistence.restarting:
+            return False
         name = request["cmd"]
         if name == "confirm":
             return self.programming.proposals.ready(persistence, request["digest"])
@@ -79,6 +94,8 @@ class Handlers:
 
     def _answer_of(self, do, request: dict):
         try:
+            if self.rig.missing and commands.find(request["cmd"]).needs_rig:
+                raise Refused(NO_RIG, NO_RIG_TEXT % self.rig.missing)
             answer = do(request)
         except PrescriptionError as error:
             return self._refuse(request, PRESCRIPTION, "; ".join(error.problems))

@@ -10,6 +10,7 @@ from .programming import Programming
 from .proposals import Proposals
 from .proposing import Proposing
 from .questions import Questions
+from .rigging import Rigging
 from .running import Running
 from .service import Service
 from .supply import Supply
@@ -17,6 +18,7 @@ from .supply import Supply
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..control import Control
+    from ..rig import Rig
     from ..watch.counts import Counts
     from ..watch.guard import Guard
     from ..watch.limits import WindowLedger
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def assemble(
+    rig: "Rig",
     control: "Control",
     regimen,
     ledger: "WindowLedger",
@@ -32,7 +35,7 @@ def assemble(
     counts: "Counts",
     persistence,
 ):
-    """The `Handlers`; `persistence` is None for a pump without a flash."""
+    """The `Handlers` of a pump on `rig`; `persistence` is None without a flash."""
     dosing = control.dosing
     mechanism = dosing.mechanism
     line = dosing.line
@@ -49,7 +52,8 @@ def assemble(
     boluses = Boluses(mechanism, regimen, lockout, forecast, denials, control)
     supply = Supply(mechanism, regimen, line, reservoir, counts, persistence, denials, proposals, control)
     service = Service(mechanism, line, forecast, denials, running, proposals, control)
-    questions = Questions(mechanism, regimen, lockout, control, persistence.journal if persistence else None)
-    return Handlers(
-        mechanism, persistence, denials, programming, running, boluses, (supply, service, questions)
-    )
+    rigging = Rigging(rig, regimen, reservoir, persistence, denials, proposals, control)
+    journal = persistence.journal if persistence else None
+    questions = Questions(rig, mechanism, regimen, lockout, control, journal)
+    others = (supply, rigging, service, questions)
+    return Handlers(rig, mechanism, persistence, denials, programming, running, boluses, others)

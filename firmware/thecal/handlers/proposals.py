@@ -156,6 +156,27 @@ class BeginAnewProposal:
         self.persistence.begin_anew()
 
 
+class RigProposal:
+    """A rig, `data` as the journal keeps it. What it leaves unwatched has to be accepted by name."""
+
+    basal = ()
+    therapy = None
+
+    def __init__(self, rigging, data: bytes, readback: dict) -> None:
+        self.rigging = rigging
+        self.data = data
+        self.readback = readback
+        self.soft = readback.get("soft", ())
+
+    def ready(self, persistence, meant) -> bool:
+        """Once what was applied before it is written."""
+        return not meant or not persistence.busy()
+
+    def apply(self, digest: str) -> None:
+        """It is in force when the board starts anew."""
+        self.rigging.confirmed(self.data, self.soft)
+
+
 class Proposals:
     """The last proposal, if it was neither confirmed nor forgotten."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..control import Control
     from ..dose.mechanism import Mechanism
     from ..dose.prescription import Prescription
+    from ..rig import Rig
     from ..watch.lockout import Lockout
 
 
@@ -22,8 +23,9 @@ class Questions:
     COMMANDS = ("hello", "status", "therapy", "log", "attempts", "alarms")
 
     def __init__(
-        self, mechanism: "Mechanism", regimen, lockout: "Lockout", control: "Control", journal
+        self, rig: "Rig", mechanism: "Mechanism", regimen, lockout: "Lockout", control: "Control", journal
     ) -> None:
+        self.rig = rig
         self.mechanism = mechanism
         self.regimen = regimen
         self.lockout = lockout
@@ -33,7 +35,7 @@ class Questions:
     def do_hello(self, request: dict):
         """What speaks here, and the numbers that a host reckons with."""
         mechanism = self.mechanism
-        return {
+        answer = {
             "protocol": version.PROTOCOL,
             "product": "thecal",
             "version": version.VERSION,
@@ -43,11 +45,19 @@ class Questions:
             "nl_per_rev": mechanism.nl_per_rev,
             "steps_per_rev": mechanism.steps_per_rev,
             "max_rate_nl_h": min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h()),
+            "rig": self.rig.name,
+            "rig_number": self.rig.serial,
         }
+        if self.rig.missing:
+            answer["no_rig"] = self.rig.missing
+        return answer
 
     def do_status(self, request: dict):
         """The answer beside the status frame."""
-        return {"state": states.STATES[self.control.state]}
+        answer = {"state": states.STATES[self.control.state]}
+        if self.rig.missing:
+            answer["no_rig"] = self.rig.missing
+        return answer
 
     def do_therapy(self, request: dict):
         """One of the last therapies, from some step of its week on."""

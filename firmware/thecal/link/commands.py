@@ -30,7 +30,7 @@ GOING_ON_WORK = WORK_A_TICK - 32  # of each tick in which an earlier command is 
 STOP = "stop"
 CANCEL = "cancel"
 # About what is proposed: these wait while a proposal is still being looked at.
-ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "confirm")
+ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "rig", "confirm")
 
 RUN_DIGITS = 8
 
@@ -39,7 +39,7 @@ class Command:
     """One row: `needs` and `may` name the arguments; `objects`, `texts` and `lists` (of texts) are those of
     them that are not numbers. `work`: ANSWER_WORK or LONG_WORK. One that `moves` may start the motor: it is
     refused while the STOP button is held down. One that only `proposes` need not be written down before it
-    acts: a confirmation is still to come.
+    acts: a confirmation is still to come. One that `needs_rig` is refused on a board without one.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Command:
         work=ANSWER_WORK,
         moves=False,
         proposes=False,
+        needs_rig=False,
     ):
         self.name = name
         self.work = work
@@ -67,6 +68,7 @@ class Command:
         self.lists = lists
         self.moves = moves
         self.proposes = proposes
+        self.needs_rig = needs_rig
 
 
 COMMANDS = (
@@ -80,6 +82,7 @@ COMMANDS = (
         objects=("therapy", "part"),
         work=LONG_WORK,
         proposes=True,
+        needs_rig=True,
     ),
     Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK, proposes=True),
     Command(
@@ -92,7 +95,7 @@ COMMANDS = (
         lists=("accept",),
         work=LONG_WORK,
     ),
-    Command("start", CLINICIAN, FLOW, moves=True),
+    Command("start", CLINICIAN, FLOW, moves=True, needs_rig=True),
     Command(STOP, PATIENT, AT_ONCE),
     Command("acknowledge", CLINICIAN, AT_ONCE, moves=True),  # it may draw a line back
     Command("audio_pause", PATIENT, AT_ONCE),
@@ -105,11 +108,12 @@ COMMANDS = (
         may=("accept",),
         lists=("accept",),
         moves=True,
+        needs_rig=True,
     ),
-    Command("patient_bolus", PATIENT, FLOW, moves=True),
+    Command("patient_bolus", PATIENT, FLOW, moves=True, needs_rig=True),
     Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",), proposes=True),
     Command("begin_anew", CLINICIAN, AT_ONCE, proposes=True),
-    Command("prime", CLINICIAN, FLOW, needs=("volume_nl",), moves=True),
+    Command("prime", CLINICIAN, FLOW, needs=("volume_nl",), moves=True, needs_rig=True),
     Command("attempts", CLINICIAN, READS),
     Command("therapy", OBSERVER, READS, may=("number", "from"), work=LONG_WORK),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
@@ -120,7 +124,9 @@ COMMANDS = (
     Command("new_line", CLINICIAN, AT_ONCE, proposes=True),
     Command("readback", CLINICIAN, READS, needs=("from",), work=LONG_WORK),
     Command("disconnected", SERVICE, AT_ONCE, proposes=True),
-    Command("jog", SERVICE, FLOW, needs=("steps", "rate_nl_h"), moves=True),
+    Command("jog", SERVICE, FLOW, needs=("steps", "rate_nl_h"), moves=True, needs_rig=True),
+    Command("rig", SERVICE, AT_ONCE, needs=("rig",), objects=("rig",), work=LONG_WORK, proposes=True),
+    Command("rig_kept", OBSERVER, READS, may=("number",), work=LONG_WORK),
 )
 
 
