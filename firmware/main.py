@@ -1,5 +1,8 @@
-"""First thing after boot: no key stops this program and the motor driver is off. Then the pump, or the prompt
-if the MAINTENANCE jumper is fitted.
+"""First thing after boot: no key stops this program, and no pin drives the motor driver. Then the pump, or
+the prompt if the MAINTENANCE jumper is fitted.
+
+Which level of EN is off only the rig knows (`thecal.app`): until then the resistor outside holds it, with no
+pull of the chip's against it. STEP and DIR are pulled down.
 """
 
 import micropython
@@ -9,7 +12,9 @@ micropython.kbd_intr(-1)  # before anything else: from here on Ctrl-C is a byte 
 import machine  # noqa: E402
 from machine import Pin  # noqa: E402
 
-Pin(Pin.board.EN, Pin.OUT, value=1)  # the driver's enable input is active low; a pull-up held it until here
+Pin(Pin.board.EN, Pin.IN)
+Pin(Pin.board.STEP, Pin.IN, Pin.PULL_DOWN)
+Pin(Pin.board.DIR, Pin.IN, Pin.PULL_DOWN)
 if Pin(Pin.board.MAINTENANCE, Pin.IN, Pin.PULL_UP).value():
     try:
         from thecal import app

@@ -11,38 +11,23 @@ import time
 
 import machine
 
-from . import loop, pump, rig, word_table
-from .causes import RESET_FAULT
+from . import loop, pump, word_table
+from .causes import RESET_COMMAND, RESET_FAULT
 from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment, slots
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
 from .drivers.stepper import Stepper
+from .drivers.unfitted import Unfitted
 from .drivers.usb import Usb
 from .drivers.watchdog import Watchdog
+from .installed import installed
 from .record import events
 from .record.journal import Journal
 from .signals import Inputs, Outputs
 from .watch import parts, selftest
 
-RIG = {
-    "rig": {"name": "reference"},
-    "motor": {"full_steps": 200, "microsteps": 16},
-    "driver": {"dir_forward": 1, "enable": 0},
-    "head": {"nl_per_rev": 100_000},
-    "step": {"sense": "wire"},
-    "fault": {"level": 0},
-    "encoder": {"pulses_per_rev": 100},
-    "index": {},
-    "pressure_down": {"zero_code": 400, "pa_per_code": 50, "least_pa": -19_000, "most_pa": 184_000},
-    "pressure_up": {"zero_code": 400, "pa_per_code": 50, "least_pa": -19_000, "most_pa": 184_000},
-    "supply": {"mv_per_code": 5, "low_mv": 10_800, "critical_mv": 9_600, "most_mv": 20_000},
-    "air": {"level": 1},
-    "sounder": {"sensed": 1},
-    "button_stop": {},
-    "button_patient": {},
-}
 FAULTS_BEFORE_RESET = 3  # in a row
 HEAP_PERIOD_S = 60  # counting the heap takes 9 ms
 
@@ -55,16 +40,14 @@ class App:
         # The largest pieces first, while there are such.
         self.inputs = Inputs()
         self.outputs = Outputs()
-        self.rig = rig.read(RIG)
-        self.stepper = Stepper(self.rig.dir_forward_high, self.rig.enable_high)
-        self.sensors = Sensors()
         self.usb = Usb()
-        self.annunciator = Annunciator()
         self.image = Image()
         log = events.EventLog()
         self.journal = Journal(flash.crc_into, log.ring, events.CAPACITY, events.is_fault)
         self.flash = flash.Flash(self.journal.region_bytes)
         self.journal.recover(self.flash.image)
+        self.rig = installed(self.journal)
+        self._fit()
         self.pump = pump.Pump(self.rig, fast_crc.crc_into, journal=self.journal, log=log)
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance
@@ -79,6 +62,15 @@ class App:
         while time.ticks_ms() == now_ms:  # both counters are taken where a millisecond begins
             pass
         self.pace = Pace(time.ticks_ms(), time.ticks_us())
+
+    def _fit(self) -> None:
+        """Take the pins that the rig says something of; EN first, which a resistor outside held until now."""
+        rig = self.rig
+        self.stepper = self.sensors = self.annunciator = Unfitted()
+        if not rig.missing:
+            self.stepper = Stepper(rig.dir_forward_high, rig.enable_high)
+            self.sensors = Sensors()
+            self.annunciator = Annunciator()
 
     def _self_test(self, ram_holds: bool):
         """What only the drivers can tell, as bits of `parts.PARTS`."""
@@ -107,6 +99,9 @@ class App:
         loop.turn(self.pump, self, self.inputs, self.outputs)
         if self.watchdog:
             self.watchdog.feed(self.outputs.checked_in, selftest.ALL_PARTS)
+        if self.outputs.restart:
+            reset.announce(RESET_COMMAND)
+            machine.reset()
         self.inputs.loop_us = time.ticks_diff(time.ticks_us(), started_us)
 
     # --- what the loop asks of the board
