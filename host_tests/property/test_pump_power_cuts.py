@@ -27,7 +27,7 @@ from thecal.record.region import Region
 from thecal.startup import Startup
 from thecal.watch.lockout import MOST_A_DAY
 from thecal_bench.bench import BOOT_TICKS
-from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
+from thecal_bench.flash_model import WAYS, FlashModel, PowerCut
 from thecal_bench.inprocess import HostBench
 from thecal_model.link import LinkClient
 
@@ -106,8 +106,7 @@ class Life:
     """One pump, its script and what is true of it."""
 
     def __init__(self) -> None:
-        model = blank_flash()
-        self.flash = CutFlash(len(model.image) // model.sector_bytes)
+        self.flash = CutFlash.blank()
         self.bench = HostBench(flash=self.flash, lateness_us=self.flash.stall_us)
         self.most_tick = 0
         self.boot_events = 0  # events made before the last boot

@@ -20,7 +20,7 @@ from test_flex_law import DAY, MECHANISM, WEEK
 from thecal.dose import boluses, prescription, program, schedule
 from thecal.record import layout
 from thecal.watch import lockout
-from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, blank_flash
+from thecal_bench.flash_model import WAYS, FlashModel
 from thecal_bench.inprocess import HostBench
 from thecal_model import programming
 from thecal_model.readback import differences
@@ -212,7 +212,7 @@ class TornFlash(FlashModel):
 @pytest.mark.req("DOSE-06", "LIM-10", "REC-02")
 def test_wherever_a_cut_comes_the_largest_week_is_in_force_whole_or_the_one_before_it():
     """While 336 steps are written over a therapy that is in force; and whichever it is can be read back."""
-    flash = TornFlash(len(blank_flash().image) // SECTOR)
+    flash = TornFlash.blank()
     desk = Desk(flash=flash)
     weeks = [spread(seed) for seed in (1, 2_345)]
     desk.apply({"mode": "flex", "steps": weeks[0]})

@@ -42,7 +42,7 @@ def started_anew(pump: Any) -> Pump:
     for kind in range(KINDS):
         if woken:
             boluses.given_nl[kind] = pump.control.dosing.given_nl(kind)
-    after = Pump(pump.rig, host_crc)
+    after = Pump(pump.handlers.rig, host_crc)
     for path in KEPT:
         *way, name = path.split(".")
         setattr(_at(after, way), name, getattr(_at(pump, way), name))

@@ -22,7 +22,7 @@ from thecal.link import commands
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal_bench.bench import BOOT_TICKS
-from thecal_bench.flash_model import SECTOR, WAYS, FlashModel, PowerCut, blank_flash
+from thecal_bench.flash_model import WAYS, FlashModel, PowerCut, blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_model.link import Decoder, FrameError, encode, needs_id
 
@@ -196,7 +196,7 @@ class World:
     def __init__(self, seed: int, plain: bool = False) -> None:
         self.chance = random.Random(seed)
         self.plain = plain
-        self.flash: Any = blank_flash() if plain else MoodyFlash(len(blank_flash().image) // SECTOR)
+        self.flash: Any = blank_flash() if plain else MoodyFlash.blank()
         self.bench = HostBench(flash=self.flash)
         self.script: list[tuple[int, str, Any]] = []
         self.oracle = Oracle()

@@ -190,8 +190,7 @@ def test_the_order_on_its_way_is_not_disturbed_by_a_reader():
 
 @pytest.mark.req("REC-06", "ALM-08")
 def test_a_pump_whose_flash_is_dead_still_tells_what_happened():
-    model = blank_flash()
-    flash = DeadFlash(len(model.image) // model.sector_bytes)
+    flash = DeadFlash.blank()
     port = KeptPort(flash)
     flash.dead = True
     port.flood(80)

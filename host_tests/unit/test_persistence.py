@@ -20,6 +20,7 @@ BOLUS = {
     "lockout_ms": 600_000,
     "max_per_day": 3,
 }
+RIGS_BYTES = layout.SLOTS[layout.CALIBRATION][0] * layout.SECTOR  # at the end of the region
 LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
 
 
@@ -121,8 +122,7 @@ class DeadFlash(FlashModel):
 @pytest.mark.req("ALM-01", "ALM-08", "REC-02")
 def test_a_flash_that_takes_nothing_stops_the_pump():
     """JOURNAL_FAULT: what is delivered can not be written down."""
-    model = blank_flash()
-    flash = DeadFlash(len(model.image) // model.sector_bytes)
+    flash = DeadFlash.blank()
     desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(200)
@@ -136,8 +136,7 @@ def test_a_flash_that_takes_nothing_stops_the_pump():
 
 @pytest.mark.req("REC-02")
 def test_a_therapy_confirmed_when_the_flash_is_dead_is_no_fault_of_the_loop():
-    model = blank_flash()
-    flash = DeadFlash(len(model.image) // model.sector_bytes)
+    flash = DeadFlash.blank()
     desk = PumpOnBench(flash=flash)
     flash.dead = True
     for rate_nl_h in (1_000_000, 2_000_000, 3_000_000):
@@ -173,7 +172,7 @@ def test_numbers_that_changed_in_memory_are_not_written_down():
 @pytest.mark.req("REC-05", "LIM-10", "SAFE-02")
 def test_a_flash_of_something_else_is_used_once_a_clinician_has_confirmed_it():
     flash = blank_flash()
-    flash.image[len(flash.image) // 2 :] = b"\x5a" * (len(flash.image) // 2)
+    flash.image[len(flash.image) // 2 : -RIGS_BYTES] = b"\x5a" * (len(flash.image) // 2 - RIGS_BYTES)
     desk = PumpOnBench(flash=flash)
     assert desk.of("journal")[0][2] == layout.FOREIGN
     proposal = desk.ask("begin_anew")
@@ -277,7 +276,7 @@ def test_a_flipped_record_is_skipped_and_the_log_says_so():
 @pytest.mark.req("SAFE-02", "REC-05")
 def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
     flash = blank_flash()
-    flash.image[:] = bytes(range(256)) * (len(flash.image) // 256)
+    flash.image[:-RIGS_BYTES] = bytes(range(256)) * ((len(flash.image) - RIGS_BYTES) // 256)
     before = bytes(flash.image)
     desk = PumpOnBench(flash=flash)
     assert desk.pump.control.state == states.HALTED

@@ -14,7 +14,6 @@ from thecal import states
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal.record.outcomes import KEPT
-from thecal_bench.flash_model import blank_flash
 from thecal_model.link import encode
 
 LINE = {**SIX_ML_H, "drug": "hydromorphone", "concentration_pg_nl": 1_000, "line_nl": 200_000}
@@ -115,8 +114,7 @@ def test_a_stop_is_answered_when_its_record_is_read_back_and_the_motor_stops_bef
 
 @pytest.mark.req("REC-04")
 def test_a_stop_that_can_not_be_written_down_says_so_and_does_not_keep_the_host_waiting():
-    model = blank_flash()
-    flash = DeadFlash(len(model.image) // model.sector_bytes)
+    flash = DeadFlash.blank()
     desk = PumpOnBench(flash=flash)
     desk.start()
     desk.run(50)

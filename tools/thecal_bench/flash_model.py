@@ -8,12 +8,18 @@ programmed to the end. `FlashModel` refuses what the chip cannot do and counts w
 
 from __future__ import annotations
 
+import json
 import random
+from functools import cache
+from typing import Self
 
 from thecal.record.journal import Journal
+from thecal.record.layout import CALIBRATION, NOTHING
 from thecal.record.layout import ERASE as ORDER_ERASE
-from thecal.record.layout import NOTHING
+from thecal.rig import Rig
+from thecal.signals import Inputs
 from thecal_model.crc import carried_on
+from thecal_model.rig import named
 
 PAGE = 256
 SECTOR = 4096
@@ -35,9 +41,28 @@ class PowerCut(Exception):
     """The power failed in this command."""
 
 
-def blank_flash() -> FlashModel:
-    """One as large as the journal wants, never written."""
-    return FlashModel(Journal().region_bytes // SECTOR)
+def blank_flash(rig: Rig | str | None = "reference") -> FlashModel:
+    """See `FlashModel.blank`."""
+    return FlashModel.blank(rig)
+
+
+@cache
+def _with_rig(sectors: int, tables: str) -> bytes:
+    flash = FlashModel(sectors)
+    install(flash, tables.encode())
+    return bytes(flash.image)
+
+
+def install(flash: FlashModel, data: bytes) -> None:
+    """Write a rig, the bytes of its tables, into the journal there as the pump does, for the next boot."""
+    journal = Journal(crc_into)
+    journal.recover(flash.image)
+    journal.slots.begin(CALIBRATION, data)
+    said = Inputs()
+    while not journal.slots.done():
+        journal.slots.order(True)
+        flash.obey(journal, said)
+        journal.heard(said.flash_done, said.flash_ok)
 
 
 def crc_into(data, start: int, end: int, value: bytearray) -> None:
@@ -56,6 +81,17 @@ class FlashModel:
         self.programmed_bytes = [0] * sectors
         self.commands = 0
         self._erased: tuple[int, bytes] | None = None  # in the last tick: where, and what was there
+
+    @classmethod
+    def blank(cls, rig: Rig | str | None = "reference") -> Self:
+        """One as large as the journal wants, with that rig, or the one of that name, and never written
+        otherwise; None: without a rig.
+        """
+        flash = cls(Journal().region_bytes // SECTOR)
+        if rig is not None:
+            tables = (named(rig) if isinstance(rig, str) else rig).tables
+            flash.image[:] = _with_rig(len(flash.erases), json.dumps(tables))
+        return flash
 
     def fork(self) -> FlashModel:
         """A copy that goes its own way."""

@@ -27,12 +27,12 @@ from typing import Any, Protocol
 from thecal import loop
 from thecal.clock import TICKS_PER_S
 from thecal.drivers import pace, segment
+from thecal.installed import installed
 from thecal.pump import Pump
 from thecal.record import events
 from thecal.record.journal import Journal
 from thecal.signals import QUEUE_SEGMENTS, Inputs, Outputs
 from thecal_model import crc
-from thecal_model.rig import reference
 
 from thecal_bench import flash_model
 from thecal_bench.bench import BOOT_TICKS, TICK_MS, Bench, BenchError, NotPossible
@@ -220,7 +220,7 @@ class HostBench(Bench):
         journal = Journal(flash_model.crc_into, log.ring, events.CAPACITY, events.is_fault)
         journal.recover(self.flash.image)
         self._journal = journal
-        return Pump(reference(), host_crc, journal, log)
+        return Pump(installed(journal), host_crc, journal, log)
 
     # --- the bench
 
@@ -323,6 +323,8 @@ class HostBench(Bench):
             return
 
         loop.turn(self.pump, self, self.inputs, self.outputs)
+        if self.outputs.restart:
+            self.reset()
 
     # --- what the loop asks of the board
 

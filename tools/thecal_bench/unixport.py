@@ -8,7 +8,6 @@ anew from its flash.
 
 from __future__ import annotations
 
-import json
 import shutil
 import struct
 import subprocess
@@ -17,10 +16,11 @@ import tempfile
 from pathlib import Path
 
 import thecal
+from thecal.record.journal import Journal
 from thecal.signals import QUEUE_SEGMENTS, Inputs, Outputs
-from thecal_model.rig import reference
 
 from thecal_bench.bench import BenchError
+from thecal_bench.flash_model import FlashModel, blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 
@@ -54,9 +54,11 @@ def micropython_command() -> str:
 
 
 class RemotePump:
-    """A `Pump` in another process; `decide` is one round trip, a whole turn over there."""
+    """A `Pump` in another process; `decide` is one round trip, a whole turn over there. Its flash has the
+    rigs of `flash`, and nothing else.
+    """
 
-    def __init__(self, heap: str = HEAP) -> None:
+    def __init__(self, flash: FlashModel, heap: str = HEAP) -> None:
         firmware = Path(str(thecal.__file__)).parents[1]
         arguments = (SERVER, firmware, REQUEST.format, REPLY.format)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
@@ -73,7 +75,7 @@ class RemotePump:
         said = self._from.read(len(READY))
         if said != READY:
             raise self._why_gone(said + self._from.read())
-        self._to.write(json.dumps(reference().tables).encode() + b"\n")
+        self._to.write(flash.image[Journal().slots.rigs_start :])
 
     def start_anew(self) -> None:
         """Before the next tick another pump boots from the flash."""
@@ -123,6 +125,7 @@ class RemotePump:
         outputs.motion_flush = bool(flags & 2)
         outputs.enable = bool(flags & 4)
         outputs.reverse = bool(flags & 8)
+        outputs.restart = bool(flags & 16)
         outputs.tx[:length] = self._read(length)
         outputs.tx_start, outputs.tx_end = 0, length
 
@@ -149,11 +152,12 @@ class RemotePump:
 
 
 class MicropythonBench(HostBench):
-    """The in-process board, its pump on MicroPython."""
+    """The in-process board, its pump on MicroPython, with the rigs of `flash`."""
 
-    def __init__(self, plant: Plant | None = None, heap: str = HEAP) -> None:
-        self._remote = RemotePump(heap)
-        super().__init__(plant)
+    def __init__(self, plant: Plant | None = None, heap: str = HEAP, flash: FlashModel | None = None) -> None:
+        flash = flash or blank_flash()
+        self._remote = RemotePump(flash, heap)
+        super().__init__(plant, flash=flash)
 
     def _new_pump(self) -> RemotePump:
         self._remote.start_anew()

@@ -1,14 +1,13 @@
 """Runs under MicroPython's unix port, started by `unixport.py`: a `Pump`, its flash, two pipes.
 
-Arguments: the folder of the firmware, and the formats of a request and of a reply. First the host writes a
-line, the rig's tables as JSON. Each tick it writes one request and the link's bytes behind it, and reads one
-reply and the bytes that the pump sends. With the flag BOOT in a request (the first has it) a new pump boots
-from the flash.
+Arguments: the folder of the firmware, and the formats of a request and of a reply. First the host writes what
+the flash holds of rigs. Each tick it writes one request and the link's bytes behind it, and reads one reply
+and the bytes that the pump sends. With the flag BOOT in a request (the first has it) a new pump boots from
+the flash.
 Ends when the host closes the pipe. What goes wrong goes to stderr, as MicroPython prints it.
 """
 
 import gc
-import json
 import struct
 import sys
 from binascii import crc32
@@ -17,7 +16,8 @@ sys.path.insert(0, sys.argv[1])
 # What compiling leaves behind is to leave no holes: the board has its modules in flash.
 gc.threshold(16_000)  # pyright: ignore[reportAttributeAccessIssue]  # MicroPython's own
 
-from thecal import loop, rig  # noqa: E402
+from thecal import loop  # noqa: E402
+from thecal.installed import installed  # noqa: E402
 from thecal.pump import Pump  # noqa: E402
 from thecal.record import events  # noqa: E402
 from thecal.record.journal import Journal  # noqa: E402
@@ -116,10 +116,11 @@ class Board:
 
 def serve(source, sink, request_format, reply_format):
     """One board, tick by tick, until the host goes away."""
-    tables = json.loads(source.readline())
     outputs = Outputs()
     inputs = Inputs()
-    flash = Flash(new_journal()[0].region_bytes)
+    slots = new_journal()[0].slots
+    flash = Flash(slots.end)
+    read_into(source, memoryview(flash.image)[slots.rigs_start :], slots.end - slots.rigs_start)
     board = Board(flash)
     journal = pump = None  # the first request makes them
     request = bytearray(struct.calcsize(request_format))
@@ -133,7 +134,7 @@ def serve(source, sink, request_format, reply_format):
             journal = pump = None  # room for the next ones
             journal, log = new_journal()
             journal.recover(flash.image)
-            pump = Pump(rig.read(tables), link_crc, journal, log)
+            pump = Pump(installed(journal), link_crc, journal, log)
         (
             inputs.tick_s,
             inputs.tick_ms,
@@ -162,6 +163,7 @@ def serve(source, sink, request_format, reply_format):
             | (2 if outputs.motion_flush else 0)
             | (4 if outputs.enable else 0)
             | (8 if outputs.reverse else 0)
+            | (16 if outputs.restart else 0)
         )
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end

@@ -26,7 +26,7 @@ from thecal_model.link import LinkClient
 
 from thecal_bench.bench import TICK_NS, BenchError
 from thecal_bench.chip.bench import DEFAULT_IMAGE, ChipBench
-from thecal_bench.chip.board import EmulatedBoard
+from thecal_bench.chip.board import STORAGE_START, EmulatedBoard
 from thecal_bench.chip.pio_clock import CYCLE_NS
 from thecal_bench.chip.raw_repl import RawRepl
 from thecal_bench.chip.recorders import EdgeRecorder, SegmentRecorder
@@ -37,7 +37,6 @@ STOCK_IMAGE = DEFAULT_IMAGE.parent / "stock" / "rpi-pico.uf2"
 POWER, RUN, WATCHDOG = "power cycle", "RUN pin", "watchdog"
 RESETS = (POWER, RUN, WATCHDOG)
 
-STORAGE_START = 640 * 1024  # the journal, behind the image
 FAST_NL_H = 1_000_000  # from here on the first step is looked for
 SETTLE_TICKS = 15  # until the motor's queue is full
 BOOT_LIMIT_MS = 10_000

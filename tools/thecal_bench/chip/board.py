@@ -24,12 +24,18 @@ from rp2040py.memory_map import FLASH_START_ADDRESS
 from rp2040py.peripherals.vreg_and_chip_reset import HAD_POR, HAD_RUN
 from rp2040py.rp2040 import RP2040
 from rp2040py.utils.logging import ConsoleLogger, LogLevel
+from thecal.rig import Rig
+
+from thecal_bench.flash_model import FlashModel
 
 from .nets import EXTERNAL_PULL_UPS, WIRES, load_nets, pins_of
 from .pio_clock import CYCLE_NS, ClockedPio, install_clocked_pio
 from .usb_host import UsbHost, install_holdable_usb
 
 __all__ = ("EmulatedBoard",)
+
+STORAGE_START = 640 * 1024
+"""The journal's flash, behind the image (`MICROPY_HW_FLASH_STORAGE_BYTES`)."""
 
 MS_NS = 1_000_000
 FOREVER_NS = 1 << 62
@@ -86,7 +92,9 @@ class EmulatedBoard:
     `nets` maps net names to GPIO numbers; by default those of the board that the image was built for. Pins
     are named by net or by GPIO number throughout. Levels are 0 and 1, times nanoseconds since power-on.
 
-    `mend_pio=False` leaves PIO to the bare emulator, to see what it does with it.
+    `rig` is what its journal holds and all that it holds, a rig or the name of one; None: a board that was
+    never told what hangs on its pins. `mend_pio=False` leaves PIO to the bare emulator, to see what it does
+    with it.
     """
 
     def __init__(
@@ -94,6 +102,7 @@ class EmulatedBoard:
         uf2: Path,
         *,
         nets: Mapping[str, int] | None = None,
+        rig: Rig | str | None = "reference",
         mend_pio: bool = True,
         log_level: LogLevel = LogLevel.ERROR,
     ) -> None:
@@ -106,6 +115,8 @@ class EmulatedBoard:
         self.pio: list[ClockedPio] = install_clocked_pio(self.mcu) if mend_pio else []
         self.mcu.load_bootrom(BOOTROM_B1)
         load_uf2(uf2, self.mcu)
+        kept = FlashModel.blank(rig).image
+        self.mcu.flash[STORAGE_START : STORAGE_START + len(kept)] = kept
         self.host = UsbHost(self.usb)
 
         self._levels = [0] * len(self.mcu.gpio)  # as seen by a probe on the pad
