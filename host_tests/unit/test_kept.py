@@ -158,9 +158,18 @@ ELSEWHERE = {
     **dict.fromkeys(("bolus_from_steps_0", "bolus_from_steps_1"), "with bolus_nl_0 and 1"),
     "grant_tick": "test_journal_law.py",
     **dict.fromkeys(("therapy_serial", "library_serial", "drug_serial"), "test_persistence.py"),
-    "calibration_serial": "nothing is calibrated yet",
     **dict.fromkeys(
-        ("rescales", "rescale_num", "rescale_den", "rescale_dose_steps", "rescale_open_steps"),
+        ("calibration_serial", "nl_per_rev", "steps_per_rev", "pulses_per_rev"), "test_rigging.py"
+    ),
+    **dict.fromkeys(
+        (
+            "rescales",
+            "rescale_num",
+            "rescale_den",
+            "rescale_dose_steps",
+            "rescale_open_steps",
+            "rescale_sequence",
+        ),
         "test_journal_law.py",
     ),
 }

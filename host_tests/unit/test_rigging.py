@@ -1,0 +1,180 @@
+"""RIG-02: another rig is proposed, confirmed, kept, and in force after a restart; what was counted keeps its
+volume.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pump_on_bench import PumpOnBench
+from thecal import rig as rigs
+from thecal import states
+from thecal.causes import RESET_CAUSES
+from thecal.watch import alarms, parts
+from thecal.watch.counts import END_STEPS
+from thecal_bench.bench import BOOT_TICKS
+from thecal_model.rig import named
+
+RESTART_TICKS = 40 + BOOT_TICKS
+
+FINER = {"motor": {"full_steps": 200, "microsteps": 32}, "head": {"nl_per_rev": 99_000}}
+
+
+def tables(**changes: Any) -> dict[str, Any]:
+    """Those of the reference rig, some of them others; None: not fitted."""
+    whole = {**named("reference").tables, **changes}
+    return json.loads(json.dumps({name: table for name, table in whole.items() if table is not None}))
+
+
+def confirm(desk: PumpOnBench, **changes: Any) -> dict[str, Any]:
+    """The answer to the confirmation of that rig."""
+    proposal = desk.ask("rig", rig=tables(**changes))
+    assert proposal["ok"], proposal
+    accept = proposal["readback"].get("soft", [])
+    return desk.ask("confirm", digest=proposal["digest"], accept=accept)
+
+
+def change(desk: PumpOnBench, **changes: Any) -> None:
+    """Until the pump has started anew."""
+    before = desk.pump
+    answer = confirm(desk, **changes)
+    assert answer["ok"], answer
+    desk.run(RESTART_TICKS)
+    assert desk.pump is not before, "it did not start anew"
+
+
+@pytest.mark.req("RIG-02")
+def test_a_rig_is_read_back_whole_with_what_follows_from_it_and_what_changes():
+    desk = PumpOnBench()
+    answer = desk.ask("rig", rig=tables(**FINER))
+    said = answer["readback"]
+    for name, _, keys in rigs.TABLES:
+        for key in keys:
+            assert f"{name}.{key.name}" in said
+    assert said["motor.gear"] == [1, 1] and said["motor.microsteps"] == 32
+    assert said["steps_per_rev"] == 6_400 and said["nl_per_step"] == [495, 32]
+    assert said["max_rate_nl_h"] == 99_000 * 1_200 * 3_600 // 6_400
+    assert said["changes"] == [["motor.microsteps", 16, 32], ["head.nl_per_rev", 100_000, 99_000]]
+    assert "soft" not in said and answer["why"] == []
+    dropped = desk.ask("rig", rig=tables(air=None, index={"marks_per_rev": 1}))
+    assert dropped["readback"]["changes"] == [["air.level", 1, None]]
+    assert dropped["readback"]["soft"] == ["air"]
+    assert dropped["why"] == ["air: air in the line is not seen"]
+    assert dropped["digest"] != answer["digest"]
+
+
+@pytest.mark.req("RIG-02", "RIG-03")
+def test_what_goes_unwatched_has_to_be_accepted_by_name():
+    desk = PumpOnBench()
+    digest = desk.ask("rig", rig=tables(air=None, fault=None))["digest"]
+    refused = desk.ask("confirm", digest=digest, accept=["air"])
+    assert refused["reason"] == "not_accepted" and "driver_fault" in refused["message"]
+    desk.run(RESTART_TICKS)
+    assert desk.pump.handlers.rig.serial == 1
+
+
+@pytest.mark.req("RIG-02")
+def test_a_confirmed_rig_is_logged_kept_and_in_force_after_a_restart():
+    desk = PumpOnBench()
+    first = desk.ask("rig_kept")
+    assert (first["number"], first["in_force"], first["rig"]) == (1, 1, tables())
+    desk.start()
+    desk.run(50)
+    assert desk.ask("stop")["ok"]
+    change(desk, **FINER)
+    assert desk.of("rig")[0][2:] == (2, 0)
+    assert desk.pump.control.state == states.STOPPED
+    hello = desk.ask("hello")
+    assert (hello["rig_number"], hello["steps_per_rev"], hello["nl_per_rev"]) == (2, 6_400, 99_000)
+    kept = desk.ask("rig_kept")
+    assert (kept["number"], kept["rig"]) == (2, tables(**rigs.read(tables(**FINER)).tables))
+    assert desk.ask("rig_kept", number=1)["rig"] == first["rig"]
+    assert desk.ask("rig_kept", number=3)["reason"] == "not_kept"
+    assert RESET_CAUSES.index("command") == 2  # what the board announces
+
+
+@pytest.mark.req("RIG-02")
+def test_a_change_of_rig_ends_the_therapy_and_it_is_no_fault():
+    desk = PumpOnBench()
+    desk.program()
+    change(desk, air=None)
+    assert desk.ask("start")["reason"] == "no_therapy"
+    assert desk.pump.alarms.bits == 0
+    kept = desk.ask("therapy")
+    assert kept["number"] == 1, "it can be asked for, and confirmed anew"
+    desk.program()
+    assert desk.ask("start")["ok"]
+    desk.run(30)
+    desk.reset()
+    assert desk.pump.control.state == states.RUNNING
+    assert desk.ask("therapy")["number"] == 2
+
+
+@pytest.mark.req("RIG-02")
+def test_nothing_starts_between_confirmation_and_restart():
+    desk = PumpOnBench()
+    desk.program()
+    program = desk.ask("program", therapy={"mode": "minimum"})
+    proposal = desk.ask("rig", rig=tables(**FINER))
+    numbers = [
+        desk.client.request("confirm", digest=proposal["digest"]),
+        desk.client.request("start"),
+        desk.client.request("confirm", digest=program["digest"]),
+    ]
+    desk.run(RESTART_TICKS)
+    replies = [desk.client.reply(number) for number in numbers]
+    assert replies[0] and replies[0]["ok"] and replies[1:] == [None, None]
+    assert desk.pump.handlers.rig.serial == 2 and desk.bench.motor.executed_steps(desk.bench._at_cycles) == 0
+
+
+@pytest.mark.req("RIG-02")
+def test_a_rig_is_refused_unless_the_pump_is_stopped():
+    desk = PumpOnBench()
+    desk.start()
+    desk.run(20)
+    refused = desk.ask("rig", rig=tables())
+    assert refused["reason"] == "not_stopped"
+    desk.ask("stop")
+    digest = desk.ask("rig", rig=tables())["digest"]
+    desk.ask("start")
+    assert not desk.ask("confirm", digest=digest)["ok"]
+    desk.run(RESTART_TICKS)
+    assert desk.pump.control.state == states.RUNNING and desk.pump.handlers.rig.serial == 1
+
+
+@pytest.mark.req("RIG-01", "RIG-02")
+def test_a_rig_that_can_not_be_is_refused_with_table_key_value_and_bound():
+    desk = PumpOnBench()
+    refused = desk.ask("rig", rig=tables(motor={"full_steps": 200, "microsteps": 300}))
+    assert refused["reason"] == "bad_rig"
+    assert refused["message"] == "motor.microsteps is 300, must be a whole number from 1 to 256"
+    assert desk.ask("rig", rig={})["reason"] == "bad_rig"
+
+
+@pytest.mark.req("RIG-01", "RIG-02")
+def test_a_rig_that_could_not_count_what_was_given_is_refused():
+    desk = PumpOnBench()
+    position = desk.pump.position
+    position.executed_steps = position.entered_steps = position.base_steps = END_STEPS // 2 + 1
+    desk.pump.guard.rest(position.executed_steps)
+    desk.pump.critical.words.keep_all()
+    refused = desk.ask("rig", rig=tables(motor={"full_steps": 200, "microsteps": 32}))
+    assert refused["reason"] == "bad_rig" and "fewer microsteps" in refused["message"]
+    assert desk.ask("rig", rig=tables())["ok"]
+
+
+@pytest.mark.req("RIG-02")
+@pytest.mark.parametrize(
+    ("part", "row"), [("air", alarms.AIR), ("pressure_down", alarms.OCCLUSION_DOWN), ("encoder", None)]
+)
+def test_a_part_can_not_be_dropped_while_what_it_found_stands(part, row):
+    desk = PumpOnBench()
+    if row is None:
+        desk.pump.senses.failed.found(parts.ENCODER, parts.MISSING)
+    else:
+        desk.pump.alarms.set(row)
+    refused = desk.ask("rig", rig=tables(**{part: None}))
+    assert refused["reason"] == "alarm_stands" and part in refused["message"]
+    assert desk.ask("rig", rig=tables())["ok"], "it stays"
