@@ -178,3 +178,44 @@ def test_a_part_can_not_be_dropped_while_what_it_found_stands(part, row):
     refused = desk.ask("rig", rig=tables(**{part: None}))
     assert refused["reason"] == "alarm_stands" and part in refused["message"]
     assert desk.ask("rig", rig=tables())["ok"], "it stays"
+
+
+# --- what was counted keeps its volume
+
+
+def given_nl(desk: PumpOnBench) -> int:
+    return desk.pump.mechanism.volume_nl(desk.pump.position.executed_steps)
+
+
+def a_step_nl(desk: PumpOnBench) -> int:
+    return -(-desk.pump.mechanism.nl_per_rev // desk.pump.mechanism.steps_per_rev)
+
+
+def left_nl(desk: PumpOnBench) -> int:
+    pump = desk.pump
+    return pump.mechanism.volume_nl(pump.reservoir.left_steps(pump.position.executed_steps))
+
+
+def window_nl(desk: PumpOnBench) -> int:
+    return desk.pump.mechanism.volume_nl(desk.pump.ledger.content_steps())
+
+
+@pytest.mark.req("RIG-02", "REC-01", "RES-01", "LIM-03")
+@pytest.mark.parametrize("name", ["bare", "geared", "quiet", "lab"])
+def test_what_was_given_and_what_is_left_keep_their_volume_over_a_change_and_back(name):
+    desk = PumpOnBench()
+    desk.refill(20_000_000)
+    desk.start()
+    desk.run(1_300)
+    assert desk.ask("stop")["ok"]
+    desk.run(20)
+    given, left, window = given_nl(desk), left_nl(desk), window_nl(desk)
+    for number, rig in enumerate((named(name), named("reference"))):
+        change(desk, **{**dict.fromkeys(named("reference").tables), **rig.tables})
+        steps_nl = (number + 1) * 4 * a_step_nl(desk)  # two minutes, and a step of each rounding
+        assert given <= given_nl(desk) <= given + steps_nl
+        assert left - steps_nl <= left_nl(desk) <= left
+        assert window <= window_nl(desk) <= window + steps_nl
+        desk.reset()
+        assert window <= window_nl(desk) <= window + steps_nl, "as it is written"
+        assert given <= given_nl(desk) <= given + steps_nl
