@@ -89,7 +89,7 @@ class Pump:
         session = Session(crc)
         self.writer = FrameWriter(crc)
         telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
-        self.status = Status(telemetry, session, control, guard, ledger, reservoir, mechanism)
+        self.status = Status(telemetry, session, control, guard, ledger, reservoir, rig, mechanism)
         self.handlers = assemble(rig, control, regimen, ledger, guard, reservoir, counts, persistence)
         self.host = Host(
             control, critical, self.handlers, self.status, stop, persistence, session, self.writer

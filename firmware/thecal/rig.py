@@ -108,7 +108,7 @@ UNWATCHED = (
     ("encoder", "stall", "a rotor that stands or slips is not seen: steps are judged, not turns"),
     ("encoder", "free_flow", "a rotor that turns by itself is not seen"),
     ("encoder", "rotor_infusion", "over- and under-infusion are judged by steps alone"),
-    ("index", "encoder_slip", "an encoder that loses or adds pulses is not seen"),
+    ("index", "encoder_slip", "an encoder or a rotor that slips a little in each turn is not seen"),
     ("pressure_down", "occlusion_down", "a blocked catheter is not seen"),
     ("pressure_up", "occlusion_up", "a blocked or empty inlet is not seen"),
     ("supply", "supply", "a failing supply is not seen before the pump is without power"),
@@ -203,6 +203,14 @@ class Rig:
     def unwatched(self):
         """The codes of what goes unwatched."""
         return [code for part, code, _ in UNWATCHED if not self.has(part)]
+
+    def unwatched_bits(self):
+        """The same, a bit for each row of the table."""
+        bits = 0
+        for row in range(len(UNWATCHED)):
+            if not self.has(UNWATCHED[row][0]):
+                bits |= 1 << row
+        return bits
 
 
 def read(tables) -> Rig:

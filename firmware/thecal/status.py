@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .control import Control
     from .dose.mechanism import Mechanism
     from .dose.rate import Flow
+    from .rig import Rig
     from .signals import Inputs, Outputs
     from .watch.guard import Guard
     from .watch.limits import WindowLedger
@@ -25,6 +26,7 @@ class Status:
         guard: "Guard",
         ledger: "WindowLedger",
         reservoir: "Reservoir",
+        rig: "Rig",
         mechanism: "Mechanism",
     ) -> None:
         self.telemetry = telemetry
@@ -34,6 +36,7 @@ class Status:
         self.ledger = ledger
         self.reservoir = reservoir
         self.mechanism = mechanism
+        telemetry.values[23] = rig.unwatched_bits()  # from one boot to the next
 
     def send_when_due(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Once a period; merged ticks count as well."""

@@ -7,6 +7,7 @@ import json
 import zlib
 
 from thecal.pump import Pump
+from thecal.rig import Rig
 from thecal.signals import Inputs, Outputs
 from thecal_model.link import needs_id
 from thecal_model.rig import reference
@@ -34,8 +35,8 @@ class PumpOnDesk:
     to be.
     """
 
-    def __init__(self) -> None:
-        self.pump = Pump(reference())
+    def __init__(self, rig: Rig | None = None) -> None:
+        self.pump = Pump(rig or reference())
         self.mechanism = self.pump.mechanism
         self.inputs = Inputs()
         self.outputs = Outputs()

@@ -43,7 +43,7 @@ def assemble(
     lockout = dosing.lockout
     forecast = Forecast(mechanism, regimen, line, delivery, ledger, guard, reservoir, control)
     denials = Denials(mechanism, regimen, line, delivery, lockout, reservoir, counts, forecast, control)
-    judge = Judge(mechanism, regimen, control.clock)
+    judge = Judge(rig, mechanism, regimen, control.clock)
     applying = Applying(regimen, line, delivery, forecast, judge, persistence, control)
     proposals = Proposals()
     proposing = Proposing(mechanism, regimen, line, reservoir, forecast, judge, applying, proposals, control)

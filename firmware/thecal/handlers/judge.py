@@ -1,26 +1,31 @@
-"""A therapy's doses, held against the drug library (LIM-08)."""
+"""A therapy, held against the drug library (LIM-08) and what the rig does not watch (RIG-03)."""
 
 from ..clock import TICKS_PER_DAY
 from ..dose import formulary
 from ..dose.prescription import PrescriptionError
+from ..rig import UNWATCHED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..dose.mechanism import Mechanism
     from ..dose.prescription import Prescription
+    from ..rig import Rig
 
 
 class Judge:
     """Judges therapies beside the one in force."""
 
-    def __init__(self, mechanism: "Mechanism", regimen, clock: "Clock") -> None:
+    def __init__(self, rig: "Rig", mechanism: "Mechanism", regimen, clock: "Clock") -> None:
+        self.rig = rig
         self.mechanism = mechanism
         self.regimen = regimen
         self.clock = clock
 
     def soft_limits(self, therapy: "Prescription"):
-        """The soft limits of the library that a therapy breaks, as (name, text). Raises for hard ones."""
+        """What a confirmation of a therapy with a drug has to accept, as (name, text): the soft limits of the
+        library that it breaks, and each hazard that goes unwatched. Raises for hard limits.
+        """
         if not therapy.concentration:
             return []
         problems, soft = formulary.judge(
@@ -28,7 +33,7 @@ class Judge:
         )
         if problems:
             raise PrescriptionError(problems)
-        return soft
+        return soft + [(code, text) for part, code, text in UNWATCHED if not self.rig.has(part)]
 
     def changes_dose(self, therapy: "Prescription") -> bool:
         """Whether another dose of the drug is in force with `therapy` than now."""

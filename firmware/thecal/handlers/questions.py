@@ -35,6 +35,7 @@ class Questions:
     def do_hello(self, request: dict):
         """What speaks here, and the numbers that a host reckons with."""
         mechanism = self.mechanism
+        rig = self.rig
         answer = {
             "protocol": version.PROTOCOL,
             "product": "thecal",
@@ -45,11 +46,14 @@ class Questions:
             "nl_per_rev": mechanism.nl_per_rev,
             "steps_per_rev": mechanism.steps_per_rev,
             "max_rate_nl_h": min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h()),
-            "rig": self.rig.name,
-            "rig_number": self.rig.serial,
+            "rig": rig.name,
+            "rig_number": rig.serial,
+            "rollers": rig.rollers,
+            "uncertainty_nl": rig.uncertainty_nl,
+            "unwatched": rig.unwatched(),
         }
-        if self.rig.missing:
-            answer["no_rig"] = self.rig.missing
+        if rig.missing:
+            answer["no_rig"] = rig.missing
         return answer
 
     def do_status(self, request: dict):
