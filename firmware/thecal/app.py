@@ -13,7 +13,7 @@ import machine
 
 from . import loop, pump, word_table
 from .causes import RESET_COMMAND, RESET_FAULT
-from .drivers import fast_crc, fast_readings, fast_text, flash, reset, segment, slots
+from .drivers import fast_crc, fast_readings, fast_text, flash, pads, reset, segment, slots
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
@@ -113,6 +113,8 @@ class App:
         self.pace.started()
         self.stepper.read(inputs)
         self.sensors.read(inputs)
+        if outputs.probe:
+            inputs.levels = pads.levels()
         self.usb.read(inputs, outputs.rx_most)
         if not self.image.look():
             inputs.post_failures |= 1 << parts.IMAGE

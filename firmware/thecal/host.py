@@ -19,6 +19,7 @@ from .link import commands
 from .link.answers import LastAnswers, StopAnswers, not_kept
 from .link.queue import MOST_WAITING, NO_PLACE, Queue
 from .link.session import has_id, refusal, reply_to
+from .probe import Probe
 from .record import events
 from .record.outcomes import (
     CANCELLED,
@@ -71,6 +72,7 @@ class Host:
         self.writer = writer
         self.queue = Queue()
         self.working = None  # the entry that is being carried out and takes more than a tick
+        self.probe = Probe()
         self.stops = StopAnswers()
         self.last = LastAnswers()
         self.outcomes = persistence.journal.outcomes if persistence else Outcomes()
@@ -81,6 +83,8 @@ class Host:
         """Carry out what this tick's requests, and those that waited, ask for."""
         session = self.session
         self._answer_stops(outputs)
+        if self.probe.asked is not None:
+            self._send(outputs, self.probe.answer(inputs))
         entry = self.queue.stop_due(self.control.clock.tick)
         while entry is not None:
             self._stop(entry.request, entry.place, outputs)
@@ -195,7 +199,11 @@ class Host:
 
     def _read(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         name = request["cmd"]
-        if name == "outcome":
+        if name == "probe":
+            answer = self.probe.ask(request, outputs)
+            if answer is None:
+                return
+        elif name == "outcome":
             answer = self._outcome(request)
         elif name == "held":
             answer = self._held(request)

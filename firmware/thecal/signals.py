@@ -9,6 +9,26 @@ QUEUE_SEGMENTS = 4  # depth of the PIO's transmit FIFO: segments that wait behin
 RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack
 TX_BYTES = 8192  # frames on their way to the host
 
+# The pads that a probe reads, by their names on the board.
+NETS = (
+    "STEP",
+    "DIR",
+    "EN",
+    "STEP_SENSE",
+    "ENCODER",
+    "INDEX",
+    "AIR",
+    "DRIVER_FAULT",
+    "BUZZER",
+    "BUZZER_SENSE",
+    "LED_RED",
+    "LED_YELLOW",
+    "LED_CYAN",
+    "BUTTON_PATIENT",
+    "BUTTON_STOP",
+    "MAINTENANCE",
+)
+
 
 class Inputs:
     """Everything a tick knows of the world. Filled by the drivers before `Pump.decide`."""
@@ -31,6 +51,7 @@ class Inputs:
         self.driver_fault = False  # the stepper driver reports a fault
         self.button_patient = False  # pressed
         self.button_stop = False  # pressed
+        self.levels = 0  # of NETS, a bit each, where the last tick has asked (`Outputs.probe`)
         self.flash_done = False  # the flash command ordered in the last tick was carried out ...
         self.flash_ok = False  # ... and the flash then read as ordered
         self.post_failures = 0  # bits of the parts that the drivers ever found failed (watch/parts.py)
@@ -61,6 +82,7 @@ class Outputs:
         self.alarm_priority = -1  # what is annunciated: 0 HIGH to 2 LOW, -1 for nothing
         self.alarm_sound = False  # and whether it is heard
         self.restart = False  # the board is to start anew after this tick: another rig
+        self.probe = False  # the next tick is to read every pad
         self.checked_in = 0  # bits of the parts that did their work in this tick (watch/selftest.py)
         self.rx_most = RX_BYTES  # bytes of the host that the next tick has room for
         self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
@@ -70,6 +92,7 @@ class Outputs:
     def clear_orders(self) -> None:
         """Forget the last tick's orders; bytes not yet sent stay."""
         self.reverse = False
+        self.probe = False
         self.checked_in = 0
         self.halt = False
         self.motion_flush = False

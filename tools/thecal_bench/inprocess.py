@@ -37,6 +37,7 @@ from thecal_model import crc
 from thecal_bench import flash_model
 from thecal_bench.bench import BOOT_TICKS, TICK_MS, Bench, BenchError, NotPossible
 from thecal_bench.flash_model import FlashModel
+from thecal_bench.pads import Pads
 from thecal_bench.plant import Plant
 
 TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
@@ -188,6 +189,7 @@ class HostBench(Bench):
         # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it ticks.
         self._is_own = pump is None
         self.pump: Any = pump or self._new_pump()
+        self._pads = self._new_pads()
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.motor = Motor()
@@ -221,6 +223,10 @@ class HostBench(Bench):
         journal.recover(self.flash.image)
         self._journal = journal
         return Pump(installed(journal), host_crc, journal, log)
+
+    def _new_pads(self) -> Pads:
+        """A pump of the caller's own, or one elsewhere, was told the plant's rig."""
+        return Pads(self._plant, getattr(self.pump, "rig", self._plant.rig))
 
     # --- the bench
 
@@ -273,6 +279,7 @@ class HostBench(Bench):
         self.motor.halt(at_cycles)
         self.flash.power_fails()
         self.pump = self._new_pump()
+        self._pads = self._new_pads()
         pressed = self.inputs.button_patient, self.inputs.button_stop
         self.inputs = Inputs()
         self.inputs.button_patient, self.inputs.button_stop = pressed
@@ -301,8 +308,8 @@ class HostBench(Bench):
         executed_steps = self.motor.executed_steps(at_cycles)
         steps = executed_steps - self._executed_steps
         if steps:
-            if self._enabled:
-                plant.steps(steps, self._at_cycles * CYCLE_NS, at_ns)
+            if self._enabled and self._pads.driver_hears_enable:
+                plant.steps(self._pads.turns * steps, self._at_cycles * CYCLE_NS, at_ns)
             self._executed_steps = executed_steps
         if plant.restless:
             plant.advance(at_ns)
@@ -341,8 +348,11 @@ class HostBench(Bench):
         inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
         inputs.pressure_up_raw = plant.adc_pressure_up(at_ns)
         inputs.supply_raw = plant.adc_supply(at_ns)
-        inputs.encoder_count = plant.encoder_count - self._boot_encoder
-        inputs.index_count = plant.index_count - self._boot_index
+        # The board counts by the level of its own DIR.
+        inputs.encoder_count = self._pads.turns * (plant.encoder_count - self._boot_encoder)
+        inputs.index_count = self._pads.turns * (plant.index_count - self._boot_index)
+        if outputs.probe:
+            inputs.levels = self._pads.levels(self._enabled, self.motor.sign > 0, inputs)
         inputs.air = plant.air
         inputs.driver_fault = plant.driver_fault
         if self._rx:

@@ -24,8 +24,9 @@ from thecal_bench.flash_model import FlashModel, blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 
-REQUEST = struct.Struct("<IHiiBBHHHiiH")
-"""tick_s, tick_ms, executed, reverse, queue_free, flags, pressures, supply, encoder, index, link bytes."""
+REQUEST = struct.Struct("<IHiiBBHHHiiHI")
+"""tick_s, tick_ms, executed, reverse, queue_free, flags, pressures, supply, encoder, index, link bytes,
+pads."""
 
 REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BHH")
 """flags, number of targets, the targets, the length of each in ticks, bytes that the link has room for, bytes
@@ -111,6 +112,7 @@ class RemotePump:
             inputs.encoder_count,
             inputs.index_count,
             inputs.rx_len,
+            inputs.levels,
         )
         if inputs.rx_len:
             request += bytes(memoryview(inputs.rx)[: inputs.rx_len])
@@ -126,6 +128,7 @@ class RemotePump:
         outputs.enable = bool(flags & 4)
         outputs.reverse = bool(flags & 8)
         outputs.restart = bool(flags & 16)
+        outputs.probe = bool(flags & 32)
         outputs.tx[:length] = self._read(length)
         outputs.tx_start, outputs.tx_end = 0, length
 

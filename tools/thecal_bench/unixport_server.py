@@ -148,6 +148,7 @@ def serve(source, sink, request_format, reply_format):
             inputs.encoder_count,
             inputs.index_count,
             inputs.rx_len,
+            inputs.levels,
         ) = values
         inputs.starved = bool(flags & 1)
         inputs.air = bool(flags & 2)
@@ -164,6 +165,7 @@ def serve(source, sink, request_format, reply_format):
             | (4 if outputs.enable else 0)
             | (8 if outputs.reverse else 0)
             | (16 if outputs.restart else 0)
+            | (32 if outputs.probe else 0)
         )
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end

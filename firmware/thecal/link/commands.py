@@ -123,6 +123,7 @@ COMMANDS = (
     Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
     Command("new_line", CLINICIAN, AT_ONCE, proposes=True),
     Command("readback", CLINICIAN, READS, needs=("from",), work=LONG_WORK),
+    Command("probe", SERVICE, READS),
     Command("disconnected", SERVICE, AT_ONCE, proposes=True),
     Command("jog", SERVICE, FLOW, needs=("steps", "rate_nl_h"), moves=True, needs_rig=True),
     Command("rig", SERVICE, AT_ONCE, needs=("rig",), objects=("rig",), work=LONG_WORK, proposes=True),

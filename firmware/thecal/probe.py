@@ -1,0 +1,47 @@
+"""What the pins say, raw, for whoever builds a pump (RIG-06): asked in one tick, read and told in the next.
+
+No tick reads pads that nobody has asked for, and no room reads one by itself.
+"""
+
+from .link.session import refusal, reply_to
+from .signals import NETS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .signals import Inputs, Outputs
+
+
+class Probe:
+    """One at a time."""
+
+    def __init__(self) -> None:
+        self.asked = None  # the request that waits
+
+    def ask(self, request: dict, outputs: "Outputs"):
+        """Have the next tick read every pad. None, or the answer where another one is under way."""
+        if self.asked is not None:
+            return refusal(request, "busy", "another probe is under way")
+        self.asked = request
+        outputs.probe = True
+        return None
+
+    def answer(self, inputs: "Inputs"):
+        """The answer to what the last tick has asked: codes, levels, and counts since boot."""
+        said = {
+            "adc": {
+                "PRESSURE_DOWN": inputs.pressure_down_raw,
+                "PRESSURE_UP": inputs.pressure_up_raw,
+                "SUPPLY": inputs.supply_raw,
+            },
+            "levels": {NETS[number]: inputs.levels >> number & 1 for number in range(len(NETS))},
+            "counts": {
+                "steps": inputs.executed_steps,
+                "reverse_steps": inputs.reverse_steps,
+                "encoder": inputs.encoder_count,
+                "index": inputs.index_count,
+            },
+        }
+        said.update(reply_to(self.asked))
+        said["ok"] = True
+        self.asked = None
+        return said
