@@ -24,7 +24,7 @@ PROGRAM = get_command(cli.app)
 COMMANDS = PROGRAM.commands  # type: ignore[attr-defined]
 
 # Serves until Ctrl-C and simulates for minutes: driven by their own tests, here only with what is wrong.
-RIGHT = {"file": "FILE", "volume": "10 uL", "duration": "1 min", "on": "host"}
+RIGHT = {"file": "FILE", "volume": "10 uL", "duration": "1 min", "on": "host", "balance_port": "/no/balance"}
 FILES = ("file", "check", "therapy", "image", "export", "picture", "folder")
 
 DEEP_JSON = '{"type":"header","format":3,"x":' + "[" * 5_000 + "]" * 5_000 + "}\n"
@@ -105,7 +105,7 @@ def parameter_of(name, parameter):
 def test_a_file_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name, parameter):
     sound = tmp_path / "sound.toml"
     sound.write_text("duration = '1 s'\n[therapy]\nmode = 'continuous'\nrate = '1 mL/h'\n")
-    if parameter in ("export", "picture", "folder") or name == "record":
+    if parameter in ("export", "picture", "folder") or name in ("record", "weigh"):
         return  # what is written is below
     for what, content in CONTENTS.items():
         file = tmp_path / "wrong"
@@ -167,7 +167,7 @@ def test_an_output_that_can_not_be_written_is_said_in_a_sentence(run, tmp_path):
 def test_a_port_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name):
     file = tmp_path / "sound.toml"
     file.write_text("[therapy]\nmode = 'continuous'\nrate = '1 mL/h'\n")
-    arguments = given_right(name, tmp_path / "new" if name == "record" else file)
+    arguments = given_right(name, tmp_path / "new" if name in ("record", "weigh") else file)
     for port in PORTS:
         check(run("--port", port, name, *arguments), "thecal: ")
         assert not (tmp_path / "new").exists()
@@ -178,7 +178,7 @@ TEXTS = [
     (name, p.name)
     for name in COMMANDS
     for p in options_of(name)
-    if p.name not in (*FILES, "port", "accept") and not getattr(p, "is_flag", False)
+    if p.name not in (*FILES, "port", "balance_port", "accept") and not getattr(p, "is_flag", False)
 ]
 
 
@@ -189,9 +189,12 @@ def test_an_argument_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name, pa
     for junk in JUNK:
         if (name, parameter, junk) in {("log", "since", "5"), ("log", "until", "5"), ("bench", "speed", "5"),
                                        ("bench", "tcp", "5"), ("log", "last", "5"),
-                                       ("therapy", "number", "5"), ("set-time", "time", "")}:  # fmt: skip
+                                       ("therapy", "number", "5"), ("set-time", "time", ""),
+                                       ("calibrate", "rate", "6 mL/h"), ("calibrate", "revolutions", "5"),
+                                       ("calibrate", "weighings", "5"), ("calibrate", "temperature", "5"),
+                                       }:  # fmt: skip
             continue  # these make sense
-        right = given_right(name, tmp_path / "new" if name == "record" else file, parameter)
+        right = given_right(name, tmp_path / "new" if name in ("record", "weigh") else file, parameter)
         result = run(name, *right, *with_value(parameter_of(name, parameter), junk), port=SilentPort())
         check(result)
         assert result.exit_code == 2, junk

@@ -50,8 +50,9 @@ EvaporationOption = Annotated[
 
 BalanceOption = Annotated[
     str | None,
-    typer.Option(metavar="PORT", help="Read weights from the balance there", show_default="type them in"),
-]
+    typer.Option("--balance", metavar="PORT", help="Read weights from the balance there",
+                 show_default="type them in"),
+]  # fmt: skip
 BaudOption = Annotated[int, typer.Option(min=300, max=115_200, help="Baud rate of the balance")]
 StoppedForOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="First weigh for so long what evaporates, pump stopped")
@@ -67,7 +68,7 @@ def calibrate(
         str | None,
         typer.Option(help='At most "6 mL/h"', show_default="that of the therapy in force"),
     ] = None,
-    balance: BalanceOption = None,
+    balance_port: BalanceOption = None,
     baud: BaudOption = 9_600,
     temperature: TemperatureOption = 20.0,
     buoyancy: BuoyancyOption = True,
@@ -91,22 +92,20 @@ def calibrate(
     from thecal_host.weighing.water import water_g_ml
 
     water_g_ml(temperature)
+    rate_nl_h = None if rate is None else whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
     loss_g_h = loss_of(evaporation)
     stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
-    with connected(ctx, port) as pump, _scale(balance, baud, pump) as scale:
+    with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
         hello = pump.hello
         head = hello["nl_per_rev"], hello["steps_per_rev"]
-        plan = Plan(*head, revolutions, _rate_of_use(pump, rate), temperature, buoyancy)
+        plan = Plan(*head, revolutions, _rate_of_use(pump, rate_nl_h), temperature, buoyancy)
         _say_what_comes(plan, weighings)
         notebook = Notebook(file, plan)
         mover = Mover(pump, plan.rate_nl_h, lambda said: _nobody_is_connected(said, yes))
         course = calibration.Calibration(notebook, mover, scale, _waiter(pump), say)
         try:
             _prepare(course, notebook, yes)
-            if loss_g_h is not None and loss_g_h != notebook.loss_g_h:
-                notebook.set_loss(loss_g_h)
-            elif stopped_s is not None and notebook.loss_g_h is None:
-                course.weigh_loss(stopped_s)
+            _settle_loss(course, notebook, loss_g_h, stopped_s)
             course.run(weighings)
         except KeyboardInterrupt:
             complain(
@@ -121,15 +120,15 @@ def calibrate(
         notebook.close(result.record())
 
 
-def _rate_of_use(pump: Pump, rate: str | None) -> int:
-    """The rate to calibrate at, whole nL/h. PumpError or QuantityError where it cannot be done."""
+def _rate_of_use(pump: Pump, rate_nl_h: int | None) -> int:
+    """The rate to calibrate at, whole nL/h. PumpError where it cannot be done."""
     from thecal_host.pump import PumpError
 
     state = pump.status()["state"]
     if state != "STOPPED":
         raise PumpError(f"the pump is {state}: a calibration begins with `thecal stop`")
-    if rate is not None:
-        return whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
+    if rate_nl_h is not None:
+        return rate_nl_h
     kept = pump.therapy()
     if kept is None or "rate_num" not in kept["therapy"]:
         raise PumpError("no continuous therapy is in force: say with --rate at which rate the pump is used")
@@ -171,6 +170,16 @@ def _prepare(course: Calibration, notebook: Notebook, yes: bool) -> None:
         course.prime()
 
 
+def _settle_loss(
+    course: Calibration, notebook: Notebook, loss_g_h: float | None, stopped_s: float | None
+) -> None:
+    """What evaporates: as given, or weighed, unless that was done before."""
+    if loss_g_h is not None and loss_g_h != notebook.loss_g_h:
+        notebook.set_loss(loss_g_h)
+    elif stopped_s is not None and notebook.loss_g_h is None:
+        course.weigh_loss(stopped_s)
+
+
 class _TypedScale:
     """A person types what a balance shows."""
 
@@ -188,15 +197,15 @@ class _TypedScale:
 
 
 @contextmanager
-def _scale(balance: str | None, baud: int, pump: Pump) -> Iterator[Scale]:
+def _scale(balance_port: str | None, baud: int, pump: Pump) -> Iterator[Scale]:
     """The balance at a port, or a person's hands."""
     from thecal_host.weighing import balance as balances
     from thecal_host.weighing.calibration import BalanceScale
 
-    if balance is None:
+    if balance_port is None:
         yield _TypedScale()
         return
-    with closing(balances.open_balance(balance, baud, pump.clock_s)) as opened:
+    with closing(balances.open_balance(balance_port, baud, pump.clock_s)) as opened:
         yield BalanceScale(opened, _waiter(pump), pump.clock_s)
 
 
@@ -242,10 +251,10 @@ def accuracy(
     from thecal_host.weighing import chart
     from thecal_host.weighing.water import Water
 
-    picture = picture or file.with_suffix(".png")
-    check_picture(picture)
-    if picture.resolve() == file.resolve():
+    if picture is not None and picture.resolve() == file.resolve():
         raise FileError(f"{picture} is the file itself: name another one for the picture")
+    if picture is not None:
+        check_picture(picture)
     sample_s = quantities.parse_time_ms(sample) / 1000
     if sample_s < 1:
         raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{sample}"')
@@ -259,6 +268,8 @@ def accuracy(
         rows += [("water", water.text()), ("evaporation", chart.loss_text(series))]
     rows += chart.trumpet_rows(trumpet) if trumpet else []
     rows += chart.bolus_rows(boluses) if boluses else []
+    beside = file.with_name(f"{file.stem}.png")
+    picture = picture or (beside if beside != file else Path(f"{file}.png"))
     title = f"Accuracy of {series.source}"
     chart.draw_accuracy(title, trumpet, boluses, picture)
     print_rows([*rows, ("picture", str(picture))], title)
@@ -273,7 +284,9 @@ def accuracy(
 def weigh(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="Where the weights go (CSV)")],
-    balance: Annotated[str, typer.Option(metavar="PORT", help="Serial port of the balance")],
+    balance_port: Annotated[
+        str, typer.Option("--balance", metavar="PORT", help="Serial port of the balance")
+    ],
     baud: BaudOption = 9_600,
     stopped_for: Annotated[
         str, typer.Option(help="First the pump stands, to see what evaporates")
@@ -293,14 +306,16 @@ def weigh(
     from thecal_host.weighing.live import BolusTest, WeighedRun
 
     check_new(file, force)
-    stopped_s, run_s, sample_s, every_s = (
-        quantities.parse_time_ms(text) / 1000 for text in (stopped_for, run_for, sample, every)
+    stopped_s, run_s, sample_s, over_s, every_s = (
+        quantities.parse_time_ms(text) / 1000 for text in (stopped_for, run_for, sample, over, every)
     )
+    if sample_s < 1:
+        raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{sample}"')
     test = None
     if bolus is not None:
         volume_nl = whole_nl("--bolus", bolus, prescription.MOST_BOLUS_NL)
-        test = BolusTest(volume_nl, quantities.parse_time_ms(over), every_s)
-    with connected(ctx, port) as pump, closing(open_balance(balance, baud, pump.clock_s)) as opened:
+        test = BolusTest(volume_nl, round(1000 * over_s), every_s)
+    with connected(ctx, port) as pump, closing(open_balance(balance_port, baud, pump.clock_s)) as opened:
         run = WeighedRun(pump, opened, _waiter(pump), say)
         say(
             f"At {rate_text(run.rate_nl_h)}. Ctrl-C stops the pump; {file} holds what was weighed until then."
