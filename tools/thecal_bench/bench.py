@@ -90,6 +90,10 @@ class Bench(ABC):
     def press(self, button: str, ticks: int) -> None:
         """Press "patient" or "stop" from here on, so that so many ticks see it. Call it by `schedule`."""
 
+    def pin(self, net: str) -> int:
+        """The level on the pad of a net of the board, whoever drives it."""
+        raise NotPossible("nobody sees the pads of this board")
+
     @abstractmethod
     def host_disconnect(self) -> None:
         """Nobody reads or writes the link from here on; what the pump sends is lost."""

@@ -289,6 +289,9 @@ class HostBench(Bench):
         self._boot_tick = boot_tick
         self._off = True
 
+    def pin(self, net: str) -> int:
+        return self._pads.level(net, self._enabled, self.motor.sign > 0, self.inputs)
+
     def host_disconnect(self) -> None:
         self.connected = False
         self._rx.clear()

@@ -27,6 +27,10 @@ class Pads:
         """The plant's microsteps for one that the pump takes for a forward one."""
         self.driver_hears_enable = told.enable_high == rig.enable_high
 
+    def level(self, net: str, enabled: bool, forward: bool, inputs: Inputs) -> int:
+        """Of one of NETS."""
+        return self.levels(enabled, forward, inputs) >> NETS.index(net) & 1
+
     def levels(self, enabled: bool, forward: bool, inputs: Inputs) -> int:
         """Of NETS, a bit each, between two pulses."""
         rig, plant = self.rig, self.plant

@@ -276,7 +276,9 @@ class Pump:
         return Proposal(reply["digest"], reply["readback"])
 
     def propose_disconnected(self) -> Proposal:
-        """Have it read back how far the motor may be jogged while no patient is connected."""
+        """Have it read back that no patient is connected, and how much may be jogged then. Refused unless
+        STOPPED, and where a drug may be in the line.
+        """
         reply = self.ask("disconnected")
         if not isinstance(reply.get("readback"), dict) or "jog_steps" not in reply["readback"]:
             raise PumpError("the pump's answer to `disconnected` says no steps; nothing was changed")

@@ -145,6 +145,9 @@ class ChipBench(Bench):
         self.board.set_pin(net, level)
         self.schedule(self.tick + 1 + ticks, lambda: self.board.release_pin(net))
 
+    def pin(self, net: str) -> int:
+        return self.board.pin(net)
+
     def host_disconnect(self) -> None:
         self._connected = False
         self.board.host.close_port()
