@@ -168,8 +168,8 @@ class Motor:
             return still(self.rig)
         now = self.rig.tables["motor"]["microsteps"]
         do = (
-            "look at its supply and its wire; an open-collector output needs 4.7 kOhm to 3.3 V; if all is right, "
-            f"the driver's microsteps are finer than the rig's 1/{now}: see what it is set to"
+            "look at its supply and its wire; an open-collector output needs 4.7 kOhm to 3.3 V; if all is "
+            f"right, the driver's microsteps are finer than the rig's 1/{now}: see what it is set to"
         )
         return Finding("encoder", Verdict.WRONG, "the rotor moved, and no pulse came", do)
 
