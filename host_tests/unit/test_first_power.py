@@ -10,9 +10,9 @@ import copy
 import pytest
 from pump_port import PumpPort
 from thecal import rig as wire
-from thecal.pump import Pump as Firmware
 from thecal_bench.bystander import Bystander
-from thecal_bench.inprocess import HostBench, host_crc
+from thecal_bench.flash_model import FlashModel
+from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_host.first_power import Finding, Verdict
 from thecal_host.first_power.walk import walk
@@ -34,7 +34,7 @@ class Checked:
     """A pump that was told `rig`, on a plant built by `truth`, after `walk`."""
 
     def __init__(self, truth: str, rig: wire.Rig, prepare=lambda bench: None) -> None:
-        self.bench = HostBench(Plant(rig=named(truth)), pump=Firmware(rig, host_crc))
+        self.bench = HostBench(Plant(rig=named(truth)), flash=FlashModel.blank(rig))
         self.bench.advance_to_tick(40)
         prepare(self.bench)
         self.bystander = Bystander(self.bench)

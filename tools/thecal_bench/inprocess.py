@@ -31,6 +31,7 @@ from thecal.installed import installed
 from thecal.pump import Pump
 from thecal.record import events
 from thecal.record.journal import Journal
+from thecal.rig import Rig
 from thecal.signals import QUEUE_SEGMENTS, Inputs, Outputs
 from thecal_model import crc
 
@@ -188,6 +189,7 @@ class HostBench(Bench):
         self._journal: Journal | None = None  # of the pump that runs
         # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it ticks.
         self._is_own = pump is None
+        self._told: Rig | None = None  # what the pump was told that hangs on its pins
         self.pump: Any = pump or self._new_pump()
         self._pads = self._new_pads()
         self.inputs = Inputs()
@@ -222,11 +224,12 @@ class HostBench(Bench):
         journal = Journal(flash_model.crc_into, log.ring, events.CAPACITY, events.is_fault)
         journal.recover(self.flash.image)
         self._journal = journal
-        return Pump(installed(journal), host_crc, journal, log)
+        self._told = installed(journal)
+        return Pump(self._told, host_crc, journal, log)
 
     def _new_pads(self) -> Pads:
         """A pump of the caller's own, or one elsewhere, was told the plant's rig."""
-        return Pads(self._plant, getattr(self.pump, "rig", self._plant.rig))
+        return Pads(self._plant, self._told or self._plant.rig)
 
     # --- the bench
 

@@ -35,8 +35,11 @@ class Pads:
         """Of NETS, a bit each, between two pulses."""
         rig, plant = self.rig, self.plant
         at = dict.fromkeys(NETS, 0) | RESTING
-        at["DIR"] = int(forward == self.told.dir_forward_high)
-        at["EN"] = int(enabled == self.told.enable_high)
+        if self.told.missing:  # nothing is driven: a resistor holds the driver off
+            at["EN"] = int(not rig.enable_high)
+        else:
+            at["DIR"] = int(forward == self.told.dir_forward_high)
+            at["EN"] = int(enabled == self.told.enable_high)
         if rig.encoder_pulses_per_rev:
             at["ENCODER"] = plant.encoder_level()
         if rig.has_index:
