@@ -33,12 +33,15 @@ class BalancePort(connection.Port):
 
 
 class SayingPort(connection.Port):
-    """Says the given pieces, one at each look, whatever it is asked; the clock goes on with each look."""
+    """Says the given pieces, one at each look, whatever it is asked; the clock goes on with each look.
+    `waiting` has come before anybody looked.
+    """
 
     name = "saying balance"
 
-    def __init__(self, *pieces):
+    def __init__(self, *pieces, waiting=b""):
         self.pieces = list(pieces)
+        self.waiting = waiting
         self.now_s = 0.0
         self.sent = b""
 
@@ -47,7 +50,10 @@ class SayingPort(connection.Port):
 
     def read(self, timeout_s):
         self.now_s += timeout_s
-        return self.pieces.pop(0) if timeout_s and self.pieces else b""
+        if self.waiting or not timeout_s:
+            said, self.waiting = self.waiting, b""
+            return said
+        return self.pieces.pop(0) if self.pieces else b""
 
     def write(self, data):
         self.sent += data

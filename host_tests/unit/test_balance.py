@@ -77,6 +77,12 @@ def test_a_torn_first_line_and_old_lines_are_no_weight():
 
 
 @pytest.mark.req("CAL-01")
+def test_what_was_printed_before_is_old_and_what_is_begun_is_not():
+    port = SayingPort(b"000 g\r\n", waiting=b"S S     1.0000 g\r\nS S     2.0")
+    assert balances.SerialBalance(port, port.clock_s).grams().grams == 2.0
+
+
+@pytest.mark.req("CAL-01")
 def test_a_balance_that_says_nothing_or_never_settles_is_named():
     port = SayingPort()
     with pytest.raises(balances.Silent, match=r"no weight from saying balance within 4 s: .*--baud"):

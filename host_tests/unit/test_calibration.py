@@ -118,7 +118,9 @@ def test_an_interruption_loses_nothing_and_leaves_the_pump_stopped(why, tmp_path
     assert 4_000 < moved < 5_600
     desk.course(again).run(3)
     assert [weighing.steps for weighing in again.weighings] == [9_600] * 3
-    result = calibration.result_of(again)
+    whole = Notebook(path, plan(revolutions=3))
+    assert whole.weighings == again.weighings and whole.begun is None
+    result = calibration.result_of(whole)
     assert result.nl_per_rev == pytest.approx(TRUE_NL_PER_REV, rel=0.001)
 
 
