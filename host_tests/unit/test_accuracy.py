@@ -11,11 +11,11 @@ from thecal_bench.balance import BalanceParameters, ModelBalance
 from thecal_bench.inprocess import HostBench
 from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
-from thecal_host import cli
+from thecal_host import cli, record, recording
 from thecal_host.pump import Pump
 from thecal_host.weighing import WeighingError, accuracy
 from thecal_host.weighing.balance import SerialBalance
-from thecal_host.weighing.series import Bolus, Series, of_weights, read_weights
+from thecal_host.weighing.series import Bolus, Series, of_record, of_weights, read_weights
 from thecal_host.weighing.water import Water
 from thecal_model.problems import InputError
 from typer.testing import CliRunner
@@ -333,3 +333,56 @@ def test_a_weighed_run_that_is_interrupted_stops_the_pump_and_keeps_its_lines(we
     assert len(read_weights(path).rows) in (4, 5, 6)
     none, _ = weighed(tmp_path / "b.csv", therapy=None)
     assert none.exit_code == 1 and "the pump is POST" in none.output
+
+
+def record_of(path, minutes, rates=((0, 6_000_000, 1),), boluses=()):
+    """A record as `thecal record` writes it: a status each second, 3 % short of 6 mL/h, from tick 1000 on."""
+    therapy = {"at_ms": 0, "steps": [list(rate) for rate in rates], "kvo_nl_h": [0, 1],
+               "concentration_pg_nl": 0, "patient_bolus": None, "limit": None}  # fmt: skip
+    given = [{"volume_nl": 50_000, "rate_nl_h": [18_000_000, 1]}] * len(boluses)
+    prescription = {"clock_ms": 0, "max_rate_nl_h": None, "kvo_on_low": False, "therapies": [therapy],
+                    "boluses": given}  # fmt: skip
+    head = record.header(title="t", source=record.COUNTED_PULSES, nl_per_step=Fraction(125, 4), tick_ms=100,
+                         prescription=prescription)  # fmt: skip
+
+    def steps(second):
+        more = sum(49_000 * min(max((second - begun) / 10, 0), 1) for begun in boluses)
+        return 700 + int((5.82e6 / 3600 * max(second - 5, 0) + more) / 31.25)
+
+    def event(second, code, a, b):
+        at = {"tick": 1_000 + 10 * second, "executed_steps": steps(second)}
+        return {"type": "event", "code": code, "a": a, "b": b, **at}
+
+    with path.open("w") as file:
+        recorder = recording.Recorder(file, head)
+        for second in range(60 * minutes + 1):
+            if second == 5:
+                recorder.write(event(5, "state", states.STOPPED, states.RUNNING))
+            if second in boluses:
+                recorder.write(event(second, "bolus_start", 50_000, 18_000_000))
+            recorder.write({"type": "status", "tick": 1_000 + 10 * second, "bolus": "none",
+                            "state": "RUNNING" if second > 5 else "STOPPED",
+                            "executed_steps": steps(second)})  # fmt: skip
+        recorder.end()
+    return path
+
+
+@pytest.mark.req("CAL-02")
+def test_a_record_of_a_pump_is_judged_by_its_counted_pulses(tmp_path):
+    series = of_record(record_of(tmp_path / "r.ndjson", 125))
+    assert series.rate_nl_h == SIX_ML_H
+    found = accuracy.judge(series)
+    assert found.mean_percent == pytest.approx(-3, abs=0.001)
+    assert found.windows[0].most_percent == pytest.approx(-3, abs=0.03)
+    assert found.startup == pytest.approx([5.82e6] * SAMPLES, rel=0.002)
+
+
+@pytest.mark.req("CAL-02")
+def test_boluses_of_a_record_are_those_of_its_events(tmp_path):
+    begun = range(60, 60 + 25 * 40, 40)
+    series = of_record(record_of(tmp_path / "r.ndjson", 18, boluses=begun))
+    found = accuracy.judge_boluses(series)
+    # Each lacks 1 uL of 50, and 3 % of what the basal rate gives in 40 s: 2 uL.
+    assert found.errors == pytest.approx([-2 - 4] * 25, abs=0.1)
+    with pytest.raises(WeighingError, match="holds 2 basal rates; accuracy is that of one"):
+        of_record(record_of(tmp_path / "b.ndjson", 2, [(0, 1_000_000, 1), (3_600_000, 2_000_000, 1)]))
