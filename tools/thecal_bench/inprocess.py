@@ -20,6 +20,7 @@ them, and before them what a cut of its power lasts: the plant goes on meanwhile
 from __future__ import annotations
 
 import heapq
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -170,9 +171,9 @@ class _Driver:
 
 
 class HostBench(Bench):
-    """The in-process board. `flash` is what its pump finds there, blank unless given; a `pump` of the
-    caller's own has no flash here. `lateness_us` and `counter_us` (what the timer reads at tick 0) are for
-    tests.
+    """The in-process board. `flash` is what its pump finds there, the plant's rig alone unless given; a
+    `pump` of the caller's own has no flash here. `lateness_us` and `counter_us` (what the timer reads at tick
+    0) are for tests. A pin with nothing on it reads anything.
     """
 
     def __init__(
@@ -185,7 +186,8 @@ class HostBench(Bench):
     ) -> None:
         self._plant = plant or Plant()
         super().__init__(self._plant)
-        self.flash = flash or flash_model.blank_flash()
+        self.flash = flash or flash_model.blank_flash(self._plant.rig)
+        self._chance = random.Random(self._plant.seed)
         self._journal: Journal | None = None  # of the pump that runs
         # Any: who gave the pump, or wants to look into its rooms, knows more of it than that it ticks.
         self._is_own = pump is None
@@ -265,6 +267,8 @@ class HostBench(Bench):
 
     def press(self, button: str, ticks: int) -> None:
         name = f"button_{button}"
+        if name not in self._plant.rig.tables:
+            raise NotPossible(f"rig {self._plant.rig.name} has no button {button}")
         setattr(self.inputs, name, True)
         self.schedule(self._tick + 1 + ticks, lambda: setattr(self.inputs, name, False))
 
@@ -359,12 +363,15 @@ class HostBench(Bench):
         inputs.index_count = self._pads.turns * (plant.index_count - self._boot_index)
         if outputs.probe:
             inputs.levels = self._pads.levels(self._enabled, self.motor.sign > 0, inputs)
-        inputs.air = plant.air
-        inputs.driver_fault = plant.driver_fault
+        inputs.air = plant.air if plant.rig.air_level is not None else self._floats()
+        inputs.driver_fault = plant.driver_fault if plant.rig.fault_level is not None else self._floats()
         if self._rx:
             self._receive()
         else:
             inputs.rx_len = 0
+
+    def _floats(self) -> bool:
+        return self._chance.random() < 0.5
 
     def move(self, outputs: Outputs) -> None:
         """Obey the motion orders."""

@@ -158,7 +158,7 @@ class MicropythonBench(HostBench):
     """The in-process board, its pump on MicroPython, with the rigs of `flash`."""
 
     def __init__(self, plant: Plant | None = None, heap: str = HEAP, flash: FlashModel | None = None) -> None:
-        flash = flash or blank_flash()
+        flash = flash or blank_flash(plant.rig if plant else "reference")
         self._remote = RemotePump(flash, heap)
         super().__init__(plant, flash=flash)
 

@@ -1,7 +1,7 @@
-"""`thecal bench`: the image on the emulated board, with the reference plant, as a serial port.
+"""`thecal bench`: the image on the emulated board, with a plant on its pins, as a serial port.
 
-The work is `thecal_bench.chip.serve`'s; here the board is put together, announced to the other commands, and
-the user is told how to reach it.
+The work is `thecal_bench.chip.serve`'s; here the board is put together, told what hangs on its pins,
+announced to the other commands, and the user is told how to reach it.
 """
 
 from __future__ import annotations
@@ -9,12 +9,18 @@ from __future__ import annotations
 import signal
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from thecal.rig import Rig
+from thecal_model.link import LinkClient
+from thecal_model.rig_words import unwatched_text
 
 from thecal_host.connection import PortError
 from thecal_host.ports import announce_bench
+
+if TYPE_CHECKING:
+    from thecal_bench.chip.bench import ChipBench
 
 # Addresses must come out whole, to be copied.
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -48,6 +54,37 @@ def _balance_on(bench: Any, kind: str) -> Any:
     return BalanceOnPty(model, lambda: bench.now_ns)
 
 
+def _booted(image: Path, maintenance: bool, rig: Rig | None) -> ChipBench:
+    """A board with a plant, whose pump was never told what hangs on its pins."""
+    from thecal_bench.chip.bench import ChipBench
+    from thecal_bench.plant import Plant
+
+    bench = ChipBench(Plant(rig=rig), image=image, rig=None)
+    if maintenance:
+        bench.board.set_pin("MAINTENANCE", 0)
+        bench.board.reset()
+        bench.board.boot()
+    else:
+        # Until the pump's loop runs nobody would answer, and at the emulator's speed that takes seconds.
+        bench.advance_to_tick(0)
+    return bench
+
+
+def _program(bench: ChipBench, console: Console) -> None:
+    """Tell the pump what hangs on its pins, as `thecal rig program` does, and say so."""
+    from thecal_bench.runner import Dialogue
+
+    link = LinkClient(bench.send)
+    bench.on_data = link.feed
+    dialogue = Dialogue(bench, link)
+    assert bench.plant is not None
+    rig = bench.plant.rig
+    with console.status(f"programming rig {rig.name}") if console.is_terminal else nullcontext():
+        dialogue.give_rig(rig, dialogue.meet())
+    unwatched = unwatched_text(rig.unwatched())
+    console.print(f"Programmed rig {rig.name}; not watched: {unwatched}.", **PLAIN)
+
+
 def serve_bench(
     image: Path | None,
     tcp_port: int | None,
@@ -55,23 +92,23 @@ def serve_bench(
     maintenance: bool,
     console: Console,
     balance_kind: str | None = None,
+    rig: Rig | None = None,
+    blank: bool = False,
 ) -> None:
-    """Serve until Ctrl-C. Raises BenchError without an image, PortError when the TCP port is taken."""
+    """Serve until Ctrl-C, with `rig` (None: the reference) on the pins; a `blank` pump is not told of it.
+
+    Raises BenchError without an image, PortError when the TCP port is taken.
+    """
     with console.status("booting the image") if console.is_terminal else nullcontext():
-        from thecal_bench.chip.bench import DEFAULT_IMAGE, ChipBench
+        from thecal_bench.chip.bench import DEFAULT_IMAGE
         from thecal_bench.chip.serve import Server
 
         image = image or DEFAULT_IMAGE
-        bench = ChipBench(image=image)
-        board = bench.board
-        if maintenance:
-            board.set_pin("MAINTENANCE", 0)
-            board.reset()
-            board.boot()
-        else:
-            # Until the pump's loop runs nobody would answer, and at the emulator's speed that takes seconds.
-            bench.advance_to_tick(0)
+        bench = _booted(image, maintenance, rig)
     with bench:
+        board = bench.board
+        if not (maintenance or blank):
+            _program(bench, console)
         balance = None if balance_kind is None else _balance_on(bench, balance_kind)
         try:
             server = Server(board, tcp_port=tcp_port, speed=speed, beside=balance and balance.turn)

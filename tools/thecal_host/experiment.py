@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from thecal.rig import Rig
 from thecal_bench.bench import TICK_MS, Bench
+from thecal_bench.flash_model import blank_flash
 from thecal_bench.plant import Plant
 from thecal_bench.scenario import Scenario, load
+from thecal_model.rig_words import unwatched_text
 from thecal_model.text import clock_text, event_text, short_rate, short_volume, volume_text
 
 from thecal_host.record import prescription_of
@@ -38,23 +41,24 @@ class NoSuchBoard(Exception):
     """`--on` names no board and no port."""
 
 
-def open_bench(name: str, plant: Plant) -> Bench:
-    """The board called `name`, one of BOARDS or a port, with `plant` on it (a port has its own).
+def open_bench(name: str, plant: Plant, rig: Rig | None) -> Bench:
+    """The board called `name`, one of BOARDS or a port, with `plant` on it (a port has its own). Its pump was
+    told that `rig` hangs on its pins; None: it was never told.
 
     Raises NoSuchBoard, BenchError (no image, no MicroPython), PortError or PumpError.
     """
     if name == "host":
         from thecal_bench.inprocess import HostBench
 
-        return HostBench(plant)
+        return HostBench(plant, flash=blank_flash(rig))
     if name == "micropython":
         from thecal_bench.unixport import MicropythonBench
 
-        return MicropythonBench(plant)
+        return MicropythonBench(plant, flash=blank_flash(rig))
     if name == "chip":
         from thecal_bench.chip.bench import ChipBench
 
-        return ChipBench(plant)
+        return ChipBench(plant, rig=rig)
     if not name.startswith(("/", "socket://", "COM")):
         boards = ", ".join(BOARDS)
         raise NoSuchBoard(f"--on {name}: expected one of {boards}; or a device path or socket://HOST:PORT")
@@ -132,6 +136,8 @@ def _text_of(kind: str, record: dict[str, Any]) -> str | None:
         return f"{what} denied: {record.get('message') or record['reason']}"
     if kind == "alarm":
         return f"alarm {record['code']}, priority {record['priority']}"
+    if kind == "rig":
+        return f"rig {record['name']} is in force; not watched: {unwatched_text(record['unwatched'])}"
     if kind == "refused":
         return f"{record['do']} refused: {record['message'] or record['error']}"
     if kind == "soft_limit":

@@ -73,20 +73,23 @@ class RecordedRun:
         """Run to the end. Raises what `open_bench` and the runner raise."""
         scenario = self._scenario
         title = f"{scenario.title} ({BOARDS[self._board]})"
+        unwatched = self.plant.rig.unwatched()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as why:
             raise why_not(self._path.parent, why) from None
         with (
             writing(self._path) as file,
-            LiveView(title, self._console, scenario.duration_ms) as view,
+            LiveView(title, self._console, scenario.duration_ms, unwatched=unwatched) as view,
         ):
             view.note(f"starting: {BOARDS[self._board]}")
-            with open_bench(self._board, self.plant) as bench:
+            # A board that was never told what hangs on its pins: that is the first thing it is told.
+            with open_bench(self._board, self.plant, None) as bench:
                 head = header(
                     title=title,
                     source=PLANT,
                     nl_per_step=self._nl_per_step,
+                    rig=self.plant.rig,
                     tick_ms=TICK_MS,
                     prescription=prescription(scenario, scenario.clock_ms),
                 )
@@ -96,9 +99,10 @@ class RecordedRun:
                     scenario,
                     bench,
                     LinkClient(bench.send),
+                    rig=self.plant.rig,
                     progress=lambda _at, _total: self._show(result, truth, recorder, view),
                 )
-                view.note("programming the therapy")
+                view.note(f"programming rig {self.plant.rig.name}, then the therapy")
                 for record in result:
                     view.note("")
                     self._take(record, recorder, view)

@@ -2,7 +2,9 @@
 
 The device counts its ticks from the moment its loop starts, and only the device knows when that was. But the
 first thing every tick does is to sample its inputs, and a conversion of the downstream pressure can be seen
-from outside: the first one since power-on is tick 0, and all later ones lie on a grid of 100 ms. After a
+from outside: the first one since power-on is tick 0, and all later ones lie on a grid of 100 ms. A pump
+without that sensor, or without a rig, is known by the first feed of its watchdog, at the end of tick 0; the
+grid is then taken to be FED_LEAD_NS earlier than that, which is some milliseconds before the tick. After a
 reset the first one begins a new grid, less than 100 ms behind that of the world: it is called by the tick of
 the world that has begun last. `learn_tick` corrects the grid from what the device says of itself,
 should that ever be needed.
@@ -13,6 +15,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from pathlib import Path
+
+from thecal.rig import Rig
 
 from thecal_bench.bench import TICK_NS, Bench, BenchError, NotPossible
 from thecal_bench.plant import Plant
@@ -34,6 +38,9 @@ REST_NS = 3 * MS_NS
 # An action "just before the inputs of a tick are read" happens this long before the tick.
 ACTION_LEAD_NS = 2 * MS_NS
 START_LIMIT_MS = 5_000
+# A first tick is done within this time (it takes 37 ms), any other in what is left of 100 ms.
+FED_LEAD_NS = 60 * MS_NS
+OF_THE_PLANT = "of the plant"
 # RUN is low until so long after the tick of the world, at a reset and when power comes. The image takes 0.72
 # to 0.78 s from there to its first tick, by what a young journal holds: with this that is always BOOT_TICKS
 # and half a tick later.
@@ -57,18 +64,23 @@ def check_image(image: Path) -> None:
 class ChipBench(Bench):
     """The image on the emulated board, with a plant on its pins.
 
+    Its flash holds nothing but the plant's rig, or another `rig`; None: the pump was never told of one.
     `board` is the board itself, for everything that only an emulated one can do. With a `program` the
     MAINTENANCE jumper is fitted and the program is typed at the prompt: the same image, with a loop of the
     test's own around its parts.
     """
 
     def __init__(
-        self, plant: Plant | None = None, image: Path = DEFAULT_IMAGE, program: str | None = None
+        self,
+        plant: Plant | None = None,
+        image: Path = DEFAULT_IMAGE,
+        program: str | None = None,
+        rig: Rig | str | None = OF_THE_PLANT,
     ) -> None:
         self._plant = plant or Plant()
         super().__init__(self._plant)
         check_image(image)
-        self.board = EmulatedBoard(image)
+        self.board = EmulatedBoard(image, rig=self._plant.rig if rig == OF_THE_PLANT else rig)
         self.board.set_pin("MAINTENANCE", 1 if program is None else 0)  # no jumper: the pump runs
         self._connected = True
         self._actions: list[tuple[int, int, Callable[[], object]]] = []
@@ -82,6 +94,8 @@ class ChipBench(Bench):
         wire_plant(self.board, self._plant, rig=self._plant.rig, plant_ns=self._plant_ns)
         wire_world(self.board, self._plant, plant_ns=self._plant_ns)
         self.board.set_adc("PRESSURE_DOWN", self._inputs_read)
+        self._feeds = 0, 0  # of the watchdog, since which reset
+        self.board.on_watchdog_fed = self._fed
         self.board.boot()
         if program is not None:
             RawRepl(self.board).start(program)
@@ -193,7 +207,19 @@ class ChipBench(Bench):
         assert self._tick_0_ns is not None
         return self._tick_0_ns + tick * TICK_NS
 
+    def _fed(self) -> None:
+        """The watchdog is armed, and then fed at the end of each tick."""
+        resets, feeds = self.board.resets, self._feeds[0] + 1
+        self._feeds = (feeds, resets) if self._feeds[1] == resets else (1, resets)
+        if self._feeds[0] == 2 and (self._tick_0_ns is None or self._resets != resets):
+            self._begin(self.board.now_ns - FED_LEAD_NS)
+
     def _inputs_read(self, now_ns: int) -> int:
+        self._begin(now_ns)
+        return self._plant.adc_pressure_down(self._plant_ns(now_ns))
+
+    def _begin(self, now_ns: int) -> None:
+        """A tick has begun, maybe the first one since the last reset."""
         self._read_at_ns = now_ns
         if self._tick_0_ns is None or self._resets != self.board.resets:
             self._resets = self.board.resets
@@ -203,7 +229,6 @@ class ChipBench(Bench):
                 self._plant_origin_ns = self._tick_0_ns
             else:
                 self.learn_tick(self._plant_ns(now_ns) // TICK_NS)
-        return self._plant.adc_pressure_down(self._plant_ns(now_ns))
 
     def _whole_ms(self, at_ns: int) -> int:
         """The millisecond of the chip's own clock in which `at_ns` lies: ticks begin on one."""

@@ -41,6 +41,7 @@ MS_NS = 1_000_000
 FOREVER_NS = 1 << 62
 DRIFT_NS = 5 * MS_NS  # a pad with nothing on it changes its mind this often
 ADC_FULL_SCALE = 4095
+WATCHDOG_LOAD = 0x04  # a register of the watchdog (RP2040 datasheet, 4.7.6)
 ADC_SAMPLE_NS = 2_000  # 96 cycles of the 48 MHz ADC clock
 FIRST_ADC_GPIO = 26
 ENUMERATION_LIMIT_MS = 5_000
@@ -145,6 +146,10 @@ class EmulatedBoard:
         self.mcu.adc.on_adc_read = self._sample_adc
         self.mcu.on_break = self._broke
         self.mcu.watchdog.on_watchdog_trigger = self._watchdog_bites
+        self.on_watchdog_fed: Callable[[], object] = lambda: None
+        """Called when the watchdog is armed, and then each time that it is fed."""
+        self._write_watchdog = self.mcu.watchdog.write_uint32
+        self.mcu.watchdog.write_uint32 = self._watchdog_written
         self.mcu.core.pc = FLASH_START_ADDRESS
 
     # --- time ---------------------------------------------------------------------------------
@@ -265,6 +270,11 @@ class EmulatedBoard:
         self._enter_reset(from_watchdog=False)
         self._held = True
         self._freeze(FOREVER_NS)
+
+    def _watchdog_written(self, offset: int, value: int) -> None:
+        self._write_watchdog(offset, value)
+        if offset == WATCHDOG_LOAD:
+            self.on_watchdog_fed()
 
     def _watchdog_bites(self) -> None:
         if not self._held:  # the emulator's counts on without power

@@ -10,17 +10,20 @@ t=0 is a tick on which the pump also sends its periodic status. Everything count
 `commands` says to the pump.
 
 Records are plain dicts of integers and texts with a `type`: `event` (as the pump logged it), `state`,
-`bolus`, `alarm`, `refused` (a command the pump did not take, with its sentence), `soft_limit` (of a therapy,
-confirmed by the runner), `skipped` (what this board cannot do), `sample`, `note` (what the experiment adds
-to its file), `warning`, `expect`, and `summary` last. `*_ms` count from t=0.
+`bolus`, `rig` (that the pump was given before t=0), `alarm`, `refused` (a command the pump did not take, with
+its sentence), `soft_limit` (of a therapy, confirmed by the runner), `skipped` (what this board cannot do),
+`sample`, `note` (what the experiment adds to its file), `warning`, `expect`, and `summary` last. `*_ms` count
+from t=0.
 """
 
+from thecal_bench.runner.dialogue import Dialogue
 from thecal_bench.runner.proposals import RunError, TherapyRefused
 from thecal_bench.runner.run import RunResult, canonical_records, make_plant, run_scenario
 from thecal_bench.runner.timeline import ON_PLANT
 
 __all__ = [
     "ON_PLANT",
+    "Dialogue",
     "RunError",
     "RunResult",
     "TherapyRefused",

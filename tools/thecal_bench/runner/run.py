@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from thecal.clock import TICK_MS
+from thecal.rig import Rig
 from thecal.states import STATES
 from thecal_model import quantities as q
 from thecal_model.link import LinkClient
@@ -82,14 +83,16 @@ def run_scenario(
     every_ms: int | None = None,
     progress: Callable[[int, int], object] | None = None,
     keep_ledger: bool = False,
+    rig: Rig | None = None,
 ) -> RunResult:
     """Prepare a run; nothing happens until the result is iterated over.
 
     `link` sends by `bench.send`; its callbacks and the bench's `on_data` are taken over. `every_ms` asks for
     samples, `progress(at_ms, duration_ms)` is called now and then, `keep_ledger` is for `canonical_records`.
+    The pump is first given `rig`, unless that is None: then it has one.
     Iterating raises RunError, and BenchError if the board gives up.
     """
-    return RunResult(_Run(scenario, bench, link, every_ms, progress, keep_ledger))
+    return RunResult(_Run(scenario, bench, link, every_ms, progress, keep_ledger, rig))
 
 
 def canonical_records(result: RunResult) -> bytes:
@@ -126,9 +129,12 @@ class _Run:
         every_ms: int | None,
         progress: Callable[[int, int], object] | None,
         keep_ledger: bool,
+        rig: Rig | None,
     ) -> None:
         self.log = RunLog(keep_ledger)
         self._scenario = scenario
+        self._rig = rig
+        self._is_given_one = False
         self._bench = bench
         self._link = link
         self._findings = Findings(scenario.clock_ms)
@@ -174,10 +180,15 @@ class _Run:
         """Up to t=0; gives its tick, the device's."""
         scenario, bench, findings = self._scenario, self._bench, self._findings
         preparation = Preparation(scenario, bench, self._link, findings)
-        self._step_nl = preparation.meet()
+        hello = preparation.meet()
+        if self._rig is not None:
+            self._is_given_one = True
+            hello = preparation.give_rig(self._rig, hello)
+            self._is_given_one = False
+        self._step_nl = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
         # What is told of a new line before t=0 counts then.
         preparation.program()
-        begin, executed_steps = preparation.set_clock()
+        begin, executed_steps = preparation.set_clock(self.log.lost_ticks)
         self._commands = Commands(bench, self._link, self.log, findings, scenario.profile, begin)
         self._truths = Truths(bench, findings, scenario.therapy.limit, begin, self._end)
         self.log.begin(begin, executed_steps, self._end)
@@ -208,7 +219,7 @@ class _Run:
 
     def _on_event(self, frame: Record) -> None:
         log, records = self.log, self._findings.records
-        if frame["code"] == "boot" and log.begin_tick is not None:
+        if frame["code"] == "boot" and (log.begin_tick is not None or self._is_given_one):
             log.lost_ticks = self._bench.tick - frame["tick"]
         alarms, states = len(log.alarms), len(log.states)
         event = log.event(frame)

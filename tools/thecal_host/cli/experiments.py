@@ -46,13 +46,14 @@ def simulate(
     if every_ms is not None and every_ms < 1:
         raise quantities.QuantityError(f'--every: expected 1 ms at least, found "{every}"')
     plant = make_plant(scenario)
-    with open_bench(on, plant) as bench, progress_bar(file.name, err, out) as progress:
+    with open_bench(on, plant, plant.rig) as bench, progress_bar(file.name, err, out) as progress:
         if as_json:
             title = f"{scenario.title} ({BOARDS.get(on, on)})"
             head = header(
                 title=title,
                 source=PLANT,
                 nl_per_step=plant.geometry.step_nl,
+                rig=plant.rig,
                 tick_ms=TICK_MS,
                 prescription=prescription(scenario, scenario.clock_ms),
             )
@@ -179,8 +180,19 @@ def serve_bench(
         str | None,
         typer.Option(metavar="KIND", help="Serve a balance too that weighs what it delivers: asked, prints"),
     ] = None,
+    rig: Annotated[
+        str, typer.Option(metavar="FILE", help="What hangs on its pins: a rig file, or one of the project's")
+    ] = "reference",
+    blank: Annotated[
+        bool, typer.Option("--blank", help="Leave the pump without a rig, as a board comes")
+    ] = False,
 ) -> None:
-    """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C."""
+    """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C.
+
+    Its first step is to program the rig, as `thecal rig program` does.
+    """
+    from thecal_model import rig as rigs
+
     from thecal_host import emulated
 
     if not math.isfinite(speed):
@@ -188,4 +200,4 @@ def serve_bench(
     if balance is not None and balance not in emulated.BALANCES:
         kinds = " or ".join(emulated.BALANCES)
         raise typer.BadParameter(f'expected {kinds}, found "{balance}"', param_hint="--balance")
-    emulated.serve_bench(image, tcp, speed or None, maintenance, out, balance)
+    emulated.serve_bench(image, tcp, speed or None, maintenance, out, balance, rigs.load(rig), blank)
