@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from thecal.causes import CAUSES
 from thecal.link.commands import COMMANDS
 from thecal.states import RUNNING, STOPPED
@@ -21,6 +22,8 @@ from thecal_host import picture, record, recording, report
 from thecal_host.experiment import prescription
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample, window_fill
+from thecal_model import rig
+from thecal_model.therapy import Profile, Therapy
 
 H = 3_600_000
 MIN = 60_000
@@ -499,3 +502,36 @@ def test_steps_of_the_day_need_the_time_of_day():
     known = record.prescription_of(experiment.therapy, experiment.profile)
     with pytest.raises(ValueError, match="time of day"):
         record.programmed_by_events(known, [START], H)
+
+
+@pytest.mark.req("RIG-03")
+def test_a_run_says_what_nobody_watched_for(tmp_path):
+    bare = rig.named("weighed")
+    said = dict(report.summary_rows(small_run(rig=bare)))
+    assert said["volume of a turn"] == "246.800 uL, +/- 700 nL (0.28 %) at 95 %"
+    assert "occlusion down" in said["not watched"] and "sounder dead" in said["not watched"]
+    texts = [text.get_text() for text in picture.figure_of(small_run(rig=bare)).findobj(Text)]
+    assert any(text.startswith("not watched: stall, free flow") for text in texts)
+    watched = [text.get_text() for text in picture.figure_of(small_run(rig=rig.reference())).findobj(Text)]
+    assert not any("not watched" in text for text in watched)
+    assert dict(report.summary_rows(small_run(rig=rig.reference())))["not watched"] == "nothing"
+
+
+@pytest.mark.req("RIG-03")
+def test_a_record_holds_its_rig_whole(tmp_path):
+    path = tmp_path / "bare.ndjson"
+    known = record.prescription_of(Therapy("continuous", Fraction(100_000)), Profile())
+    with path.open("w") as file:
+        head = record.header(
+            title="b", source=record.PLANT, nl_per_step=STEP_NL, tick_ms=100, rig=rig.named("bare"),
+            prescription=known,
+        )  # fmt: skip
+        recorder = recording.Recorder(file, head)
+        for at_ms in (0, 1_000):
+            recorder.write({"type": "sample", "at_ms": at_ms, "delivered_nl": 0, "pressure_pa": 0})
+    assert recording.load(path).header["unwatched"] == rig.named("bare").unwatched()
+    run = record.run_of(path)
+    assert run.rig is not None and run.rig.tables == rig.named("bare").tables
+    path.write_text(path.read_text().replace('"full_steps":200', '"full_steps":0'))
+    with pytest.raises(recording.RecordError, match=r"motor\.full_steps is 0"):
+        record.run_of(path)

@@ -22,6 +22,7 @@ from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
 from thecal_host import vitals, watching
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
+from thecal_model import rig
 
 STATUS = {
     "type": "status", "seq": 1, "state": "RUNNING", "bolus": "none", "tick": 10, "rate_nl_h": 20_000,
@@ -37,7 +38,7 @@ EMPTY = next(row for row, alarm in enumerate(ALARMS) if alarm.code == "RESERVOIR
 
 @pytest.mark.req("LNK-04")
 def test_a_status_is_told_in_units_of_people():
-    rows = dict(vitals.status_rows(HELLO, STATUS))
+    rows = dict(vitals.status_rows(HELLO, STATUS, rig=rig.reference()))
     # (609 - 400) x 50 Pa; 2400 x 5 mV; 320 and 6400 microsteps of 31.25 nL
     assert rows["pressure"] == "10.45 kPa down, 0.00 kPa up"
     assert rows["motor supply"] == "12.00 V"
@@ -67,16 +68,32 @@ def test_a_status_is_told_in_units_of_people():
     ],
 )
 def test_what_is_not_known_or_wrong_is_said(changed, name, text):
-    said = dict(vitals.status_rows(HELLO, {**STATUS, **changed}))[name]
+    said = dict(vitals.status_rows(HELLO, {**STATUS, **changed}, rig=rig.reference()))[name]
     assert text in said
 
 
 def test_the_scales_are_those_of_the_plant():
     plant = Plant(PlantParameters(pressure_noise_pa=Fraction(0), adc_e11=False))
     plant.set_supply(7)
-    assert vitals.pressure_text(plant.adc_pressure_down(0)) == "1.00 kPa"  # the back pressure
-    assert vitals.pressure_text(plant.adc_pressure_up(0)) == "0.00 kPa"
-    assert vitals.supply_text(plant.adc_supply(0)) == "7.00 V"
+    raw = {"pressure_down_raw": plant.adc_pressure_down(0), "pressure_up_raw": plant.adc_pressure_up(0)}
+    # 1 kPa of back pressure
+    assert vitals.pressures_text({**STATUS, **raw}, plant.rig) == "1.00 kPa down, 0.00 kPa up"
+    assert vitals.supply_text(plant.adc_supply(0), plant.rig) == "7.00 V"
+
+
+@pytest.mark.req("RIG-03")
+def test_a_status_says_the_rig_what_is_missing_and_what_goes_unwatched():
+    rows = dict(vitals.status_rows(HELLO, STATUS, rig=rig.named("bare")))
+    assert rows["rig"] == "bare, 250 uL a turn, not calibrated by weighing"
+    assert rows["pressure"] == rows["motor supply"] == "not fitted"
+    assert rows["not watched"].startswith("stall, free flow, rotor infusion") and "air" in rows["not watched"]
+    # (400 - 414) x 30.2 Pa
+    with_sensor = {**STATUS, "pressure_down_raw": 400}
+    rows = dict(vitals.status_rows(HELLO, with_sensor, rig=rig.named("pressure")))
+    assert rows["pressure"] == "-0.42 kPa down"
+    assert dict(vitals.status_rows(HELLO, STATUS, rig=rig.reference()))["not watched"] == "nothing"
+    without = dict(vitals.status_rows({**HELLO, "no_rig": "no rig was ever programmed"}, STATUS))
+    assert without["rig"] == "none (no rig was ever programmed): nothing moves"
 
 
 @pytest.mark.req("LNK-04")

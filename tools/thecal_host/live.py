@@ -7,6 +7,7 @@ telemetry, `thecal run` from the plant. `LiveView` shows the last one and the la
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -18,6 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from thecal.dose.prescription import EMPTY_NL
+from thecal.rig import Rig
+from thecal_model.rig_words import unwatched_text
 from thecal_model.text import alarm_name, clock_text, parts_text, short_rate, short_volume
 
 from thecal_host import vitals
@@ -46,9 +49,13 @@ class Reading:
 
 
 def from_status(
-    status: dict[str, Any], nl_per_step: Fraction, tick_ms: int, empty_nl: int = EMPTY_NL
+    status: dict[str, Any],
+    nl_per_step: Fraction,
+    tick_ms: int,
+    empty_nl: int = EMPTY_NL,
+    rig: Rig | None = None,
 ) -> Reading:
-    """The pump's own view: what it owes against the pulses it counted back."""
+    """The pump's own view: what it owes against the pulses it counted back, on the rig in force."""
     owed_steps, executed_steps = status["owed_steps"], status["executed_steps"]
     bolus = ""
     if status["bolus"] != "none":
@@ -60,9 +67,9 @@ def from_status(
         delivered_nl=executed_steps * nl_per_step,
         programmed_nl=owed_steps * nl_per_step,
         error_steps=Fraction(executed_steps - owed_steps),
-        pressure=vitals.pressures_text(status),
+        pressure=vitals.pressures_text(status, rig),
         bolus=bolus,
-        supply=vitals.supply_text(status["supply_raw"]),
+        supply=vitals.supply_text(status["supply_raw"], rig),
         reservoir=vitals.reservoir_text(status, empty_nl),
         alarm=_alarm_text(status),
     )
@@ -79,12 +86,20 @@ def _alarm_text(status: dict[str, Any]) -> str:
 class LiveView:
     """Shows readings and events. On a terminal one screen, else one line each. Use as a context.
 
-    `keys` says which keys do what, on the last line of the screen.
+    `keys` says which keys do what, on the last line of the screen; `unwatched` is what nobody watches for.
     """
 
-    def __init__(self, title: str, console: Console, total_ms: int | None = None, keys: str = "") -> None:
+    def __init__(
+        self,
+        title: str,
+        console: Console,
+        total_ms: int | None = None,
+        keys: str = "",
+        unwatched: Iterable[str] = (),
+    ) -> None:
         self._title = title
         self._keys = keys
+        self._unwatched = f"not watched: {unwatched_text(unwatched)}" if unwatched else ""
         self._console = console
         self._total_ms = total_ms
         self._reading: Reading | None = None
@@ -99,6 +114,8 @@ class LiveView:
     def __enter__(self) -> LiveView:
         if self._live is not None:
             self._live.start()
+        elif self._unwatched:
+            self._line(self._unwatched)
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -169,6 +186,8 @@ class LiveView:
         parts: list[Any] = [numbers]
         if self._total_ms:
             parts.append(ProgressBar(total=self._total_ms, completed=min(reading.at_ms, self._total_ms)))
+        if self._unwatched:
+            parts.append(Text(self._unwatched, style="yellow"))
         if self._events:
             parts.append(Text("\n" + "\n".join(self._events), style="dim"))
         if self._note:

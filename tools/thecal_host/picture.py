@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from thecal_model.quantities import DAYS
+from thecal_model.rig_words import unwatched_text
 from thecal_model.text import MS_PER, NL_PER, short_volume, time_unit, volume_text, volume_unit
 
 from thecal_host.files import FileError, check_new, why_not
@@ -74,6 +76,7 @@ def figure_of(run: Run) -> Figure:
     FigureCanvasAgg(figure)
     volumes, errors = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [2.2, 1]})
     figure.suptitle(run.title, fontsize=14, fontweight="bold")
+    _say_unwatched(figure, run)
 
     first_ms, last_ms = run.samples[0].at_ms, run.samples[-1].at_ms
     unit = time_unit(last_ms - first_ms)
@@ -84,6 +87,13 @@ def figure_of(run: Run) -> Figure:
     errors.set_xlabel(f"time since the beginning of the run [{unit}]")
     errors.set_xlim(first_ms / ms_per_unit, last_ms / ms_per_unit)
     return figure
+
+
+def _say_unwatched(figure: Figure, run: Run) -> None:
+    """What nobody watched for in this run, below it."""
+    if run.rig is not None and run.rig.unwatched():
+        said = f"not watched: {unwatched_text(run.rig.unwatched())}"
+        figure.supxlabel(fill(said, 150), fontsize=8, color=DENIED_COLOUR)
 
 
 def _draw_volumes(run: Run, axes: Axes, ms_per_unit: int) -> None:
@@ -181,6 +191,7 @@ def _course_figure(run: Run, course: Course) -> Figure:
     figure = Figure(figsize=(13, 3.2 * len(ratios)), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(run.title, fontsize=14, fontweight="bold")
+    _say_unwatched(figure, run)
     panels = figure.subplots(len(ratios), 1, sharex=True, gridspec_kw={"height_ratios": ratios})
     first_ms, last_ms = run.samples[0].at_ms, run.samples[-1].at_ms
     unit = time_unit(last_ms - first_ms)

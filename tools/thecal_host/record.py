@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from thecal.rig import Rig, RigError, read
 from thecal_model.kept import joined, therapy_of
 from thecal_model.quantities import MS_PER_WEEK, as_message, of_message
 from thecal_model.text import mark_text
@@ -38,12 +39,14 @@ def header(
     source: str,
     nl_per_step: Fraction,
     tick_ms: int,
+    rig: Rig | None = None,
     prescription: dict[str, Any] | None = None,
     kept: dict[str, Any] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """What is known beforehand. With a prescription (`prescription_of`), or the therapy in force as the pump
-    keeps it (`kept`), the record can be judged without any other file.
+    """What is known beforehand; of the rig, all of it and what it leaves unwatched. With a prescription
+    (`prescription_of`), or the therapy in force as the pump keeps it (`kept`), the record can be judged
+    without any other file.
     """
     known: dict[str, Any] = {
         "title": title,
@@ -52,6 +55,9 @@ def header(
         "tick_ms": tick_ms,
         **more,
     }
+    if rig is not None:
+        known["rig"] = rig.tables
+        known["unwatched"] = rig.unwatched()
     if prescription is not None:
         known["prescription"] = prescription
     elif kept is not None:
@@ -173,10 +179,11 @@ def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] |
             marks=marks_of(events, samples[0].at_ms, samples[-1].at_ms),
             bound_steps=max(1, running + sum(_starts(event) for _, event in events)),
             course=replay.course(peak_nl) if _has_course(prescription) else None,
+            rig=read(head["rig"]) if "rig" in head else None,
         )
     except RecordError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as why:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RigError) as why:
         # Whatever a line lacks or has in another form than this program writes.
         raise RecordError(f"{path}: is no record of a run ({type(why).__name__}: {why})") from None
 

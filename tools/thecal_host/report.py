@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from thecal.rig import Rig
+from thecal_model.rig_words import uncertainty_text, unwatched_text
 from thecal_model.text import MS_PER, short_volume
 
 from thecal_host.programmed import Programmed
@@ -92,6 +94,7 @@ class Run:
     marks: list[tuple[int, str]] = field(default_factory=list)
     bound_steps: int = 1
     course: Course | None = None
+    rig: Rig | None = None
 
     def error_steps(self) -> list[Fraction]:
         """Delivered minus programmed at each sample, in microsteps, exact."""
@@ -119,6 +122,9 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
         ("largest error", f"{float(worst_error_steps(run)):+.2f} microsteps in {len(run.samples)} samples"),
         ("one microstep", f"{float(run.nl_per_step):g} nL"),
     ]
+    if run.rig is not None:
+        rows.append(("volume of a turn", f"{short_volume(run.rig.nl_per_rev)}, {uncertainty_text(run.rig)}"))
+        rows.append(("not watched", unwatched_text(run.rig.unwatched())))
     if run.course is not None:
         rows += _course_rows(run, run.course)
     pressures = [s.pressure_pa for s in run.samples if s.pressure_pa is not None]

@@ -1,6 +1,6 @@
 """What a status frame says, in the units of people: kPa, V, mL, hours, the names of parts.
 
-The scales are those of the reference rig, the names of parts the firmware's own.
+The scales are those of the pump's rig (None: it has none), the names of parts the firmware's own.
 """
 
 from __future__ import annotations
@@ -9,28 +9,33 @@ from fractions import Fraction
 from typing import Any
 
 from thecal.dose.prescription import EMPTY_NL
+from thecal.rig import Rig, Scale
 from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
 from thecal.watch.readings import NO_SAMPLE
-from thecal_model.rig import reference
+from thecal_model.rig_words import uncertainty_text, unwatched_text
 from thecal_model.text import alarm_name, clock_text, parts_text, rate_text, short_volume, volume_text
 
 _RESERVOIR_EMPTY = next(row for row, alarm in enumerate(ALARMS) if alarm.code == "RESERVOIR_EMPTY")
 
 NL_PER_UL = 1000
-_PRESSURE, _SUPPLY = reference().pressure_down, reference().supply
+NOT_FITTED = "not fitted"
 
 
-def pressure_text(raw: int) -> str:
-    """The pressure above that of the room, from a converter's code."""
-    if raw == NO_SAMPLE:
-        return "no reading"
-    return f"{_PRESSURE.value(raw) / 1000:.2f} kPa"
+def pressure_text(raw: int, scale: Scale | None) -> str:
+    """The pressure above that of the room, from a converter's code; `scale` None: there is no sensor."""
+    return _value_text(raw, scale, "kPa")
 
 
-def supply_text(raw: int) -> str:
+def supply_text(raw: int, rig: Rig | None) -> str:
     """The motor's supply, from a converter's code."""
-    return "no reading" if raw == NO_SAMPLE else f"{_SUPPLY.value(raw) / 1000:.2f} V"
+    return _value_text(raw, None if rig is None else rig.supply, "V")
+
+
+def _value_text(raw: int, scale: Scale | None, unit: str) -> str:
+    if scale is None:
+        return NOT_FITTED
+    return "no reading" if raw == NO_SAMPLE else f"{scale.value(raw) / 1000:.2f} {unit}"
 
 
 def failed_names(status: dict[str, Any]) -> list[str]:
@@ -38,14 +43,16 @@ def failed_names(status: dict[str, Any]) -> list[str]:
     return parts.names(status.get("failed", 0))
 
 
-def pressures_text(status: dict[str, Any]) -> str:
-    """Both pressures, a sensor that failed said so."""
+def pressures_text(status: dict[str, Any], rig: Rig | None) -> str:
+    """The pressures that are measured, a sensor that failed said so."""
     failed = failed_names(status)
     said = []
     for where, name in (("down", "pressure_down"), ("up", "pressure_up")):
+        scale = None if rig is None else getattr(rig, name)
         wrong = " (sensor failed)" if name in failed else ""
-        said.append(f"{pressure_text(status[f'{name}_raw'])} {where}{wrong}")
-    return ", ".join(said)
+        if scale is not None:
+            said.append(f"{pressure_text(status[f'{name}_raw'], scale)} {where}{wrong}")
+    return ", ".join(said) or NOT_FITTED
 
 
 def reservoir_is_known(status: dict[str, Any]) -> bool:
@@ -85,11 +92,11 @@ NEXT = ", `thecal acknowledge` comes next"
 
 
 def status_rows(
-    hello: dict[str, Any], status: dict[str, Any], empty_nl: int = EMPTY_NL
+    hello: dict[str, Any], status: dict[str, Any], empty_nl: int = EMPTY_NL, rig: Rig | None = None
 ) -> list[tuple[str, str]]:
     """A status frame for a person: what matters first, then every other field by its own name.
 
-    `empty_nl` is the level at which the reservoir counts as empty.
+    `empty_nl` is the level at which the reservoir counts as empty, `rig` the one in force.
     """
     told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
     shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed", "reservoir_ul"}
@@ -101,6 +108,8 @@ def status_rows(
         bolus += f", {volume_text(status['bolus_left_nl'])} left"
     return [
         ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
+        ("rig", _rig_text(hello, rig)),
+        *([("not watched", unwatched_text(rig.unwatched()))] if rig is not None else ()),
         ("state", status["state"] + (NEXT if status["state"] == "HALTED" else "")),
         ("alarm", alarm_name(status["alarm"])),
         ("first cause", alarm_name(status["first_cause"])),
@@ -111,12 +120,18 @@ def status_rows(
         ("reservoir", reservoir_text(status, empty_nl)),
         ("line", _line_text(status)),
         ("window of the limit", _window_text(status, nl_per_step)),
-        ("pressure", pressures_text(status)),
-        ("motor supply", supply_text(status["supply_raw"])),
+        ("pressure", pressures_text(status, rig)),
+        ("motor supply", supply_text(status["supply_raw"], rig)),
         ("microsteps", f"{status['executed_steps']} made, {status['owed_steps']} owed"),
         ("up for", clock_text(status["tick"] * hello["tick_ms"])),
         *((name, str(value)) for name, value in status.items() if name not in shown),
     ]
+
+
+def _rig_text(hello: dict[str, Any], rig: Rig | None) -> str:
+    if rig is None:
+        return f"none ({hello.get('no_rig', 'not told')}): nothing moves"
+    return f"{rig.name}, {volume_text(rig.nl_per_rev)} a turn, {uncertainty_text(rig)}"
 
 
 def _line_text(status: dict[str, Any]) -> str:

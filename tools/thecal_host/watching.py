@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from thecal_model.text import clock_text, event_text
 
+from thecal_host import rigging
 from thecal_host.live import LiveView, from_status
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
 
@@ -94,16 +95,17 @@ class _Sent:
 
 def watch(pump: Pump, console: Console) -> None:
     """Show what the pump tells until `q`, Ctrl-C (KeyboardInterrupt) or an error of the port."""
-    empty_nl = pump.empty_nl()
+    empty_nl, rig = pump.empty_nl(), rigging.in_force(pump)
+    unwatched = [] if rig is None else rig.unwatched()
     sent = _Sent(pump)
     with (
         Keyboard() as keyboard,
-        LiveView(pump.port.name, console, keys=KEYS if keyboard.there else "") as view,
+        LiveView(pump.port.name, console, keys=KEYS if keyboard.there else "", unwatched=unwatched) as view,
     ):
         for frames in pump.listen():
             for frame in frames:
                 if frame["type"] == "status":
-                    view.show(from_status(frame, pump.nl_per_step, pump.tick_ms, empty_nl))
+                    view.show(from_status(frame, pump.nl_per_step, pump.tick_ms, empty_nl, rig))
                 elif frame["type"] == "event":
                     view.event(f"{clock_text(frame['tick'] * pump.tick_ms):>9}  {event_text(frame)}")
             for key in keyboard.pressed():

@@ -56,6 +56,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="The frame as it came")] = False,
 ) -> None:
     """Show what the pump says of itself."""
+    from thecal_host import rigging
     from thecal_host.vitals import status_rows
 
     with connected(ctx, port) as pump:
@@ -63,7 +64,7 @@ def status(
         if as_json:
             print(json.dumps(frame))
         else:
-            print_rows(status_rows(pump.hello, frame, pump.empty_nl()))
+            print_rows(status_rows(pump.hello, frame, pump.empty_nl(), rigging.in_force(pump)))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -148,6 +149,7 @@ def record(
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
 ) -> None:
     """Write everything the pump tells to a file, until Ctrl-C or for a time."""
+    from thecal_host import rigging
     from thecal_host.files import check_new, writing
     from thecal_host.record import COUNTED_PULSES, header
     from thecal_host.recording import Recorder, host_time
@@ -163,6 +165,7 @@ def record(
             source=COUNTED_PULSES,
             nl_per_step=pump.nl_per_step,
             tick_ms=pump.tick_ms,
+            rig=rigging.in_force(pump),
             kept=pump.therapy(),
             hello=pump.hello,
             host_time=host_time(),

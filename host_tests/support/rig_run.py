@@ -1,0 +1,59 @@
+"""A minute on a rig: a board that was never told of one is given it, started, asked for a bolus, stopped."""
+
+from fractions import Fraction
+
+from thecal_bench import scenario
+from thecal_bench.runner import make_plant, run_scenario
+from thecal_model.link import LinkClient
+
+MINUTE = """
+title = "A minute at a rate of use, with a bolus"
+duration = "62 s"
+[profile]
+rig = "{rig}"
+[therapy]
+mode = "continuous"
+rate = "{rate}"
+[[event]]
+at = "0 s"
+do = "start"
+[[event]]
+at = "20 s"
+do = "clinician_bolus"
+volume = "20 uL"
+duration = "30 s"
+[[event]]
+at = "60 s"
+do = "stop"
+"""
+RATE_ML_H = 6
+OWED_NL = Fraction(RATE_ML_H * 1_000_000, 60) + 20_000
+
+
+def run_a_minute(name, open_bench, rate_ml_h=RATE_ML_H):
+    """The plant of a rig of the project, and all records. `open_bench(plant)` makes a board without a rig."""
+    experiment = scenario.parse(MINUTE.format(rig=name, rate=f"{rate_ml_h} mL/h"))
+    plant = make_plant(experiment)
+    with open_bench(plant) as bench:
+        result = run_scenario(experiment, bench, LinkClient(bench.send), rig=plant.rig)
+        records = list(result)
+    return plant, records
+
+
+def check(plant, records):
+    """Commanded, executed and plant agree, with what was owed to one microstep; nothing alarmed."""
+    summary = records[-1]
+    assert summary["type"] == "summary"
+    assert [record["name"] for record in records if record["type"] == "rig"] == [plant.rig.name]
+    told = next(record for record in records if record["type"] == "rig")
+    assert told["unwatched"] == plant.rig.unwatched()
+    assert summary["commanded_steps"] == summary["executed_steps"] == plant.steps_seen == plant.angle_steps
+    assert abs(plant.displaced_nl() - OWED_NL) <= plant.geometry.step_nl
+    assert [bolus["granted"] for bolus in summary["boluses"]] == [True]
+    assert summary["alarms"] == [] and summary["resets"] == 0
+    assert [(state["state"], state["cause"]) for state in summary["states"]] == [
+        ("STOPPED", "self_test"),
+        ("RUNNING", "command"),
+        ("STOPPED", "command"),
+    ]
+    assert [record for record in records if record["type"] in ("warning", "refused", "skipped")] == []
