@@ -5,7 +5,8 @@ A slot is a record that says kind, length and CRC, and the bytes behind it. The 
 never written over.
 
 A rig (CALIBRATION) alone needs no snapshot: the newest one that is whole is in force from the next boot on,
-so that a journal that nothing else was ever written to can have one.
+so that a journal that nothing else was ever written to can have one. What a cut has left of one may read as
+whole at a later boot, so it is erased at once.
 """
 
 import struct
@@ -26,6 +27,7 @@ from .layout import (
 )
 
 NONE = -1  # no slot is being written
+NO_NUMBER = -1  # of the slot that a command is for: none that is being written
 
 
 class Slots:
@@ -45,6 +47,8 @@ class Slots:
         self.end = start
         self.rigs_start = self.starts[CALIBRATION] if len(layout) > CALIBRATION else start
         self.serials = [[0] * count for count, _ in layout]
+        self.torn = []  # rigs that are not whole, each the offset of its slot
+        self.torn_failures = 0
         self.kind = NONE
         self.data = b""
         self.length = 0
@@ -88,6 +92,8 @@ class Slots:
             if not self._in_force(kind, serials[self.slot]):
                 break
         serials[self.slot] = 0
+        start = self._start(kind, self.slot)
+        self.torn = [torn for torn in self.torn if torn != start]  # it is erased with that
         self.at = 0
         self.erased = 0
         self.failures = 0
@@ -116,9 +122,9 @@ class Slots:
         self.data = b""
 
     def order(self, erase_allowed: bool) -> bool:
-        """Write the slot begun. Whether a command is ordered."""
+        """Write the slot begun, or erase what is torn. Whether a command is ordered."""
         if self.kind < 0 or self.done():
-            return False
+            return self._erase_torn(erase_allowed)
         self.way_number = self.number
         command = self.command
         start = self._start(self.kind, self.slot)
@@ -147,8 +153,23 @@ class Slots:
         command.length += length
         return True
 
+    def _erase_torn(self, allowed: bool) -> bool:
+        if not self.torn or not allowed:
+            return False
+        self.way_number = NO_NUMBER
+        self.command.erase(self, self.torn[0], self.region.sector_bytes)
+        return True
+
+    def _torn_erased(self, ok: bool) -> None:
+        self.torn_failures = 0 if ok else self.torn_failures + 1
+        if self.torn and (ok or self.torn_failures >= MOST_BAD):
+            self.torn.pop(0)
+
     def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
+        if self.way_number == NO_NUMBER:
+            self._torn_erased(ok)
+            return
         if self.kind < 0 or self.way_number != self.number:
             return
         if not ok:
@@ -172,6 +193,8 @@ class Slots:
             for slot in range(self.layout[kind][0]):
                 serial = self._serial(kind, slot)
                 self.serials[kind][slot] = serial
+                if kind == CALIBRATION and serial == 0 and self.region.in_use(self._start(kind, slot)):
+                    self.torn.append(self._start(kind, slot))
                 found = found or (serial > 0 and kind != CALIBRATION)
         return found
 
