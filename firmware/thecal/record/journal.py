@@ -216,7 +216,7 @@ class Journal:
 
     def idle(self) -> bool:
         """Whether all that is to be written is written and read back, as of the last `order`."""
-        written = self.state.saved_ticket == self.state.save_ticket and self.outcomes.all_written
+        written = self.state.written() and self.outcomes.all_written
         return written and self.command.kind == NOTHING and self.events.cursor == self.log_count
 
     def is_behind(self) -> bool:

@@ -62,6 +62,10 @@ class State:
         self.ledger_ticket += 1
         self.command.asked = True
 
+    def written(self) -> bool:
+        """Whether all that was asked for is booked."""
+        return self.save_ticket == self.saved_ticket and self.ledger_ticket == self.ledgered_ticket
+
     def booked(self):
         """The position up to which motion may be ordered: whatever a cut leaves, the state says at least
         that.
@@ -82,7 +86,7 @@ class State:
 
     def order(self, erase_allowed: bool):
         """Write what is asked for. Whether a command is ordered."""
-        if self.save_ticket == self.saved_ticket and self.ledger_ticket == self.ledgered_ticket:
+        if self.written():
             return False
         return self._write() or self.erase(erase_allowed)
 
