@@ -12,6 +12,9 @@ is compared with each number: a table that has grown says so.
 Owners must stay the same objects. Nothing here allocates after construction but `find`.
 """
 
+# The instructions are the assembler's, which brings them along.
+# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportIndexIssue=false
+
 from array import array
 
 import micropython
@@ -24,35 +27,91 @@ class Unfamiliar(Exception):
     """The interpreter does not keep its objects as it is expected to."""
 
 
-@micropython.viper
-def look(places: ptr32, kept: ptr32, at: int, end: int) -> int:  # type: ignore  # noqa: F821
-    """The first of the numbers at .. end - 1 that is not as it was kept; SAME, or MOVED."""
-    while at < end:
-        owner = ptr32(places[3 * at])  # type: ignore  # noqa: F821
-        table = ptr32(owner[3])  # type: ignore  # noqa: F821
-        word = places[3 * at + 1]
-        key = places[3 * at + 2]
-        if key and table[word - 1] != key:
-            return -2
-        if table[word] + kept[at] != -1:
-            return at
-        at += 1
-    return -1
+@micropython.asm_thumb
+def look(r0, r1, r2, r3):
+    """The first of the numbers r2 .. r3 - 1 of the places r0 that is not as kept in r1; SAME, or MOVED."""
+    lsl(r4, r2, 2)
+    add(r1, r1, r4)
+    lsl(r5, r4, 1)
+    add(r4, r4, r5)
+    add(r0, r0, r4)
+    label(NEXT)
+    cmp(r2, r3)
+    bge(ALL)
+    ldr(r4, [r0, 0])  # the owner
+    ldr(r4, [r4, 12])  # its table
+    ldr(r5, [r0, 4])
+    lsl(r5, r5, 2)
+    add(r4, r4, r5)  # the number's place
+    ldr(r6, [r0, 8])
+    cmp(r6, 0)
+    beq(NAMED)
+    sub(r5, r4, 4)
+    ldr(r5, [r5, 0])
+    cmp(r5, r6)
+    bne(ELSEWHERE)
+    label(NAMED)
+    ldr(r4, [r4, 0])
+    ldr(r5, [r1, 0])
+    mvn(r5, r5)
+    cmp(r4, r5)
+    bne(DIFFERS)
+    add(r0, 12)
+    add(r1, 4)
+    add(r2, 1)
+    b(NEXT)
+    label(DIFFERS)
+    mov(r0, r2)
+    b(END)
+    label(ELSEWHERE)
+    mov(r0, 1)
+    mvn(r0, r0)
+    b(END)
+    label(ALL)
+    mov(r0, 0)
+    mvn(r0, r0)
+    label(END)
 
 
-@micropython.viper
-def copy(places: ptr32, kept: ptr32, at: int, end: int) -> int:  # type: ignore  # noqa: F821
-    """Keep the complements of the numbers at .. end - 1. SAME, or MOVED."""
-    while at < end:
-        owner = ptr32(places[3 * at])  # type: ignore  # noqa: F821
-        table = ptr32(owner[3])  # type: ignore  # noqa: F821
-        word = places[3 * at + 1]
-        key = places[3 * at + 2]
-        if key and table[word - 1] != key:
-            return -2
-        kept[at] = -1 - table[word]
-        at += 1
-    return -1
+@micropython.asm_thumb
+def copy(r0, r1, r2, r3):
+    """Keep the complements of the numbers r2 .. r3 - 1 of the places r0 in r1. SAME, or MOVED."""
+    lsl(r4, r2, 2)
+    add(r1, r1, r4)
+    lsl(r5, r4, 1)
+    add(r4, r4, r5)
+    add(r0, r0, r4)
+    label(NEXT)
+    cmp(r2, r3)
+    bge(ALL)
+    ldr(r4, [r0, 0])  # the owner
+    ldr(r4, [r4, 12])  # its table
+    ldr(r5, [r0, 4])
+    lsl(r5, r5, 2)
+    add(r4, r4, r5)  # the number's place
+    ldr(r6, [r0, 8])
+    cmp(r6, 0)
+    beq(NAMED)
+    sub(r5, r4, 4)
+    ldr(r5, [r5, 0])
+    cmp(r5, r6)
+    bne(ELSEWHERE)
+    label(NAMED)
+    ldr(r4, [r4, 0])
+    mvn(r4, r4)
+    str(r4, [r1, 0])
+    add(r0, 12)
+    add(r1, 4)
+    add(r2, 1)
+    b(NEXT)
+    label(ELSEWHERE)
+    mov(r0, 1)
+    mvn(r0, r0)
+    b(END)
+    label(ALL)
+    mov(r0, 0)
+    mvn(r0, r0)
+    label(END)
 
 
 @micropython.viper
