@@ -29,7 +29,8 @@ class Critical:
     def keep(self, group: int) -> None:
         """Time has changed the words of a group, by right."""
         self.words.keep(group)
-        self.settle()
+        if self.control.unsettled:
+            self.settle()
 
     def settle(self) -> None:
         """Keep all words, after a move or an order, which changed them by right."""

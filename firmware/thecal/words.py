@@ -82,6 +82,7 @@ class Words:
         self.regimen = regimen
         self.motion = motion
         self.control = motion.control
+        self.courses = (None, delivery.owed, delivery.planned, None)  # by group
         self.trusted = True
         sizes = [FIRST[group + 1] - FIRST[group] for group in GROUPS]
         sizes[DOSE] = sizes[PLAN] = BEFORE_BOLUSES
@@ -111,12 +112,9 @@ class Words:
         if slots is None:
             return self._agree_by_name(group)
         end = FIRST[group + 1]
-        if group == DOSE:
-            active = self.delivery.owed.active
-            if not active[0] and not active[1]:
-                end -= OF_BOLUSES
-        elif group == PLAN:
-            active = self.delivery.planned.active
+        course = self.courses[group]
+        if course is not None:
+            active = course.active
             if not active[0] and not active[1]:
                 end -= OF_BOLUSES
         if slots.look(slots.places, slots.kept, FIRST[group], end) != slots.SAME:
@@ -161,14 +159,10 @@ class Words:
         write_boluses(course, self.boluses_now)
         return self.boluses_now == self.boluses[group]
 
-    def _course(self, group: int):
-        delivery = self.delivery
-        return delivery.owed if group == DOSE else delivery.planned
-
     def _has_turned(self, group: int):
         """Whether more than time has changed words of a group, which is told once."""
-        if group != HISTORY:
-            course = self._course(group)
+        course = self.courses[group]
+        if course is not None:
             turned = course.turned
             course.turned = False
             return turned
@@ -213,7 +207,7 @@ class Words:
 
     def _write_running(self, group: int, kept):
         delivery = self.delivery
-        course = self._course(group)
+        course = self.courses[group]
         if group == DOSE:
             kept[0] = ~delivery.origin_steps
             kept[1] = ~delivery.ahead
@@ -254,7 +248,7 @@ class Words:
         now = list(self.now[group])
         kept = list(self.copies[group])
         if group in (DOSE, PLAN):
-            write_boluses(self._course(group), self.boluses_now)
+            write_boluses(self.courses[group], self.boluses_now)
             now.extend(self.boluses_now)
             kept.extend(self.boluses[group])
         first = FIRST[group]
