@@ -82,27 +82,21 @@ class Host:
     def obey(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Carry out what this tick's requests, and those that waited, ask for."""
         session = self.session
-        self._answer_stops(outputs)
+        queue = self.queue
+        if self.stops.waiting:
+            self._answer_stops(outputs)
         if self.probe.asked is not None:
             self._send(outputs, self.probe.answer(inputs))
-        entry = self.queue.stop_due(self.control.clock.tick)
-        while entry is not None:
-            self._stop(entry.request, entry.place, outputs)
-            entry = self.queue.stop_due(self.control.clock.tick)
+        if queue.waiting:
+            self._stop_in_time(outputs)
         session.begin_tick(inputs, outputs)
-        self._go_on(outputs)
-        self._carry_out_due(inputs, outputs)
-        while session.more:
-            request = session.next(outputs)
-            if session.refusal is not None:
-                self._send(outputs, session.refusal)
-            if request is not None:
-                self._take(request, inputs, outputs)
-                self._carry_out_due(inputs, outputs)
-        if session.stop_ahead():
-            # Behind a flood: it acts now, and is answered when it is its turn.
-            self._stop_now(outputs)
-        if self.persistence:
+        if self.working:
+            self._go_on(outputs)
+        if queue.waiting:
+            self._carry_out_due(inputs, outputs)
+        if session.more:
+            self._take_requests(inputs, outputs)
+        if queue.waiting and self.persistence:
             self._expect()
 
     def kept(self) -> None:
@@ -120,6 +114,20 @@ class Host:
             self._entry_cancelled(entry, BY_STOP, outputs)
 
     # --- what a request is
+
+    def _take_requests(self, inputs: "Inputs", outputs: "Outputs") -> None:
+        """The requests that have come, as many as a tick takes."""
+        session = self.session
+        while session.more:
+            request = session.next(outputs)
+            if session.refusal is not None:
+                self._send(outputs, session.refusal)
+            if request is not None:
+                self._take(request, inputs, outputs)
+                self._carry_out_due(inputs, outputs)
+        if session.stop_ahead():
+            # Behind a flood: it acts now, and is answered when it is its turn.
+            self._stop_now(outputs)
 
     def _take(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         """A request whose form is right."""
@@ -337,6 +345,13 @@ class Host:
         self._finish(request, place, refusal(request, "cancelled", message), outputs)
 
     # --- stops
+
+    def _stop_in_time(self, outputs: "Outputs") -> None:
+        """Those that were held until now."""
+        entry = self.queue.stop_due(self.control.clock.tick)
+        while entry is not None:
+            self._stop(entry.request, entry.place, outputs)
+            entry = self.queue.stop_due(self.control.clock.tick)
 
     def _stop(self, request: dict, place: int, outputs: "Outputs") -> None:
         """The motor first; the answer when the record of it is read back."""

@@ -36,8 +36,10 @@ class Session:
 
     def begin_tick(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Take in the bytes of this tick."""
-        self.reader.take_in(inputs.rx, inputs.rx_len)
-        self.more = True
+        reader = self.reader
+        self.more = inputs.rx_len > 0 or reader.parsing or reader.looked < reader.fill
+        if self.more:
+            reader.take_in(inputs.rx, inputs.rx_len)
         if outputs.tx_start == outputs.tx_end or outputs.tx_start != self.sent:
             self.unread_ticks = 0
         else:
