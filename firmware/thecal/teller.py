@@ -44,14 +44,15 @@ class Teller:
     def tell_repeats(self) -> None:
         """What came again and again, and what the log lost because of it."""
         repeats = self.repeats
-        index = repeats.due(self.clock.tick)
+        index = repeats.due(self.clock.tick) if repeats.waiting else -1
         while index >= 0:
             self.event(events.REPEATED, repeats.kinds[index], repeats.more[index])
             repeats.told(index, self.clock.tick)
             index = repeats.due(self.clock.tick)
-        if self.journal is not None:
-            lost = self.journal.lost_events
-            if lost > self.lost_told and not self.journal.is_behind():
+        journal = self.journal
+        if journal is not None:
+            lost = journal.lost_events
+            if lost > self.lost_told and not journal.is_behind():
                 self.event(events.LOG_LOST, lost - self.lost_told, 0)
                 self.lost_told = lost
 

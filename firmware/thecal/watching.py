@@ -57,10 +57,13 @@ class Watching:
             control.failures |= failed
             self.startup.tell_failed(failed)
         self._look_at_sensors(inputs, ticks)
-        self._look_at_counts()
+        moving = control.state in states.MOVING
+        # While it moves once a second: days are left when one is near its end.
+        if not moving or control.clock.tick % TICKS_PER_S < control.clock.passed_ticks:
+            self._look_at_counts()
         if not self.ledger.sound():
             self.critical.fault()
-        if self.guard.runaway_steps(executed_steps):
+        if executed_steps > self.guard.ordered_steps:
             control.raise_alarm(alarms.RUNAWAY)
         bridge = control.dosing.line.bridge
         if bridge and bridge.left_steps == 0:
@@ -68,6 +71,11 @@ class Watching:
         if control.state not in states.MOVING:
             self._look_at_rest()
             return
+        if self.reservoir.known:
+            self._look_at_reservoir(executed_steps)
+
+    def _look_at_reservoir(self, executed_steps: int) -> None:
+        control = self.control
         newly_low = self.reservoir.low(executed_steps) and control.raise_alarm(alarms.RESERVOIR_LOW)
         if newly_low and control.state == states.RUNNING and self.regimen.prescription.on_low_kvo:
             self.critical.before_change()
@@ -90,14 +98,18 @@ class Watching:
             teller.event(events.PART_FAILED, part, senses.failed.kinds[part])
         if row >= 0 and control.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
             teller.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
-        stalled_ticks = senses.motion.recovered_ticks(tick, executed_steps) if moving else -1
-        if stalled_ticks >= 0:
-            teller.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
+        if moving and senses.motion.stall_tick >= 0:
+            stalled_ticks = senses.motion.recovered_ticks(tick, executed_steps)
+            if stalled_ticks >= 0:
+                teller.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
         if self.journal is not None and self.journal.failed:
             control.raise_alarm(alarms.JOURNAL_FAULT)
-        if senses.supply:
+        standing = control.alarms.standing
+        if senses.supply_low != standing[alarms.SUPPLY_LOW] and senses.supply:
             control.follow_alarm(alarms.SUPPLY_LOW, senses.supply_low)
-        control.follow_alarm(alarms.STOP_HELD, self.startup.stop_button.stuck())
+        button = self.startup.stop_button
+        if button.held_ticks or standing[alarms.STOP_HELD]:
+            control.follow_alarm(alarms.STOP_HELD, button.stuck())
 
     def _look_at_counts(self) -> None:
         control = self.control
