@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Buttons:
-    """Looked at once a tick."""
+    """Looked at once a tick; who does calls what follows."""
 
     def __init__(self, control: "Control", critical: "Critical", host: "Host", boluses, stop) -> None:
         self.control = control
@@ -20,16 +20,15 @@ class Buttons:
         self.patient_was_pressed = False
 
     def obey_stop(self, outputs: "Outputs") -> None:
-        """Before the commands of this tick."""
-        if self.stop.pressed:
-            self.critical.before_change()
-            self.host.cancel_all(outputs)
-            self.control.stop_ordered()
+        """It was pressed, before the commands of this tick."""
+        self.critical.before_change()
+        self.host.cancel_all(outputs)
+        self.control.stop_ordered()
 
     def obey_patient(self, inputs: "Inputs") -> None:
-        """After the commands of this tick: those held for it were accepted before the press."""
+        """It was pressed or let go. After the commands of this tick: what was held for it came first."""
         pressed = inputs.button_patient
-        if pressed and not self.patient_was_pressed:
+        if pressed:
             self.critical.before_change()
             self.control.to_boundary()
             self.control.teller.early = True

@@ -180,17 +180,22 @@ class Pump:
 
     def _link_part(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Do what the buttons and the host order."""
-        self.buttons.obey_stop(outputs)
+        buttons = self.buttons
+        if buttons.stop.pressed:
+            buttons.obey_stop(outputs)
         self.host.obey(inputs, outputs)
-        self.buttons.obey_patient(inputs)
+        if inputs.button_patient != buttons.patient_was_pressed:
+            buttons.obey_patient(inputs)
         outputs.rx_most = min(self.host.session.reader.room(), RX_BYTES)
-        self.critical.settle()
+        if self.control.unsettled:
+            self.critical.settle()
 
     def _watch_part(self, inputs: "Inputs", ticks: int) -> None:
         """Look for what must not happen."""
         self.watching.look(inputs, ticks)
         self.teller.tell_repeats()
-        self.critical.settle()
+        if self.control.unsettled:
+            self.critical.settle()
 
     def _motion_part(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Order the motor's next segments."""
@@ -206,8 +211,12 @@ class Pump:
             self.critical.keep(words.PLAN)
 
     def _annunciate(self, outputs: "Outputs") -> None:
-        row = self.alarms.annunciated()
-        outputs.alarm_priority = self.alarms.priority[row] if row >= 0 else -1
+        row = self.alarms.first
+        if row < 0:
+            outputs.alarm_priority = -1
+            outputs.alarm_sound = False
+            return
+        outputs.alarm_priority = self.alarms.priority[row]
         outputs.alarm_sound = self.alarms.sounding()
 
     def _owe(self, ticks: int, inputs: "Inputs") -> None:
