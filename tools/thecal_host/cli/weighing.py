@@ -266,6 +266,7 @@ def accuracy(
     rows = [("source", series.source)]
     if weighed:
         rows += [("water", water.text()), ("evaporation", chart.loss_text(series))]
+        rows.append(("a digit of the balance", chart.digit_text(series)))
     rows += chart.trumpet_rows(trumpet) if trumpet else []
     rows += chart.bolus_rows(boluses) if boluses else []
     beside = file.with_name(f"{file.stem}.png")

@@ -16,7 +16,7 @@ from thecal_host.picture import (
     PROGRAMMED_COLOUR,
     check_picture,
 )
-from thecal_host.weighing.accuracy import BOLUSES, STARTUP_MIN, Accuracy, BolusAccuracy
+from thecal_host.weighing.accuracy import BOLUSES, STARTUP_MIN, WINDOWS_MIN, Accuracy, BolusAccuracy
 from thecal_host.weighing.series import Series
 
 if TYPE_CHECKING:
@@ -40,6 +40,15 @@ def loss_text(series: Series) -> str:
         # A microlitre of water is a milligram, near enough for a share.
         share = f", {100 * series.loss_g_h * 1e6 / series.rate_nl_h:.2g} % of the rate"
     return f"{series.loss_g_h * 1000:.3g} mg/h ({series.loss_text}){share}, added again"
+
+
+def digit_text(series: Series) -> str:
+    """What the balance cannot tell apart, of what comes in the shortest window or in one bolus."""
+    if series.boluses:
+        what, volume_nl = "a bolus", series.boluses[0].set_nl
+    else:
+        what, volume_nl = f"a window of {WINDOWS_MIN[0]} min", series.rate_nl_h * WINDOWS_MIN[0] / 60
+    return f"{series.digit_nl:.3g} nL, {100 * series.digit_nl / volume_nl:.2g} % of {what}"
 
 
 def trumpet_rows(found: Accuracy) -> list[tuple[str, str]]:

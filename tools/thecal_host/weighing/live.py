@@ -5,6 +5,7 @@ The file is that of `series`, line by line as it is read, so what is there after
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -130,7 +131,8 @@ class WeighedRun:
     def _row(self, file: IO[str]) -> None:
         at_s = self._now_s()
         weight = self._balance.grams()
-        print(f"{at_s:.1f},{weight.grams:.6f}", file=file, flush=True)
+        places = max(round(-math.log10(weight.resolution_g)), 0)
+        print(f"{at_s:.1f},{weight.grams:.{places}f}", file=file, flush=True)
 
     def _check_running(self) -> None:
         status = self._pump.status()

@@ -54,6 +54,8 @@ class Series:
     rate_nl_h: float
     loss_g_h: float | None = None
     loss_text: str = ""
+    digit_nl: float = 0.0
+    """One digit of the balance's last place, as a volume."""
     boluses: list[Bolus] = field(default_factory=list)
 
     def volume_nl(self, at_s: float) -> float:
@@ -75,6 +77,7 @@ class Weights:
     start_s: float | None = None
     rate_nl_h: float | None = None
     bolus_nl: float | None = None
+    digit_g: float = 0.0
 
 
 _CLOCK = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)")
@@ -110,7 +113,8 @@ def read_weights(path: Path) -> Weights:
         raise InputError(problems[:MOST_PROBLEMS])
     if len(rows) < 2:
         raise WeighingError(f"{path}: holds {len(rows)} readings; lines of seconds and grams are expected")
-    return Weights(path, rows, said.get("start"), said.get("rate"), said.get("bolus"))
+    digit_g = 10.0 ** -max(len(f"{grams:.7f}".rstrip("0").partition(".")[2]) for _, grams, _ in rows)
+    return Weights(path, rows, said.get("start"), said.get("rate"), said.get("bolus"), digit_g)
 
 
 def _take_comment(line: str, said: dict[str, float]) -> None:
@@ -138,7 +142,12 @@ def _row(line: str, before: list[tuple[float, float, int]]) -> tuple[float, floa
     separator = next((one for one in ";\t," if one in line), None)
     if separator is None:
         raise ValueError(f'expected a time and grams, as in "30,12.3456", found "{line[:40]}"')
-    time, grams, *_ = (part.strip() for part in line.split(separator))
+    time, grams, *more = (part.strip() for part in line.split(separator))
+    if separator == "," and more and "." not in grams:
+        raise ValueError(
+            f'"{line[:40]}" may be {grams}.{more[0]} g with a decimal comma: write decimal points, or put '
+            "semicolons between the columns"
+        )
     if separator != ",":
         grams, time = grams.replace(",", "."), time.replace(",", ".")
     grams = grams.removesuffix("g").strip()
@@ -195,6 +204,7 @@ def of_weights(weights: Weights, water: Water, loss_g_h: float | None) -> Series
         rate_nl_h=weights.rate_nl_h or 0.0,
         loss_g_h=loss_g_h,
         loss_text=text,
+        digit_nl=water.volume_nl(weights.digit_g),
     )
     if weights.bolus_nl is None:
         return series
