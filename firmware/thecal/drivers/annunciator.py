@@ -32,16 +32,16 @@ from array import array
 import rp2
 from machine import Pin
 
-SOUND_MACHINE = 6  # in PIO block 1, whose 32 instructions are then all in use;
-LIGHT_MACHINE = 7  # block 0 is the motor's
+SOUND_MACHINE = 1  # in PIO block 0, beside the step machine: between them they use its 32 instructions
+LIGHT_MACHINE = 7  # in PIO block 1, beside the counters
 PIO_HZ = 10_240  # 125 MHz / 12 207.03125, exact; 32 cycles are a period of the tone, 1 024 a slot
 
-# Slots of 100 ms with a tone (1) and without, 27 at most; and how many times 3.2 s of silence follow.
+# Slots of 100 ms with a tone (1) and without, 27 at most; and how many times, up to 5, 3.2 s of silence
+# follow.
 SOUNDS = (
     ("101010001010000010101000101", 1),  # HIGH: 3.2 s between bursts
     ("1100110011", 2),  # MEDIUM: 8.1 s
     ("110011", 5),  # LOW: 18.1 s
-    ("", 0),  # none
 )
 PAUSE_BITS = 5
 TEST = array("I", [0x7FF_FFFF << PAUSE_BITS])  # a tone without a gap
@@ -65,39 +65,35 @@ TEST_PULSES = 5  # of the 6 or 7 that there are in 20 ms
 
 
 # Cycles per line in brackets. Every slot takes 1 024, with a tone or without, and a tone goes on from slot to
-# slot without a break. A word takes 5 more, each of its pauses 5 more than its 32 slots.
-@rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT)
+# slot without a break. A word takes 5 more, each of its pauses 4 more than its 32 slots. 14 instructions.
+@rp2.asm_pio(
+    set_init=rp2.PIO.OUT_LOW,
+    out_init=rp2.PIO.OUT_LOW,
+    in_shiftdir=rp2.PIO.SHIFT_RIGHT,
+    out_shiftdir=rp2.PIO.SHIFT_RIGHT,
+)
 def sound_program():
     # fmt: off
     label("begin")
     pull(noblock)                   # [1] x, if there is no new word
     mov(x, osr)                     # [1]
-    out(isr, 5)                     # [1] pauses; 27 slots are left
+    out(isr, 5)                     # [1] a bit for each pause; 27 slots are left
     wrap_target()
     label("slot")
-    out(y, 1)                       # [1]
-    jmp(not_y, "silent")            # [1]
-    set(y, 30)                      # [1]
-    label("tone")
-    set(pins, 1)            [3]     # [4] 31 periods of 32
-    set(pins, 0)            [26]    # [27]
-    jmp(y_dec, "tone")              # [1]
-    set(pins, 1)            [3]     # [4] and one that ends in the next slot
-    set(pins, 0)            [22]    # [23]
-    jmp("next")                     # [1]
-    label("silent")
-    set(y, 30)              [28]    # [29]
-    label("wait")
-    jmp(y_dec, "wait")      [31]    # [992]
-    label("next")
+    set(y, 31)                      # [1] 32 periods of 32, less the 3 between two of them
+    label("period")
+    mov(pins, osr)          [3]     # [4] high if the slot has a tone
+    set(pins, 0)            [23]    # [24]
+    jmp(y_dec, "more")              # [1]
+    out(null, 1)                    # [1] the next slot
     jmp(not_osre, "slot")           # [1]
     mov(y, isr)                     # [1]
     jmp(not_y, "begin")             # [1]
-    jmp(y_dec, "pause")             # [1] y is not 0 here
-    label("pause")
-    mov(isr, y)                     # [1]
+    in_(null, 1)                    # [1] one pause less
     mov(osr, null)                  # [1] 32 silent slots
     wrap()
+    label("more")
+    jmp("period")           [2]     # [3]
     # fmt: on
 
 
@@ -119,7 +115,7 @@ def light_program():
 
 
 def _sound_word(slots, pauses):
-    word = pauses
+    word = (1 << pauses) - 1
     for slot in range(len(slots)):
         if slots[slot] == "1":
             word |= 1 << PAUSE_BITS + slot
@@ -146,8 +142,9 @@ class Annunciator:
         self.sense = Pin(Pin.board.BUZZER_SENSE, Pin.IN, Pin.PULL_DOWN)
         self.sounds = [_sound_word(*row) for row in SOUNDS]
         self.lights = [_light_word(*row) for row in LIGHTS]
+        buzzer = Pin(Pin.board.BUZZER, Pin.OUT, value=0)
         self.sound_machine = rp2.StateMachine(
-            SOUND_MACHINE, sound_program, freq=PIO_HZ, set_base=Pin(Pin.board.BUZZER, Pin.OUT, value=0)
+            SOUND_MACHINE, sound_program, freq=PIO_HZ, set_base=buzzer, out_base=buzzer
         )
         # Three pins in a row: red, yellow, cyan.
         Pin(Pin.board.LED_YELLOW, Pin.OUT, value=0)
@@ -157,7 +154,6 @@ class Annunciator:
         )
         self.heard = NONE  # rows that are being played
         self.seen = NONE
-        self._sound(self.sounds[NONE])
         _play(self.light_machine, self.lights[NONE])
 
     def show(self, priority: int, sounding: bool) -> None:
@@ -171,11 +167,13 @@ class Annunciator:
             _play(self.light_machine, self.lights[seen])
         if heard != self.heard:
             self.heard = heard
-            self._sound(self.sounds[heard])
+            self._silence()
+            if heard != NONE:
+                _play(self.sound_machine, self.sounds[heard])
 
     def self_test(self) -> bool:
         """A tone of 20 ms; True if it came back on BUZZER_SENSE. Silent afterwards."""
-        self._sound(TEST)
+        _play(self.sound_machine, TEST)
         pulses = 0
         was = self.sense.value()
         began_us = time.ticks_us()
@@ -183,12 +181,10 @@ class Annunciator:
             level = self.sense.value()
             pulses += level > was
             was = level
+        self._silence()
         self.heard = NONE
-        self._sound(self.sounds[NONE])
         return pulses >= TEST_PULSES and self.sense.value() == 0
 
-    def _sound(self, word) -> None:
-        machine = self.sound_machine
-        machine.active(0)
-        machine.exec(PINS_LOW)  # it may be in the high part of a period, and the next tone far
-        _play(machine, word)
+    def _silence(self) -> None:
+        self.sound_machine.active(0)
+        self.sound_machine.exec(PINS_LOW)  # it may be in the high part of a period
