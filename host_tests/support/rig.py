@@ -35,15 +35,15 @@ app.run()
 def pulse_cycles(word: int) -> list[int]:
     """When the pulses of a segment rise, in PIO cycles after it was taken: lead, long and short periods."""
     q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
-    at = 6 + q
+    at = 14 + q
     cycles = []
     for _ in range(long_periods):
         cycles.append(at)
-        at += 4 * (q + 5)
+        at += 4 * (q + 13)
     at += 2
     for _ in range(short_periods):
         cycles.append(at)
-        at += 4 * (q + 4)
+        at += 4 * (q + 12)
     return cycles
 
 
@@ -51,8 +51,8 @@ def segment_cycles(word: int) -> int:
     """How long the step machine is busy with a word, in PIO cycles."""
     q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
     if not short_periods:
-        return 4 * (q + 3)
-    return 4 * (long_periods * (q + 5) + short_periods * (q + 4) + 1)
+        return 4 * (q + 5)
+    return 4 * (long_periods * (q + 13) + short_periods * (q + 12) + 1)
 
 
 class Rig:

@@ -15,7 +15,7 @@ UNITS = st.integers(segment.MIN_UNITS, segment.SEGMENT_UNITS)
 def periods(steps: int, units: int) -> list[int]:
     low, high = segment.word_low(steps, units), segment.word_high(steps, units)
     long_periods, short_periods = high & 255, high >> 8
-    return [low + 5] * long_periods + [low + 4] * short_periods
+    return [low + 13] * long_periods + [low + 12] * short_periods
 
 
 @st.composite
@@ -63,3 +63,18 @@ def test_half_the_steps_are_made_at_mid_segment_and_none_near_it(steps):
 def test_a_segment_takes_no_more_steps_than_the_motor_can_follow():
     assert segment.most_steps(segment.SEGMENT_UNITS) == segment.MAX_STEPS
     assert segment.most_steps(segment.MIN_UNITS) == segment.MIN_UNITS // segment.MIN_PERIOD_UNITS
+
+
+@pytest.mark.req("RIG-01")
+@pytest.mark.parametrize(
+    ("least_ns", "cycles"), [(0, 7), (1_000, 7), (5_000, 7), (5_600, 7), (5_601, 8), (23_200, 29)]
+)
+def test_a_pulse_is_as_long_as_the_driver_needs_and_never_shorter_than_5_us(least_ns, cycles):
+    assert segment.pulse_cycles(least_ns) == cycles
+    assert 1_000 * segment.us_of(cycles) >= cycles * 800 >= max(least_ns, 5_000)
+
+
+@pytest.mark.req("RIG-01")
+def test_a_pulse_that_is_too_long_is_refused():
+    with pytest.raises(ValueError, match="a STEP pulse of 23201 ns: at most 23200 ns can be made"):
+        segment.pulse_cycles(23_201)

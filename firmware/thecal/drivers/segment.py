@@ -14,11 +14,16 @@ UNIT_CYCLES = 4  # PIO cycles per unit: 3.2 us
 TICK_UNITS = 31_250  # units in 100 ms
 SEGMENT_UNITS = 62_500  # units in 200 ms; fits the 16 bits of q
 
-# Cycle counts of the program in stepper.py, in units: a short period takes q + 4, a long one q + 5, a segment
-# with steps one unit more than its periods, one without q + 3.
-PERIOD_UNITS = 4
+# Cycle counts of the program in stepper.py, in units: a short period takes q + 12, a long one q + 13, a
+# segment with steps one unit more than its periods, one without q + 5.
+PERIOD_UNITS = 12
 STEPPING_UNITS = 1
-IDLE_UNITS = 3
+IDLE_UNITS = 5
+# A pulse is high for so many cycles of 0.8 us: 5.6 us, ten times as long as a spike on a wire beside a motor
+# driver (0.5 us), to 23.2 us, which is what the program can make.
+LEAST_PULSE = 7
+MOST_PULSE = 29
+PULSE_CYCLE_NS = 800
 MIN_UNITS = 625  # 2 ms: the shortest segment the driver issues after a flush
 UNITS_PER_16_US = 5
 # A flushed queue is filled while the motor rests and started at a time fixed before, so that the first
@@ -30,6 +35,23 @@ START_LEAD_US = 4_000
 # made.
 MAX_STEPS = 240
 MIN_PERIOD_UNITS = 130  # 416 us: what the motor can follow from rest, for the short segment after a flush
+
+
+def pulse_cycles(least_ns: int):
+    """How long a pulse is for a driver that needs `least_ns`, in cycles. Raises ValueError where that is
+    longer than can be made.
+    """
+    cycles = (least_ns + PULSE_CYCLE_NS - 1) // PULSE_CYCLE_NS
+    if cycles > MOST_PULSE:
+        raise ValueError(
+            f"a STEP pulse of {least_ns} ns: at most {MOST_PULSE * PULSE_CYCLE_NS} ns can be made"
+        )
+    return cycles if cycles > LEAST_PULSE else LEAST_PULSE
+
+
+def us_of(cycles: int):
+    """So many cycles of the step machine in whole microseconds, rounded up."""
+    return (cycles * PULSE_CYCLE_NS + 999) // 1_000
 
 
 def most_steps(units: int):
@@ -63,11 +85,11 @@ def word_low(steps: int, units: int):
 
 def edge_cycles(index: int, steps: int, units: int) -> int:
     """When pulse `index` (0 .. steps - 1) rises, in PIO cycles after the segment's start."""
-    q = word_low(steps, units)
+    period = (units - STEPPING_UNITS) // steps
     long_periods = (units - STEPPING_UNITS) % steps
     if index < long_periods:
-        return q + 6 + index * (q + 5) * UNIT_CYCLES
-    return q + 8 + (long_periods * (q + 5) + (index - long_periods) * (q + 4)) * UNIT_CYCLES
+        return period + 2 + index * (period + 1) * UNIT_CYCLES
+    return period + 4 + (long_periods * (period + 1) + (index - long_periods) * period) * UNIT_CYCLES
 
 
 def edges_by(cycles: int, steps: int, units: int):
@@ -76,16 +98,16 @@ def edges_by(cycles: int, steps: int, units: int):
     """
     if steps == 0:
         return 0
-    q = word_low(steps, units)
+    period = (units - STEPPING_UNITS) // steps
     long_periods = (units - STEPPING_UNITS) % steps
-    cycles -= q + 6
+    cycles -= period + 2
     if cycles < 0:
         return 0
-    done = cycles // ((q + 5) * UNIT_CYCLES) + 1
+    done = cycles // ((period + 1) * UNIT_CYCLES) + 1
     if done <= long_periods:
         return done
-    cycles -= 2 + long_periods * (q + 5) * UNIT_CYCLES
+    cycles -= 2 + long_periods * (period + 1) * UNIT_CYCLES
     if cycles < 0:
         return long_periods
-    done = long_periods + cycles // ((q + 4) * UNIT_CYCLES) + 1
+    done = long_periods + cycles // (period * UNIT_CYCLES) + 1
     return done if done < steps else steps
