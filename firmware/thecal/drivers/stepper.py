@@ -1,4 +1,4 @@
-"""The motor: segments into a PIO state machine, pulses back from another one (`counter.py`).
+"""The motor: segments into a PIO state machine, pulses back from others (`counter.py`).
 
 The step machine executes one word per segment (`segment.py`) and stops by itself when its FIFO is empty; the
 CPU never makes an edge. Nothing here allocates after construction.
@@ -15,17 +15,17 @@ import rp2
 from machine import Pin, mem32
 
 from . import segment
-from .counter import Counter
+from .counter import ROTOR_HZ, STEP_HZ, Counter, count_program, rest_turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..signals import Inputs
 
 
-STEP_MACHINE = 0  # in PIO block 0
+STEP_MACHINE = 0  # in PIO block 0, whose 32 instructions it fills with the sound's
 COUNT_MACHINE = 4  # in PIO block 1 ...
-ENCODER_MACHINE = 5  # ... and so is this; its other two make sound and light
-INDEX_MACHINE = 1  # beside the step machine, with the instructions that are left there
+ENCODER_MACHINE = 5  # ... and so is this ...
+INDEX_MACHINE = 6  # ... and this, with one program of 23 instructions; the fourth makes the light, with 6
 PIO0_BASE = 0x5020_0000
 FSTAT = PIO0_BASE + 0x04
 FDEBUG = PIO0_BASE + 0x08
@@ -37,51 +37,71 @@ PULL_NOBLOCK = 0x8080  # pull(noblock)
 STEP_LOW = 0xE000  # set(pins, 0)
 STEP_HIGH = 0xE001  # set(pins, 1)
 PULSE_US = 20
+PITCH_US = 26_666  # of the reference encoder at the greatest rate: 32 of 1 200 steps a second
 
 
-# Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 16 cycles, a long
-# one 4 q + 20; a segment is 4 cycles more than its periods, or 4 q + 12 without steps.
-@rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT)
-def step_program():
-    # fmt: off
-    pull(block)                     # [1]
-    out(isr, 16)                    # [1] q
-    out(y, 8)                       # [1] long periods
-    mov(x, isr)                     # [1]
-    label("lead")
-    jmp(x_dec, "lead")              # [q + 1] a quarter of a period before the first pulse
-    label("long")
-    jmp(not_y, "short")             # [1]
-    set(pins, 1)            [3]     # [4] the edge
-    set(pins, 0)                    # [1]
-    mov(x, isr)                     # [1]
-    label("long_wait")
-    jmp(x_dec, "long_wait") [3]     # [4 q + 4]
-    jmp(y_dec, "long")      [8]     # [9] y is not 0 here
-    label("short")
-    out(y, 8)                       # [1] short periods; 0 means no step in this segment
-    jmp(not_y, "tail")              # [1]
-    label("again")
-    set(pins, 1)            [3]     # [4] the edge
-    set(pins, 0)            [1]     # [2]
-    jmp(y_dec, "counted")           # [1]
-    label("counted")
-    jmp(not_y, "tail")              # [1] that was the last pulse
-    mov(x, isr)                     # [1]
-    label("short_wait")
-    jmp(x_dec, "short_wait") [3]    # [4 q + 4]
-    jmp("again")            [2]     # [3]
-    label("tail")
-    mov(x, isr)                     # [1]
-    label("tail_wait")
-    jmp(x_dec, "tail_wait") [2]     # [3 q + 3] the other three quarters
-    # fmt: on
+# Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 48 cycles, a long
+# one 4 q + 52; a segment is 4 cycles more than its periods, or 4 q + 20 without steps. The pulse takes its
+# length from what follows it, so no edge depends on it. 18 instructions.
+def step_program(pulse: int):
+    """The program whose pulses are high for `pulse` cycles, `segment.LEAST_PULSE` to `segment.MOST_PULSE`."""
+    rest = segment.MOST_PULSE - pulse
+
+    @rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT)
+    def program():
+        # fmt: off
+        wrap_target()
+        pull(block)                     # [1]
+        out(isr, 16)                    # [1] q
+        out(y, 8)                       # [1] long periods
+        mov(x, isr)             [8]     # [9]
+        label("lead")
+        jmp(x_dec, "lead")              # [q + 1] a quarter of a period before the first pulse
+        label("next")
+        jmp(y_dec, "pulse")             # [1]
+        out(y, 8)                       # [1] short periods; 0 means no step in this segment
+        jmp(y_dec, "pulse")             # [1]
+        label("tail")
+        mov(x, isr)                     # [1]
+        label("tail_wait")
+        jmp(x_dec, "tail_wait") [2]     # [3 q + 3] the other three quarters
+        wrap()
+        label("pulse")
+        set(pins, 1)    [pulse - 1]     # [pulse] the edge
+        set(pins, 0)                    # [1]
+        jmp(not_osre, "long")           # [1] the short periods are still in there
+        jmp(not_y, "tail")   [rest]     # [rest + 1] that was the last pulse
+        label("period")
+        mov(x, isr)             [9]     # [10]
+        label("wait")
+        jmp(x_dec, "wait")      [3]     # [4 q + 4]
+        jmp("next")                     # [1]
+        label("long")
+        jmp("period")    [rest + 4]     # [rest + 5]
+        # fmt: on
+
+    return program
 
 
 class Stepper:
     """The motor driver: DIR, EN, the step queue, the counts of steps made and of encoder pulses."""
 
-    def __init__(self, dir_forward_high: bool, enable_high: bool) -> None:
+    def __init__(
+        self,
+        dir_forward_high: bool,
+        enable_high: bool,
+        pulse_ns: int = 0,
+        step_sense_at_pad: bool = False,
+        encoder_fitted: bool = True,
+        index_fitted: bool = True,
+        pitch_us: int = PITCH_US,
+    ) -> None:
+        """`pulse_ns`: for how long the driver needs STEP high; `segment.pulse_cycles` has the bounds. Steps
+        are counted at STEP_SENSE, or at the pad of STEP. Without an encoder or an index mark none is counted.
+        No two pulses of the encoder come within `pitch_us`, of which `counter.rest_turn` has the bounds.
+        """
+        pulse = segment.pulse_cycles(pulse_ns)
+        self.pulse_us = segment.us_of(pulse)
         self.enable_high = enable_high
         self.forward_high = dir_forward_high
         self.reverse = False
@@ -89,18 +109,26 @@ class Stepper:
         self.dir_pin = Pin(Pin.board.DIR, Pin.OUT, value=1 if dir_forward_high else 0)
         step = Pin(Pin.board.STEP, Pin.OUT, value=0)
         sense = Pin(Pin.board.STEP_SENSE, Pin.IN, Pin.PULL_DOWN)
-        encoder = Pin(Pin.board.ENCODER, Pin.IN, Pin.PULL_DOWN)
-        index = Pin(Pin.board.INDEX, Pin.IN, Pin.PULL_DOWN)
-        self.made = Counter(COUNT_MACHINE, sense, self.dir_pin, dir_forward_high)
-        self.turned = Counter(ENCODER_MACHINE, encoder, self.dir_pin, dir_forward_high)
-        self.marked = Counter(INDEX_MACHINE, index, self.dir_pin, dir_forward_high)
-        self.machine = rp2.StateMachine(STEP_MACHINE, step_program, freq=segment.PIO_HZ, set_base=step)
+        self.count_program = count_program(rest_turn(pitch_us))
+        self.made = self._counter(COUNT_MACHINE, step if step_sense_at_pad else sense, STEP_HZ)
+        self.turned = self.marked = None
+        if encoder_fitted:
+            encoder = Pin(Pin.board.ENCODER, Pin.IN, Pin.PULL_DOWN)
+            self.turned = self._counter(ENCODER_MACHINE, encoder, ROTOR_HZ)
+        if index_fitted:
+            index = Pin(Pin.board.INDEX, Pin.IN, Pin.PULL_DOWN)
+            self.marked = self._counter(INDEX_MACHINE, index, ROTOR_HZ)
+        # From here on STEP is the machine's: made an input, the pin would be taken from it.
+        self.machine = rp2.StateMachine(STEP_MACHINE, step_program(pulse), freq=segment.PIO_HZ, set_base=step)
         self.word = array("I", [0])
         self.ordered_steps = 0  # position at the end of what is queued
         self.moving = False  # segments are queued or being executed
 
+    def _counter(self, machine: int, pin, hz: int) -> Counter:
+        return Counter(machine, self.count_program, pin, self.dir_pin, self.forward_high, hz)
+
     def self_test(self) -> bool:
-        """A pulse to the motor driver, which has no power: whether it comes back on STEP_SENSE."""
+        """A pulse to the motor driver, which is off: whether it comes back where steps are counted."""
         self.made.read()
         self.made.clear()
         self.machine.exec(STEP_HIGH)
@@ -117,8 +145,10 @@ class Stepper:
         made = self.made
         inputs.executed_steps = made.read()
         inputs.reverse_steps = made.backward()
-        inputs.encoder_count = self.turned.read()
-        inputs.index_count = self.marked.read()
+        if self.turned:
+            inputs.encoder_count = self.turned.read()
+        if self.marked:
+            inputs.index_count = self.marked.read()
         inputs.starved = self.moving and mem32[FDEBUG] & TX_STALL != 0
         inputs.queue_free = QUEUE - (mem32[FLEVEL] & 15)
 
@@ -130,6 +160,8 @@ class Stepper:
         """Stop at once, in mid-segment, and empty the queue."""
         machine = self.machine
         machine.active(0)
+        # A pulse that has begun is a step to the driver: let it last as it should, so that it is counted.
+        time.sleep_us(self.pulse_us)
         machine.exec(STEP_LOW)
         for _ in range(QUEUE):
             machine.exec(PULL_NOBLOCK)
