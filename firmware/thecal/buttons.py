@@ -6,18 +6,27 @@ if TYPE_CHECKING:
     from .critical import Critical
     from .host import Host
     from .signals import Inputs, Outputs
+    from .watch.button import Button
 
 
 class Buttons:
     """Looked at once a tick; who does calls what follows."""
 
-    def __init__(self, control: "Control", critical: "Critical", host: "Host", boluses, stop) -> None:
+    def __init__(
+        self,
+        control: "Control",
+        critical: "Critical",
+        host: "Host",
+        boluses,
+        stop: "Button",
+        patient: "Button",
+    ) -> None:
         self.control = control
         self.critical = critical
         self.host = host
         self.boluses = boluses
         self.stop = stop
-        self.patient_was_pressed = False
+        self.patient = patient
 
     def obey_stop(self, outputs: "Outputs") -> None:
         """It was pressed, before the commands of this tick."""
@@ -25,13 +34,15 @@ class Buttons:
         self.host.cancel_all(outputs)
         self.control.stop_ordered()
 
-    def obey_patient(self, inputs: "Inputs") -> None:
-        """It was pressed or let go. After the commands of this tick: what was held for it came first."""
-        pressed = inputs.button_patient
-        if pressed:
+    def obey_patient(self, inputs: "Inputs", ticks: int) -> None:
+        """It is down, or held. After the commands of this tick: what was held for it came first. `ticks` have
+        passed since the last one.
+        """
+        patient = self.patient
+        patient.look(inputs.button_patient, ticks)
+        if patient.pressed:
             self.critical.before_change()
             self.control.to_boundary()
             self.control.teller.early = True
             self.boluses.ask_for_patient()
             self.control.teller.early = False
-        self.patient_was_pressed = pressed

@@ -32,7 +32,7 @@ from .startup import Startup
 from .status import Status
 from .teller import Teller
 from .watch import alarms, selftest
-from .watch.button import StopButton
+from .watch.button import Button
 from .watch.counts import Counts
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
@@ -85,7 +85,7 @@ class Pump:
             )
         regimen.persistence = persistence  # pyright: ignore[reportAttributeAccessIssue]
         counts = Counts()
-        stop = StopButton()
+        stop = Button()
         session = Session(crc)
         self.writer = FrameWriter(crc)
         telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
@@ -94,7 +94,7 @@ class Pump:
         self.host = Host(
             control, critical, self.handlers, self.status, stop, persistence, session, self.writer
         )
-        self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop)
+        self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop, Button())
         self.startup = startup = Startup(control, regimen, guard, stop, persistence)
         self.watching = Watching(
             control, critical, startup, regimen, ledger, guard, reservoir, counts, journal
@@ -184,8 +184,8 @@ class Pump:
         if buttons.stop.pressed:
             buttons.obey_stop(outputs)
         self.host.obey(inputs, outputs)
-        if inputs.button_patient != buttons.patient_was_pressed:
-            buttons.obey_patient(inputs)
+        if inputs.button_patient or buttons.patient.held:
+            buttons.obey_patient(inputs, self.clock.passed_ticks)
         outputs.rx_most = min(self.host.session.reader.room(), RX_BYTES)
         if self.control.unsettled:
             self.critical.settle()

@@ -136,7 +136,7 @@ class SkippingBench(MemoryBench):
             or self._rx
             or self._actions
             or self.inputs.button_patient
-            or pump.buttons.patient_was_pressed
+            or pump.buttons.patient.held
             or pump.log.unsent() >= 0
         ):
             return False

@@ -1,7 +1,7 @@
 """Lockout, reservoir, resets, the STOP button, paired counts: each by itself, at its bound and beside it."""
 
 import pytest
-from thecal.watch.button import StopButton
+from thecal.watch.button import Button
 from thecal.watch.lockout import Lockout
 from thecal.watch.reservoir import Reservoir
 from thecal.watch.resets import Resets
@@ -101,7 +101,7 @@ def test_the_fifth_reset_within_ten_minutes_latches_and_then_the_count_begins_an
 
 @pytest.mark.req("ALM-05")
 def test_a_button_is_pressed_once_and_stuck_after_a_minute():
-    button = StopButton()
+    button = Button()
     button.look(True, 1)
     assert button.pressed and button.held
     for _ in range(599):
@@ -115,6 +115,38 @@ def test_a_button_is_pressed_once_and_stuck_after_a_minute():
     assert button.pressed and not button.stuck()
     button.look(True, 600)
     assert button.stuck(), "merged ticks count as many"
+
+
+@pytest.mark.req("ALM-05", "LIM-01")
+@pytest.mark.parametrize(
+    ("debounce_ms", "looks"), [(0, 1), (30, 1), (99, 1), (100, 2), (250, 3), (1_000, 11)]
+)
+def test_the_first_contact_presses_a_button_and_no_bounce_does_so_again(debounce_ms, looks):
+    """It bounces for `debounce_ms` when it closes and when it opens: so many looks may see anything."""
+    for bits in range(1 << 2 * looks) if looks < 4 else (0b01010101010_10101010101, 0b1111111111_00000000000):
+        button = Button(debounce_ms)
+        presses = []
+        closing = [bool(bits >> n & 1) for n in range(looks)]
+        opening = [bool(bits >> looks + n & 1) for n in range(looks)]
+        for number, down in enumerate([*closing, True, True, True, *opening, *[False] * looks]):
+            button.look(down, 1)
+            if button.pressed:
+                presses.append(number)
+            assert button.held or not down
+        assert presses == [[*closing, True].index(True)], (bits, "at the first contact, once")
+        assert not button.held
+        button.look(True, 1)
+        assert button.pressed, "then it can be pressed again"
+
+
+def test_ticks_that_were_merged_do_not_end_a_bounce_that_nobody_saw_begin():
+    button = Button(150)
+    for down, ticks in ((True, 1), (False, 5), (True, 1)):
+        button.look(down, ticks)
+        assert button.held and button.pressed == (button.held_ticks == 0 and down)
+    button.look(False, 1)
+    button.look(False, 5)
+    assert not button.held
 
 
 # --- counts that are kept twice
