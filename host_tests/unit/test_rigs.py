@@ -89,3 +89,79 @@ def test_a_board_without_a_rig_answers_and_moves_nothing():
     with pytest.raises(RunError, match="rig"):
         run_scenario(experiment, bench, LinkClient(bench.send)).finish()
     assert plant.steps_seen == 0
+
+
+CHANGE = """
+duration = "90 s"
+[profile]
+rig = "reference"
+[therapy]
+mode = "continuous"
+rate = "6 mL/h"
+[[event]]
+at = "0 s"
+do = "start"
+[[event]]
+at = "30 s"
+do = "stop"
+[[event]]
+at = "40 s"
+do = "rig"
+file = "{rig}"
+[[event]]
+at = "50 s"
+do = "program"
+[event.therapy]
+mode = "continuous"
+rate = "6 mL/h"
+[[event]]
+at = "60 s"
+do = "start"
+[[expect]]
+what = "unwatched"
+at = "30 s"
+value = []
+[[expect]]
+what = "ledger"
+value = "100 uL"
+[[expect]]
+what = "resets"
+value = 1
+"""
+
+
+def judged(text, told=None):
+    """The plant, and what came of each expectation."""
+    experiment = scenario.parse(text)
+    plant = make_plant(experiment)
+    bench = HostBench(plant, flash=blank_flash(told or plant.rig))
+    records = list(run_scenario(experiment, bench, LinkClient(bench.send)))
+    return plant, records, {record["what"]: record for record in records if record["type"] == "expect"}
+
+
+@pytest.mark.req("RIG-02", "RIG-03")
+def test_a_rig_is_changed_in_the_middle_of_an_experiment(tmp_path):
+    """The head gives 100 uL a turn whatever the pump is told; told 120 uL, it turns less for the same."""
+    missing = 'what = "unwatched"\nvalue = ["button_stop", "encoder_slip"]\n'
+    plant, records, found = judged(CHANGE.format(rig="lab") + "[[expect]]\n" + missing)
+    # 50 uL of the first half minute, and of the 50 uL of the second a sixth less: 6400 steps are two turns.
+    assert float(plant.displaced_nl()) == pytest.approx(
+        50_000 + 50_000 / 120_000 * 6_400 / 3_200 * 100_000, abs=40
+    )
+    assert found["ledger"]["ok"] and found["resets"]["ok"]
+    assert found["unwatched"]["ok"] is False
+    assert found["unwatched"]["found"] == ", ".join(rig.named("lab").unwatched())
+    assert found["unwatched"]["expected"] == "encoder_slip, button_stop"
+    told = [record["name"] for record in records if record["type"] == "soft_limit"]
+    assert told[: len(rig.named("lab").unwatched())] == rig.named("lab").unwatched()
+
+
+@pytest.mark.req("RIG-02")
+def test_a_rig_is_refused_while_the_pump_runs():
+    text = CHANGE.format(rig="bare").replace(
+        'at = "30 s"\ndo = "stop"', 'at = "30 s"\ndo = "refill"\nvolume = "9 mL"'
+    )
+    _, records, found = judged(text)
+    refused = [record for record in records if record["type"] == "refused"]
+    assert [record["do"] for record in refused] == ["rig", "start"]
+    assert not found["resets"]["ok"] and found["unwatched"]["ok"]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from thecal.rig import UNWATCHED
 from thecal_model.quantities import MS_PER_HOUR, TIME, VOLUME, show
 from thecal_model.therapy import Therapy
 
@@ -27,7 +28,7 @@ from thecal_bench.run_log import RunLog
 from thecal_bench.scenario import Expect, Scenario
 
 OF_THE_PLANT = ("delivered", "outflow")
-OF_THE_PUMP = ("ledger", "reservoir")
+OF_THE_PUMP = ("ledger", "reservoir", "unwatched")
 
 CLINICIAN, PATIENT = "clinician", "patient"
 """Whose bolus it is."""
@@ -227,6 +228,14 @@ class Checks:
     def _resets(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
         return evidence.log.resets == expect.value, str(expect.value), str(evidence.log.resets)
 
+    def _unwatched(self, expect: Expect, evidence: Evidence) -> tuple[bool, str, str]:
+        assert isinstance(expect.value, tuple)
+        bits = evidence.log.status_at(self._tick(expect), "unwatched")
+        if bits is None:
+            return False, _hazards(expect.value), "nothing: the pump did not answer"
+        found = tuple(code for row, (_, code, _) in enumerate(UNWATCHED) if bits >> row & 1)
+        return found == expect.value, _hazards(expect.value), _hazards(found)
+
     def _delivered(self, expect: Expect, evidence: Evidence) -> tuple[bool | None, str, str]:
         truth = None if evidence.truths is None else evidence.truths.get(self._tick(expect))
         if evidence.truths is None:
@@ -274,7 +283,7 @@ class Checks:
         else:
             tick_nl = evidence.rate_near_nl_h(tick) * TICK_MS / MS_PER_HOUR
             within_nl = tick_nl * (1 + evidence.slack_ticks) + evidence.step_nl
-        assert not isinstance(expect.value, str)
+        assert not isinstance(expect.value, str | tuple)
         bounds = []
         least, most = expect.at_least_nl, expect.at_most_nl
         if expect.value is not None:
@@ -290,6 +299,10 @@ class Checks:
             most is None or found_nl <= most + within_nl
         )
         return ok, expected, _volume(found_nl)
+
+
+def _hazards(codes: tuple[str, ...]) -> str:
+    return ", ".join(codes) or "none"
 
 
 def _volume(volume_nl: Fraction) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from thecal import rig as wire
+from thecal_model.rig import spread
 from thecal_model.rig_words import rows
 
 from thecal_host.connection import Port, PortError
@@ -55,7 +56,7 @@ def propose(pump: Pump, rig: wire.Rig) -> Proposal:
     digest, readback = reply.get("digest"), reply.get("readback")
     if not isinstance(digest, str) or not isinstance(readback, dict):
         raise PumpError("the pump's answer to `rig` has no digest and read-back; nothing was changed")
-    wrong = [key for key, value in spread(rig).items() if readback.get(key) != value]
+    wrong = [key for key, value in spread(rig.tables).items() if readback.get(key) != value]
     if readback.get("soft", []) != rig.unwatched():
         wrong.append("what goes unwatched")
     if wrong:
@@ -63,15 +64,6 @@ def propose(pump: Pump, rig: wire.Rig) -> Proposal:
             "the pump read back another rig than was sent, nothing was changed: " + ", ".join(wrong)
         )
     return Proposal(digest, readback, tuple(reply.get("why", ())))
-
-
-def spread(rig: wire.Rig) -> dict[str, Any]:
-    """Every key of a rig as a read-back has it."""
-    return {
-        f"{table}.{key}": list(value) if isinstance(value, tuple) else value
-        for table, keys in rig.tables.items()
-        for key, value in keys.items()
-    }
 
 
 def readback_rows(rig: wire.Rig, proposal: Proposal) -> list[tuple[str, str]]:

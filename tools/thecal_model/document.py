@@ -40,7 +40,7 @@ class Document:
     """The text of a file as tables. InputError where it is no TOML."""
 
     def __init__(self, name: str, text: str) -> None:
-        self._name = name
+        self.name = name
         self.problems: list[Problem] = []
         try:
             self.top = tomllib.loads(text)
@@ -62,7 +62,7 @@ class Document:
     def problem(self, path: Path, message: str) -> None:
         """Something is wrong at `path`."""
         key = dotted(path)
-        self.problems.append(Problem(self._name, self.line_of(path), key, f"{key}: {message}"))
+        self.problems.append(Problem(self.name, self.line_of(path), key, f"{key}: {message}"))
 
     def values(
         self,

@@ -394,6 +394,15 @@ def _placed(message: str) -> tuple[tuple[str, ...], str]:
     return (), message
 
 
+def spread(tables: WireTables) -> dict[str, Any]:
+    """Every key of a rig as a read-back has it, by table.key."""
+    return {
+        f"{table}.{key}": list(value) if isinstance(value, tuple) else value
+        for table, keys in tables.items()
+        for key, value in keys.items()
+    }
+
+
 def key_rows() -> list[tuple[str, str, str]]:
     """For the page: key, what it is, what it is where it is left out."""
     rows = []

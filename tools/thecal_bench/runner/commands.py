@@ -166,6 +166,8 @@ class Commands:
         event = command.event
         if event.therapy is not None:
             return {"therapy": event.therapy.message(self._profile)}
+        if event.rig is not None:
+            return {"rig": event.rig.tables}
         return {} if event.volume_nl is None else {"volume_nl": event.volume_nl}
 
     def _lead(self, command: Command) -> int:
@@ -253,6 +255,8 @@ class Commands:
                 self._findings.answered(command.bolus, reply)
             elif not reply["ok"]:
                 self._findings.refused(command.event, reply)
+            elif command.event.rig is not None:
+                self._findings.rig = command.event.rig
             elif command.event.therapy is not None:
                 self._findings.therapies.append((command.tick - self._begin, command.event.therapy))
             elif command.event.week_ms is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from thecal.causes import CAUSES, TABLE
 from thecal.clock import TICK_MS
 from thecal.link.commands import COMMANDS
+from thecal.rig import Rig
 from thecal_model.therapy import Therapy
 
 from thecal_bench.checks import CLINICIAN, PATIENT, Bolus, Refusal
@@ -41,6 +42,7 @@ class Findings:
         self.boluses: list[Bolus] = []
         self.refusals: list[Refusal] = []
         self.soft_limits = 0  # that were confirmed
+        self.rig: Rig | None = None  # that the pump was given while the experiment went on
         self.astray_tick: int | None = None  # from here on the board does not do what the scenario says
         self.therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
         self.clocks = [(0, clock_ms)]  # (tick, time of the week) set

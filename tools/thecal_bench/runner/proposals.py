@@ -5,6 +5,7 @@ from __future__ import annotations
 from thecal.clock import TICK_MS
 from thecal_model import programming
 from thecal_model.readback import differences
+from thecal_model.rig import spread
 from thecal_model.therapy import Profile, Therapy
 
 from thecal_bench.runner.findings import Record
@@ -47,6 +48,9 @@ def check_readback(sent: Record, readback: Record) -> None:
     """RunError where the pump understood otherwise what it is to confirm."""
     if "therapy" in sent:
         differ = differences(sent["therapy"], readback)
+    elif "rig" in sent:
+        understood = spread(sent["rig"])
+        differ = [f"{key} as {readback.get(key)}" for key, v in understood.items() if readback.get(key) != v]
     elif "volume_nl" not in sent:
         differ = [] if "new_line_nl" in readback else ["no volume of a new line"]
     else:

@@ -262,12 +262,17 @@ class _Run:
             if count:
                 yield {"type": "warning", "message": f"{count} {what} between pump and host"}
 
+    def _nl_per_step(self) -> Fraction:
+        """Of the pump at the end, which counts all that it has made in the microsteps of its last rig."""
+        rig = self._findings.rig
+        return self._step_nl if rig is None else Fraction(rig.nl_per_rev, rig.steps_per_rev)
+
     def _evidence(self) -> Evidence:
         findings, truths = self._findings, self._truths
         return Evidence(
             self.log,
             None if self._bench.plant is None else truths.at,
-            self._step_nl,
+            self._nl_per_step(),
             findings.boluses,
             findings.therapies,
             findings.clocks,
@@ -287,7 +292,7 @@ class _Run:
             "duration_ms": self._scenario.duration_ms,
             "delivered_nl": None if plant is None or truth is None else round(truth.displaced_nl),
             "outflow_nl": None if plant is None or truth is None else round(truth.outflow_nl),
-            "ledger_nl": None if executed_steps is None else round(executed_steps * self._step_nl),
+            "ledger_nl": None if executed_steps is None else round(executed_steps * self._nl_per_step()),
             "commanded_steps": log.steps_at(end, "ordered_steps"),
             "executed_steps": executed_steps,
             "window_peak_nl": None if peak_nl is None else round(peak_nl),

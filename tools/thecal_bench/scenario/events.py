@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from thecal.clock import TICK_MS
+from thecal.rig import Rig
 from thecal_model import quantities as q
 from thecal_model.document import Document
 from thecal_model.quantities import MS_PER_HOUR
@@ -18,6 +19,7 @@ from thecal_model.toml_lines import Path
 
 from thecal_bench.scenario.experiment import LINK_LEAD_MS, PRESS_MS, BolusRequest, Event
 from thecal_bench.scenario.format import CONFIRMED, EVENTS, ON_THE_LINK, ON_THE_PLANT, UNDOES, Key
+from thecal_bench.scenario.rigs import rig_of
 from thecal_bench.scenario.therapies import Therapies
 
 Values = dict[str, Any]
@@ -38,6 +40,7 @@ class _Listed:
     do: str
     values: Values
     therapy: Therapy | None
+    rig: Rig | None = None
 
 
 class Events:
@@ -65,6 +68,8 @@ class Events:
                 bolus = self._bolus(listed.path, listed.values, concentration_pg_nl)
             elif listed.do == "program":
                 therapy = listed.therapy
+            elif listed.do == "rig" and "file" in listed.values:
+                listed.rig = rig_of(self._document, listed.values["file"])
             elif listed.do == "bridge":
                 therapy = listed.therapy = self._therapies.bridged(listed.path, listed.values, therapy)
             self._look_at_power(listed)
@@ -75,6 +80,8 @@ class Events:
                 self._look_at_readback(listed)
             if listed.do in ON_THE_LINK:
                 self._look_at_reach(listed)
+            if listed.do == "rig":
+                self._started = listed.do, listed.at_ms  # written down, it is the reason to start anew
             events.append(self._event(listed, bolus))
         return events
 
@@ -112,6 +119,7 @@ class Events:
             values.get("for", PRESS_MS if do == "press" else 0),
             {name: values[name] for name in own if name in values},
             values.get("accept", ()),
+            listed.rig,
         )
 
     # --- what was before

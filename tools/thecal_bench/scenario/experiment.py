@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from thecal.rig import Rig
 from thecal_model.quantities import MS_PER_HOUR
 from thecal_model.therapy import Profile, Therapy
 
@@ -56,7 +57,7 @@ class Event:
     `bolus` to `clinician_bolus`, `therapy` to `program` and `bridge` (all of what is programmed again),
     `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` to
     `press`, `for_ms` to `press`, `power_cut` and `air` (0: for good), `accept` (bounds of the drug library by
-    name) to `clinician_bolus`. `keys` are those of an event that acts on the plant.
+    name) to `clinician_bolus`, `rig` to `rig`. `keys` are those of an event that acts on the plant.
     """
 
     at_ms: int
@@ -70,6 +71,7 @@ class Event:
     for_ms: int = PRESS_MS
     keys: Mapping[str, Any] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
+    rig: Rig | None = None
 
     @property
     def asks_for_a_bolus(self) -> bool:
@@ -79,14 +81,16 @@ class Event:
 
 @dataclass(frozen=True)
 class Expect:
-    """Something that is to be found. `value` is nL, for `state` a name, for `resets` a count."""
+    """Something that is to be found. `value` is nL, for `state` a name, for `resets` a count, for `unwatched`
+    the hazards by their codes.
+    """
 
     what: str
     line: int
     at_ms: int | None = None
     within_nl: Fraction | None = None
     within_ms: int | None = None
-    value: Fraction | str | int | None = None
+    value: Fraction | str | int | tuple[str, ...] | None = None
     at_most_nl: Fraction | None = None
     at_least_nl: Fraction | None = None
     granted: bool | None = None

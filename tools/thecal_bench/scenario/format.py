@@ -18,6 +18,7 @@ from thecal_bench.scenario.values import (
     days,
     duration,
     free_flow,
+    hazards,
     name_of_drug,
     not_negative,
     one_of,
@@ -131,11 +132,11 @@ PLANT_FIELDS = {
 
 ON_THE_LINK = (
     "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "prime", "program", "bridge",
-    "refill", "set_time", "audio_pause", "new_line",
+    "refill", "set_time", "audio_pause", "new_line", "rig",
 )  # fmt: skip
 """Events that reach the pump as commands, so not while the host is disconnected."""
 
-CONFIRMED = ("program", "refill", "bridge", "new_line")
+CONFIRMED = ("program", "refill", "bridge", "new_line", "rig")
 """Those of them that are read back and confirmed."""
 
 BUTTONS = ("patient", "stop")
@@ -160,6 +161,7 @@ EVENTS: dict[str, Keys] = {
         "accept": Key(bounds),
     },
     "new_line": {},
+    "rig": {"file": Key(text, required=True)},
     "prime": {"volume": Key(whole_volume, required=True)},
     "bridge": {"concentration": Key(concentration, required=True)},
     "program": {},  # its `therapy` table is read like the file's own
@@ -216,6 +218,7 @@ EXPECTS: dict[str, Keys] = {
     "outflow": VOLUME_EXPECTED,
     "window_peak": {"at_most": Key(quantity(q.VOLUME), required=True), "within": Key(quantity(q.VOLUME))},
     "resets": {"value": Key(whole, required=True)},
+    "unwatched": {"at": Key(q.parse_time_ms), "value": Key(hazards, required=True)},
     "refused": {"at": Key(q.parse_time_ms, required=True), "why": Key(text)},
     "reservoir": {
         "at": Key(q.parse_time_ms),

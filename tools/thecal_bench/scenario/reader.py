@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
-from thecal.rig import Rig
-from thecal_model import rig as rigs
 from thecal_model.document import Document, read_text
-from thecal_model.problems import InputError
 from thecal_model.therapy import Profile, Therapy
 
 from thecal_bench.parameters import PlantParameters
@@ -17,6 +14,7 @@ from thecal_bench.scenario.events import Events
 from thecal_bench.scenario.expectations import Expectations
 from thecal_bench.scenario.experiment import DEFAULT_FILL_NL, Reservoir, Scenario
 from thecal_bench.scenario.format import PLANT_FIELDS, TABLES, Key
+from thecal_bench.scenario.rigs import rig_of
 from thecal_bench.scenario.therapies import Therapies
 from thecal_bench.scenario.values import duration
 
@@ -45,7 +43,9 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
     head = document.values(document.top, top, (), sections)
     duration_ms = head.get("duration", 0)
     profile = _section(document, "profile")
-    rig = _rig(document, name, profile)
+    rig = rig_of(document, profile["rig"]) if "rig" in profile else None
+    if "rig" in profile and "mechanism" in profile:
+        document.problem(("profile", "mechanism"), "expected one of rig and mechanism")
     therapies = Therapies(document)
     therapy = None
     if "therapy" in document.top:
@@ -85,20 +85,6 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
         expects=tuple(expects),
         therapy_line=document.line_of(("therapy",)),
     )
-
-
-def _rig(document: Document, name: str, profile: dict[str, Any]) -> Rig | None:
-    """That of `profile.rig`: one of the project's by its name, or a file, from where the scenario is."""
-    if "rig" not in profile:
-        return None
-    if "mechanism" in profile:
-        document.problem(("profile", "mechanism"), "expected one of rig and mechanism")
-    file = profile["rig"]
-    try:
-        return rigs.load(file if file in rigs.NAMES else FilePath(name).parent / file)
-    except InputError as why:
-        document.problems.extend(why.problems)
-        return None
 
 
 def _section(document: Document, name: str) -> dict[str, Any]:

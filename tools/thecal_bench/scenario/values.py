@@ -8,6 +8,7 @@ from typing import Any
 
 from thecal.dose import units
 from thecal.dose.prescription import MOST_RESERVOIR_NL
+from thecal.rig import UNWATCHED
 from thecal_model import quantities as q
 from thecal_model.document import Expected, Read
 
@@ -118,6 +119,14 @@ def bounds(value: Any) -> tuple[str, ...]:
             f'expected a list of bounds such as ["baclofen.bolus.high.screening"], found {value!r}'
         )
     return tuple(names)
+
+
+def hazards(value: Any) -> tuple[str, ...]:
+    known = [code for _, code, _ in UNWATCHED]
+    if not isinstance(value, list):
+        raise Expected(f'expected a list of hazards such as ["stall", "air"], found {value!r}')
+    named = [one_of(tuple(known), code) for code in value]
+    return tuple(code for code in known if code in named)
 
 
 def pulsation(value: Any) -> Fraction:
