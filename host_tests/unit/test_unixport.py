@@ -3,10 +3,12 @@
 import pytest
 from thecal_bench import unixport
 from thecal_bench.bench import BenchError
+from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_bench.unixport import MicropythonBench
 from thecal_model.link import LinkClient
+from thecal_model.rig import named
 
 
 def session(bench):
@@ -36,6 +38,47 @@ def test_a_pump_on_micropython_says_what_a_pump_on_cpython_says():
     assert on_host == on_micropython  # as objects: MicroPython keeps no order in a dict
     assert host_nl == micropython_nl > 0
     assert {frame.get("code") for frame in on_host} >= {"bolus_start", "bolus_end", "denied", "therapy"}
+
+
+def rigged(bench):
+    """A board without a rig is given two, one after the other, and delivers under each; all that it says."""
+    said = []
+    link = LinkClient(bench.send, run="00000002")
+    bench.on_data = lambda data: said.extend(link.feed(data))
+
+    def ask(cmd, **arguments):
+        number = link.request(cmd, **arguments)
+        while (reply := link.reply(number)) is None:
+            bench.advance_to_tick(bench.tick + 1)
+        return reply
+
+    def confirm(proposal):
+        assert ask("confirm", digest=proposal["digest"], accept=proposal["readback"].get("soft", []))["ok"]
+
+    with bench:
+        bench.advance_to_tick(3)
+        assert ask("start")["reason"] == "no_rig"
+        for name in ("bare", "geared"):
+            confirm(ask("rig", rig=named(name).tables))
+            bench.advance_to_tick(bench.tick + 60)
+            assert ask("hello")["rig"] == name and ask("rig_kept")["rig"]["rig"] == {"name": name}
+            confirm(ask("program", therapy={"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}))
+            assert ask("start")["ok"]
+            bench.advance_to_tick(bench.tick + 100)
+            assert ask("stop")["ok"]
+            bench.advance_to_tick(bench.tick + 11)
+        return said
+
+
+@pytest.mark.req("RIG-02", "SIM-02")
+def test_a_change_of_rig_is_the_same_on_micropython_to_the_byte():
+    plants = [Plant(seed=3, rig=named("bare")) for _ in range(2)]
+    on_host = rigged(HostBench(plants[0], flash=blank_flash(None)))
+    on_micropython = rigged(MicropythonBench(plants[1], flash=blank_flash(None)))
+    assert on_host == on_micropython
+    assert [frame["b"] for frame in on_host if frame.get("code") == "rig"] == [
+        len(named(n).unwatched()) for n in ("bare", "geared")
+    ]
 
 
 def test_a_pump_that_raises_is_told_with_its_last_words():
