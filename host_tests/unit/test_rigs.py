@@ -1,6 +1,7 @@
 """Every rig of the project in this process: a minute on it, and what a wrong one does."""
 
 import pytest
+from pump_port import PumpPort
 from rig_run import check, run_a_minute
 from thecal_bench import scenario
 from thecal_bench.flash_model import blank_flash
@@ -8,6 +9,8 @@ from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_bench.runner import RunError, make_plant, run_scenario
 from thecal_bench.unixport import MicropythonBench
+from thecal_host import ports
+from thecal_host.serial_bench import SerialBench
 from thecal_model import rig
 from thecal_model.link import LinkClient
 
@@ -165,3 +168,19 @@ def test_a_rig_is_refused_while_the_pump_runs():
     refused = [record for record in records if record["type"] == "refused"]
     assert [record["do"] for record in refused] == ["rig", "start"]
     assert not found["resets"]["ok"] and found["unwatched"]["ok"]
+
+
+@pytest.mark.req("RIG-05")
+def test_a_real_pump_must_run_on_the_rig_that_the_scenario_names(monkeypatch):
+    board = HostBench(Plant(rig=rig.named("bare")))
+    port = PumpPort(bench=board)
+    monkeypatch.setattr(ports, "open_port", lambda name: port)
+    for name, runs in (("lab", False), ("bare", True)):
+        bench = SerialBench("test pump", port.clock_s)
+        experiment = scenario.parse(RUN.replace("60 s", "5 s") + f'[profile]\nrig = "{name}"\n')
+        result = run_scenario(experiment, bench, LinkClient(bench.send))
+        if runs:
+            assert result.finish()["executed_steps"] == 106  # 5 s at 6 mL/h, 78.125 nL each
+        else:
+            with pytest.raises(RunError, match="runs on rig bare, the scenario on lab: program that first"):
+                result.finish()

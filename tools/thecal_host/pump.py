@@ -16,12 +16,12 @@ from fractions import Fraction
 from typing import Any
 
 from thecal.dose import prescription
+from thecal.rig import Rig
 from thecal_model import programming
 from thecal_model.kept import joined
 from thecal_model.link import PROTOCOL_VERSION, LinkClient, needs_id
 from thecal_model.quantities import CONCENTRATION, of_message, show
 from thecal_model.readback import differences
-from thecal_model.rig import reference
 from thecal_model.text import clock_text, mass_text, rate_text, volume_text
 
 from thecal_host.connection import Port
@@ -156,11 +156,10 @@ def _bridge_rows(said: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def kept_rows(kept: dict[str, Any]) -> list[tuple[str, str]]:
-    """A therapy that a pump keeps, for a person, by the firmware's own reader. Raises PumpError."""
-    head = reference().mechanism()
+def kept_rows(kept: dict[str, Any], rig: Rig) -> list[tuple[str, str]]:
+    """A therapy that a pump on `rig` keeps, for a person, by the firmware's own reader. Raises PumpError."""
     try:
-        understood = prescription.parse(kept["therapy"], head)
+        understood = prescription.parse(kept["therapy"], rig.mechanism())
         readback = understood.readback()
         if "step_count" in readback:
             readback["steps"] = [

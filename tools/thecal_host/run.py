@@ -137,7 +137,7 @@ class RecordedRun:
                 {
                     "type": "sample",
                     "at_ms": at_ms,
-                    # A microstep of the reference mechanism is 31.25 nL: picolitres are exact.
+                    # A microstep of the reference rig is 31.25 nL: picolitres are exact there.
                     "delivered_pl": round(delivered_nl * 1000),
                     "pressure_pa": moment.pressure_pa,
                 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from thecal.clock import TICK_MS
 from thecal.rig import Rig
 from thecal_model import programming
@@ -34,6 +36,17 @@ class Preparation(Dialogue):
         super().__init__(bench, link)
         self._scenario = scenario
         self._findings = findings
+
+    def check_rig(self, hello: Record) -> None:
+        """A board with a plant of its own runs on what it was told: that must be what the scenario names."""
+        wanted = self._scenario.profile.rig
+        if wanted is None or self._bench.plant is not None:
+            return
+        if "no_rig" in hello or self._must("rig_kept")["rig"] != json.loads(json.dumps(wanted.tables)):
+            raise RunError(
+                f"the pump runs on rig {hello['rig']}, the scenario on {wanted.name}: program that first, "
+                "`thecal rig program`"
+            )
 
     def give_rig(self, rig: Rig, hello: Record) -> Record:
         hello = super().give_rig(rig, hello)

@@ -181,6 +181,7 @@ class _Run:
         scenario, bench, findings = self._scenario, self._bench, self._findings
         preparation = Preparation(scenario, bench, self._link, findings)
         hello = preparation.meet()
+        preparation.check_rig(hello)
         if self._rig is not None:
             self._is_given_one = True
             hello = preparation.give_rig(self._rig, hello)

@@ -119,8 +119,10 @@ def therapy(
     as_json: Annotated[bool, typer.Option("--json", help="The reply as it came")] = False,
 ) -> None:
     """Show the therapy in force, or an older one, as the pump keeps it."""
+    from thecal_model.rig import reference
     from thecal_model.text import clock_text
 
+    from thecal_host import rigging
     from thecal_host.pump import PumpError, kept_rows
 
     with connected(ctx, port) as pump:
@@ -132,7 +134,9 @@ def therapy(
             print(json.dumps(kept))
             return
         since = clock_text(kept["tick_s"] * 1000)
-        print_rows(kept_rows(kept), f"Therapy {kept['number']}, {since} after the first boot:")
+        # Without a rig nothing is made of it: any will do to read it by.
+        rig = rigging.in_force(pump) or reference()
+        print_rows(kept_rows(kept, rig), f"Therapy {kept['number']}, {since} after the first boot:")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
