@@ -5,8 +5,6 @@ Whoever stands beside the bench answers what the pump cannot see.
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 from pump_port import PumpPort
 from thecal import rig as wire
@@ -19,15 +17,7 @@ from thecal_host.first_power.walk import walk
 from thecal_host.pump import Pump, PumpError
 from thecal_model.asking import Ask
 from thecal_model.rig import named
-
-
-def told(name: str, **changed) -> wire.Rig:
-    """The rig of that name with keys changed, as table__key."""
-    tables = copy.deepcopy(named(name).tables)
-    for where, value in changed.items():
-        table, key = where.split("__")
-        tables[table][key] = value
-    return wire.read(tables)
+from told import told
 
 
 class Checked:
@@ -174,4 +164,28 @@ def test_nothing_moves_where_somebody_may_be_connected():
     pump.connect()
     with pytest.raises(PumpError, match="nothing is moved"):
         list(walk(pump, named("reference"), Unsure(bench)))
+    assert bench.plant.steps_seen == 0
+
+
+@pytest.mark.req("RIG-06")
+def test_a_person_is_walked_through_it_at_the_terminal(run):
+    bench = HostBench(Plant(rig=named("bare")))
+    bench.advance_to_tick(40)
+    port = PumpPort(bench=bench)
+    # Free, nobody connected, a mark, moved, forward, and a slip before half a turn.
+    done = run(port, "rig", "check", answer="y\ny\n\ny\ny\nhalf\n0.5\n")
+    assert done.exit_code == 0, done.output
+    assert done.output.index("is it free?") < done.output.index("no patient connected")
+    assert 'expected a number such as 0.5 or 1/2, found "half"' in done.output
+    assert "All that could be checked is as the rig says." in done.output
+    again = run(port, "rig", "check", answer="y\ny\n\ny\nn\n")
+    assert again.exit_code == 1 and 'dir_forward = "low"' in again.output and "1 found wrong" in again.output
+
+
+@pytest.mark.req("RIG-02", "RIG-06")
+def test_a_board_without_a_rig_is_told_what_comes_first(run):
+    bench = HostBench(Plant(), flash=FlashModel.blank(None))
+    bench.advance_to_tick(40)
+    done = run(PumpPort(bench=bench), "rig", "check")
+    assert done.exit_code == 1 and "`thecal rig program FILE` comes first" in done.output
     assert bench.plant.steps_seen == 0

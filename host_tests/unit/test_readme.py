@@ -32,7 +32,6 @@ from thecal_bench.benchmarks.motion import STALL_MS
 from thecal_bench.benchmarks.occlusion import FALSE_ALARM_H
 from thecal_bench.chip.nets import load_nets
 from thecal_bench.scenario import format
-from thecal_bench.sensor_faults import ADC_MAX
 from thecal_host import cli
 from thecal_host.run import DEMO
 from thecal_model import quantities
@@ -338,12 +337,6 @@ FIGURES = [
     f"one false alarm in 10^{len(str(FALSE_ALARM_H)) - 1} h",
     f"({decimal_text(Fraction(RIG.nl_per_rev, RIG.steps_per_rev))} nL)",
     f"Python {PYTHON}",
-    f"About {RIG.pressure_down.zero_code} is what a pressure sensor",
-    f"about {12_000 // RIG.supply.num} the supply at 12 V",
-    f"at 0 or at {ADC_MAX} is taken for broken",
-    f"{RIG.nl_per_rev * 60 // 1_000_000} mL/h is one revolution of the reference head in a minute",
-    f"grows by {RIG.steps_per_rev:_}".replace("_", " "),
-    f"by {RIG.encoder_pulses_per_rev}.",
     f"up to {(QUEUE_SEGMENTS + 1) * SEGMENT_TICKS * TICK_MS // 1000} s ahead of",
     f"segments of {SEGMENT_TICKS * TICK_MS} ms",
     f"At most {LINE_BYTES} bytes a line",
@@ -364,13 +357,14 @@ FIGURES = [
     f"but {LEAST_TICKS * TICK_MS // 1000} s of it at least",
     f"after {MOST_STOP_TICKS * TICK_MS // 1000} s at the latest",
     f"or {MOST_JOG_NL // 1_000_000} mL in all",
+    f"or a volume of {MOST_JOG_NL // 1_000_000} mL allow",
+    f"and at {MOST_JOG_NL_H // 1_000_000} mL/h at most:",
     f"{MOST_JOG_NL_H // 1_000_000} mL/h at most and from STOPPED",
 ]
 
 # Numbers that are no figures: a name, a count of what is shown beside it, what a person does.
 NAMES = [
-    "Debian 12", "A therapy of 6 mL/h is confirmed", "About 1 GB", "EN is 1,",
-    "An hour at 6 mL/h is 6 g of water",
+    "Debian 12", "A therapy of 6 mL/h is confirmed", "About 1 GB",
     "exits with 1 or 2", "exits with 1:",
     "0 done", "1 the pump, the port", "2 a file or an argument", "CRC-32", "any 24 h", "2^30", "31 bits",
     "the last 1 000 events", "the last 1 000 faults", "The last 64 outcomes",

@@ -8,10 +8,10 @@ share; the other files hold the commands and are imported in the order in which 
 
 from __future__ import annotations
 
-from thecal_host.cli import watch, therapies, orders, rig, experiments, weighing
+from thecal_host.cli import watch, therapies, orders, rig, rig_check, experiments, weighing
 from thecal_host.cli.base import app
 
-__all__ = ["app", "experiments", "main", "orders", "rig", "therapies", "watch", "weighing"]
+__all__ = ["app", "experiments", "main", "orders", "rig", "rig_check", "therapies", "watch", "weighing"]
 
 
 def main() -> None:
