@@ -18,7 +18,7 @@ from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
 from .drivers.sensors import Sensors
-from .drivers.stepper import Stepper
+from .drivers.stepper import PITCH_US, Stepper
 from .drivers.unfitted import Unfitted
 from .drivers.usb import Usb
 from .drivers.watchdog import Watchdog
@@ -68,7 +68,15 @@ class App:
         rig = self.rig
         self.stepper = self.sensors = self.annunciator = Unfitted()
         if not rig.missing:
-            self.stepper = Stepper(rig.dir_forward_high, rig.enable_high)
+            self.stepper = Stepper(
+                rig.dir_forward_high,
+                rig.enable_high,
+                rig.pulse_ns,
+                rig.step_at_pad,
+                rig.encoder_pulses_per_rev > 0,
+                rig.has_index,
+                rig.pitch_us() or PITCH_US,
+            )
             self.sensors = Sensors()
             self.annunciator = Annunciator()
 

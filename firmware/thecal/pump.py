@@ -85,7 +85,8 @@ class Pump:
             )
         regimen.persistence = persistence  # pyright: ignore[reportAttributeAccessIssue]
         counts = Counts()
-        stop = Button()
+        stop = Button(rig.debounce_ms("button_stop"))
+        patient = Button(rig.debounce_ms("button_patient"))
         session = Session(crc)
         self.writer = FrameWriter(crc)
         telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
@@ -94,7 +95,7 @@ class Pump:
         self.host = Host(
             control, critical, self.handlers, self.status, stop, persistence, session, self.writer
         )
-        self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop, Button())
+        self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop, patient)
         self.startup = startup = Startup(control, regimen, guard, stop, persistence)
         self.watching = Watching(
             control, critical, startup, regimen, ledger, guard, reservoir, counts, journal

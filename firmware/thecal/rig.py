@@ -200,6 +200,16 @@ class Rig:
             return self.sounder_sensed or not self.has_sounder
         return part in self.tables
 
+    def pitch_us(self):
+        """Time from pulse to pulse of the encoder at the greatest rate, us; 0 without one."""
+        if not self.encoder_pulses_per_rev:
+            return 0
+        return self.steps_per_rev * 1_000_000 // (self.encoder_pulses_per_rev * self.most_steps_s)
+
+    def debounce_ms(self, button):
+        """For how long the contact of a button may bounce, ms; 0 where it is not fitted."""
+        return self.tables[button]["debounce_ms"] if button in self.tables else 0
+
     def unwatched(self):
         """The codes of what goes unwatched."""
         return [code for part, code, _ in UNWATCHED if not self.has(part)]
