@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,11 @@ from thecal_host.cli.base import (
     print_rows,
     say,
 )
+
+if TYPE_CHECKING:
+    from thecal.rig import Rig
+
+    from thecal_host.pump import Pump
 
 rig_app = typer.Typer(
     no_args_is_help=True,
@@ -59,30 +64,35 @@ def program_rig(
 
     The therapy in force ends. The pump then tests itself on the new rig.
     """
-    from contextlib import nullcontext
-
     from thecal_model import rig as rigs
+
+    rig = rigs.load(file)
+    with connected(ctx, port) as pump:
+        change_rig(pump, rig, yes, "Is this what hangs on the pins?")
+
+
+def change_rig(pump: Pump, rig: Rig, yes: bool, question: str) -> None:
+    """Propose a rig, confirm it after a yes to `question`, and see the pump come back on it."""
+    from contextlib import nullcontext
 
     from thecal_host import rigging
     from thecal_host.vitals import failed_names
 
-    rig = rigs.load(file)
-    with connected(ctx, port) as pump:
-        before = pump.hello.get("rig_number", 0)
-        proposal = rigging.propose(pump, rig)
-        print_rows(rigging.readback_rows(rig, proposal), "The pump read back:")
-        print_unwatched(proposal.soft)
-        questions = ["Nobody watches for these. Is that meant?"] if proposal.soft else []
-        questions.append("Is this what hangs on the pins? The therapy in force ends, and the pump restarts.")
-        kept = "the pump keeps the rig it has" if before else "the pump has no rig"
-        confirm(pump, proposal, questions, yes, kept)
-        with err.status("the pump restarts") if err.is_terminal else nullcontext():
-            hello = rigging.wait(pump, before, lambda: ports.open_port(pump.port.name))
-        say(f"Rig {hello['rig_number']}, {hello['rig']}, is in force; the pump is {hello['state']}.")
-        failed = failed_names(pump.status())
-        if failed:
-            complain(f"its self-test failed: {', '.join(failed)}; see what is wired, and `thecal alarms`")
-            raise typer.Exit(SAID_NO)
+    before = pump.hello.get("rig_number", 0)
+    proposal = rigging.propose(pump, rig)
+    print_rows(rigging.readback_rows(rig, proposal), "The pump read back:")
+    print_unwatched(proposal.soft)
+    questions = ["Nobody watches for these. Is that meant?"] if proposal.soft else []
+    questions.append(f"{question} The therapy in force ends, and the pump restarts.")
+    kept = "the pump keeps the rig it has" if before else "the pump has no rig"
+    confirm(pump, proposal, questions, yes, kept)
+    with err.status("the pump restarts") if err.is_terminal else nullcontext():
+        hello = rigging.wait(pump, before, lambda: ports.open_port(pump.port.name))
+    say(f"Rig {hello['rig_number']}, {hello['rig']}, is in force; the pump is {hello['state']}.")
+    failed = failed_names(pump.status())
+    if failed:
+        complain(f"its self-test failed: {', '.join(failed)}; see what is wired, and `thecal alarms`")
+        raise typer.Exit(SAID_NO)
 
 
 def print_unwatched(codes: list[str]) -> None:

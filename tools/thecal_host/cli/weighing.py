@@ -30,6 +30,8 @@ from thecal_host.cli.base import (
 from thecal_host.files import FileError, check_new
 
 if TYPE_CHECKING:
+    from thecal.rig import Rig
+
     from thecal_host.pump import Pump
     from thecal_host.weighing.balance import Weight
     from thecal_host.weighing.calibration import Calibration, Scale
@@ -85,8 +87,9 @@ def calibrate(
     Nobody may be connected. Put a beaker of water on a balance, the end of the line into the water and off
     the glass, a film of oil on it. The pump turns, you weigh (or the balance tells), three times at least.
     """
-    from thecal_host.weighing import calibration
-    from thecal_host.weighing.chart import COVER
+    from thecal_host import rigging
+    from thecal_host.pump import PumpError
+    from thecal_host.weighing.calibration import Calibration
     from thecal_host.weighing.motion import Mover
     from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.water import water_g_ml
@@ -96,28 +99,44 @@ def calibrate(
     loss_g_h = loss_of(evaporation)
     stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
     with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
-        hello = pump.hello
-        head = hello["nl_per_rev"], hello["steps_per_rev"]
+        kept = rigging.ask(pump)
+        if kept is None:
+            raise PumpError("the pump has no rig, and moves nothing: see `thecal rig program`")
+        head = kept.rig.nl_per_rev, kept.rig.steps_per_rev
         plan = Plan(*head, revolutions, _rate_of_use(pump, rate_nl_h), temperature, buoyancy)
-        _say_what_comes(plan, weighings)
         notebook = Notebook(file, plan)
+        _say_what_comes(plan, weighings)
         mover = Mover(pump, plan.rate_nl_h, lambda said: _nobody_is_connected(said, yes))
-        course = calibration.Calibration(notebook, mover, scale, _waiter(pump), say)
+        course = Calibration(notebook, mover, scale, _waiter(pump), say)
         try:
-            _prepare(course, notebook, yes)
-            _settle_loss(course, notebook, loss_g_h, stopped_s)
-            course.run(weighings)
+            if len(notebook.weighings) < weighings:
+                _prepare(course, notebook, yes)
+                _settle_loss(course, notebook, loss_g_h, stopped_s)
+                course.run(weighings)
         except KeyboardInterrupt:
             complain(
                 f"interrupted; the pump is {pump.status()['state']}, and {len(notebook.weighings)} weighings "
                 f"are kept in {file}: the same command goes on from there"
             )
             raise typer.Exit(SAID_NO) from None
-        result = calibration.result_of(notebook)
-        print_rows(calibration.rows_of(result), "The calibration says:")
-        if result.loss_g_h is None:
-            say(COVER)
-        notebook.close(result.record())
+        _conclude(pump, kept.rig, notebook, yes)
+
+
+def _conclude(pump: Pump, rig: Rig, notebook: Notebook, yes: bool) -> None:
+    """Show what the calibration says, and have the pump take it for its head."""
+    from thecal_host.cli.rig import change_rig
+    from thecal_host.weighing import calibration
+    from thecal_host.weighing.chart import COVER
+
+    result = calibration.result_of(notebook)
+    print_rows(calibration.rows_of(result), "The calibration says:")
+    if result.loss_g_h is None:
+        say(COVER)
+    change_rig(pump, result.rig(rig), yes, "Is this the head from now on?")
+    notebook.close(result.record())
+    say("For your rig file:")
+    for line in calibration.rig_file_lines(result):
+        say(f"  {line}")
 
 
 def _rate_of_use(pump: Pump, rate_nl_h: int | None) -> int:

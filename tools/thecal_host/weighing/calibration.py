@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from thecal import rig as wire
 from thecal.dose.mechanism import Mechanism, MechanismError
 from thecal_model.text import rate_text, volume_text
 
@@ -175,6 +176,13 @@ class Result:
         """The two keys of the rig's head that it changes."""
         return {"nl_per_rev": self.nl_per_rev, "uncertainty_nl": self.uncertainty_nl}
 
+    def rig(self, before: wire.Rig) -> wire.Rig:
+        """The rig in force with this head, and nothing else changed. WeighingError where that is none."""
+        try:
+            return wire.read({**before.tables, "head": {**before.tables["head"], **self.head()}})
+        except wire.RigError as why:
+            raise WeighingError(f"the rig would be none with this head: {why}") from None
+
     def record(self) -> dict[str, Any]:
         """For the end of the notebook."""
         return {**self.head(), "values_nl": [round(value, 2) for value in self.values_nl]}
@@ -249,3 +257,9 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         ("evaporation", evaporation),
         ("not in it", "the balance's own error, and 0.02 % for each kelvin that the water is off"),
     ]
+
+
+def rig_file_lines(result: Result) -> list[str]:
+    """What a rig file says of this head."""
+    volume, uncertainty = volume_text(result.nl_per_rev), volume_text(result.uncertainty_nl)
+    return ["[head]", f'volume_per_rev = "{volume}"', f'uncertainty = "{uncertainty}"']

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class Notebook:
         self.begun: Begun | None = None
         self.loss_g_h: float | None = None
         self.loss_error_g_h = 0.0
+        self._head: dict[str, Any] = {}
         self.resumed = path.exists()
         if self.resumed:
             self._read()
@@ -119,7 +120,9 @@ class Notebook:
                 raise WeighingError(
                     f"{self.path}:{number}: is no line of a calibration: name another file with --file"
                 ) from None
-        if not lines:
+        if lines:
+            self._compare(self._head)
+        else:
             self._write({"type": "calibration", "format": FORMAT, **asdict(self.plan)})
 
     def _take(self, record: dict[str, Any], number: int) -> None:
@@ -127,7 +130,9 @@ class Notebook:
         if (number == 1) != (kind == "calibration"):
             raise ValueError(kind)
         if kind == "calibration":
-            self._compare(record)
+            if record.pop("format") != FORMAT:
+                raise ValueError(FORMAT)
+            self._head = record
         elif kind == "loss":
             self.loss_g_h, self.loss_error_g_h = float(record["g_h"]), float(record["error_g_h"])
         elif kind == "begun":
@@ -144,13 +149,11 @@ class Notebook:
         else:
             raise ValueError(kind)
 
-    def _compare(self, record: dict[str, Any]) -> None:
+    def _compare(self, head: dict[str, Any]) -> None:
         """It must be the same calibration: same head, same turns, same water."""
-        if record["format"] != FORMAT:
-            raise ValueError(record["format"])
-        for key in (field.name for field in fields(Plan)):
-            if record[key] != getattr(self.plan, key):
+        for key, here in asdict(self.plan).items():
+            if head.get(key) != here:
                 raise WeighingError(
-                    f"{self.path}: was begun with {key} {record[key]}, this one has "
-                    f"{getattr(self.plan, key)}: give the same, or name another file with --file"
+                    f"{self.path}: was begun with {key} {head.get(key)}, this one has {here}: give the same, "
+                    "or name another file with --file"
                 )
