@@ -77,7 +77,7 @@ class App:
                 rig.has_index,
                 rig.pitch_us() or PITCH_US,
             )
-            self.sensors = Sensors()
+            self.sensors = Sensors(rig)
             self.annunciator = Annunciator()
 
     def _self_test(self, ram_holds: bool):
@@ -89,7 +89,7 @@ class App:
             failures |= 1 << parts.IMAGE
         if not self.stepper.self_test():
             failures |= 1 << parts.DRIVER
-        if not self.annunciator.self_test():
+        if self.rig.sounder_sensed and not self.annunciator.self_test():
             failures |= 1 << parts.BUZZER
         return failures
 
@@ -141,7 +141,7 @@ class App:
 
     def show(self, outputs: "Outputs") -> None:
         """Light and sound."""
-        self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound)
+        self.annunciator.show(outputs.alarm_priority, outputs.alarm_sound and self.rig.has_sounder)
 
     def transmit(self, outputs: "Outputs") -> None:
         """To the host, as far as USB takes it."""

@@ -11,13 +11,30 @@ from thecal_bench.chip.plant_wiring import wire_plant, wire_world
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 from thecal_model.link import LinkClient
+from thecal_model.rig import reference
 
 pytestmark = pytest.mark.chip
 
-READ = """
+INVERTED = {
+    "rig": {"name": "inverted"},
+    "motor": {"full_steps": 200, "microsteps": 16},
+    "driver": {"dir_forward": 1, "enable": 0},
+    "head": {"nl_per_rev": 100_000},
+    "step": {"sense": "wire"},
+    "fault": {"level": 1},
+    "air": {"level": 0},
+}
+"""As the reference bench is not wired, and without anything that the converter reads."""
+
+READ = f"""
+from thecal import rig
 from thecal.drivers.sensors import Sensors
 from thecal.signals import Inputs
-sensors, inputs = Sensors(), Inputs()
+inputs = Inputs()
+def sense(tables):
+    global sensors
+    sensors = Sensors(rig.read(tables))
+sense({reference().tables!r})
 def read():
     sensors.read(inputs)
     pressures = inputs.pressure_down_raw, inputs.pressure_up_raw
@@ -54,6 +71,12 @@ def test_the_drivers_read_air_faults_and_broken_sensors(wired):
     plant.set_air(False)
     plant.set_driver_fault(False, prompt.board.now_ns)
     assert read() == (stuck, 0, 4095, False, False)
+    prompt.run(f"inputs = Inputs(); sense({INVERTED!r})")
+    # As the rig says, and nothing of what it does not have. The reference driver lets go of its line while it
+    # is sound: where high is a fault, that is none.
+    assert read() == (0, 0, 0, True, False)
+    plant.set_air(True)
+    assert read() == (0, 0, 0, False, False)
 
 
 @pytest.mark.req("SIM-01")

@@ -47,8 +47,9 @@ def bolus_rate(prescription: "Prescription", mechanism: "Mechanism", volume_nl: 
     up to 24 h will do, so that it may be far slower than a basal (DOSE-08). Raises PrescriptionError.
     """
     problems = []
-    if not 0 < volume_nl <= MOST_BOLUS_NL:
-        most = plain.volume(MOST_BOLUS_NL)
+    most_nl = min(MOST_BOLUS_NL, mechanism.most_nl)
+    if not 0 < volume_nl <= most_nl:
+        most = plain.volume(most_nl)
         found = plain.volume(volume_nl, unlike=most)
         problems.append("volume_nl: %s, must be 1 nL to %s" % (found, most))
     if not 0 < duration_ms <= MOST_BOLUS_MS:

@@ -12,6 +12,9 @@ ever leaving small integers.
 
 The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3 200 microsteps of 31.25 nL,
 and a grain of 1/420 nL/h x 1 tick.
+
+What is reckoned in the steady loop stays small for every mechanism that can be built: a product that might
+not is taken digit by digit. Which rigs can not be, and what to change of them, says `rig_bounds`.
 """
 
 from ..clock import TICKS_PER_HOUR
@@ -24,34 +27,53 @@ MOST_GRAINS_PER_STEP = LARGEST >> 1
 PARTS = (420, 60, 12, 4, 2, 1)
 
 
+MOST_STEPS_PER_REV = 5_120_000  # 200 full steps, 256 microsteps, a gear of 100:1
+MOST_NL_PER_REV = 1_000_000
+DIGIT = 64  # MOST_STEPS_PER_REV is below 2^23, so a remainder times a digit is below 2^29
+DIGITS = (64**3, 64**2, 64, 1)  # of any volume below 2^24 nL
+# No bolus and no limit is above what so many steps are: more than a day's at the greatest rate, 103 680 000.
+MOST_STEPS = 1 << 27
+MOST_LINE_STEPS = 30_000_000  # and what a line may hold: with a day's that is still less than 2^27
+
+
 class MechanismError(Exception):
     """Calibration data that can not be right; the message names the value and its bound."""
 
 
+def parts_of(nl_per_rev: int, steps_per_rev: int, steps_per_tick_max: int):
+    """Into how many parts 1 nL/h can be divided, one of `PARTS`; 0 where not even it is exact."""
+    each, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
+    for parts in PARTS:
+        # The second is for `flow_nl_h`.
+        if base * parts <= MOST_GRAINS_PER_STEP and steps_per_tick_max * each * parts <= MOST_GRAINS_PER_STEP:
+            return parts
+    return 0
+
+
 class Mechanism:
-    """`nl_per_rev` (1 .. 2^30/steps_per_rev) and `steps_per_rev` microsteps (1 .. 102 400).
+    """`nl_per_rev` (1 .. 1 000 000) and `steps_per_rev` microsteps (1 .. 5 120 000).
 
     `steps_per_tick_max` is what the motion driver can issue in one tick. Raises MechanismError.
     """
 
     def __init__(self, nl_per_rev: int, steps_per_rev: int, steps_per_tick_max: int) -> None:
-        if not 0 < steps_per_rev <= 102_400:
-            raise MechanismError("steps_per_rev is %d, must be 1 to 102400" % steps_per_rev)
-        if nl_per_rev <= 0 or nl_per_rev * steps_per_rev > LARGEST:
-            raise MechanismError("nl_per_rev is %d, must be 1 to %d" % (nl_per_rev, LARGEST // steps_per_rev))
-        _, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
-        if base > MOST_GRAINS_PER_STEP:
+        if not 0 < steps_per_rev <= MOST_STEPS_PER_REV:
+            raise MechanismError("steps_per_rev is %d, must be 1 to %d" % (steps_per_rev, MOST_STEPS_PER_REV))
+        if not 0 < nl_per_rev <= MOST_NL_PER_REV:
+            raise MechanismError("nl_per_rev is %d, must be 1 to %d" % (nl_per_rev, MOST_NL_PER_REV))
+        parts = parts_of(nl_per_rev, steps_per_rev, steps_per_tick_max)
+        if parts == 0:
             raise MechanismError(
                 "nl_per_rev %d with steps_per_rev %d: 1 nL/h is not exact in 30 bits, round nl_per_rev"
                 % (nl_per_rev, steps_per_rev)
             )
-        parts = 1
-        for parts in PARTS:
-            if base * parts <= MOST_GRAINS_PER_STEP:
-                break
+        each, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
         self.grains_per_step = small(base * parts)
         # 1 nL/h in grains per tick: whole, by the choice of the grain.
-        self.grains_per_nl_h = small(self.grains_per_step * steps_per_rev // (nl_per_rev * TICKS_PER_HOUR))
+        self.grains_per_nl_h = small(each * parts)
+        self.at_once = nl_per_rev * steps_per_rev <= LARGEST
+        self.most_nl = MOST_STEPS * nl_per_rev // steps_per_rev  # of a bolus, a limit, a level
+        self.most_line_nl = MOST_LINE_STEPS * nl_per_rev // steps_per_rev
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.steps_per_tick_max = steps_per_tick_max
@@ -66,11 +88,24 @@ class Mechanism:
         hold.
         """
         turns = steps // self.steps_per_rev
-        part_nl = turns * (self.nl_per_rev % 1_000) + self._part_nl(steps - turns * self.steps_per_rev)
-        return turns * (self.nl_per_rev // 1_000) + part_nl // 1_000
+        part_nl = self._part_nl(steps - turns * self.steps_per_rev)
+        thousands = turns // 1_000
+        part_nl += (turns - thousands * 1_000) * self.nl_per_rev
+        return thousands * self.nl_per_rev + part_nl // 1_000
 
     def _part_nl(self, steps: int) -> int:
-        return steps * self.nl_per_rev // self.steps_per_rev
+        """Volume of a part of a revolution, nL, rounded down: `steps` times `nl_per_rev`, one digit of that
+        after the other, by `steps_per_rev`.
+        """
+        per_rev = self.steps_per_rev
+        if self.at_once:
+            return steps * self.nl_per_rev // per_rev
+        volume_nl = rest = 0
+        for place in DIGITS:
+            rest = rest * DIGIT + steps * (self.nl_per_rev // place % DIGIT)
+            volume_nl = volume_nl * DIGIT + rest // per_rev
+            rest %= per_rev
+        return volume_nl
 
     def grains_of_volume(self, num, den: int = 1):
         """A volume of num/den nL as (whole microsteps, grains), rounded down; whole nL are exact."""
@@ -94,7 +129,9 @@ class Mechanism:
         return reduced(num * self.nl_per_rev * TICKS_PER_HOUR, den * self.steps_per_rev)
 
     def flow_nl_h(self, rate_steps: int, rate_grains: int) -> int:
-        """A rate of so many whole microsteps and grains per tick, nL/h, rounded down. Small integers only."""
+        """A rate of so many whole microsteps and grains per tick, nL/h, rounded down. Small integers only:
+        what is multiplied is below `steps_per_tick_max` and `grains_per_nl_h`.
+        """
         one = self.grains_per_step
         each = self.grains_per_nl_h
         return rate_steps * (one // each) + (rate_steps * (one % each) + rate_grains) // each

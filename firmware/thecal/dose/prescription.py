@@ -46,7 +46,7 @@ DAY_MS = 86_400_000
 # whatever its components are.
 LEAST_BASAL_NL_H = 2_000
 MOST_RATE_NL_H = 120_000_000
-MOST_BOLUS_NL = 60_000_000  # 60 mL, more than the largest reservoir; keeps the bolus' steps far below 2^30
+MOST_BOLUS_NL = 60_000_000  # 60 mL, more than the largest reservoir
 MOST_BOLUS_MS = DAY_MS
 MOST_RESERVOIR_NL = 60_000_000
 MOST_LINE_NL = 5_000_000  # a metre of wide tubing; catheters hold 0.1 to 0.3 mL
@@ -219,6 +219,7 @@ class Reader:
         self.basal = Schedule()
         self.therapy = therapy
         self.most_nl_h = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())  # of any rate
+        self.most_nl = min(MOST_BOLUS_NL, mechanism.most_nl)  # of a bolus or a limit
 
     def say(self, text: str) -> None:
         self.problems.append(text)
@@ -285,7 +286,7 @@ class Reader:
     def volume(self, values: dict, prefix: str):
         """A volume in nL as a fraction, given as one or as a mass."""
         if "dose_pg" not in values:
-            volume_nl = self.whole(values, "volume_nl", 1, MOST_BOLUS_NL, prefix=prefix)
+            volume_nl = self.whole(values, "volume_nl", 1, self.most_nl, prefix=prefix)
             return volume_nl and (volume_nl, 1)
         if "volume_nl" in values:
             self.say(prefix + "volume_nl: give a dose or a volume, not both")
@@ -294,9 +295,9 @@ class Reader:
             self.say(prefix + "dose_pg: a dose needs a drug and its concentration")
         elif dose_pg is not None:
             volume = volume_of_dose(dose_pg, self.concentration)
-            if volume[0] <= MOST_BOLUS_NL * volume[1]:
+            if volume[0] <= self.most_nl * volume[1]:
                 return volume
-            most = plain.volume(MOST_BOLUS_NL)
+            most = plain.volume(self.most_nl)
             self.say("%sdose_pg: %s, must be at most %s" % (prefix, plain.volume(*volume, unlike=most), most))
         return None
 
@@ -442,13 +443,14 @@ class Reader:
 
     def levels(self, found):
         therapy = self.therapy
-        found.low_nl = self.whole(therapy, "low_nl", 0, MOST_RESERVOIR_NL, LOW_NL)
-        found.empty_nl = self.whole(therapy, "empty_nl", 0, MOST_RESERVOIR_NL, EMPTY_NL)
+        most_nl = min(MOST_RESERVOIR_NL, self.mechanism.most_nl)
+        found.low_nl = self.whole(therapy, "low_nl", 0, most_nl, LOW_NL)
+        found.empty_nl = self.whole(therapy, "empty_nl", 0, most_nl, EMPTY_NL)
         if found.low_nl is not None and found.empty_nl is not None and found.empty_nl > found.low_nl:
             low = plain.volume(found.low_nl)
             empty = plain.volume(found.empty_nl, unlike=low)
             self.say("empty_nl: %s, must not be above low_nl %s" % (empty, low))
-        found.line_nl = self.whole(therapy, "line_nl", 0, MOST_LINE_NL, 0)
+        found.line_nl = self.whole(therapy, "line_nl", 0, min(MOST_LINE_NL, self.mechanism.most_line_nl), 0)
         on_low = therapy.get("on_low", ON_LOW[0])
         if on_low not in ON_LOW:
             self.say("on_low: %s, must be one of %s" % (shown(on_low), ", ".join(ON_LOW)))

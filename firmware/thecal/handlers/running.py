@@ -151,7 +151,8 @@ class Running:
     def motor_nl_h(self):
         """How fast the line is filled and relieved."""
         therapy = self.regimen.prescription
-        return min(PRIME_RATE_NL_H, therapy.max_rate_nl_h) if therapy else PRIME_RATE_NL_H
+        most_nl_h = therapy.max_rate_nl_h if therapy else self.mechanism.max_rate_nl_h()
+        return min(PRIME_RATE_NL_H, most_nl_h)
 
     def _state(self):
         return {"state": states.STATES[self.control.state]}

@@ -8,6 +8,7 @@ from ..clock import TICKS_PER_DAY, TICKS_PER_MIN
 from ..dose.prescription import MOST_RESERVOIR_NL, PrescriptionError
 from ..record import events
 from ..record.layout import SOUND, STATUSES, USELESS
+from ..smallint import LARGEST
 from ..watch import alarms
 from .proposals import BeginAnewProposal, NewLineProposal, RefillProposal
 
@@ -55,8 +56,11 @@ class Supply:
     def do_refill(self, request: dict):
         """The reservoir holds so much."""
         volume_nl = request["volume_nl"]
-        if not 0 < volume_nl <= MOST_RESERVOIR_NL:
-            said = plain.volume(volume_nl), plain.volume(MOST_RESERVOIR_NL)
+        # Its end is a position of the motor, and those are small.
+        countable_nl = self.mechanism.volume_nl(LARGEST - self.control.position.executed_steps)
+        most_nl = min(MOST_RESERVOIR_NL, countable_nl)
+        if not 0 < volume_nl <= most_nl:
+            said = plain.volume(volume_nl), plain.volume(most_nl)
             raise PrescriptionError(["volume_nl: %s, must be 1 nL to %s" % said])
         return self.proposals.propose(RefillProposal(self, volume_nl))
 

@@ -4,12 +4,14 @@ All numbers of the steady loop are small integers, below 2^30. At the reference'
 of them are 33.5 L, 23 days at 60 mL/h; 2^30 ticks are 3.4 years; so many records or events take longer still.
 A count that went beyond would make nothing flow under a name that is not its own. So the pump stops well
 before (COUNT_END), and says SERVICE_DUE half-way at the latest: by then the head is worn (RES-04: 10 L), or
-two years old. The way on is a new head and `begin_anew`, which forgets all.
+two years old; a rig of finer steps comes there sooner. The way on is a new head and `begin_anew`, which
+forgets all.
 
 The margins are what positions and times may lie ahead of now:
 
-    positions   a day at 120 mL/h, the most that may be delivered, is 92 160 000 steps of the reference, and a
-                reservoir 1 920 000: less than 2^27. END_STEPS is 29.3 L
+    positions   a day at 1 200 steps a second, the most that any rig makes, are 103 680 000, and a line holds
+                30 000 000 at most (`dose.mechanism`): less than 2^27. END_STEPS is 29.3 L of the reference,
+                and 9.3 mL of the finest rig that there can be
     ticks       a week (the schedule's phase) and a day (a lockout): less than 2^23. END_TICKS is 3.38 years
     numbers     of events and records: one beyond 2^30 stops the loop; 2^20 of them are days
 """

@@ -11,6 +11,8 @@ TICKS_PER_HOUR = 36_000
 # A segment's order is rounded to a step at its beginning and at its end, and what a late start left is made
 # up for in it.
 ROUNDING_STEPS = 2
+# A limit above that, more than a day's steps at the greatest rate (103 680 000), binds nothing.
+MOST_LIMIT_STEPS = 1 << 27
 
 
 class Guard:
@@ -53,7 +55,8 @@ class Guard:
 
     def steps_of_limit(self, num: int, den: int) -> int:
         """The most steps that a limit of num/den nL allows."""
-        return small(-(-num * self.steps_per_rev // (den * self.nl_per_rev)))
+        steps = -(-num * self.steps_per_rev // (den * self.nl_per_rev))
+        return small(steps if steps < MOST_LIMIT_STEPS else MOST_LIMIT_STEPS)
 
     def rest_of_limit(self, num: int, den: int):
         """The part of a step that a limit of num/den nL has beyond the whole ones, a fraction."""
