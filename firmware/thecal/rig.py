@@ -13,10 +13,13 @@ The least pulse that a driver takes is 1 us (A4988), 2 us (DRV8825) or 5 us and 
 makers' data sheets say; ours is never shorter than 5 us, so that a spike and a pulse can be told apart.
 """
 
-from .dose.mechanism import Mechanism, MechanismError
+from .dose.mechanism import MOST_NL_PER_REV, Mechanism
+from .rig_bounds import MOST_MICROSTEPS, MOST_PART, RigError, check, greatest_steps_s, steps_per_rev, written
+from .watch.readings import RAIL_CODES
 
 MOST_NAME = 24
 LEAST_PULSE_NS = 5_000
+MOST_PULSE_NS = 23_200  # what the step driver can make (drivers/segment.py)
 MOST_STEPS_S = 1_200  # what the step driver can issue (drivers/segment.py)
 
 NUMBER, RATIO, TEXT, CHOICE = range(4)
@@ -40,10 +43,10 @@ def _level(name, default=None):
 
 
 _SCALE = (
-    Key("zero_code", NUMBER, 0, 4_095),
-    Key("pa_per_code", RATIO, 1, 100_000),
-    Key("least_pa", NUMBER, -100_000, 1_000_000),
-    Key("most_pa", NUMBER, -100_000, 1_000_000),
+    Key("zero_code", NUMBER, RAIL_CODES + 1, 4_000),
+    Key("pa_per_code", RATIO, 1, MOST_PART),
+    Key("least_pa", NUMBER, -100_000, -1),
+    Key("most_pa", NUMBER, 1, 1_000_000),
 )
 
 # Table, whether it must be there, keys.
@@ -53,10 +56,10 @@ TABLES = (
         "motor",
         True,
         (
-            Key("full_steps", NUMBER, 1, 1_000),
-            Key("microsteps", NUMBER, 1, 256),
-            Key("gear", RATIO, 1, 100_000, (1, 1)),  # motor turns for one of the rotor
-            Key("most_steps_s", NUMBER, 1, MOST_STEPS_S, MOST_STEPS_S),
+            Key("full_steps", NUMBER, 20, 1_000),
+            Key("microsteps", NUMBER, 1, MOST_MICROSTEPS),
+            Key("gear", RATIO, 1, MOST_PART, (1, 1)),  # motor turns for one of the rotor
+            Key("most_steps_s", NUMBER, 10, MOST_STEPS_S, MOST_STEPS_S),
         ),
     ),
     (
@@ -65,16 +68,16 @@ TABLES = (
         (
             _level("dir_forward"),
             _level("enable"),
-            Key("pulse_ns", NUMBER, 0, 100_000, LEAST_PULSE_NS),
-            Key("interval_us", NUMBER, 0, 1_000_000, 0),  # least time from step to step
+            Key("pulse_ns", NUMBER, 0, MOST_PULSE_NS, LEAST_PULSE_NS),
+            Key("interval_us", NUMBER, 0, 80_000, 0),  # least time from step to step
         ),
     ),
     (
         "head",
         True,
         (
-            Key("nl_per_rev", NUMBER, 1, 10_000_000),
-            Key("uncertainty_nl", NUMBER, 0, 10_000_000, 0),  # expanded, at 95 %; 0: not calibrated
+            Key("nl_per_rev", NUMBER, 1_000, MOST_NL_PER_REV),
+            Key("uncertainty_nl", NUMBER, 0, MOST_NL_PER_REV, 0),  # expanded, at 95 %; 0: not calibrated
             Key("rollers", NUMBER, 1, 64, 3),
             Key("service_revs", NUMBER, 1, 10_000_000, 100_000),
             Key("service_days", NUMBER, 1, 10_000, 730),
@@ -91,9 +94,9 @@ TABLES = (
         False,
         (
             Key("mv_per_code", RATIO, 1, 1_000),
-            Key("low_mv", NUMBER, 1, 100_000),
+            Key("low_mv", NUMBER, 2, 100_000),
             Key("critical_mv", NUMBER, 1, 100_000),
-            Key("most_mv", NUMBER, 1, 100_000),
+            Key("most_mv", NUMBER, 1, 110_000),
         ),
     ),
     ("air", False, (_level("level"),)),  # while there is air
@@ -121,10 +124,6 @@ UNWATCHED = (
 )
 
 
-class RigError(Exception):
-    """A rig that can not be; the message names table, key, value, bound, and what to do."""
-
-
 class Scale:
     """Of an analogue sensor: value = (code - zero_code) * num // den, plausible from `least` to `most`."""
 
@@ -150,14 +149,14 @@ class Rig:
         self.missing = ""  # why this only stands for a rig, where it does (`installed`)
         motor, driver, head = tables["motor"], tables["driver"], tables["head"]
         self.name = tables["rig"]["name"]
-        num, den = motor["gear"]
-        self.steps_per_rev = motor["full_steps"] * motor["microsteps"] * num // den
+        self.steps_per_rev = steps_per_rev(motor)
         self.nl_per_rev = head["nl_per_rev"]
         self.uncertainty_nl = head["uncertainty_nl"]
         self.rollers = head["rollers"]
         self.service_revs = head["service_revs"]
         self.service_days = head["service_days"]
-        self.most_steps_s = motor["most_steps_s"]
+        self.most_steps_s = greatest_steps_s(tables)
+        self.interval_us = driver["interval_us"]
         self.dir_forward_high = driver["dir_forward"] == 1
         self.enable_high = driver["enable"] == 1
         self.pulse_ns = max(driver["pulse_ns"], LEAST_PULSE_NS)
@@ -237,66 +236,52 @@ def read(tables) -> Rig:
             whole[name] = _read_table(name, tables[name], keys)
         elif needed:
             raise RigError("%s: missing, this table must be there" % name)
-    _check_together(whole)
-    try:
-        rig = Rig(whole)
-        rig.mechanism()
-    except MechanismError as problem:
-        raise RigError("motor, head: %s" % problem) from problem
-    return rig
+    check(whole)
+    return Rig(whole)
 
 
 def _read_table(name, given, keys):
     if not isinstance(given, dict):
-        raise RigError("%s: must be a table of keys" % name)
+        raise RigError("%s is %s, must be a table of keys" % (name, written(given)))
+    known = [key.name for key in keys]
     for key in given:
-        if key not in [known.name for known in keys]:
-            raise RigError("%s.%s: unknown key" % (name, str(key)[:24]))
+        if key not in known:
+            raise RigError("%s.%s: unknown key, must be one of %s" % (name, str(key)[:24], ", ".join(known)))
     whole = {}
     for key in keys:
+        where = "%s.%s" % (name, key.name)
         if key.name in given:
-            whole[key.name] = _read_value("%s.%s" % (name, key.name), given[key.name], key)
+            whole[key.name] = _read_value(where, given[key.name], key)
         elif key.default is None:
-            raise RigError("%s.%s: missing" % (name, key.name))
+            raise RigError("%s: missing, %s" % (where, _bounds(key)))
         else:
             whole[key.name] = key.default
     return whole
 
 
+def _bounds(key: "Key"):
+    """What a key may be, for people."""
+    if key.kind == TEXT:
+        return "must be a text of %d to %d plain characters" % (key.least, key.most)
+    if key.kind == CHOICE:
+        return "must be " + " or ".join(key.most)
+    if key.kind == RATIO:
+        return "must be a whole number or [num, den], each 1 to %d" % key.most
+    return "must be a whole number from %d to %d" % (key.least, key.most)
+
+
 def _read_value(where, value, key: "Key"):
     if key.kind == TEXT:
-        if not isinstance(value, str) or not key.least <= len(value) <= key.most:
-            raise RigError("%s: must be a text of %d to %d characters" % (where, key.least, key.most))
-        return value
-    if key.kind == CHOICE:
-        if value not in key.most:
-            raise RigError("%s is %s, must be %s" % (where, str(value)[:24], " or ".join(key.most)))
-        return value
-    if key.kind == RATIO:
+        sound = isinstance(value, str) and key.least <= len(value) <= key.most
+        sound = sound and all(" " <= letter <= "~" for letter in value)
+    elif key.kind == CHOICE:
+        sound = value in key.most
+    elif key.kind == RATIO:
         num, den = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, 1)
-        if type(num) is not int or type(den) is not int or not (0 < num <= key.most and 0 < den <= key.most):
-            raise RigError("%s: must be a whole number or [num, den], each 1 to %d" % (where, key.most))
-        return num, den
-    if type(value) is not int or not key.least <= value <= key.most:
-        raise RigError(
-            "%s is %s, must be a whole number from %d to %d" % (where, str(value)[:24], key.least, key.most)
-        )
+        sound = type(num) is int and type(den) is int and 0 < num <= key.most and 0 < den <= key.most
+        value = num, den
+    else:
+        sound = type(value) is int and key.least <= value <= key.most
+    if not sound:
+        raise RigError("%s is %s, %s" % (where, written(value), _bounds(key)))
     return value
-
-
-def _check_together(whole: dict) -> None:
-    """What no key by itself can be wrong about."""
-    motor = whole["motor"]
-    num, den = motor["gear"]
-    if motor["full_steps"] * motor["microsteps"] * num % den:
-        raise RigError(
-            "motor.gear is %d/%d: full_steps * microsteps * gear must be whole, change gear or microsteps"
-            % (num, den)
-        )
-    for name in ("pressure_down", "pressure_up"):
-        if name in whole and whole[name]["least_pa"] >= whole[name]["most_pa"]:
-            raise RigError("%s.least_pa: must be below most_pa" % name)
-    if "supply" in whole:
-        supply = whole["supply"]
-        if not supply["critical_mv"] < supply["low_mv"] < supply["most_mv"]:
-            raise RigError("supply: critical_mv < low_mv < most_mv must hold")

@@ -53,11 +53,14 @@ block went away by itself. Draw back half of it, wait two seconds, and ask again
 within 0.2 uL of the baseline whatever C is, and does not overdraw.
 
 Everything is an integer below 2^30 for flows up to 200 mL/h; small pressures are kept in 1/16 Pa (`_16`),
-flow in 1/16384 step per tick. A tick takes about 170 bytecodes, one that ends a block 500. Nothing is
+flow in 1/16384 step per tick. A step here is a microstep, or so many of them (`unit_steps`) that they are 15
+nL at least: finer ones would be lost in the rounding. The sensor's own noise, two codes rms, is the same for
+any scale, so `change_pa` and what is let pass as noise are as many codes at least as on the reference sensor
+of 50 Pa a code. A tick takes about 170 bytecodes, one that ends a block 500. Nothing is
 allocated. No errors are raised: a sample that is not `good` is left out.
 """
 
-from ..smallint import small
+from ..smallint import LARGEST, small
 
 NONE, THRESHOLD, TREND = range(3)
 
@@ -71,8 +74,13 @@ MOST_PA = 150_000  # the reference sensor ends at 185 kPa, twice the reference r
 MOST_BASE_PA = 10_000
 BLOCK_TICKS = 10
 BLOCK_SAMPLES = 5  # good ones
-MOST_SAMPLES = 4_096  # of 200 kPa: below 2^30
-MOST_STEPS = 30_000  # in a block, 0.9 mL on the reference mechanism: below 2^15
+MOST_SAMPLES = 4_096  # of 200 kPa: below 2^30, and of a sensor that goes further so many less
+MOST_STEPS = 30_000  # in a block: below 2^15
+MOST_BLOCK_PL = 937_500_000  # nor more than so much: 0.9 mL
+MOST_SLOPE_STEPS = 10_000  # since onset, for the compliance to be shown
+LEAST_STEP_NL = 15
+CHANGE_CODES = 22  # 1 100 Pa of the reference sensor
+CARRY_CODES = 3
 LINE_TICKS = 18  # time constant of the reference line, 1.8 s
 STEADY_TICKS = 300  # five time constants of the slowest line, 3 times the reference's, and 3 s
 HALF_TICKS = 55  # the largest flow of late is forgotten by half: half as slowly again as the slowest line
@@ -97,13 +105,21 @@ class Occlusion:
         resistance_pa_ml_h: int = RESISTANCE_PA_ML_H,
         threshold_pa: int = THRESHOLD_PA,
         change_pa: int = CHANGE_PA,
+        pa_per_code: int = 50,
+        most_sensed_pa: int = 184_000,
     ) -> None:
         self.threshold_pa = threshold_pa
-        self.change_16 = change_pa * 16
+        self.change_16 = max(change_pa, CHANGE_CODES * pa_per_code) * 16
+        self.carry_16 = max(CARRY_16, CARRY_CODES * pa_per_code * 16)
+        self.most_samples = min(MOST_SAMPLES, LARGEST // most_sensed_pa)
         self.nominal_nl_kpa = compliance_nl_kpa
         self.nominal_pa_ml_h = resistance_pa_ml_h
+        self.unit_steps = -(-LEAST_STEP_NL * steps_per_rev // nl_per_rev)
+        nl_per_rev *= self.unit_steps
         # Of one step: volume in pL, the flow of one step per tick in uL/h, and pressures in 1/16 Pa.
         self.step_pl = small(nl_per_rev * 1_000 // steps_per_rev)
+        self.most_steps = min(MOST_STEPS, MOST_BLOCK_PL // self.step_pl)
+        self.most_slope_steps = min(MOST_SLOPE_STEPS, LARGEST // self.step_pl)
         self.flow_ul_h = small(nl_per_rev * 36 // steps_per_rev)
         self.least_16 = small(nl_per_rev * 16_000 // (steps_per_rev * compliance_nl_kpa * 3))
         self.most_16 = small(nl_per_rev * 16_000 * 2 // (steps_per_rev * compliance_nl_kpa))
@@ -160,6 +176,8 @@ class Occlusion:
         """`ticks` have passed; the motor is at `executed_steps`; the sensor says `pressure_pa` if `good`.
         Returns NONE, THRESHOLD or TREND; an alarm stays until `begin`.
         """
+        if self.unit_steps > 1:
+            executed_steps //= self.unit_steps
         if not self.known:
             if not good:
                 return self.alarm
@@ -176,7 +194,7 @@ class Occlusion:
             steps = 0  # drawn back: no delivery, `begin` comes
         self.ticks += ticks
         self.steps += steps
-        if self.steps > MOST_STEPS:  # the sensor has been bad for long: nothing can be said of all that
+        if self.steps > self.most_steps:  # the sensor has been bad for long: nothing can be said of all that
             self.follows = True
             self._open_block()
             return self.alarm
@@ -201,7 +219,7 @@ class Occlusion:
                     self.alarm = THRESHOLD
             else:
                 self.over = 0
-            full = self.steps > 0 or self.follows or self.samples == MOST_SAMPLES
+            full = self.steps > 0 or self.follows or self.samples == self.most_samples
             if full and self.samples >= BLOCK_SAMPLES and self.ticks >= BLOCK_TICKS:
                 self._close_block()
         return self.alarm
@@ -235,7 +253,7 @@ class Occlusion:
             counted_16 = self.most_16 * steps
             if rise_16 < counted_16:
                 counted_16 = rise_16
-            jump_16 = rise_16 - counted_16 - CARRY_16
+            jump_16 = rise_16 - counted_16 - self.carry_16
             if jump_16 < 0:
                 jump_16 = 0
             self.level_16 += counted_16 + jump_16
@@ -328,7 +346,8 @@ class Occlusion:
             return self.shown_nl_kpa
         rise_pa = self.rise_16 - self.slope_rise_16 >> 4
         steps = self.volume_steps - self.slope_steps
-        if not self.slope_steps or rise_pa * 32 < self.change_16 or steps > 10_000:  # half of `change_pa`
+        # Half of `change_pa` at least.
+        if not self.slope_steps or rise_pa * 32 < self.change_16 or steps > self.most_slope_steps:
             return self.nominal_nl_kpa
         shown = steps * self.step_pl // rise_pa
         return max(self.nominal_nl_kpa >> 1, min(shown, (self.nominal_nl_kpa * 3) >> 1))

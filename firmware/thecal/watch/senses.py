@@ -26,7 +26,7 @@ difference. A pressure has no such excuse: its bound is that of `readings`.
 
 from . import alarms, parts
 from .motion import motion_of
-from .occlusion import NONE, Occlusion, UpstreamOcclusion
+from .occlusion import NONE, THRESHOLD_PA, Occlusion, UpstreamOcclusion
 from .readings import FAULT, VALUE, WORDS, WRONG, Reading, advance
 from .readings import NONE as SOUND
 
@@ -50,7 +50,14 @@ class Senses:
         self.pressure_down = self.down = None
         if rig.pressure_down:
             self.pressure_down = _reading(rig.pressure_down)
-            self.down = Occlusion(rig.nl_per_rev, rig.steps_per_rev)
+            scale = rig.pressure_down
+            self.down = Occlusion(
+                rig.nl_per_rev,
+                rig.steps_per_rev,
+                threshold_pa=min(THRESHOLD_PA, scale.most * 3 // 4),
+                pa_per_code=-(-scale.num // scale.den),
+                most_sensed_pa=scale.most,
+            )
         self.pressure_up = self.up = None
         if rig.pressure_up:
             self.pressure_up = _reading(rig.pressure_up)
