@@ -116,18 +116,18 @@ def test_the_page_has_every_key_as_the_table_says_it():
 
 
 BAD = [
-    (BARE.replace("= 200", "= 0"), 5, "motor.full_steps", "from 1 to 1000, found 0"),
+    (BARE.replace("= 200", "= 0"), 5, "motor.full_steps", "from 20 to 1000, found 0"),
     (BARE.replace("= 16", "= 16\ngear = 5.18"), 7, "motor.gear", "in quotes such as"),
     (
         BARE.replace("= 16", '= 16\ngear = "57/11"'),
         7,
         "motor.gear",
-        "must be whole, change gear or microsteps",
+        "must be whole: set motor.gear to ",
     ),
     (BARE.replace('"high"', "1"), 9, "driver.dir_forward", "expected low or high, found 1"),
     (BARE.replace('"1 us"', '"1 ml"'), 11, "driver.pulse", "expected a time"),
-    (BARE.replace('"1 us"', '"1 ms"'), 11, "driver.pulse", "0 ns to 100000 ns"),
-    (BARE.replace("250 uL", "20 mL"), 14, "head.volume_per_rev", "1 nL to 10000000 nL"),
+    (BARE.replace('"1 us"', '"1 ms"'), 11, "driver.pulse", "0 ns to 23200 ns"),
+    (BARE.replace("250 uL", "20 mL"), 14, "head.volume_per_rev", "1000 nL to 1000000 nL"),
     (BARE.replace("pad", "pin"), 17, "sense.step.at", "expected wire or pad, found 'pin'"),
     (BARE.replace("[head]", "[haed]"), 13, "haed", 'did you mean "head"?'),
     (BARE + "[sense.presure_up]\n", 18, "sense.presure_up", 'did you mean "pressure_up"?'),
@@ -140,7 +140,7 @@ BAD = [
     (PRESSURE.replace("0.5 V", "5 V"), 19, "sense.pressure_down", "change zero or divider"),
     (PRESSURE.replace("40 mV/kPa", "1 nV/kPa"), 21, "sense.pressure_down.slope", "not a known unit"),
     (PRESSURE.replace("40 mV/kPa", "0.00001 mV/MPa"), 19, "sense.pressure_down", "change slope or divider"),
-    (PRESSURE.replace('"-10 kPa"', '"120 kPa"'), 23, "sense.pressure_down.least", "must be below most_pa"),
+    (PRESSURE.replace('"-10 kPa"', '"120 kPa"'), 23, "sense.pressure_down.least", "-100000 Pa to -1 Pa"),
     (PRESSURE.replace('"20/30"', '"3"'), 22, "sense.pressure_down.divider", "at most 1"),
 ]
 
