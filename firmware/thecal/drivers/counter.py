@@ -36,13 +36,14 @@ import micropython
 import rp2
 from machine import mem32
 
+from ..rig_bounds import LEAST_PITCH_US
+
 STEP_HZ = 12_500_000  # of the machine that counts steps
 ROTOR_HZ = 250_000  # of those that count the rotor's marks
 FILTER_CYCLES = 10  # from the first look at a new level to the last one
 REST_TURNS = 256  # of a rest, each of 1 to MOST_TURN cycles
 MOST_TURN = 9  # two rests of the counter of steps are then 0.37 ms
 REST_PERCENT = 35  # of the time from pulse to pulse; the input is high for about half of it
-LEAST_PITCH_US = 2_926  # with turns of one cycle
 MACHINES = 4  # in a PIO block
 GPIOS = 32  # that a machine sees, from its input on and around
 BLOCK_BYTES = 0x10_0000  # from the registers of one block to those of the next
