@@ -1,13 +1,14 @@
 """The rig that a board boots with: the newest one that its journal holds whole, or none (RIG-02).
 
-A rig that can not be read is none. A pump without a rig counts in the steps that its journal last counted in,
+A rig that can not be read is none, and so is an older one than that which the state speaks of: it is not what
+hangs on the pins. A pump without a rig counts in the steps that its journal last counted in,
 has no sense at all and moves nothing (`causes.NO_RIG`); it keeps time, log and link, and takes a rig.
 """
 
 import json
 
 from . import rig
-from .record.layout import CALIBRATION, INDEX
+from .record.layout import CALIBRATION, INDEX, SERIALS
 from .recount import recount
 
 TYPE_CHECKING = False
@@ -31,13 +32,18 @@ def installed(journal: "Journal"):
     steps from now on. Without one its `missing` says why.
     """
     serial = journal.slots.newest(CALIBRATION)
-    if serial == 0:
+    known = journal.words[SERIALS[CALIBRATION]]
+    if serial < known:
+        found = none(journal, "rig %d can not be read any more" % known)
+        serial = 0
+    elif serial == 0:
         found = none(journal, "no rig was ever programmed")
     else:
         try:
             found = rig.read(json.loads(bytes(journal.slots.read(CALIBRATION, serial))))
         except (ValueError, rig.RigError) as problem:
-            found = none(journal, "the rig that it holds can not be read (%s)" % problem)
+            found = none(journal, "rig %d is none of this version: %s" % (serial, problem))
+            serial = 0
     found.serial = serial
     recount(journal, found)
     return found

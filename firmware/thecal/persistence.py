@@ -133,7 +133,8 @@ class Persistence:
         self.booking = Booking(journal, control, motion, regimen)
         self.written = list(journal.words)  # as of the last snapshot asked for
         self.was_reset = False
-        self.therapy_lost = False  # the therapy in force, or the last that named a drug, can not be read
+        # The therapy in force, or the last that named a drug, can not be read; or a pump that ran has none.
+        self.therapy_lost = False
         self.restarting = False  # another rig is being written, or is: the board has to start anew
         self.ratio = None  # a change of unit that is still to be written
         regimen.therapies.use(self._stored_therapy, 0)
@@ -162,8 +163,8 @@ class Persistence:
         return self.restarting and not self.busy() and self.journal.idle()
 
     def rig_number(self):
-        """Of the rig in force, 0 without one. Once another one is written it is that one's."""
-        return self.journal.words[SERIALS[CALIBRATION]]
+        """Of the rig in force, 0 without one."""
+        return self.journal.rig_number
 
     def begin_anew(self) -> None:
         """Use a flash that holds something else, or a journal whose state is lost, and forget what it holds
@@ -254,7 +255,7 @@ class Persistence:
         self.regimen.therapies.use(self._stored_therapy, serial)
         therapy, ended = self._therapy(serial)
         self.regimen.prescription = therapy
-        if therapy is None and not ended:
+        if therapy is None and not (ended and self.control.found_state not in MOVING):
             self.therapy_lost = self.therapy_lost or serial > 0
 
     def _make_solid(self) -> None:
@@ -262,7 +263,7 @@ class Persistence:
         left it such that it reads otherwise some day. So it is written once more.
         """
         number = self.rig_number()
-        if number > self.journal.found_rig:
+        if number > self.journal.found_rig_number:
             data = self.journal.slots.read(CALIBRATION, number)
             self.journal.slots.begin(CALIBRATION, bytes(data))
 
@@ -436,9 +437,12 @@ class Persistence:
 
     def _adopt(self) -> None:
         journal = self.journal
-        therapy = journal.slots.kind == THERAPY
+        kind = journal.slots.kind
+        therapy = kind == THERAPY
         self._fill_changes(journal.words)
         serial = journal.slots.adopt()
+        if kind == CALIBRATION and not self.restarting:
+            journal.rig_number = serial  # the same one, made solid
         if therapy:
             self.regimen.therapies.written()
         if therapy and self.regimen.prescription.concentration:

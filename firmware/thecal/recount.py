@@ -56,8 +56,10 @@ def recount(journal: "Journal", rig: "Rig") -> None:
     words = journal.words
     was = words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV]
     now = rig.nl_per_rev, rig.steps_per_rev, rig.encoder_pulses_per_rev
-    journal.found_rig = words[SERIALS[CALIBRATION]]
-    words[SERIALS[CALIBRATION]] = rig.serial
+    journal.found_rig_number = words[SERIALS[CALIBRATION]]
+    journal.rig_number = rig.serial
+    if rig.serial:  # of one that can not be read the number is not given again: therapies have it
+        words[SERIALS[CALIBRATION]] = rig.serial
     words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV] = now
     if was[2] and now[2]:
         words[PULSES] = min(words[PULSES] * now[2] // was[2], LARGEST)

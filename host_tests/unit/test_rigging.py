@@ -12,9 +12,11 @@ from pump_on_bench import PumpOnBench
 from thecal import rig as rigs
 from thecal import states
 from thecal.causes import RESET_CAUSES
+from thecal.record import layout
 from thecal.watch import alarms, parts
 from thecal.watch.counts import END_STEPS
 from thecal_bench.bench import BOOT_TICKS
+from thecal_bench.flash_model import blank_flash, install
 from thecal_model.rig import named
 
 RESTART_TICKS = 40 + BOOT_TICKS
@@ -219,3 +221,75 @@ def test_what_was_given_and_what_is_left_keep_their_volume_over_a_change_and_bac
         desk.reset()
         assert window <= window_nl(desk) <= window + steps_nl, "as it is written"
         assert given <= given_nl(desk) <= given + steps_nl
+
+
+# --- a rig that can not be read
+
+
+def damage_rig(desk: PumpOnBench, number: int) -> None:
+    slots = desk.pump.persistence.journal.slots
+    start = slots._start(layout.CALIBRATION, slots.serials[layout.CALIBRATION].index(number))
+    desk.bench.flash.image[start + 100] ^= 0xFF
+
+
+@pytest.mark.req("RIG-02", "REC-05", "SAFE-01")
+@pytest.mark.parametrize("running", [False, True])
+def test_a_rig_that_can_not_be_read_is_none_and_no_older_one_takes_its_place(running):
+    desk = PumpOnBench()
+    larger = {"head": {"nl_per_rev": 101_000}}  # of the same motor, as the plant has it
+    change(desk, **larger)
+    desk.refill(20_000_000)
+    desk.start()
+    desk.run(400)
+    if not running:
+        assert desk.ask("stop")["ok"]
+        desk.run(10)
+    given, left = given_nl(desk), left_nl(desk)
+    damage_rig(desk, 2)
+    desk.reset()
+    assert desk.ask("hello")["no_rig"] == "rig 2 can not be read any more"
+    # One that ran does not rest in silence.
+    assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT] == running
+    assert desk.pump.control.state == (states.HALTED if running else states.STOPPED)
+    desk.ask("acknowledge")
+    assert desk.pump.control.state == states.STOPPED
+    assert desk.ask("start")["reason"] == "no_rig"
+    change(desk, **larger)
+    assert desk.ask("hello")["rig_number"] == 3
+    reserved_nl = 3_400  # 2 s of 6 mL/h, for a start as well
+    assert given <= given_nl(desk) <= given + reserved_nl + 100
+    assert left - reserved_nl - 100 <= left_nl(desk) <= left
+
+
+@pytest.mark.req("RIG-02", "REC-05")
+def test_a_rig_of_another_version_is_none():
+    flash = blank_flash(None)
+    install(flash, json.dumps({**tables(), "magnet": {}}).encode())
+    desk = PumpOnBench(flash=flash)
+    assert desk.ask("hello")["no_rig"].startswith("rig 1 is none of this version: magnet: unknown table")
+    change(desk)
+    assert desk.ask("hello")["rig_number"] == 2
+
+
+@pytest.mark.req("RIG-02", "REC-05", "RES-04")
+def test_beginning_anew_keeps_the_rig():
+    flash = blank_flash("lab")
+    flash.image[1_000_000] = 0x5A
+    desk = PumpOnBench(flash=flash)
+    assert desk.ask("confirm", digest=desk.ask("begin_anew")["digest"])["ok"]
+    desk.run(30)
+    desk.reset()
+    assert desk.ask("hello")["rig"] == "lab"
+
+
+@pytest.mark.req("SAFE-01", "RIG-02")
+def test_an_alarm_of_a_pump_without_a_rig_can_be_acknowledged_and_moves_nothing():
+    desk = PumpOnBench(flash=blank_flash(None))
+    desk.pump.critical.before_change()
+    desk.pump.control.raise_alarm(alarms.OCCLUSION_DOWN)
+    desk.pump.critical.words.keep_all()
+    desk.run(2)
+    assert desk.pump.control.state == states.HALTED
+    assert desk.ask("rig", rig=tables())["reason"] == "not_acknowledged"
+    assert desk.ask("acknowledge")["state"] == "STOPPED"
+    assert desk.ask("rig", rig=tables())["ok"]

@@ -131,7 +131,8 @@ class Journal:
         self.status = VIRGIN
         self.torn = 0  # places that are neither blank nor a valid record
         self.history = None  # what a boot has found of it
-        self.found_rig = 0  # number of the rig that the state speaks of, set by who puts one in force
+        # Of the rig that the state of the boot speaks of, and of that in force: set by who puts one in force.
+        self.found_rig_number = self.rig_number = 0
         self.log_count = 0  # events ever, set by `recover`, then by the caller before each `order`
         self.lost_events = 0  # of them, never written
         self.failed = False  # the flash refuses everything: nothing will be booked any more
