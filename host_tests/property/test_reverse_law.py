@@ -35,7 +35,7 @@ COMMANDS = {
 }
 WORLD = ("occlude", "unocclude", "stall", "unstall", "air", "no air", "free flow", "no free flow", "reset")
 acts = st.one_of(
-    st.sampled_from([*COMMANDS, *WORLD]),
+    st.sampled_from([*COMMANDS, "jog", *WORLD]),
     st.sampled_from(["occlude", "acknowledge", "start", "unocclude"]),
     st.integers(1, 300),
 )
@@ -98,6 +98,7 @@ class Witness(PumpOnBench):
 @example(
     ["start", 300, "occlude", 300, "acknowledge", 1, "reset", 20, "start", 50, "acknowledge", "start", 50]
 )
+@example(["jog", 100, "occlude", 200, "acknowledge", "jog", 3, "acknowledge", "jog", "start", 50])
 @example(["start", 100, "occlude", 300, "acknowledge", "start", "start", 300, "acknowledge", "bolus", 100])
 def test_the_motor_goes_back_only_while_a_line_is_drawn_back(course):
     desk = Witness()
@@ -106,6 +107,10 @@ def test_the_motor_goes_back_only_while_a_line_is_drawn_back(course):
     for act in course:
         if isinstance(act, int):
             desk.run(act)
+        elif act == "jog":
+            proposal = desk.ask("disconnected")
+            if proposal["ok"] and desk.ask("confirm", digest=proposal["digest"])["ok"]:
+                desk.ask("jog", steps=1_600, rate_nl_h=6_000_000)
         elif act in COMMANDS:
             desk.ask(act, **COMMANDS[act])
         else:

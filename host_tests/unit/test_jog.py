@@ -132,12 +132,16 @@ def test_a_profile_slower_than_6_ml_an_hour_bounds_it(desk):
 
 @pytest.mark.req("RIG-06")
 def test_only_a_stopped_pump_jogs(desk):
+    desk.program()
     desk.disconnect()
-    desk.start()
+    assert desk.ask("start")["ok"]
     assert desk.jog()["reason"] == "not_stopped" and desk.ask("disconnected")["reason"] == "not_stopped"
     assert desk.ask("stop")["ok"]
     desk.rest()
     assert desk.jog()["reason"] == "connected"  # the start has ended what was confirmed
+    desk.disconnect()
+    desk.program()
+    assert desk.jog()["reason"] == "connected"  # and so has another therapy
 
 
 @pytest.mark.req("RIG-06", "LIM-03")
@@ -265,3 +269,17 @@ def test_a_new_line_needs_no_therapy_where_a_drug_was(desk):
     desk.new_line()
     assert desk.pump.line.credit_steps == 0
     desk.disconnect()
+
+
+@pytest.mark.req("RIG-06", "REC-01", "REC-02")
+@pytest.mark.parametrize("ticks", range(1, 30, 2))
+def test_no_cut_in_a_jog_loses_a_step_or_adds_more_than_a_quantum(ticks):
+    desk = Bench()
+    desk.disconnect()
+    desk.client.request("jog", steps=1_600, rate_nl_h=SIX_ML_H)
+    desk.run(ticks)
+    desk.reset()
+    desk.rest()
+    made = desk.bench.plant.steps_seen
+    assert made <= desk.made_steps <= made + 108
+    assert desk.pump.position.dose_steps == desk.made_steps and desk.state == states.STOPPED
