@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from fractions import Fraction
 from functools import partial
 
@@ -27,6 +28,7 @@ from thecal_host.connection import PortError
 from thecal_host.ports import FoundPort
 from thecal_host.pump import Pump, PumpError
 from thecal_host.serial_bench import SerialBench
+from thecal_host.weighing.balance import open_balance
 from thecal_model.link import LinkClient
 from typer.testing import CliRunner
 
@@ -979,16 +981,18 @@ def test_a_record_that_was_cut_off_is_a_record_up_to_there(scenario_file, tmp_pa
 
 
 @pytest.mark.chip
-@pytest.mark.req("SIM-01", "LNK-01")
+@pytest.mark.req("SIM-01", "LNK-01", "CAL-01")
 def test_the_served_bench_answers_the_command_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     command = [sys.executable, "-m", "thecal_host.cli", "bench", "--tcp", "0", "--speed", "0"]
+    command += ["--balance", "asked"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
         assert served.stdout is not None
         try:
             address = next(
                 word for line in served.stdout for word in line.split() if word.startswith("socket://")
             )
+            balance = next(line.split()[-1] for line in served.stdout if "--balance" in line)
             (found,) = ports.find_benches()
             assert address in found.description
             # Over the pty, found by itself, and over TCP.
@@ -996,6 +1000,8 @@ def test_the_served_bench_answers_the_command_and_leaves_nothing(monkeypatch, tm
                 result = thecal(*port, "status", "--json")
                 assert result.exit_code == 0, result.stderr
                 assert json.loads(result.stdout)["state"] == "STOPPED"
+            with closing(open_balance(balance)) as opened:
+                assert abs(opened.grams().grams) < 1e-3
         finally:
             served.terminate()
     assert served.returncode == 0 and ports.find_benches() == []
