@@ -72,7 +72,7 @@ class Host:
         self.writer = writer
         self.queue = Queue()
         self.working = None  # the entry that is being carried out and takes more than a tick
-        self.probe = Probe()
+        self.probe = Probe(handlers.rig)
         self.stops = StopAnswers()
         self.last = LastAnswers()
         self.outcomes = persistence.journal.outcomes if persistence else Outcomes()

@@ -8,13 +8,15 @@ from .signals import NETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .rig import Rig
     from .signals import Inputs, Outputs
 
 
 class Probe:
-    """One at a time."""
+    """One at a time. An analogue pin is told where the rig has a sensor on it: no other is ever converted."""
 
-    def __init__(self) -> None:
+    def __init__(self, rig: "Rig") -> None:
+        self.rig = rig
         self.asked = None  # the request that waits
 
     def ask(self, request: dict, outputs: "Outputs"):
@@ -27,12 +29,16 @@ class Probe:
 
     def answer(self, inputs: "Inputs"):
         """The answer to what the last tick has asked: codes, levels, and counts since boot."""
+        codes = {}
+        for net, sensor, code in (
+            ("PRESSURE_DOWN", self.rig.pressure_down, inputs.pressure_down_raw),
+            ("PRESSURE_UP", self.rig.pressure_up, inputs.pressure_up_raw),
+            ("SUPPLY", self.rig.supply, inputs.supply_raw),
+        ):
+            if sensor:
+                codes[net] = code
         said = {
-            "adc": {
-                "PRESSURE_DOWN": inputs.pressure_down_raw,
-                "PRESSURE_UP": inputs.pressure_up_raw,
-                "SUPPLY": inputs.supply_raw,
-            },
+            "adc": codes,
             "levels": {NETS[number]: inputs.levels >> number & 1 for number in range(len(NETS))},
             "counts": {
                 "steps": inputs.executed_steps,

@@ -6,7 +6,9 @@ import pytest
 from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk, request
 from thecal.signals import NETS
+from thecal_bench.flash_model import blank_flash
 from thecal_bench.plant import Plant
+from thecal_model.rig import named
 
 SIX_ML_H = 6_000_000
 AT_REST = {"EN": 1, "DIR": 1, "DRIVER_FAULT": 1, "BUTTON_PATIENT": 1, "BUTTON_STOP": 1, "MAINTENANCE": 1}
@@ -56,3 +58,10 @@ def test_the_pads_of_a_bench_follow_motor_sensors_and_buttons():
     pump.bench.plant.set_air(True)
     pressed = levels(pump)
     assert (pressed["BUTTON_STOP"], pressed["AIR"], pressed["EN"]) == (0, 1, 1)
+
+
+@pytest.mark.req("RIG-04", "RIG-06")
+def test_no_code_is_told_of_a_pin_that_is_never_converted():
+    pump = PumpOnBench(Plant(rig=named("bare")), blank_flash("bare"))
+    said = pump.ask("probe")
+    assert said["adc"] == {} and set(said["levels"]) == set(NETS)

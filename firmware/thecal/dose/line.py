@@ -290,9 +290,9 @@ class Line:
         bridge = self.bridge
         self.bridge = None
         self.empty = True
+        self.credit_steps = line_steps(therapy)
         self.jogged = False
         self.jog_steps = 0
-        self.credit_steps = line_steps(therapy)
         self.least_steps = NO_POSITION
         return bridge
 

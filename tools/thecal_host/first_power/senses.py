@@ -47,7 +47,7 @@ class Senses:
         yield self._pressure("pressure_up", self.rig.pressure_up, pins)
         yield self._fault(pins["levels"])
         yield self._air(pins["levels"])
-        yield self._supply(pins["adc"]["SUPPLY"])
+        yield self._supply(pins["adc"])
         yield self._sounder()
         yield self._button("STOP", self.rig.button_stop_level, Ask.PRESS_STOP)
         yield self._button("PATIENT", self.rig.button_patient_level, Ask.PRESS_PATIENT)
@@ -92,10 +92,11 @@ class Senses:
         do = f'look at its wire; where it is right write [sense.air] level = "{level_name(1 - level)}"'
         return Finding("air", Verdict.WRONG, f"it sees {'air' if sees else 'none'}, and that is not so", do)
 
-    def _supply(self, code: int) -> Finding:
+    def _supply(self, codes: Mapping[str, int]) -> Finding:
         scale = self.rig.supply
         if scale is None:
             return Finding("supply", Verdict.NOT_FITTED)
+        code = codes["SUPPLY"]
         volts = code * scale.num / scale.den / 1000
         says = f"{volts:.2f} V (code {code})"
         if "supply" in self.failed:
