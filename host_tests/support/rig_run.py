@@ -1,9 +1,9 @@
 """A minute on a rig: a board that was never told of one is given it, started, asked for a bolus, stopped."""
 
-from fractions import Fraction
-
 from thecal_bench import scenario
+from thecal_bench.parameters import Geometry
 from thecal_bench.runner import make_plant, run_scenario
+from thecal_model import rig
 from thecal_model.link import LinkClient
 
 MINUTE = """
@@ -25,14 +25,20 @@ duration = "30 s"
 [[event]]
 at = "60 s"
 do = "stop"
+[[expect]]
+what = "ledger"
+at = "60 s"
+value = "120 uL"
+within = "{step}"
 """
 RATE_ML_H = 6
-OWED_NL = Fraction(RATE_ML_H * 1_000_000, 60) + 20_000
 
 
-def run_a_minute(name, open_bench, rate_ml_h=RATE_ML_H):
+def run_a_minute(name, open_bench):
     """The plant of a rig of the project, and all records. `open_bench(plant)` makes a board without a rig."""
-    experiment = scenario.parse(MINUTE.format(rig=name, rate=f"{rate_ml_h} mL/h"))
+    step_nl = Geometry.of(rig.named(name)).step_nl
+    step = f"{step_nl.numerator}/{step_nl.denominator} nL"
+    experiment = scenario.parse(MINUTE.format(rig=name, rate=f"{RATE_ML_H} mL/h", step=step))
     plant = make_plant(experiment)
     with open_bench(plant) as bench:
         result = run_scenario(experiment, bench, LinkClient(bench.send), rig=plant.rig)
@@ -41,14 +47,17 @@ def run_a_minute(name, open_bench, rate_ml_h=RATE_ML_H):
 
 
 def check(plant, records):
-    """Commanded, executed and plant agree, with what was owed to one microstep; nothing alarmed."""
+    """Commanded, executed and plant agree, and before the stop with what was owed, to one microstep; nothing
+    alarmed.
+    """
     summary = records[-1]
     assert summary["type"] == "summary"
     assert [record["name"] for record in records if record["type"] == "rig"] == [plant.rig.name]
     told = next(record for record in records if record["type"] == "rig")
     assert told["unwatched"] == plant.rig.unwatched()
     assert summary["commanded_steps"] == summary["executed_steps"] == plant.steps_seen == plant.angle_steps
-    assert abs(plant.displaced_nl() - OWED_NL) <= plant.geometry.step_nl
+    assert [record["ok"] for record in records if record["type"] == "expect"] == [True]
+    assert plant.displaced_nl() == plant.angle_steps * plant.geometry.step_nl
     assert [bolus["granted"] for bolus in summary["boluses"]] == [True]
     assert summary["alarms"] == [] and summary["resets"] == 0
     assert [(state["state"], state["cause"]) for state in summary["states"]] == [
