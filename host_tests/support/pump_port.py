@@ -61,9 +61,9 @@ class CutPort(PumpPort):
 
     def __init__(self, looks=None, bench=None):
         super().__init__(looks, bench)
-        self.why = KeyboardInterrupt
+        self.why: BaseException | type[BaseException] = KeyboardInterrupt
 
-    def cut_after(self, looks, why=KeyboardInterrupt):
+    def cut_after(self, looks, why: BaseException | type[BaseException] = KeyboardInterrupt):
         self._looks, self.why = looks, why
 
     def read(self, timeout_s):
