@@ -18,7 +18,10 @@ DIR = 3
 
 WORDS = """
 import json, rp2
-from thecal.drivers.counter import count_program
+from thecal import rig_bounds
+from thecal.drivers.counter import LEAST_PITCH_US, count_program, rest_turn
+from thecal.drivers.stepper import PITCH_US
+turns = [rest_turn(us) for us in (rig_bounds.LEAST_PITCH_US, LEAST_PITCH_US, PITCH_US, 99_999)]
 @rp2.asm_pio()
 def bare():
     wait(0, pin, 0)
@@ -26,7 +29,7 @@ def bare():
     jmp(x_dec, "again")
     label("again")
     nop()
-print(json.dumps([list(count_program(1)[0]), list(count_program(9)[0]), list(bare[0])]))
+print(json.dumps([list(count_program(1)[0]), list(count_program(9)[0]), list(bare[0]), turns]))
 """
 
 
@@ -54,8 +57,9 @@ def test_the_emulated_pio_counts_as_the_cycle_model_does(prompt):
     """Random levels at every distance of the input from DIR, in both directions, at both clocks; the bare
     counter beside its own model.
     """
-    quick, slow, bare = json.loads(prompt.run(WORDS))
+    quick, slow, bare, turns = json.loads(prompt.run(WORDS))
     assert len(quick) == len(slow) == 23
+    assert turns == [1, 1, 9, 9]
     draw, total = Random(5), 0
     for number in range(60):
         pin, forward = draw.choice([2, 5, 6, 7]), number % 2

@@ -31,6 +31,7 @@ for number, pin in ((1, sense), (4, sense), (7, step)):
     counter = Counter(number, program, pin, direction, True, STEP_HZ)
     machine = counter.machine
     begin = held(machine)
+    sleep_us(400)
     made = [0, 0]
     for forward, count in ((1, 3), (0, 2), (1, 0), (0, 0), (1, 9), (0, 1)):
         pulse(forward, count)
@@ -45,6 +46,7 @@ for number, pin in ((1, sense), (4, sense), (7, step)):
     counter.clear()
     print(counter.read() == counter.backward() == 0)
     backward = Counter(number, program, pin, direction, False, STEP_HZ)
+    sleep_us(400)
     pulse(1, 2)
     print(backward.read() == -2, backward.backward() == 2)
     pulse(0, 5)

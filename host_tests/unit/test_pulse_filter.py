@@ -66,7 +66,7 @@ def test_a_million_spikes_count_nothing():
 @pytest.mark.parametrize(("counter", "cycle"), [(STEPS, STEP), (MARKS, ROTOR)])
 def test_a_level_never_counts_below_ten_cycles_and_always_from_eleven_on(counter, cycle):
     """From ten on it depends on where it lies among the machine's cycles: here one begins with the level."""
-    begin = 10_000
+    begin = 10 * MS
     assert counter.counted([begin, begin + 10 * cycle - 1]) == []
     assert len(counter.counted([begin, begin + 10 * cycle])) == 1
     assert 11 * STEP * CYCLE_NS < 1_000, "a level of 1 us is a pulse"
@@ -76,7 +76,8 @@ def test_a_level_never_counts_below_ten_cycles_and_always_from_eleven_on(counter
 @pytest.mark.req("MOT-01", "MOT-02")
 def test_two_pulses_count_as_two_at_the_greatest_rate_and_as_one_well_above_it():
     def count(counter, apart, high):
-        return len(counter.counted([1_000, 1_000 + high, 1_000 + apart, 1_000 + apart + high]))
+        begin = 20 * MS
+        return len(counter.counted([begin, begin + high, begin + apart, begin + apart + high]))
 
     assert count(STEPS, 416 * US, PULSE) == 2, "the least period of the step driver"
     assert count(STEPS, 380 * US, PULSE) == 2

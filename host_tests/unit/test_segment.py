@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from thecal import rig
 from thecal.drivers import segment
 
 UNITS = st.integers(segment.MIN_UNITS, segment.SEGMENT_UNITS)
@@ -76,5 +77,6 @@ def test_a_pulse_is_as_long_as_the_driver_needs_and_never_shorter_than_5_us(leas
 
 @pytest.mark.req("RIG-01")
 def test_a_pulse_that_is_too_long_is_refused():
+    assert segment.pulse_cycles(rig.MOST_PULSE_NS) == segment.MOST_PULSE
     with pytest.raises(ValueError, match="a STEP pulse of 23201 ns: at most 23200 ns can be made"):
         segment.pulse_cycles(23_201)

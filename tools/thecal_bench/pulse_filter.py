@@ -60,7 +60,8 @@ class PulseFilter:
 
     def counted(self, changes: Sequence[int], until: int = NEVER) -> list[int]:
         """When pulses are counted, before `until`."""
-        at, found, pin = 0, [], _Input(changes)
+        found, pin = [], _Input(changes)
+        at = self._settled(pin, 0, 0, 3) + self._fallen
         while True:
             since = self._settled(pin, 1, at, 4)
             if since + self._counts >= until:

@@ -81,6 +81,16 @@ def count_program(turn: int):
     def program():
         # fmt: off
         wrap_target()
+        label("high")                   # it begins here: what is high already is no pulse
+        wait(0, pin, 0)
+        set(y, 4)
+        label("falls")
+        jmp(pin, "high")                # a dip
+        jmp(y_dec, "falls")
+        mov(osr, invert(null))
+        out(y, 8)
+        label("rest_low")
+        jmp(y_dec, "rest_low")  [turn - 1]  # [256 turn]
         label("low")
         wait(1, pin, 0)
         set(y, 4)
@@ -105,16 +115,6 @@ def count_program(turn: int):
         out(y, 8)                       # 255
         label("rest_high")
         jmp(y_dec, "rest_high") [turn - 1]  # [256 turn]
-        label("high")
-        wait(0, pin, 0)
-        set(y, 4)
-        label("falls")
-        jmp(pin, "high")                # a dip
-        jmp(y_dec, "falls")
-        mov(osr, invert(null))
-        out(y, 8)
-        label("rest_low")
-        jmp(y_dec, "rest_low")  [turn - 1]  # [256 turn]
         wrap()
         # fmt: on
 
