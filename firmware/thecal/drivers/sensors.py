@@ -38,14 +38,18 @@ class Sensors:
             inputs.pressure_up_raw = self.pressure_up.read_u16() >> 4
         if self.supply:
             inputs.supply_raw = self.supply.read_u16() >> 4
-        if self.air:
-            inputs.air = self.air.value() == self.air_level
-        if self.driver_fault:
-            inputs.driver_fault = self.driver_fault.value() == self.fault_level
-        if self.button_patient:
-            inputs.button_patient = self.button_patient.value() == self.patient_level
-        if self.button_stop:
-            inputs.button_stop = self.button_stop.value() == self.stop_level
+        # A spike is over before the same pin is read again: two readings that agree are none.
+        air, fault = self.air, self.driver_fault
+        patient, stop = self.button_patient, self.button_stop
+        if air:
+            inputs.air = air.value() == self.air_level and air.value() == self.air_level
+        if fault:
+            inputs.driver_fault = fault.value() == self.fault_level and fault.value() == self.fault_level
+        if patient:
+            level = self.patient_level
+            inputs.button_patient = patient.value() == level and patient.value() == level
+        if stop:
+            inputs.button_stop = stop.value() == self.stop_level and stop.value() == self.stop_level
 
 
 def _level_pin(pin, level):
