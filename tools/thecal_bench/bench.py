@@ -87,6 +87,10 @@ class Bench(ABC):
         raise NotPossible("the power of this board cannot be cut from outside")
 
     @abstractmethod
+    def disturb(self, kind: str, which: str, span_ms: int, count: int = 0) -> None:
+        """Disturb an input from here on, as `disturbances` says. Call it by `schedule`."""
+
+    @abstractmethod
     def press(self, button: str, ticks: int) -> None:
         """Press "patient" or "stop" from here on, so that so many ticks see it. Call it by `schedule`."""
 

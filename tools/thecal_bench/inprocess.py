@@ -299,6 +299,9 @@ class HostBench(Bench):
     def pin(self, net: str) -> int:
         return self._pads.level(net, self._enabled, self.motor.sign > 0, self.inputs)
 
+    def disturb(self, kind: str, which: str, span_ms: int, count: int = 0) -> None:
+        """Nothing: what the plant gives is counted here, not what a wire makes of it."""
+
     def host_disconnect(self) -> None:
         self.connected = False
         self._rx.clear()

@@ -94,6 +94,9 @@ class SerialBench(Bench):
     def press(self, button: str, ticks: int) -> None:
         raise NotPossible(f"nobody is there to press the button {button}")
 
+    def disturb(self, kind: str, which: str, span_ms: int, count: int = 0) -> None:
+        raise NotPossible(f"nobody is there to disturb the wire of {which}")
+
     def host_disconnect(self) -> None:
         if self._port is not None:
             self._port.close()

@@ -22,6 +22,7 @@ from thecal_bench.bench import TICK_NS, Bench, BenchError, NotPossible
 from thecal_bench.plant import Plant
 
 from .board import MS_NS, EmulatedBoard
+from .noise import Noise
 from .plant_wiring import wire_plant, wire_world
 from .raw_repl import RawRepl
 
@@ -91,6 +92,7 @@ class ChipBench(Bench):
         self._is_off = False
         self._read_at_ns = 0  # when the device last sampled its inputs
         self._resets = 0
+        self.noise = Noise(self.board, self._plant.seed)
         wire_plant(self.board, self._plant, rig=self._plant.rig, plant_ns=self._plant_ns)
         wire_world(self.board, self._plant, plant_ns=self._plant_ns)
         self.board.set_adc("PRESSURE_DOWN", self._inputs_read)
@@ -161,6 +163,9 @@ class ChipBench(Bench):
 
     def pin(self, net: str) -> int:
         return self.board.pin(net)
+
+    def disturb(self, kind: str, which: str, span_ms: int, count: int = 0) -> None:
+        self.noise.disturb(kind, which.upper(), span_ms, count)
 
     def host_disconnect(self) -> None:
         self._connected = False

@@ -122,6 +122,8 @@ class EmulatedBoard:
 
         self._levels = [0] * len(self.mcu.gpio)  # as seen by a probe on the pad
         self._external: dict[int, int] = {}  # levels driven from outside the chip
+        self._flipped: set[int] = set()  # pads that are shown the other level than that
+        self._on_outside: dict[int, Callable[[], None]] = {}  # who is told when it changes
         self._floating: dict[int, int] = {}  # pads with nothing on them, and what they read now
         self._chance = random.Random()
         self._pulled_up = {self.nets[name] for name in EXTERNAL_PULL_UPS & self.nets.keys()}
@@ -318,7 +320,7 @@ class EmulatedBoard:
         level = 1 if level else 0
         if self._external.get(gpio) != level:
             self._external[gpio] = level
-            self._pad_changed(gpio)
+            self._outside_changed(gpio)
 
     def release_pin(self, pin: str | int) -> None:
         """Stop driving a pad from outside and leave it to its resistors."""
@@ -326,7 +328,27 @@ class EmulatedBoard:
         self._external.pop(gpio, None)
         if gpio in self._pulled_up:
             self._external[gpio] = 1
+        self._outside_changed(gpio)
+
+    def flip(self, pin: str | int, flipped: bool) -> None:
+        """Show a pad the other level than what is outside it, or its true one again."""
+        gpio = self.gpio_of(pin)
+        if (gpio in self._flipped) != flipped:
+            self._flipped ^= {gpio}
+            self._pad_changed(gpio)
+
+    def on_outside(self, pin: str | int, action: Callable[[], None] | None) -> None:
+        """Call `action` from now on when what is outside a pad changes; with None no more."""
+        gpio = self.gpio_of(pin)
+        self._on_outside.pop(gpio, None)
+        if action is not None:
+            self._on_outside[gpio] = action
+
+    def _outside_changed(self, gpio: int) -> None:
         self._pad_changed(gpio)
+        action = self._on_outside.get(gpio)
+        if action is not None:
+            action()
 
     def let_float(self, pins: Iterable[str | int], seed: int) -> None:
         """Nothing is wired to these pads: one that the chip does not drive or pull reads anything."""
@@ -402,7 +424,11 @@ class EmulatedBoard:
     def _outside(self, gpio: int, state: GPIOPinState) -> int | None:
         """What is put on a pad that the chip does not drive; None where only a pull of the chip's can be."""
         level = self._external.get(gpio)
-        return self._floating.get(gpio) if level is None and state is GPIOPinState.INPUT else level
+        if level is None and state is GPIOPinState.INPUT:
+            level = self._floating.get(gpio)
+        if gpio not in self._flipped:
+            return level
+        return 1 - (state is GPIOPinState.INPUT_PULL_UP if level is None else level)
 
     # --- analogue inputs --------------------------------------------------------------------------
 
