@@ -16,7 +16,7 @@ from thecal_bench.plant import Plant
 from thecal_bench.run_log import RunLog
 from thecal_bench.runner.commands import Commands
 from thecal_bench.runner.findings import Findings
-from thecal_bench.scenario import ON_THE_LINK, Event, Scenario
+from thecal_bench.scenario import ON_THE_LINK, ON_THE_WIRES, Event, Scenario
 
 ON_PLANT: dict[str, Callable[[Plant, Mapping[str, Any], int], None]] = {
     "occlude": lambda plant, keys, now_ns: plant.occlude(keys["where"], now_ns),
@@ -78,6 +78,7 @@ class Timeline:
             "host_disconnect": bench.host_disconnect,
             "host_connect": bench.host_connect,
             "press": lambda: bench.press(event.button or "", ticks(event.for_ms)),
+            **dict.fromkeys(ON_THE_WIRES, partial(self._disturb, event)),
         }.get(event.do, partial(self._act_on_plant, event))
 
         def act() -> None:
@@ -96,6 +97,10 @@ class Timeline:
     def _starts_anew(self, tick: int, cause: str) -> None:
         self._findings.starts_anew(tick)
         self._findings.records.append({"type": "state", **self._log.start_anew(tick, cause).record()})
+
+    def _disturb(self, event: Event) -> None:
+        keys = event.keys
+        self._bench.disturb(event.do, keys["which"], keys["for"], keys.get("count", 0))
 
     def _act_on_plant(self, event: Event) -> None:
         bench, plant = self._bench, self._bench.plant

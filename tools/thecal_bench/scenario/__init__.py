@@ -22,6 +22,7 @@ from thecal_bench.scenario.format import (
     EXPECTS,
     ON_THE_LINK,
     ON_THE_PLANT,
+    ON_THE_WIRES,
     TABLES,
 )
 from thecal_bench.scenario.reader import load, load_therapy, parse
@@ -35,6 +36,7 @@ __all__ = [
     "LINK_LEAD_MS",
     "ON_THE_LINK",
     "ON_THE_PLANT",
+    "ON_THE_WIRES",
     "TABLES",
     "BolusRequest",
     "Event",

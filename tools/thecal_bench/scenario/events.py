@@ -18,7 +18,15 @@ from thecal_model.therapy import Therapy
 from thecal_model.toml_lines import Path
 
 from thecal_bench.scenario.experiment import LINK_LEAD_MS, PRESS_MS, BolusRequest, Event
-from thecal_bench.scenario.format import CONFIRMED, EVENTS, ON_THE_LINK, ON_THE_PLANT, UNDOES, Key
+from thecal_bench.scenario.format import (
+    CONFIRMED,
+    EVENTS,
+    ON_THE_LINK,
+    ON_THE_PLANT,
+    ON_THE_WIRES,
+    UNDOES,
+    Key,
+)
 from thecal_bench.scenario.rigs import rig_of
 from thecal_bench.scenario.therapies import Therapies
 
@@ -106,7 +114,7 @@ class Events:
 
     def _event(self, listed: _Listed, bolus: BolusRequest | None) -> Event:
         do, values = listed.do, listed.values
-        own = EVENTS[do] if do in ON_THE_PLANT else {}
+        own = EVENTS[do] if do in (*ON_THE_PLANT, *ON_THE_WIRES) else {}
         return Event(
             listed.at_ms,
             do,

@@ -57,7 +57,8 @@ class Event:
     `bolus` to `clinician_bolus`, `therapy` to `program` and `bridge` (all of what is programmed again),
     `volume_nl` to `refill` and `prime`, `week_ms` (time since Monday 00:00) to `set_time`, `button` to
     `press`, `for_ms` to `press`, `power_cut` and `air` (0: for good), `accept` (bounds of the drug library by
-    name) to `clinician_bolus`, `rig` to `rig`. `keys` are those of an event that acts on the plant.
+    name) to `clinician_bolus`, `rig` to `rig`. `keys` are those of an event that acts on the plant or on a
+    wire.
     """
 
     at_ms: int

@@ -10,6 +10,7 @@ from thecal.watch.alarms import ALARMS
 from thecal_model import quantities as q
 from thecal_model.document import Key, Keys
 
+from thecal_bench import disturbances
 from thecal_bench.plant import SIDES
 from thecal_bench.scenario.values import (
     bounds,
@@ -146,6 +147,9 @@ ON_THE_PLANT = (
 )  # fmt: skip
 """Events that happen to the pump's mechanics and sensors, whatever it does."""
 
+ON_THE_WIRES = disturbances.KINDS
+"""Events that disturb an input, whatever it says."""
+
 UNDOES = {"unocclude": "occlude", "unstall": "stall"}
 """Events that end another one, which must have been."""
 
@@ -178,6 +182,19 @@ EVENTS: dict[str, Keys] = {
     "sensor_fault": {
         "which": Key(partial(one_of, SENSORS), required=True),
         "kind": Key(partial(one_of, KINDS), required=True),
+    },
+    "spikes": {
+        "which": Key(partial(one_of, disturbances.PINS), required=True),
+        "count": Key(whole, required=True),
+        "for": Key(duration, required=True),
+    },
+    "bounce": {
+        "which": Key(partial(one_of, disturbances.PINS), required=True),
+        "for": Key(q.parse_time_ms, required=True),
+    },
+    "tremble": {
+        "which": Key(partial(one_of, disturbances.PINS), required=True),
+        "for": Key(q.parse_time_ms, required=True),
     },
     "low_supply": {"to": Key(quantity(q.VOLTAGE), required=True)},
     "reset": {},
