@@ -58,8 +58,8 @@ def segment_cycles(word: int) -> int:
 class Rig:
     """One powered board. `owe` tells the oracle what the device was told; `law` compares."""
 
-    def __init__(self, image: Path, program: str | None = None) -> None:
-        self.plant = Plant()
+    def __init__(self, image: Path, program: str | None = None, plant: Plant | None = None) -> None:
+        self.plant = plant or Plant()
         self.bench = ChipBench(self.plant, image, program)
         self.board = self.bench.board
         self.edges = EdgeRecorder(self.board, "STEP")
