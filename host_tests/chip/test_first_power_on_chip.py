@@ -28,14 +28,15 @@ BOOTED_TICKS = 12  # the self-test is over
 )
 def test_a_wrong_rig_is_found_on_the_chip(image, wrong, part, words, last_asked):
     rig = told("reference", **wrong)
-    with ChipBench(Plant(), image, rig=rig) as bench:
+    plant = Plant()
+    with ChipBench(plant, image, rig=rig) as bench:
         bench.advance_to_tick(BOOTED_TICKS)
         bystander = Bystander(bench)
         port = PumpPort(bench=bench)
         pump = Pump(port, port.clock_s)
         pump.connect()
-        before = bench.plant.steps_seen  # the self-test's own pulse turns a driver that should be off
+        before = plant.steps_seen  # the self-test's own pulse turns a driver that should be off
         found = next(found for found in walk(pump, rig, bystander) if found.verdict is Verdict.WRONG)
         assert found.part == part and words in found.do
         assert bystander.asked[-1] is last_asked
-        assert (bench.plant.steps_seen > before) == (part != "shaft")
+        assert (plant.steps_seen > before) == (part != "shaft")

@@ -24,7 +24,8 @@ class Checked:
     """A pump that was told `rig`, on a plant built by `truth`, after `walk`."""
 
     def __init__(self, truth: str, rig: wire.Rig, prepare=lambda bench: None) -> None:
-        self.bench = HostBench(Plant(rig=named(truth)), flash=FlashModel.blank(rig))
+        self.plant = Plant(rig=named(truth))
+        self.bench = HostBench(self.plant, flash=FlashModel.blank(rig))
         self.bench.advance_to_tick(40)
         prepare(self.bench)
         self.bystander = Bystander(self.bench)
@@ -75,7 +76,7 @@ def test_a_wrong_polarity_of_en_is_found_before_anything_moves(name):
     checked = Checked(name, told(name, driver__enable=1))
     found = checked.only_wrong()
     assert found.part == "shaft" and 'enable = "low"' in found.do
-    assert checked.findings["motor"].verdict is Verdict.NOT_TRIED and checked.bench.plant.steps_seen == 0
+    assert checked.findings["motor"].verdict is Verdict.NOT_TRIED and checked.plant.steps_seen == 0
 
 
 @pytest.mark.req("RIG-06", "MOT-06")
@@ -135,7 +136,7 @@ def test_a_failed_self_test_moves_nothing_and_says_which_part():
     checked = Checked("reference", named("reference"), broken)
     assert checked.findings["motor"].verdict is Verdict.NOT_TRIED
     assert "pressure down" in checked.findings["motor"].says
-    assert checked.only_wrong().part == "pressure_down" and checked.bench.plant.steps_seen == 0
+    assert checked.only_wrong().part == "pressure_down" and checked.plant.steps_seen == 0
 
 
 @pytest.mark.req("RIG-06")
@@ -157,14 +158,15 @@ def test_nothing_moves_where_somebody_may_be_connected():
         def yes(self, ask: Ask, text: str) -> bool:
             return ask is not Ask.DISCONNECTED and super().yes(ask, text)
 
-    bench = HostBench()
+    plant = Plant()
+    bench = HostBench(plant)
     bench.advance_to_tick(40)
     port = PumpPort(bench=bench)
     pump = Pump(port, port.clock_s)
     pump.connect()
     with pytest.raises(PumpError, match="nothing is moved"):
         list(walk(pump, named("reference"), Unsure(bench)))
-    assert bench.plant.steps_seen == 0
+    assert plant.steps_seen == 0
 
 
 @pytest.mark.req("RIG-06")
@@ -184,8 +186,9 @@ def test_a_person_is_walked_through_it_at_the_terminal(run):
 
 @pytest.mark.req("RIG-02", "RIG-06")
 def test_a_board_without_a_rig_is_told_what_comes_first(run):
-    bench = HostBench(Plant(), flash=FlashModel.blank(None))
+    plant = Plant()
+    bench = HostBench(plant, flash=FlashModel.blank(None))
     bench.advance_to_tick(40)
     done = run(PumpPort(bench=bench), "rig", "check")
     assert done.exit_code == 1 and "`thecal rig program FILE` comes first" in done.output
-    assert bench.plant.steps_seen == 0
+    assert plant.steps_seen == 0

@@ -25,7 +25,7 @@ def test_codes_levels_and_counts_come_as_they_are():
     desk.tick(request("probe", id=7))
     assert desk.outputs.probe and not [sent for sent in desk.frames if sent["type"] == "reply"]
     at_pins = {"executed_steps": -32, "reverse_steps": 40, "encoder_count": 3, "index_count": 1}
-    desk.tick(levels=0b1000_0000_0000_0101, supply_raw=2_345, **at_pins)
+    desk.tick(b"", levels=0b1000_0000_0000_0101, supply_raw=2_345, **at_pins)
     (answer,) = [sent for sent in desk.frames if sent["type"] == "reply"]
     assert answer["id"] == 7 and answer["ok"] and not desk.outputs.probe
     assert answer["adc"]["SUPPLY"] == 2_345 and 400 <= answer["adc"]["PRESSURE_UP"] <= 401
@@ -46,7 +46,8 @@ def test_two_at_a_time_are_one_too_many():
 
 @pytest.mark.req("RIG-06")
 def test_the_pads_of_a_bench_follow_motor_sensors_and_buttons():
-    pump = PumpOnBench(Plant())
+    plant = Plant()
+    pump = PumpOnBench(plant)
     resting = levels(pump)
     assert {
         net: level for net, level in resting.items() if level and net not in ("ENCODER", "INDEX")
@@ -55,7 +56,7 @@ def test_the_pads_of_a_bench_follow_motor_sensors_and_buttons():
     assert pump.ask("jog", steps=1_600, rate_nl_h=SIX_ML_H)["ok"]
     assert levels(pump)["EN"] == 0
     pump.bench.press("stop", 5)
-    pump.bench.plant.set_air(True)
+    plant.set_air(True)
     pressed = levels(pump)
     assert (pressed["BUTTON_STOP"], pressed["AIR"], pressed["EN"]) == (0, 1, 1)
 
