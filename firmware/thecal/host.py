@@ -85,7 +85,7 @@ class Host:
         queue = self.queue
         if self.stops.waiting:
             self._answer_stops(outputs)
-        if self.probe.asked is not None:
+        if self.probe.asked:
             self._send(outputs, self.probe.answer(inputs))
         if queue.waiting:
             self._stop_in_time(outputs)

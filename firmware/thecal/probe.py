@@ -17,11 +17,11 @@ class Probe:
 
     def __init__(self, rig: "Rig") -> None:
         self.rig = rig
-        self.asked = None  # the request that waits
+        self.asked = {}  # the request that waits, empty without one
 
     def ask(self, request: dict, outputs: "Outputs"):
         """Have the next tick read every pad. None, or the answer where another one is under way."""
-        if self.asked is not None:
+        if self.asked:
             return refusal(request, "busy", "another probe is under way")
         self.asked = request
         outputs.probe = True
@@ -49,5 +49,5 @@ class Probe:
         }
         said.update(reply_to(self.asked))
         said["ok"] = True
-        self.asked = None
+        self.asked = {}
         return said

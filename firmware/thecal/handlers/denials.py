@@ -132,7 +132,7 @@ class Denials:
             self.regimen.changes.accepted,
         )
 
-    def sentence(self, kind: int, reason: str, volume: tuple, what="bolus"):
+    def sentence(self, kind: int, reason: int, volume: tuple, what="bolus"):
         """What the pump says of a denied bolus of `volume` nL, (num, den); `kind` is whose, `what` it is."""
         if reason == NOT_RUNNING:
             return self._not_running()
