@@ -246,6 +246,9 @@ def desk_with_port(looks=None):
 def test_the_dialogue_with_typed_weights(run, tmp_path):
     desk = desk_with_port()
     path = tmp_path / "c.ndjson"
+    left = run(desk.port, "calibrate", "--file", path, "--revolutions", 1, answer="y\ny\n10.0000\n")
+    assert left.exit_code == 1 and "0 weighings are kept in" in left.output
+    path.unlink()
     args = ("calibrate", "--file", path, "--revolutions", 2, "--temperature", "21.5")
     # One weight is mistyped and asked for again.
     typed = "10,0\n10.0000\n10.2055\n10.2055\n10.4110\n10.4110\n10.6166\n"
@@ -274,7 +277,7 @@ def test_the_dialogue_with_a_balance_is_interrupted_and_goes_on(run, tmp_path, m
     args += ("--revolutions", 3)
     first = run(desk.port, *args)
     assert first.exit_code == 1, first.output
-    assert "interrupted; the pump is STOPPED, and 0 weighings are kept in" in first.output
+    assert "interrupted; the pump is STOPPED; 0 weighings are kept in" in first.output
     assert [json.loads(line)["type"] for line in path.read_text().splitlines()] == [
         "calibration",
         "loss",

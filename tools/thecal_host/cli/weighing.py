@@ -88,7 +88,9 @@ def calibrate(
     the glass, a film of oil on it. The pump turns, you weigh (or the balance tells), three times at least.
     """
     from thecal_host import rigging
+    from thecal_host.connection import PortError
     from thecal_host.pump import PumpError
+    from thecal_host.weighing.balance import BalanceError
     from thecal_host.weighing.calibration import Calibration
     from thecal_host.weighing.motion import Mover
     from thecal_host.weighing.notebook import Notebook, Plan
@@ -113,12 +115,12 @@ def calibrate(
                 _prepare(course, notebook, yes)
                 _settle_loss(course, notebook, loss_g_h, stopped_s)
                 course.run(weighings)
-        except KeyboardInterrupt:
-            complain(
-                f"interrupted; the pump is {pump.status()['state']}, and {len(notebook.weighings)} weighings "
-                f"are kept in {file}: the same command goes on from there"
-            )
+        except (KeyboardInterrupt, typer.Abort):
+            complain(f"interrupted; the pump is {pump.status()['state']}; {notebook.standing()}")
             raise typer.Exit(SAID_NO) from None
+        except (PumpError, PortError, BalanceError):
+            complain(notebook.standing())
+            raise
         _conclude(pump, kept.rig, notebook, yes)
 
 

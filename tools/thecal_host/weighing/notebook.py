@@ -70,6 +70,10 @@ class Notebook:
         else:
             self._write({"type": "calibration", "format": FORMAT, **asdict(plan)})
 
+    def standing(self) -> str:
+        """How far it is, and how it goes on."""
+        return f"{len(self.weighings)} weighings are kept in {self.path}: the same command goes on from there"
+
     def begin(self, begun: Begun) -> None:
         """The first reading of a weighing."""
         self.begun = begun
