@@ -262,7 +262,7 @@ CAUSED = {
     "not_rested": (not_rested, "not for a day"),
     "drug_in_line": (drug_in_line, "baclofen may be in the line"),
     "no_rig": (no_rig, "the pump has no rig (no rig was ever programmed): say what hangs on its pins first"),
-    "bad_rig": (bad_rig, "head.nl_per_rev is 0, must be a whole number from 1 to"),
+    "bad_rig": (bad_rig, "head.nl_per_rev is 0, must be a whole number from 1000 to"),
     "alarm_stands": (alarm_stands, "air: must stay while AIR stands"),
     "connected": (lambda desk: desk.ask("jog", steps=1, rate_nl_h=1), "that no patient is connected"),
 }

@@ -16,7 +16,7 @@ from thecal_host.first_power import Finding, Verdict
 from thecal_host.first_power.walk import walk
 from thecal_host.pump import Pump, PumpError
 from thecal_model.asking import Ask
-from thecal_model.rig import named
+from thecal_model.rig import NAMES, named
 from told import told
 
 
@@ -45,7 +45,7 @@ class Checked:
 
 
 @pytest.mark.req("RIG-06")
-@pytest.mark.parametrize("name", ["reference", "bare", "geared", "lab", "pressure"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_rig_that_is_as_it_was_told_passes(name):
     checked = Checked(name, named(name))
     assert checked.wrong() == {} and checked.state == "STOPPED"

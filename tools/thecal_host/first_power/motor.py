@@ -16,8 +16,8 @@ from thecal_host.first_power import Finding, Verdict
 from thecal_host.first_power.judging import by_eye, by_pulses, level_name, still
 from thecal_host.pump import Pump, PumpError
 
-SLOWEST_SHARE_NL = 200_000
-"""At 6 mL/h two minutes: of a larger head less than a turn is made."""
+LONGEST_MIN = 2
+"""A turn that takes longer at the fastest rate is not made whole."""
 
 FIRST_PART = 10
 """The first motion is this part of it: enough to see which way it goes."""
@@ -49,8 +49,9 @@ class Motor:
         self.onlooker = onlooker
         self.on_level = int(rig.enable_high)
         self.allowed = 0
+        self.rate_nl_h = min(MOST_JOG_NL_H, pump.hello["max_rate_nl_h"])
         divisor = 1
-        while rig.nl_per_rev > SLOWEST_SHARE_NL * divisor:
+        while rig.nl_per_rev * 60 > self.rate_nl_h * LONGEST_MIN * divisor:
             divisor *= 2
         self.share = Fraction(1, divisor)
         self.steps = rig.steps_per_rev // divisor
@@ -195,8 +196,7 @@ class Motor:
         before = self.probe()["counts"]
         while self.allowed < steps:
             self._disconnect()
-        rate_nl_h = min(MOST_JOG_NL_H, pump.hello["max_rate_nl_h"])
-        self.allowed = pump.ask("jog", steps=steps, rate_nl_h=rate_nl_h)["left_steps"]
+        self.allowed = pump.ask("jog", steps=steps, rate_nl_h=self.rate_nl_h)["left_steps"]
         try:
             en = self.probe()["levels"]["EN"]
             while pump.status()["state"] == "JOGGING":
