@@ -73,7 +73,8 @@ class RecordedRun:
         """Run to the end. Raises what `open_bench` and the runner raise."""
         scenario = self._scenario
         title = f"{scenario.title} ({BOARDS[self._board]})"
-        unwatched = self.plant.rig.unwatched()
+        # As lines the record of the rig says it.
+        unwatched = self.plant.rig.unwatched() if self._console.is_terminal else ()
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as why:
