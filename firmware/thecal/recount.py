@@ -82,9 +82,10 @@ def _recount_steps(journal: "Journal", ratio: tuple) -> None:
         if words[index] != NONE:
             words[index] = now - max(at - words[index], 0) * ratio[0] // ratio[1]
     if words[CREDIT_END]:
-        words[CREDIT_END] = now + max(words[CREDIT_END] - at, 0) * ratio[0] // ratio[1]
+        credit = max(words[CREDIT_END] - at, 0) * ratio[0] // ratio[1]
+        words[CREDIT_END] = min(now + credit, LARGEST)
     if words[BRIDGE_END]:
-        words[BRIDGE_END] = now + steps_up(max(words[BRIDGE_END] - at, 0), ratio)
+        words[BRIDGE_END] = min(now + steps_up(max(words[BRIDGE_END] - at, 0), ratio), LARGEST)
     words[DOSE] = steps_up(was_dose, ratio)
     words[EXECUTED] = words[RESERVED] = journal.state.booked_steps = now
     journal.history_writer.recount(journal.history, ratio[0], ratio[1], words[DOSE], was_dose)

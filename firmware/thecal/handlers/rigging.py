@@ -114,11 +114,13 @@ class Rigging:
     def _check_counts(self, rig: "Rig") -> None:
         """Refused where what was counted so far would be more of its steps than can be counted. RigError."""
         ratio = recount.step_ratio(self.rig, rig)
-        executed_steps = self.control.position.executed_steps
-        needed = recount.steps_up(executed_steps, ratio)
-        if self.reservoir.known:
-            needed += recount.steps_up(self.reservoir.left_steps(executed_steps), ratio)
-        if needed > END_STEPS:
+        control = self.control
+        executed_steps = control.position.executed_steps
+        line = control.dosing.line
+        ahead = max(self.reservoir.left_steps(executed_steps), line.credit_steps)
+        if line.bridge:
+            ahead = max(ahead, line.bridge.left_steps)
+        if recount.steps_up(executed_steps, ratio) + recount.steps_up(ahead, ratio) > END_STEPS:
             raise rigs.RigError(
                 "motor, head: %d steps a revolution of %d nL make more steps of what was delivered so far"
                 " than can be counted, %d; take fewer microsteps, or begin anew (begin_anew)"
