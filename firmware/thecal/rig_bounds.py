@@ -118,11 +118,9 @@ def _check_motor(tables: dict) -> None:
         if better:
             refuse("motor.microsteps", motor["microsteps"], why, better)
         refuse("motor.gear", motor["gear"], why, _better_gear(motor, nl_per_rev))
-    per_tick = greatest_steps_s(tables) // TICKS_PER_S
-    if parts_of(nl_per_rev, per_rev, per_tick) == 0:
+    if parts_of(nl_per_rev, per_rev) == 0:
         why = "1 nL/h is not exact in 30 bits with %d steps a turn" % per_rev
-        better = _better_nl(nl_per_rev, per_rev, per_tick)
-        refuse("head.nl_per_rev", nl_per_rev, why, better)
+        refuse("head.nl_per_rev", nl_per_rev, why, _better_nl(nl_per_rev, per_rev))
 
 
 def _better_microsteps(motor: dict, nl_per_rev: int):
@@ -144,7 +142,7 @@ def _better_gear(motor: dict, nl_per_rev: int):
     return max(most // (motor["full_steps"] * motor["microsteps"]), 1)
 
 
-def _better_nl(nl_per_rev: int, per_rev: int, per_tick: int):
+def _better_nl(nl_per_rev: int, per_rev: int):
     """A volume of a revolution near this one of which 1 nL/h is exact: a multiple of a divisor of the steps,
     and the smallest such divisor that will do.
     """
@@ -153,7 +151,7 @@ def _better_nl(nl_per_rev: int, per_rev: int, per_tick: int):
     while divisor < rest:
         if rest % divisor == 0:
             better = multiple_of(divisor, nl_per_rev)
-            if parts_of(better, per_rev, per_tick):
+            if parts_of(better, per_rev):
                 return better
         divisor = divisor + 1 if divisor < MOST_DIVISOR else rest
     return multiple_of(rest, nl_per_rev)

@@ -32,20 +32,19 @@ MOST_NL_PER_REV = 1_000_000
 DIGIT = 64  # MOST_STEPS_PER_REV is below 2^23, so a remainder times a digit is below 2^29
 DIGITS = (64**3, 64**2, 64, 1)  # of any volume below 2^24 nL
 # No bolus and no limit is above what so many steps are: more than a day's at the greatest rate, 103 680 000.
-MOST_STEPS = 1 << 27
-MOST_LINE_STEPS = 30_000_000  # and what a line may hold: with a day's that is still less than 2^27
+MOST_STEPS = 104_000_000
+MOST_LINE_STEPS = 30_000_000  # and no line holds more: both together are less than 2^27 (watch/counts.py)
 
 
 class MechanismError(Exception):
     """Calibration data that can not be right; the message names the value and its bound."""
 
 
-def parts_of(nl_per_rev: int, steps_per_rev: int, steps_per_tick_max: int):
+def parts_of(nl_per_rev: int, steps_per_rev: int):
     """Into how many parts 1 nL/h can be divided, one of `PARTS`; 0 where not even it is exact."""
-    each, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
+    _, base = reduced(steps_per_rev, nl_per_rev * TICKS_PER_HOUR)
     for parts in PARTS:
-        # The second is for `flow_nl_h`.
-        if base * parts <= MOST_GRAINS_PER_STEP and steps_per_tick_max * each * parts <= MOST_GRAINS_PER_STEP:
+        if base * parts <= MOST_GRAINS_PER_STEP:
             return parts
     return 0
 
@@ -61,7 +60,7 @@ class Mechanism:
             raise MechanismError("steps_per_rev is %d, must be 1 to %d" % (steps_per_rev, MOST_STEPS_PER_REV))
         if not 0 < nl_per_rev <= MOST_NL_PER_REV:
             raise MechanismError("nl_per_rev is %d, must be 1 to %d" % (nl_per_rev, MOST_NL_PER_REV))
-        parts = parts_of(nl_per_rev, steps_per_rev, steps_per_tick_max)
+        parts = parts_of(nl_per_rev, steps_per_rev)
         if parts == 0:
             raise MechanismError(
                 "nl_per_rev %d with steps_per_rev %d: 1 nL/h is not exact in 30 bits, round nl_per_rev"
@@ -129,8 +128,8 @@ class Mechanism:
         return reduced(num * self.nl_per_rev * TICKS_PER_HOUR, den * self.steps_per_rev)
 
     def flow_nl_h(self, rate_steps: int, rate_grains: int) -> int:
-        """A rate of so many whole microsteps and grains per tick, nL/h, rounded down. Small integers only:
-        what is multiplied is below `steps_per_tick_max` and `grains_per_nl_h`.
+        """A rate of so many whole microsteps and grains per tick, nL/h, rounded down. Small integers only: 1
+        nL/h is at most a 360th of a step per tick, of one of 0.01 nL, and no motor makes more than 120.
         """
         one = self.grains_per_step
         each = self.grains_per_nl_h

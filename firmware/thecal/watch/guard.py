@@ -12,7 +12,7 @@ TICKS_PER_HOUR = 36_000
 # up for in it.
 ROUNDING_STEPS = 2
 # A limit above that, more than a day's steps at the greatest rate (103 680 000), binds nothing.
-MOST_LIMIT_STEPS = 1 << 27
+MOST_LIMIT_STEPS = 104_000_000
 
 
 class Guard:
