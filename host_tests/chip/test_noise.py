@@ -129,7 +129,9 @@ def test_ten_thousand_spikes_a_minute_on_six_wires_change_nothing(image):
     with ChipBench(runner.make_plant(experiment), image) as bench:
         result = runner.run_scenario(experiment, bench, LinkClient(bench.send))
         result.finish()
+        plant = bench.plant
+        assert plant is not None
         assert set(bench.noise.made.values()) == {10_000} and len(bench.noise.made) == 6
-        assert counted(bench.board, ENCODER_MACHINE) == bench.plant.encoder_count
-        assert counted(bench.board, INDEX_MACHINE) == bench.plant.index_count
-    assert result.expect_failed == 0 and result.expect_passed == len(experiment.expects)
+        assert counted(bench.board, ENCODER_MACHINE) == plant.encoder_count
+        assert counted(bench.board, INDEX_MACHINE) == plant.index_count
+    assert result.expect_failed == 0 and result.summary["alarms"] == []
