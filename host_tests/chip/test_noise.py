@@ -122,6 +122,37 @@ def test_a_pulse_is_as_long_as_asked_even_where_it_is_cut_off_and_what_is_not_fi
     assert [at - rising[0] for at in rising] == [(at - due[0]) * PIO_CYCLE for at in due]
 
 
+BARE_COUNTERS = """
+import rp2
+from thecal import app
+from thecal.drivers import stepper
+@rp2.asm_pio()
+def bare():
+    wrap_target()
+    label("next")
+    wait(0, pin, 0)
+    wait(1, pin, 0)
+    jmp(x_dec, "next")
+    wrap()
+stepper.count_program = lambda turn: bare
+app.run()
+"""
+
+
+@pytest.mark.long
+@pytest.mark.req("MOT-01", "MOT-02")
+def test_the_same_spikes_fool_counters_that_take_any_edge_for_a_pulse(image):
+    rig = Rig(image, BARE_COUNTERS)
+    rig.start(60_000_000)
+    rig.run_ticks(10)
+    assert alarms_of(rig) == []
+    for net in ("step_sense", "encoder", "index"):
+        rig.bench.disturb("spikes", net, 3_000, 500)
+    rig.run_ticks(32)
+    assert {alarms.RUNAWAY, alarms.FREE_FLOW, alarms.SENSOR_FAULT} <= set(alarms_of(rig))
+    assert rig.status()["executed_steps"] > rig.plant.steps_seen + 300
+
+
 @pytest.mark.long
 @pytest.mark.req("MOT-01", "MOT-02", "ALM-05", "LIM-01")
 def test_ten_thousand_spikes_a_minute_on_six_wires_change_nothing(image):
