@@ -13,6 +13,8 @@ from thecal_model.quantities import MS_PER_DAY, MS_PER_HOUR
 from thecal_model.therapy import Limit, PatientBolus, Profile, Step, Therapy
 from thecal_model.toml_lines import Lines
 
+SPIKES = "[[event]]\nat = '1 s'\ndo = 'spikes'\nwhich = '{}'\ncount = 9\nfor = '1 s'\n"
+BOUNCE = "[[event]]\nat = '1 s'\ndo = 'bounce'\nwhich = '{}'\nfor = '5 ms'\n"
 MINIMAL = """
 duration = "1 h"
 [therapy]
@@ -634,6 +636,9 @@ window = "4 h"
         (MINIMAL + "[plant]\npulsation = '300 %'\n", 7, "plant.pulsation", "0 % to 200 %"),
         (MINIMAL + "[plant]\ncalibration_error = '-100 %'\n", 7, "plant.calibration_error", "-100 %"),
         (MINIMAL + "[plant]\nresistence = '0 uL/kPa'\n", 7, "plant.resistence", 'did you mean "resistance"'),
+        (MINIMAL + SPIKES.format("supply"), 9, "event.which", "expected one of step_sense, encoder, index"),
+        (MINIMAL + SPIKES.format("air").replace("9", "-9"), 10, "event.count", "whole number"),
+        (MINIMAL + BOUNCE.format("air").replace("'5 ms'", "5"), 10, "event.for", "5 without a unit"),
         (MINIMAL + START.replace("start", "strat"), 8, "event.do", 'did you mean "start"'),
         (MINIMAL + START.replace('do = "start"', ""), 6, "event.do", "missing"),
         (MINIMAL + START.replace('"start"', "[1]"), 8, "event.do", "found [1]"),
@@ -1036,6 +1041,9 @@ PRESS = "[[event]]\nat = '1 s'\ndo = 'press'\nbutton = '{}'\n"
         ("shield", ALARM.format("STOP_HELD", "at = '1 s'"), "no button_stop"),
         ("bare", FAULT.format("pressure_up"), "rig bare has: it has no pressure_up"),
         ("bare", FAULT.format("step_sense"), "it has no step_sense"),
+        ("bare", SPIKES.format("step_sense"), "it has no step_sense"),
+        ("geared", SPIKES.format("driver_fault"), "it has no driver_fault"),
+        ("shield", BOUNCE.format("button_stop"), "it has no button_stop"),
         ("quiet", PRESS.format("patient"), "it has no button patient"),
     ],
 )

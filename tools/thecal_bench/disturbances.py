@@ -17,6 +17,8 @@ counts are the plant's own, such an event happens and changes nothing.
 
 from __future__ import annotations
 
+from thecal.rig import Rig
+
 PINS = ("step_sense", "encoder", "index", "air", "driver_fault", "button_patient", "button_stop")
 """Inputs that give levels. What a spike does to an analogue input is one sample of `sensor_faults`' noise."""
 
@@ -25,3 +27,10 @@ SPIKES, BOUNCE, TREMBLE = KINDS = ("spikes", "bounce", "tremble")
 SPIKE_NS = (20, 500)
 BOUNCE_NS = (20_000, 1_000_000)
 TREMBLE_NS = (200, 50_000)
+
+
+def disturbed(rig: Rig, pin: str) -> bool:
+    """Whether a rig has a wire to that pin."""
+    if pin == "step_sense":
+        return not rig.step_at_pad
+    return ("fault" if pin == "driver_fault" else pin) in rig.tables

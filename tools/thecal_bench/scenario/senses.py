@@ -1,8 +1,8 @@
 """What a scenario expects of a part that its rig does not have (RIG-05): refused by name.
 
 A rig changes what the pump can notice and nothing about what may happen to it. So an occlusion without a
-pressure sensor is an experiment; an alarm that only the sensor could raise, a fault of the sensor, or a press
-of the button is a mistake.
+pressure sensor is an experiment; an alarm that only the sensor could raise, a fault of the sensor, noise on
+its wire, or a press of the button is a mistake.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from thecal.rig import Rig
 from thecal_model.document import Document
 from thecal_model.toml_lines import Path
 
+from thecal_bench.disturbances import KINDS, PINS, disturbed
 from thecal_bench.sensor_faults import SENSORS, fitted
 
 RAISED_BY = {
@@ -33,8 +34,11 @@ def look(document: Document, rig: Rig) -> None:
     """Every problem with what `rig` has not."""
     for path, table in document.tables("event", document.top):
         do = table.get("do")
-        if do == "sensor_fault" and table.get("which") in SENSORS and not fitted(rig, table["which"]):
-            _missing(document, rig, (*path, "which"), table["which"])
+        which = table.get("which")
+        if (do == "sensor_fault" and which in SENSORS and not fitted(rig, which)) or (
+            do in KINDS and which in PINS and not disturbed(rig, which)
+        ):
+            _missing(document, rig, (*path, "which"), which)
         elif do == "press" and not _has(rig, f"button_{table.get('button')}"):
             _missing(document, rig, (*path, "button"), f"button {table.get('button')}")
     for path, table in document.tables("expect", document.top):
