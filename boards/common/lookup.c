@@ -13,7 +13,7 @@
 
 mp_map_elem_t *mp_map_lookup_any(mp_map_t *map, mp_obj_t index, mp_map_lookup_kind_t kind);
 
-#define PLACES (2048) // a power of two; a byte each
+#define PLACES (4096) // a power of two; a byte each
 #define SIZES (128) // of the tables that are searched here
 
 static uint8_t places[PLACES];
