@@ -136,7 +136,7 @@ def test_an_image_that_changes_while_the_pump_runs_stops_it(image):
     """A look at the whole image takes eleven minutes, so the driver is taken to near the change, and to
     near the end.
     """
-    at = 0x1000_0000 + text_at(flash_of(image))
+    at = text_at(flash_of(image))
     rig = Rig(
         image,
         program=f"""
