@@ -117,7 +117,7 @@ class Booking:
         """Tell the ledger the largest of what flows, what flows next and what may begin by itself."""
         steps = self.expected_steps
         grains = self.expected_grains
-        if self.regimen.prescription and (moving or state == STOPPED):
+        if self.regimen.prescription is not None and (moving or state == STOPPED):
             own_steps = self.own_steps
             if own_steps > steps or (own_steps == steps and self.own_grains > grains):
                 steps = own_steps
@@ -125,12 +125,16 @@ class Booking:
         if moving:
             owed = self.delivery.owed
             basal = owed.basal
-            one, other = owed.boluses
-            rate_steps = basal.rate_steps + one.rate_steps + other.rate_steps
-            rate_grains = basal.rate_grains + one.rate_grains + other.rate_grains
-            if rate_grains >= basal.grains_per_step:
-                rate_grains -= basal.grains_per_step
-                rate_steps += 1
+            rate_steps = basal.rate_steps
+            rate_grains = basal.rate_grains
+            active = owed.active
+            if active[0] or active[1]:
+                one, other = owed.boluses
+                rate_steps += one.rate_steps + other.rate_steps
+                rate_grains += one.rate_grains + other.rate_grains
+                if rate_grains >= basal.grains_per_step:
+                    rate_grains -= basal.grains_per_step
+                    rate_steps += 1
             if rate_steps > steps or (rate_steps == steps and rate_grains > grains):
                 steps = rate_steps
                 grains = rate_grains

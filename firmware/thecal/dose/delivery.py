@@ -143,25 +143,27 @@ class Course:
         if self.week_tick == TICKS_PER_WEEK:
             self.week_tick = 0
         self.basal.advance_tick()
+        active = self.active
+        if not active[0] and not active[1]:
+            return -1
         kind = self.flowing()
-        if kind >= 0:
-            bolus = self.boluses[kind]
-            bolus.advance_tick()
-            if bolus.done():
-                # What it owed stays owed, to the grain.
-                self.active[kind] = False
-                self.basal.absorb(bolus)
-                self.set_rates()
-                return kind
-        return -1
+        bolus = self.boluses[kind]
+        bolus.advance_tick()
+        if not bolus.done():
+            return -1
+        # What it owed stays owed, to the grain.
+        active[kind] = False
+        self.basal.absorb(bolus)
+        self.set_rates()
+        return kind
 
     def steady_ticks(self):
         """For how many ticks, 1 or SEGMENT_TICKS, the flow surely does not change but at the end."""
         to_start = self.next_start - self.week_tick
         if 0 < to_start < SEGMENT_TICKS or to_start == 1 - TICKS_PER_WEEK:
             return 1
-        kind = self.flowing()
-        if kind >= 0 and self.boluses[kind].ends_within(SEGMENT_TICKS):
+        active = self.active
+        if (active[0] or active[1]) and self.boluses[self.flowing()].ends_within(SEGMENT_TICKS):
             return 1
         return SEGMENT_TICKS
 
@@ -195,16 +197,19 @@ class Course:
 
     def position(self, quarter: int):
         """What is owed, rounded to the step after adding a quarter."""
-        steps = self.basal.steps
-        grains = self.basal.grains
-        one = self.basal.grains_per_step
-        for kind in range(KINDS):
-            if self.active[kind]:
-                steps += self.boluses[kind].steps
-                grains += self.boluses[kind].grains
-                if grains >= one:
-                    grains -= one
-                    steps += 1
+        basal = self.basal
+        steps = basal.steps
+        grains = basal.grains
+        one = basal.grains_per_step
+        active = self.active
+        if active[0] or active[1]:
+            for kind in range(KINDS):
+                if active[kind]:
+                    steps += self.boluses[kind].steps
+                    grains += self.boluses[kind].grains
+                    if grains >= one:
+                        grains -= one
+                        steps += 1
         return steps + 1 if grains >= one - quarter else steps
 
 

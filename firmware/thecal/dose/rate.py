@@ -80,8 +80,9 @@ class Flow:
         """Let one tick pass: `advance(1)`, quicker."""
         steps = self.steps + self.rate_steps
         grains = self.grains + self.rate_grains
-        if grains >= self.grains_per_step:
-            grains -= self.grains_per_step
+        one = self.grains_per_step
+        if grains >= one:
+            grains -= one
             steps += 1
         if not self.endless and (
             steps > self.limit_steps or (steps == self.limit_steps and grains > self.limit_grains)
