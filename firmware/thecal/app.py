@@ -105,7 +105,7 @@ class App:
         """One turn of the loop; the tick must be due."""
         started_us = time.ticks_us()
         loop.turn(self.pump, self, self.inputs, self.outputs)
-        if self.watchdog:
+        if self.watchdog is not None:
             self.watchdog.feed(self.outputs.checked_in, selftest.ALL_PARTS)
         if self.outputs.restart:
             reset.announce(RESET_COMMAND)

@@ -90,7 +90,7 @@ class Host:
         if queue.waiting:
             self._stop_in_time(outputs)
         session.begin_tick(inputs, outputs)
-        if self.working:
+        if self.working is not None:
             self._go_on(outputs)
         if queue.waiting:
             self._carry_out_due(inputs, outputs)

@@ -336,6 +336,7 @@ class Persistence:
         alarm_bits = self.alarms.bits
         raised_bits = self.alarms.raised_bits
         failed_bits = self.senses.failed.bits
+        down = self.senses.down
         has_credit = self.line.credit_steps > 0
         self.journal.words[PULSES] = self.senses.motion.pulses  # they go with every step
         if not (
@@ -346,7 +347,7 @@ class Persistence:
             or has_credit
             or self.had_credit
             or control.state == DRAW_BACK  # a bridge grows
-            or (self.senses.down and self.senses.down.alarm)  # as what is known of the line does
+            or (down is not None and down.alarm)  # as what is known of the line does
         ):
             return False
         control.unwritten = False

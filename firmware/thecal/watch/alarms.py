@@ -177,8 +177,11 @@ class Alarms:
         if tick >= self.quiet_until_tick:
             self.paused = False
         for row in RISING:
-            stood_ticks = tick - self.raised_tick[row]
-            if self.standing[row] and self.priority[row] != HIGH and stood_ticks >= ALARMS[row].rises_ticks:
+            if (
+                self.standing[row]
+                and self.priority[row] != HIGH
+                and tick - self.raised_tick[row] >= ALARMS[row].rises_ticks
+            ):
                 self.priority[row] = HIGH
                 self._new(row)
                 return row

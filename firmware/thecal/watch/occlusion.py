@@ -192,23 +192,28 @@ class Occlusion:
             return self.alarm
         if steps < 0:
             steps = 0  # drawn back: no delivery, `begin` comes
-        self.ticks += ticks
-        self.steps += steps
-        if self.steps > self.most_steps:  # the sensor has been bad for long: nothing can be said of all that
+        block_ticks = self.ticks + ticks
+        block_steps = self.steps + steps
+        self.ticks = block_ticks
+        self.steps = block_steps
+        if block_steps > self.most_steps:  # the sensor has been bad for long: nothing can be said of all that
             self.follows = True
             self._open_block()
             return self.alarm
         share = (steps << 14) // ticks if ticks else 0
         if ticks > STEADY_TICKS:
             ticks = STEADY_TICKS
+        flow = self.flow
         while ticks > 0:
-            self.flow += (share - self.flow) // LINE_TICKS
+            flow += (share - flow) // LINE_TICKS
             ticks -= 1
+        self.flow = flow
         if good:
-            flow = self.flow >> 4
+            flow >>= 4
             self.sum_pa += pressure_pa
             self.sum_flow += flow
-            self.samples += 1
+            samples = self.samples + 1
+            self.samples = samples
             base_pa = self.base_16 >> 4
             if base_pa > MOST_BASE_PA:
                 base_pa = MOST_BASE_PA
@@ -219,8 +224,8 @@ class Occlusion:
                     self.alarm = THRESHOLD
             else:
                 self.over = 0
-            full = self.steps > 0 or self.follows or self.samples == self.most_samples
-            if full and self.samples >= BLOCK_SAMPLES and self.ticks >= BLOCK_TICKS:
+            full = block_ticks >= BLOCK_TICKS and samples >= BLOCK_SAMPLES
+            if full and (block_steps > 0 or self.follows or samples == self.most_samples):
                 self._close_block()
         return self.alarm
 

@@ -92,12 +92,13 @@ class Senses:
 
     def read(self, inputs: "Inputs", tick: int) -> None:
         """Take in the samples of a tick."""
+        # `is not None`: to be asked whether it is true costs an object three lookups in vain.
         take_in = self.advance
-        if self.down:
+        if self.down is not None:
             take_in(self._down_words, inputs.pressure_down_raw, tick)
-        if self.up:
+        if self.up is not None:
             take_in(self._up_words, inputs.pressure_up_raw, tick)
-        if self.supply:
+        if self.supply is not None:
             take_in(self._supply_words, inputs.supply_raw, tick)
 
     def unbelievable(self):
@@ -109,14 +110,11 @@ class Senses:
                 self.failed.found(part, reading.fault or reading.wrong)
         return bits
 
-    def doubtful(self) -> bool:
-        """Whether any sensor is known to be faulty; which, is kept in `failed`."""
-        if not (self._down_words[FAULT] or self._up_words[FAULT] or self._supply_words[FAULT]):
-            return False
+    def _find_faulty(self) -> None:
+        """Which sensors are known to be faulty is kept in `failed`."""
         for part, reading in self.readings:
             if reading.fault:
                 self.failed.found(part, reading.fault)
-        return True
 
     def begin(self, executed_steps: int, drawing_back=False) -> None:
         """The motor starts from rest; `drawing_back`: to relieve a blocked line, whose pressure is followed
@@ -146,14 +144,15 @@ class Senses:
         if row == alarms.SENSOR_FAULT:
             self.failed.found(self.motion.failed_part, self.motion.failed_kind)
         down = self.down
-        if down and (moving or down.alarm):
+        if down is not None and (moving or down.alarm):
             words = self._down_words
             blocked = down.update(ticks, executed_steps, words[VALUE], words[WRONG] == SOUND)
             if blocked and moving and not self.drawing_back:
                 row = _first(row, alarms.OCCLUSION_DOWN)
-        if moving and self.up:
+        up = self.up
+        if moving and up is not None:
             words = self._up_words
-            if self.up.update(words[VALUE], words[WRONG] == SOUND):
+            if up.update(words[VALUE], words[WRONG] == SOUND):
                 row = _first(row, alarms.OCCLUSION_UP)
         if inputs.air and delivering and self.has_air:
             self._air_ticks += 1
@@ -165,9 +164,10 @@ class Senses:
         if inputs.driver_fault and self.has_driver_fault:
             row = _first(row, alarms.DRIVER_FAULT)
             self.failed.found(parts.DRIVER, parts.FAILED)
-        if self.doubtful():
+        if self._down_words[FAULT] or self._up_words[FAULT] or self._supply_words[FAULT]:
+            self._find_faulty()
             row = _first(row, alarms.SENSOR_FAULT)
-        if self.supply and self._supply_critical():
+        if self.supply is not None and self._supply_critical():
             row = _first(row, alarms.SUPPLY_CRITICAL)
         return row
 
