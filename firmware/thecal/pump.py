@@ -110,7 +110,7 @@ class Pump:
     def decide(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """All of a tick but what is kept and told. Never blocks; in the steady state allocates nothing."""
         outputs.clear_orders()
-        if self.persistence:
+        if self.persistence is not None:
             self.guard.booked_most = self.persistence.begin(inputs)
         ticks = self._time_part(inputs)
         outputs.checked_in |= selftest.TIME
@@ -128,7 +128,7 @@ class Pump:
         """Choose what is written down of this tick; the motor need not wait for that either. Numbers that are
         not to be trusted are not written: a reset goes back to those before.
         """
-        if self.persistence and self.critical.words.trusted:
+        if self.persistence is not None and self.critical.words.trusted:
             self.persistence.end(self.control.state in states.MOVING)
             self.host.kept()
 
@@ -136,7 +136,7 @@ class Pump:
         """The rest of the tick: events and status, as far as there is room."""
         self.teller.send(outputs, self.status.telemetry)
         self.status.send_when_due(inputs, outputs)
-        if self.persistence and self.persistence.restarting:
+        if self.persistence is not None and self.persistence.restarting:
             outputs.restart = self.persistence.restart_due()
         outputs.checked_in |= selftest.REPORT
 
@@ -164,7 +164,9 @@ class Pump:
         self.position.executed_steps = inputs.executed_steps + self.position.base_steps
         if critical.words.trusted:
             self.ledger.advance(ticks, self.position.enter(self.line))
-        self.buttons.stop.look(inputs.button_stop, self.clock.passed_ticks)
+        stop = self.buttons.stop
+        if inputs.button_stop or stop.held:
+            stop.look(inputs.button_stop, self.clock.passed_ticks)
         if self.control.state <= states.POST:
             self.startup.go_on(inputs)
         critical.words.keep(words.HISTORY)
@@ -231,12 +233,15 @@ class Pump:
             self.teller.event(events.STARVED, forfeited, 0)
             delivery.replan = True
         if self.line.drawn_from_steps < 0:
-            bolus = through >= 0 or delivery.owed.flowing() >= 0
+            active = delivery.owed.active
+            bolus = through >= 0 or active[0] or active[1]
             executed_steps = self.position.executed_steps
             row = self.senses.motion.compare(ticks, delivery.position(), executed_steps, bolus)
             if row >= 0:
                 self.control.raise_alarm(row)
-        self.motion.cut.pass_tick()
+        cut = self.motion.cut
+        if cut.ticks or cut.steps:
+            cut.pass_tick()
         if through >= 0:
             self.critical.compare(words.TIME)
             self.control.complete(through)
