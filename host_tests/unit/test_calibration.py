@@ -199,7 +199,7 @@ def test_the_result_is_that_of_a_worked_example(tmp_path):
     assert found.change_percent == pytest.approx(3.0)
     rows = dict(calibration.rows_of(found))
     assert rows["new volume"] == "103 uL a revolution"
-    assert rows["uncertainty"] == "2.485 uL, 2.413 % (expanded, at 95 %: Student's t, and the loss)"
+    assert rows["uncertainty"] == "2.485 uL, 2.413 % (expanded, at 95 %: Student's t)"
     # Three weighings that are all the same say no less than the balance's digit does.
     same = calibration.result_of(notebook_of(tmp_path / "b.ndjson", [103_000] * 3))
     assert same.uncertainty_nl in (10, 11, 12)

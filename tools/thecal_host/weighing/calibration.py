@@ -233,6 +233,7 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         for number, value in enumerate(result.values_nl, 1)
     ]
     loss = result.loss_g_h
+    of_loss = "" if loss is None else ", and what the loss may be off"
     evaporation = "not taken into account" if loss is None else f"{1000 * loss:.3g} mg/h, added again"
     return [
         *rows,
@@ -245,7 +246,7 @@ def rows_of(result: Result) -> list[tuple[str, str]]:
         (
             "uncertainty",
             f"{volume_text(result.uncertainty_nl)}, {result.uncertainty_percent:.3f} % "
-            "(expanded, at 95 %: Student's t, and the loss)",
+            f"(expanded, at 95 %: Student's t{of_loss})",
         ),
         ("volume in force", f"{volume_text(plan.nl_per_rev)} a revolution"),
         ("change", f"{result.change_percent:+.3f} %"),
