@@ -76,6 +76,7 @@ class App:
                 rig.encoder_pulses_per_rev > 0,
                 rig.has_index,
                 rig.pitch_us() or PITCH_US,
+                rig.interval_us,
             )
             self.sensors = Sensors(rig)
             self.annunciator = Annunciator()

@@ -5,16 +5,19 @@ leave 30 bits.
 """
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pump_on_bench import PumpOnBench
-from rigs import drawn_rigs
+from rigs import drawn_rigs, tables_of
 from small_ints import SmallInt
+from thecal import rig as rigs
 from thecal.dose import prescription
 from thecal.dose.mechanism import MOST_LINE_STEPS, MOST_STEPS
 from thecal.dose.rate import Flow
+from thecal.drivers import segment
 from thecal.record.ledger import QUANTUM_TICKS, Ledger
 from thecal.smallint import LARGEST
 from thecal.watch.counts import END_STEPS
@@ -22,7 +25,9 @@ from thecal.watch.guard import Guard
 from thecal.watch.occlusion import NONE, Occlusion
 from thecal.watch.reservoir import Reservoir
 from thecal_bench.flash_model import blank_flash
+from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
+from thecal_model.rig import reference
 
 TICKS_PER_HOUR = 36_000
 
@@ -197,13 +202,37 @@ def test_a_blocked_line_is_seen_on_any_rig_and_an_open_one_is_none(rig, data):
     assert stored_nl <= since_nl * 2 + 1_000
 
 
+class LatePump(PumpOnBench):
+    """Every turn of its loop is late, by up to nine tenths of a tick."""
+
+    def board(self, plant, flash):
+        return HostBench(plant, flash=flash, lateness_us=lambda turn: turn * 37_003 % 90_000)
+
+
+def step_gaps_us(motor):
+    """The shortest time from step to step in each segment that is ordered from now on."""
+    gaps_us = []
+    queue = motor.queue
+
+    def watched(target_steps, units, at_cycles):
+        queue(target_steps, units, at_cycles)
+        steps, units = motor._waiting[-1] if motor._waiting else (motor._steps, motor._units)
+        if steps > 1:
+            edges = [segment.edge_cycles(index, steps, units) for index in range(steps)]
+            gaps_us.append(min(b - a for a, b in pairwise(edges)) * 1_000_000 // segment.PIO_HZ)
+
+    motor.queue = watched
+    return gaps_us
+
+
 @pytest.mark.req("DOSE-01", "DOSE-07", "LIM-04", "MOT-02", "RIG-01", "RIG-03")
 @given(drawn_rigs(), st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_pump_on_any_rig_makes_what_is_owed_to_a_step_and_a_bolus_to_its_volume(rig, data):
-    desk = PumpOnBench(Plant(rig=rig), blank_flash(rig))
-    head = rig.mechanism()
-    most_nl_h = min(prescription.MOST_RATE_NL_H, head.max_rate_nl_h())
+    late = data.draw(st.booleans())
+    desk = (LatePump if late else PumpOnBench)(Plant(rig=rig), blank_flash(rig))
+    gaps_us = step_gaps_us(desk.bench.motor)
+    most_nl_h = min(prescription.MOST_RATE_NL_H, rig.mechanism().max_rate_nl_h())
     basal_nl_h = data.draw(st.integers(2_000, most_nl_h))
     start = desk.start(rate_num=basal_nl_h, line_nl=0)
 
@@ -215,7 +244,7 @@ def test_a_pump_on_any_rig_makes_what_is_owed_to_a_step_and_a_bolus_to_its_volum
 
     for ticks in range(1, 60):
         desk.run(1)
-        assert abs(made() - owed(basal_nl_h, desk.tick - start)) <= 1, ticks
+        assert late or abs(made() - owed(basal_nl_h, desk.tick - start)) <= 1, ticks
     room_nl_h = most_nl_h - basal_nl_h
     bolus_nl = max(room_nl_h * 20 // TICKS_PER_HOUR, 1)
     answer = desk.ask("bolus", volume_nl=bolus_nl, duration_ms=2_000)
@@ -232,4 +261,22 @@ def test_a_pump_on_any_rig_makes_what_is_owed_to_a_step_and_a_bolus_to_its_volum
     stood = made()
     desk.run(5)
     assert made() == stood == desk.bench.motor.executed_steps(desk.bench._at_cycles)
+    assert all(gap_us >= max(rig.interval_us, 400) for gap_us in gaps_us)
     assert desk.of("alarm") == [] and desk.of("part_failed") == []
+
+
+@pytest.mark.req("MOT-06", "RIG-01")
+def test_a_slow_motor_gets_no_steps_faster_than_it_follows_after_a_reset_too():
+    """One that follows from 5 ms on, with many more steps ordered."""
+    tables = tables_of(reference())
+    tables["driver"]["interval_us"] = 5_000
+    rig = rigs.read(tables)
+    desk = PumpOnBench(Plant(rig=rig), blank_flash(rig))
+    for _ in range(2):
+        motor = desk.bench.motor
+        gaps_us = step_gaps_us(motor)
+        before = motor.ordered_steps
+        motor.queue(before + 1_000, segment.TICK_UNITS, desk.bench._at_cycles)
+        assert motor.ordered_steps - before == 19
+        assert 5_000 <= min(gaps_us) < 5_300
+        desk.reset()

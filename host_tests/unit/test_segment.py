@@ -2,6 +2,7 @@
 they should be.
 """
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -80,3 +81,18 @@ def test_a_pulse_that_is_too_long_is_refused():
     assert segment.pulse_cycles(rig.MOST_PULSE_NS) == segment.MOST_PULSE
     with pytest.raises(ValueError, match="a STEP pulse of 23201 ns: at most 23200 ns can be made"):
         segment.pulse_cycles(23_201)
+
+
+@pytest.mark.req("MOT-06", "RIG-01")
+@given(st.integers(0, 80_000), st.integers(segment.MIN_UNITS, segment.SEGMENT_UNITS))
+def test_no_two_steps_of_a_segment_are_closer_than_the_driver_takes_them(interval_us, units):
+    least = segment.period_units(interval_us)
+    assert least >= segment.MIN_PERIOD_UNITS
+    most = segment.most_steps(units, least)
+    edges = [segment.edge_cycles(index, most, units) for index in range(most)]
+    gaps = [after - before for before, after in itertools.pairwise(edges)]
+    assert all(gap * 1_000_000 >= interval_us * segment.PIO_HZ for gap in gaps)
+    # A quarter of a period before the first and three quarters after the last.
+    if most:
+        before, after = edges[0], units * segment.UNIT_CYCLES - edges[-1]
+        assert (before + after) * 1_000_000 >= interval_us * segment.PIO_HZ

@@ -67,6 +67,7 @@ class Motor:
     """The step state machine and its queue, at any instant given in PIO cycles (1.25 MHz) since the start."""
 
     def __init__(self) -> None:
+        self.period_units = segment.MIN_PERIOD_UNITS  # no two steps are closer
         self.sign = 1  # 1 forward, -1 backward; changed at rest
         self.ordered_steps = 0  # position at the end of what is queued
         self.starved = False  # the queue ran dry since it was last started
@@ -100,7 +101,8 @@ class Motor:
                 f"at {at_cycles * CYCLE_NS / 1e9:.1f} s a segment is ordered while {QUEUE_SEGMENTS} wait: "
                 "on the board the loop would hang here until one is done"
             )
-        steps = min(max(self.sign * (target_steps - self.ordered_steps), 0), segment.most_steps(units))
+        most = segment.most_steps(units, self.period_units)
+        steps = min(max(self.sign * (target_steps - self.ordered_steps), 0), most)
         self.ordered_steps += self.sign * steps
         self._waiting.append((steps, units))
         if self._active and not self._running:
@@ -197,6 +199,7 @@ class HostBench(Bench):
         self.inputs = Inputs()
         self.outputs = Outputs()
         self.motor = Motor()
+        self._fit_motor()
         self._driver = _Driver(self)
         self.connected = True
         self._tick = -1
@@ -228,6 +231,11 @@ class HostBench(Bench):
         self._journal = journal
         self._told = installed(journal)
         return Pump(self._told, host_crc, journal, log)
+
+    def _fit_motor(self) -> None:
+        """Its driver takes no steps faster than the pump was told."""
+        told = self._told or self._plant.rig
+        self.motor.period_units = segment.period_units(told.interval_us)
 
     def _new_pads(self) -> Pads:
         """A pump of the caller's own, or one elsewhere, was told the plant's rig."""
@@ -287,6 +295,7 @@ class HostBench(Bench):
         self.flash.power_fails()
         self.pump = self._new_pump()
         self._pads = self._new_pads()
+        self._fit_motor()
         pressed = self.inputs.button_patient, self.inputs.button_stop
         self.inputs = Inputs()
         self.inputs.button_patient, self.inputs.button_stop = pressed

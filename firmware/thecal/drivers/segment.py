@@ -54,9 +54,17 @@ def us_of(cycles: int):
     return (cycles * PULSE_CYCLE_NS + 999) // 1_000
 
 
-def most_steps(units: int):
-    """The largest number of steps that a segment of `units` may hold."""
-    most = units // MIN_PERIOD_UNITS
+def period_units(interval_us: int):
+    """The shortest period, in units, in which no two steps are closer than `interval_us`; MIN_PERIOD_UNITS at
+    least. One more than that is long, as what does not divide is taken from some periods.
+    """
+    units = -(-interval_us * UNITS_PER_16_US // 16) + 1
+    return units if units > MIN_PERIOD_UNITS else MIN_PERIOD_UNITS
+
+
+def most_steps(units: int, least_units: int = MIN_PERIOD_UNITS):
+    """The largest number of steps that a segment of `units` may hold, none in less than `least_units`."""
+    most = units // least_units
     return most if most < MAX_STEPS else MAX_STEPS
 
 

@@ -95,13 +95,16 @@ class Stepper:
         encoder_fitted: bool = True,
         index_fitted: bool = True,
         pitch_us: int = PITCH_US,
+        interval_us: int = 0,
     ) -> None:
         """`pulse_ns`: for how long the driver needs STEP high; `segment.pulse_cycles` has the bounds. Steps
         are counted at STEP_SENSE, or at the pad of STEP. Without an encoder or an index mark none is counted.
-        No two pulses of the encoder come within `pitch_us`, of which `counter.rest_turn` has the bounds.
+        No two pulses of the encoder come within `pitch_us`, of which `counter.rest_turn` has the bounds. No
+        two steps are made within `interval_us`.
         """
         pulse = segment.pulse_cycles(pulse_ns)
         self.pulse_us = segment.us_of(pulse)
+        self.period_units = segment.period_units(interval_us)
         self.enable_high = enable_high
         self.forward_high = dir_forward_high
         self.reverse = False
@@ -184,7 +187,7 @@ class Stepper:
             steps = -steps
         if steps < 0:
             steps = 0
-        most = segment.most_steps(units)
+        most = segment.most_steps(units, self.period_units)
         if steps > most:
             steps = most
         self.ordered_steps += -steps if self.reverse else steps
