@@ -19,7 +19,8 @@ FRAME, OTHER = b"\x01\x02\x03\x04", b"\x01\x02\x03\x05"
 def written(outcomes):
     """Entries that are to be written, in order, and written now."""
     entries = []
-    while (place := outcomes.unwritten()) != NOWHERE:
+    while outcomes.due:
+        place = outcomes.due[0]
         data = bytearray(ENTRY_BYTES)
         outcomes.wrote(place, outcomes.pack(place, data, 0))
         entries.append(bytes(data))

@@ -24,6 +24,7 @@ class Command:
         self.opens = False  # it begins the next sector of a ring
         self.closes = False  # it makes solid what a cut may have left weak
         self.asked = True  # something may be to be written: somebody wants it, or the flash has answered
+        self._record = 0  # where in the page the last record begins
         self._used = 0  # bytes of the page that the last one has left, up to ...
         self._used_end = 0
 
@@ -60,14 +61,19 @@ class Command:
         """Begin a record of that kind; `ring` is the number that it names."""
         if sequence > MOST_SEQUENCE:
             raise JournalError("the sequence numbers are used up")
+        self.program(part, offset, 0)
+        self.add(ring, kind, sequence)
+
+    def add(self, ring: "Ring", kind: int, sequence: int) -> None:
+        """Begin one more record behind those that are sealed; the page has room for it."""
         units = KINDS[kind][0]
-        self.program(part, offset, units * UNIT)
-        struct.pack_into(HEAD, self.data, offset % PAGE, kind, units, ring, VERSION, sequence)
+        self._record = (self.offset + self.length) % PAGE
+        self.length += units * UNIT
+        struct.pack_into(HEAD, self.data, self._record, kind, units, ring, VERSION, sequence)
 
     def seal(self, region) -> None:
-        """The CRC behind the record."""
-        place = self.offset % PAGE
-        end = place + self.length - 4
-        value = region.digest(self.data, place, end)
+        """The CRC behind the last record."""
+        end = self.offset % PAGE + self.length - 4
+        value = region.digest(self.data, self._record, end)
         for index in range(4):
             self.data[end + index] = value[index]

@@ -165,7 +165,7 @@ class Journal:
         take.
         """
         command = self.command
-        if not command.asked and self.outcomes.all_written and self.log_count == self.events.cursor:
+        if not command.asked and not self.outcomes.due and self.log_count == self.events.cursor:
             return
         if self.wiped >= 0:
             self._order_wipe(erase_allowed)

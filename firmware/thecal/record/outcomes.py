@@ -44,21 +44,23 @@ class Outcomes:
 
     def __init__(self) -> None:
         self.entries = bytearray(KEPT * ENTRY_BYTES)
-        self.ages = [0] * KEPT  # a running number, 0: nothing there
-        self.age = 0
+        self.count = 0  # places in use
+        self.next = 0  # the one that is driven out next, if it does not wait
         # Of each place: what is to be written, what of it is, and whether anything since it was opened.
         self.wanted = bytearray(KEPT)
         self.written = bytearray(KEPT)
         self.safe = bytearray(KEPT)
         self.waits = bytearray(KEPT)  # not closed, and accepted since the boot
-        self.all_written = True
+        self.due = []  # the places that are to be written, in order
 
     def find(self, wanted):
         """The place of the command with this key, or NOWHERE."""
         entries = self.entries
-        for place in range(KEPT):
+        if wanted not in entries:  # as of every new one: the loop would take a millisecond on the board
+            return NOWHERE
+        for place in range(self.count):
             at = place * ENTRY_BYTES
-            if self.ages[place] and entries[at : at + KEY_BYTES] == wanted:
+            if entries[at : at + KEY_BYTES] == wanted:
                 return place
         return NOWHERE
 
@@ -66,12 +68,14 @@ class Outcomes:
         """A command is accepted: `frame` is the CRC of its bytes, `command` its row. Gives its place. At most
         KEPT may wait; the link holds less.
         """
-        place = self._oldest()
+        place = self._take_next()
         struct.pack_into(ENTRY, self.entries, place * ENTRY_BYTES, wanted, frame, tick, command, WAITING, 0)
         self.waits[place] = 1
         self.safe[place] = 0
-        self.written[place] = self.wanted[place]
-        self._grow_old(place)
+        # What is on its way to the flash is of the one before.
+        self.wanted[place] = self.written[place] = self.wanted[place] + 1 & 255
+        if place in self.due:
+            self.due.remove(place)
         return place
 
     def announce(self, place: int) -> None:
@@ -107,17 +111,6 @@ class Outcomes:
 
     # --- for the journal
 
-    def unwritten(self):
-        """The place that is to be written next, the oldest first, or NOWHERE."""
-        if self.all_written:
-            return NOWHERE
-        best = NOWHERE
-        for place in range(KEPT):
-            if self.written[place] != self.wanted[place] and (best < 0 or self.ages[place] < self.ages[best]):
-                best = place
-        self.all_written = best < 0
-        return best
-
     def pack(self, place, data, at):
         """Its entry into data[at:]. Gives what `wrote` is to be told."""
         start = place * ENTRY_BYTES
@@ -126,36 +119,34 @@ class Outcomes:
 
     def wrote(self, place: int, packed) -> None:
         """It is in the flash as it was packed then."""
-        if self.wanted[place] == packed:
+        if self.wanted[place] == packed and self.written[place] != packed:
             self.written[place] = packed
             self.safe[place] = 1
+            self.due.remove(place)
 
     def load(self, entry) -> None:
         """One from the flash, before any is opened, the oldest first; the caller gives each key once."""
-        place = self.age % KEPT
+        place = self._take_next()
         at = place * ENTRY_BYTES
         self.entries[at : at + ENTRY_BYTES] = entry
         if self.entries[at + RESULT_AT] == WAITING:
             self.entries[at + RESULT_AT] = CUT
         self.safe[place] = 1
-        self._grow_old(place)
 
     # --- within
 
     def _want(self, place: int) -> None:
         self.wanted[place] = self.wanted[place] + 1 & 255
-        self.all_written = False
+        if place not in self.due:
+            self.due.append(place)
 
-    def _grow_old(self, place: int) -> None:
-        self.age += 1
-        self.ages[place] = self.age
-
-    def _oldest(self):
-        best = NOWHERE
-        for place in range(KEPT):
-            if not self.waits[place] and (best < 0 or self.ages[place] < self.ages[best]):
-                best = place
-        return best
+    def _take_next(self):
+        while self.waits[self.next]:
+            self.next = (self.next + 1) % KEPT
+        place = self.next
+        self.next = (place + 1) % KEPT
+        self.count = max(self.count, place + 1)
+        return place
 
 
 class Writer:
@@ -166,18 +157,19 @@ class Writer:
         self.region = region
         self.command = command
         self.outcomes = Outcomes()
-        # What is on its way: the place of an entry, and what `wrote` is to be told.
-        self.way_place = NOWHERE
-        self.way_packed = 0
+        # What is on its way: the places of some entries, and what `wrote` is to be told of each.
+        self.way_count = 0
+        self.way_places = bytearray(PAGE // UNIT)
+        self.way_packed = bytearray(PAGE // UNIT)
 
     def erase(self, allowed: bool):
         """Have the next sector erased. Whether it is ordered."""
         return self.ring.erase(self, allowed)
 
     def order(self, erase_allowed: bool):
-        """Write one. Whether a command is ordered."""
-        place = self.outcomes.unwritten()
-        if place == NOWHERE:
+        """Write as many as the page takes. Whether a command is ordered."""
+        due = self.outcomes.due
+        if not due:
             return False
         ring = self.ring
         if ring.close(self):
@@ -186,16 +178,29 @@ class Writer:
         if offset < 0:
             return self.erase(erase_allowed)
         ring.begin(self, offset, OUTCOME)
-        self.way_place = place
-        self.way_packed = self.outcomes.pack(place, self.command.data, offset % PAGE + PAYLOAD)
-        self.command.seal(self.region)
-        return True
+        most = min(len(due), (PAGE - offset % PAGE) // UNIT)
+        self.way_count = 0
+        while True:
+            self._pack(due[self.way_count])
+            if self.way_count == most:
+                return True
+            self.command.add(ring.number, OUTCOME, ring.sequence + self.way_count)
+
+    def _pack(self, place) -> None:
+        """The entry there into the record that was begun."""
+        command = self.command
+        at = command.offset % PAGE + self.way_count * UNIT + PAYLOAD
+        self.way_places[self.way_count] = place
+        self.way_packed[self.way_count] = self.outcomes.pack(place, command.data, at)
+        command.seal(self.region)
+        self.way_count += 1
 
     def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
         if self.ring.heard(kind, ok):
-            self.ring.sequence += 1
-            self.outcomes.wrote(self.way_place, self.way_packed)
+            self.ring.sequence += self.way_count
+            for index in range(self.way_count):
+                self.outcomes.wrote(self.way_places[index], self.way_packed[index])
 
     def recover(self) -> bool:
         """Into `outcomes` the last record of each of the last commands. Whether there are any."""
