@@ -94,7 +94,7 @@ class Ring:
                 self.at = self.sector_bytes  # leave this sector alone
             return False
         if command.closes:
-            self.closed = self.at >= self.used
+            self.closed = self.at > self.used  # behind zeros there may be what reads as blank now
             return False
         return True
 
