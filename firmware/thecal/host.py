@@ -3,7 +3,8 @@
 How to read it: `Host.obey` is one tick. A held stop whose time has come acts first. Then what waits and can
 act does, in order of acceptance, and after it each request of this tick: one that only reads is answered, a
 stop acts at once, anything else goes into the one queue (`link/queue.py`) and is carried out when it is its
-turn, its ID is written down (`record/outcomes.py`) and what its flow needs is booked.
+turn, what its flow needs is booked, and it can act no second time: its ID is written down
+(`record/outcomes.py`), or it names this boot and no other will take it.
 
 The law (ALM-05, REC-04): a stop, by a command, a held one when its time has come, or by the button, ends flow
 and cancels all that was accepted before it, whatever it waits for. Nothing of it ever acts. The motor stops
@@ -23,6 +24,7 @@ from .probe import Probe
 from .record import events
 from .record.outcomes import (
     CANCELLED,
+    CUT,
     DENIED,
     DONE,
     NOWHERE,
@@ -142,6 +144,9 @@ class Host:
         place = self.outcomes.find(id_of(request)) if has_id(request) else NOWHERE
         if place != NOWHERE and command.name != commands.STOP:
             self._again(request, place, outputs)
+        elif command.name != commands.STOP and request.get("boot", self._boot()) != self._boot():
+            text = "for boot %d, and this is boot %d: it may have been carried out then, and is not now"
+            self._send(outputs, refusal(request, "other_boot", text % (request["boot"], self._boot())))
         elif command.name == commands.CANCEL:
             place = self._opened(request, command)
             self._finish(request, place, self._cancel(request, outputs), outputs)
@@ -227,7 +232,11 @@ class Host:
     def _outcome(self, request: dict):
         """What became of the command with an ID."""
         place = self.outcomes.find(key(int(request["of_run"], 16), request["of"]))
-        answer = self._told(place) if place != NOWHERE else {"outcome": "unknown"}  # type: dict
+        if place != NOWHERE:
+            answer = self._told(place)
+        else:  # what named another boot may have acted then
+            other = request.get("of_boot", self._boot()) != self._boot()
+            answer = {"outcome": RESULTS[CUT] if other else "unknown"}
         answer.update(reply_to(request))
         answer["ok"] = True
         return answer
@@ -274,19 +283,25 @@ class Host:
             self._carry_out(entry, outputs)
 
     def _may_act(self, entry):
-        """Whether its ID and what its flow needs are written down, or never will be."""
+        """Whether what its flow needs is written down, and it can act no second time; or never will be."""
         persistence = self.persistence
         if self.working and entry.command.name in commands.ABOUT_PROPOSALS:
             return False
         if not persistence or not persistence.writes():
             return True
-        announced = entry.command.proposes or entry.place == NO_PLACE or self._announced(entry.place)
+        once = entry.command.proposes or entry.place == NO_PLACE or self._acts_once(entry)
         flow = entry.command.changes == commands.FLOW
-        return (not flow or self.handlers.ready(entry.request)) and announced
+        return (not flow or self.handlers.ready(entry.request)) and once
 
-    def _announced(self, place: int):
-        self.outcomes.announce(place)
-        return self.outcomes.announced(place)
+    def _acts_once(self, entry):
+        if "boot" in entry.request:
+            return self.persistence.journal.state.started  # the number of this boot is written down
+        self.outcomes.announce(entry.place)
+        return self.outcomes.announced(entry.place)
+
+    def _boot(self):
+        """The number of this boot."""
+        return self.persistence.resets.count if self.persistence else 0
 
     def _expect(self) -> None:
         """Have written down in time what those need that are held for one of the next ticks."""

@@ -114,7 +114,18 @@ def a_stop_in_the_self_test_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def acts_before_its_id_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Host, "_announced", lambda self, place: True)
+    monkeypatch.setattr(Host, "_acts_once", lambda self, entry: True)
+
+
+def takes_commands_for_any_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = Host._take
+
+    def take(host: Host, request: dict[str, Any], inputs: Any, outputs: Any) -> None:
+        if "boot" in request:
+            request["boot"] = host._boot()
+        taken(host, request, inputs, outputs)
+
+    monkeypatch.setattr(Host, "_take", take)
 
 
 def starts_while_stop_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +152,7 @@ def what_came_before_a_stop_acts_after_it(monkeypatch: pytest.MonkeyPatch) -> No
         a_held_stop_acts_a_tick_late,
         a_stop_in_the_self_test_is_forgotten,
         acts_before_its_id_is_written,
+        takes_commands_for_any_boot,
         starts_while_stop_is_held,
         a_stop_waits_for_its_turn,
         what_came_before_a_stop_acts_after_it,

@@ -240,7 +240,9 @@ class World:
         if self.plain:
             return
         pump.senses.stored_nl = lambda: self.stored_nl
-        pump.startup.resets.too_many = lambda _: False  # so many would latch it
+        resets = pump.startup.resets
+        count = resets.too_many
+        resets.too_many = lambda tick: count(tick) and False  # so many would latch it
 
     def _hear(self, data: bytes) -> None:
         for frame in self.decoder.feed(data):
@@ -296,7 +298,7 @@ class World:
         oracle.seen[states.STATES[pump.control.state]] += 1
         if moves and not oracle.may_flow:
             raise Broken(f"{states.STATES[pump.control.state]} after a stop, and nothing was accepted since")
-        if moves and self.stop_is_down:
+        if moves and self.stop_is_down and bench.inputs.button_stop:  # it may be let go before the tick
             raise Broken("the pump moves while STOP is held down")
         if steps != self.steps and not oracle.may_flow and made != steps:
             raise Broken("motion is ordered after a stop")
@@ -337,6 +339,8 @@ class World:
         body = {"id": self.number, "cmd": cmd, **arguments}
         if needs_id(cmd):
             body["run"] = self.run_name
+            if cmd != "stop" and self.chance.random() < 0.3:
+                body["boot"] = self.bench.pump.persistence.resets.count
         frame = encode(body)
         if needs_id(cmd) and cmd != "stop":
             self.sent.append(frame)

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
+from stop_world import MoodyFlash
 from test_persistence import BOLUS, LIMIT, DeadFlash, give_library
 from thecal import states
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal.record.outcomes import KEPT
+from thecal_bench.bench import BOOT_TICKS
+from thecal_bench.flash_model import SECTOR, blank_flash
 from thecal_model.link import encode
 
 LINE = {**SIX_ML_H, "drug": "hydromorphone", "concentration_pg_nl": 1_000, "line_nl": 200_000}
@@ -221,6 +224,96 @@ def test_outcomes_can_be_asked_for_also_after_a_reset_and_older_ones_are_unknown
     for _ in range(KEPT):
         desk.ask("audio_pause")
     assert {outcome(number)["outcome"] for number in asked.values()} == {"unknown"}
+
+
+def tagged(desk: PumpOnBench) -> None:
+    """From now on the client names the boot."""
+    assert desk.client.boot is None
+    desk.ask("hello")
+    assert desk.client.boot == desk.pump.persistence.resets.count
+
+
+def replies_to(desk: PumpOnBench, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """A frame that the client did not number; what it is answered in its tick."""
+    desk.client._asked.add(body["id"])
+    desk.bench.send(encode(body))
+    desk.run(1)
+    return [desk.client.reply(body["id"]) or {}]
+
+
+@pytest.mark.req("REC-03")
+def test_commands_for_this_boot_act_in_their_tick_and_the_others_once_their_ids_are_written():
+    desk = PumpOnBench()
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    desk.run(20)
+    outcomes = desk.pump.persistence.journal.outcomes
+    for most_ticks in (4, 1):
+        if most_ticks == 1:
+            tagged(desk)
+        numbers = [desk.client.request("audio_pause") for _ in range(6)]
+        desk.run(1)
+        assert (desk.client.reply(numbers[0]) is not None) == (most_ticks == 1)
+        desk.run(most_ticks - 1)
+        assert all((desk.client.reply(number) or {})["ok"] for number in numbers), "a page at a time"
+        desk.run(2)
+        assert not outcomes.due, "and what became of them"
+        asked = [desk.ask("outcome", of_run=desk.client.run, of=number) for number in numbers]
+        assert [said["outcome"] for said in asked] == ["done"] * 6
+
+
+@pytest.mark.req("REC-03")
+def test_a_command_for_another_boot_does_nothing_whatever_was_written_of_it():
+    desk = PumpOnBench()
+    desk.start(patient_bolus=BOLUS, limit=LIMIT)
+    desk.run(20)
+    tagged(desk)
+    boot, run = desk.client.boot, desk.client.run
+    body = {"id": 7_000, "run": run, "boot": boot, "cmd": "bolus", "volume_nl": 5_000, "duration_ms": 600_000}
+    held = desk.pump.clock.tick + 20
+    desk.client.request("audio_pause", at_tick=held)
+    desk.run(18)
+    bolus = desk.client.request("bolus", volume_nl=5_000, duration_ms=600_000, at_tick=held)
+    while not desk.of("bolus_start"):
+        desk.run(1)
+    desk.reset()  # before the outcome is written
+    assert desk.client.boot is None
+    assert desk.ask("outcome", of_run=run, of=bolus)["outcome"] == "unknown"
+    assert desk.ask("outcome", of_run=run, of=bolus, of_boot=boot)["outcome"] == "cut"
+    assert desk.ask("outcome", of_run=run, of=bolus, of_boot=boot + 1)["outcome"] == "unknown"
+    for cmd in ("start", "audio_pause", "cancel"):
+        again = {
+            "id": 7_001,
+            "run": run,
+            "boot": boot,
+            "cmd": cmd,
+            **({"number": 1} if cmd == "cancel" else {}),
+        }
+        assert replies_to(desk, again)[0]["error"] == "other_boot"
+    for other in (boot, boot + 2):
+        (answer,) = replies_to(desk, {**body, "boot": other})
+        assert (
+            answer["error"] == "other_boot"
+            and f"boot {other}, and this is boot {boot + 1}" in answer["message"]
+        )
+    desk.run(20)
+    assert len(desk.of("bolus_start")) == 1 and not desk.pump.host.queue.waiting
+    stop = {"id": 7_002, "run": run, "boot": boot, "cmd": "stop"}
+    replies_to(desk, stop)
+    assert desk.pump.control.state == states.STOPPED, "a stop acts in any boot"
+
+
+@pytest.mark.req("REC-03")
+def test_a_command_for_this_boot_waits_until_the_number_of_the_boot_is_written():
+    flash: Any = MoodyFlash(len(blank_flash().image) // SECTOR)
+    desk = PumpOnBench(flash=flash)
+    flash.delay = 15
+    desk.bench.reset()
+    desk.run(BOOT_TICKS + 1)
+    number = desk.client.request("audio_pause", boot=desk.pump.persistence.resets.count)
+    while not desk.pump.persistence.journal.state.started:
+        assert desk.client.reply(number) is None
+        desk.run(1)
+    assert desk.client.reply(number) is not None
 
 
 # --- what waits

@@ -53,7 +53,6 @@ def assemble(
     supply = Supply(mechanism, regimen, line, reservoir, counts, persistence, denials, proposals, control)
     service = Service(mechanism, line, forecast, denials, running, proposals, control)
     rigging = Rigging(rig, regimen, reservoir, persistence, denials, proposals, control)
-    journal = persistence.journal if persistence else None
-    questions = Questions(rig, mechanism, regimen, lockout, control, journal)
+    questions = Questions(rig, mechanism, regimen, lockout, control, persistence)
     others = (supply, rigging, service, questions)
     return Handlers(rig, mechanism, persistence, denials, programming, running, boluses, others)

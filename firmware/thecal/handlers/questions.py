@@ -18,19 +18,26 @@ if TYPE_CHECKING:
 
 
 class Questions:
-    """Answers them. `journal`: None without a flash."""
+    """Answers them. `persistence`: None without a flash."""
 
     COMMANDS = ("hello", "status", "therapy", "log", "attempts", "alarms")
 
     def __init__(
-        self, rig: "Rig", mechanism: "Mechanism", regimen, lockout: "Lockout", control: "Control", journal
+        self,
+        rig: "Rig",
+        mechanism: "Mechanism",
+        regimen,
+        lockout: "Lockout",
+        control: "Control",
+        persistence,
     ) -> None:
         self.rig = rig
         self.mechanism = mechanism
         self.regimen = regimen
         self.lockout = lockout
         self.control = control
-        self.journal = journal
+        self.persistence = persistence
+        self.journal = persistence.journal if persistence else None
 
     def do_hello(self, request: dict):
         """What speaks here, and the numbers that a host reckons with."""
@@ -40,6 +47,7 @@ class Questions:
             "protocol": version.PROTOCOL,
             "product": "thecal",
             "version": version.VERSION,
+            "boot": self.persistence.resets.count if self.persistence else 0,
             "tick": self.control.clock.tick,
             "tick_ms": TICK_MS,
             "state": states.STATES[self.control.state],

@@ -4,8 +4,9 @@ Code, tests and documentation read this table. Arguments are whole numbers below
 `session` checks them before the command is seen by anyone. Every command may carry `id` (a whole number) and
 `run` (a text of eight hex digits, 31 bits that a client draws when it starts); both are echoed in the reply.
 Together they are the ID of a command: one that changes something must have one, and is carried out once
-(REC-03); a stop needs none and always acts. One that changes something may carry `at_tick`, the tick at which
-it is to take effect.
+(REC-03); a stop needs none and always acts. One that changes something may carry `at_tick`, the tick at
+which it is to take effect, and `boot`, the number of the boot that it is for, as `hello` tells it: in another
+one it does nothing, so it need not be written down before it acts.
 """
 
 from ..smallint import LARGEST
@@ -118,7 +119,7 @@ COMMANDS = (
     Command("therapy", OBSERVER, READS, may=("number", "from"), work=LONG_WORK),
     Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
     Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",), work=LONG_WORK),
-    Command("outcome", OBSERVER, READS, needs=("of_run", "of"), texts=("of_run",)),
+    Command("outcome", OBSERVER, READS, needs=("of_run", "of"), may=("of_boot",), texts=("of_run",)),
     Command("held", OBSERVER, READS),
     Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
     Command("new_line", CLINICIAN, AT_ONCE, proposes=True),
@@ -148,8 +149,12 @@ def changes_of(request: dict):
 def problem_with(command, request: dict) -> str:
     """What is wrong with the arguments of `request`, as a text; empty if nothing."""
     allowed = ("cmd", "id", "run")
-    if command.changes != READS and command.name != CANCEL:
-        allowed = ("cmd", "id", "run", "at_tick")
+    if command.changes != READS:
+        allowed = (
+            ("cmd", "id", "run", "boot", "at_tick")
+            if command.name != CANCEL
+            else ("cmd", "id", "run", "boot")
+        )
     for key in request:
         if key not in allowed and key not in command.needs + command.may:
             return "%s: unknown argument" % key[:24]
