@@ -212,20 +212,22 @@ class Pump:
 
     def ask(self, cmd: str, **args: Any) -> dict[str, Any]:
         """Send one request and wait for its reply. Raises Refused, or PumpError when none comes."""
+        boot = self.client.boot
         request_id = self.client.request(cmd, **args)
         reply = self._wait([request_id], self.clock_s() + REPLY_TIMEOUT_S)
         if reply is None:
             raise PumpError(
                 f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: "
-                + self._what_became_of(cmd, request_id)
+                + self._what_became_of(cmd, request_id, boot)
             )
         self._check(cmd, reply)
         return reply
 
-    def _what_became_of(self, cmd: str, request_id: int) -> str:
-        """Of a command whose reply was lost: the pump keeps the outcomes by ID."""
+    def _what_became_of(self, cmd: str, request_id: int, boot: int | None) -> str:
+        """Of a command for `boot` whose reply was lost: the pump keeps the outcomes by ID."""
         if needs_id(cmd):
-            asked = self.client.request("outcome", of_run=self.client.run, of=request_id)
+            named = {} if boot is None else {"of_boot": boot}
+            asked = self.client.request("outcome", of_run=self.client.run, of=request_id, **named)
             said = self._wait([asked], self.clock_s() + OUTCOME_TIMEOUT_S) or {}
             if said.get("outcome") in OUTCOMES:
                 return OUTCOMES[said["outcome"]]

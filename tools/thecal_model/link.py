@@ -167,7 +167,8 @@ class LinkClient:
     """The host's end of one connection: send by a function, receive by `feed`.
 
     `on_event` and `on_status` are called with each frame as it is fed; every event is also kept in `events`.
-    What changes something carries `run` beside `id`, so that the pump carries it out once (REC-03).
+    What changes something carries `run` beside `id`, so that the pump carries it out once (REC-03). From the
+    answer to a `hello` until the pump boots again it also names the `boot`, and need not wait for the flash.
     Counters: `gaps` telemetry frames that never came (from the sequence numbers, each type counts alone),
     `crc_errors`, `bad_frames` (not a frame, oversize ones too), `restarts` (a sequence began anew: the device
     booted), `stray_replies` (an id that this client never asked). `noise` holds the last lines that were no
@@ -177,6 +178,7 @@ class LinkClient:
     def __init__(self, send: Callable[[bytes], object], first_id: int = 1, run: str | None = None) -> None:
         self._send = send
         self.run = new_run() if run is None else run
+        self.boot: int | None = None
         self._decoder = Decoder()
         self._next_id = first_id
         self._asked: set[int] = set()
@@ -197,8 +199,7 @@ class LinkClient:
     def request(self, cmd: str, **args: Any) -> int:
         """Send one request and return its id; `reply(id)` has the answer once it was fed."""
         request_id = self._next_id
-        run = {"run": self.run} if needs_id(cmd) else {}
-        frame = encode({"id": request_id, **run, "cmd": cmd, **args})
+        frame = encode({"id": request_id, **self._identity(cmd), "cmd": cmd, **args})
         self._next_id = request_id + 1
         if self._next_id == REQUEST_ID_END:  # an ID is not used twice
             self._next_id, self.run = 1, new_run()
@@ -206,6 +207,13 @@ class LinkClient:
         self._replies.pop(request_id, None)
         self._send(frame)
         return request_id
+
+    def _identity(self, cmd: str) -> dict[str, Any]:
+        if not needs_id(cmd):
+            return {}
+        # A stop acts in whatever boot it comes.
+        named = {} if self.boot is None or cmd == commands.STOP else {"boot": self.boot}
+        return {"run": self.run, **named}
 
     def reply(self, request_id: int) -> dict[str, Any] | None:
         """The last reply to a request, or None while there is none.
@@ -250,6 +258,7 @@ class LinkClient:
                 if frame.get("held") is not True:
                     self._asked.discard(request_id)
                 self._replies[request_id] = frame
+                self.boot = frame.get("boot", self.boot)
             else:
                 self.stray_replies += 1
                 self.last_stray_reply = frame
@@ -257,6 +266,8 @@ class LinkClient:
         if isinstance(kind, str):
             self._count_sequence(kind, frame.get("seq"))
         if kind == "event":
+            if frame.get("code") == "boot":
+                self.boot = None
             self.events.append(frame)
             if self.on_event is not None:
                 self.on_event(frame)
