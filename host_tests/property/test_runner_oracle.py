@@ -31,13 +31,13 @@ EVENTS = st.lists(
     min_size=1,
     max_size=8,
 )
-# Times between ticks, a second apart or more: a command is sent after the stop before it, and acts once its
-# ID is in the flash (REC-03).
-TICKS = st.lists(st.integers(10, DURATION_MS // 800), min_size=8, max_size=8).map(
-    lambda gaps: list(accumulate(gaps))
-)
+# Times between ticks, no two of which act at the same tick: anywhere, or one close upon the other.
+TICKS = st.lists(st.integers(0, DURATION_MS // 100), min_size=8, max_size=8, unique=True).map(sorted)
+DENSE = st.lists(st.integers(1, 4), min_size=8, max_size=8).map(lambda gaps: list(accumulate(gaps)))
 TIMES_MS = st.builds(
-    lambda ticks, early_ms: [max(0, tick * 100 - early_ms) for tick in ticks], TICKS, st.integers(0, 99)
+    lambda ticks, early_ms: [max(0, tick * 100 - early_ms) for tick in ticks],
+    TICKS | DENSE,
+    st.integers(0, 99),
 )
 
 

@@ -100,13 +100,14 @@ class Commands:
     def send(self) -> None:
         """Send what is due; in order, so that commands for one tick act in the order of the file."""
         now = self._bench.tick
-        self._waits = self.connected and self._propose_early()
-        while self._waiting and self.connected and self._handled(self._waiting[0], now):
-            self._waiting.popleft()
+        # Before what takes the pump long to read.
         while self._asks and self._begin + self._asks[0] - 1 <= now:
             tick = self._device_tick(self._begin + self._asks.popleft())
             if self.connected and tick % STATUS_PERIOD_TICKS and not self._is_dark(now + 1):
                 self._link.request("status")
+        self._waits = self.connected and self._propose_early()
+        while self._waiting and self.connected and self._handled(self._waiting[0], now):
+            self._waiting.popleft()
 
     def _handled(self, command: Command, now: int) -> bool:
         """Whether it is sent, or can be no more. If not, a later look will do."""

@@ -222,6 +222,7 @@ class _Run:
         log, records = self.log, self._findings.records
         if frame["code"] == "boot" and (log.begin_tick is not None or self._is_given_one):
             log.lost_ticks = self._bench.tick - frame["tick"]
+            self._link.request("hello")  # for the number of the boot
         alarms, states = len(log.alarms), len(log.states)
         event = log.event(frame)
         if event is None:
