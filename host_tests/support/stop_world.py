@@ -339,7 +339,7 @@ class World:
         body = {"id": self.number, "cmd": cmd, **arguments}
         if needs_id(cmd):
             body["run"] = self.run_name
-            if cmd != "stop" and self.chance.random() < 0.3:
+            if cmd != "stop" and self.chance.random() < 0.2:
                 body["boot"] = self.bench.pump.persistence.resets.count
         frame = encode(body)
         if needs_id(cmd) and cmd != "stop":
