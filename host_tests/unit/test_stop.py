@@ -16,7 +16,6 @@ from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.queue import MOST_WAITING
 from thecal.record.outcomes import KEPT
 from thecal_bench.bench import BOOT_TICKS
-from thecal_bench.flash_model import SECTOR, blank_flash
 from thecal_model.link import encode
 
 LINE = {**SIX_ML_H, "drug": "hydromorphone", "concentration_pg_nl": 1_000, "line_nl": 200_000}
@@ -304,7 +303,7 @@ def test_a_command_for_another_boot_does_nothing_whatever_was_written_of_it():
 
 @pytest.mark.req("REC-03")
 def test_a_command_for_this_boot_waits_until_the_number_of_the_boot_is_written():
-    flash: Any = MoodyFlash(len(blank_flash().image) // SECTOR)
+    flash: Any = MoodyFlash.blank()
     desk = PumpOnBench(flash=flash)
     flash.delay = 15
     desk.bench.reset()
