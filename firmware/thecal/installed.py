@@ -25,6 +25,7 @@ NO_TABLES = {
 }
 NL_PER_REV = INDEX["nl_per_rev"]
 STEPS_PER_REV = INDEX["steps_per_rev"]
+PULSES_PER_REV = INDEX["pulses_per_rev"]
 
 
 def installed(journal: "Journal"):
@@ -57,4 +58,5 @@ def none(journal: "Journal", why: str):
     if words[NL_PER_REV]:
         found.nl_per_rev = words[NL_PER_REV]
         found.steps_per_rev = words[STEPS_PER_REV]
+        found.wear_pulses_per_rev = words[PULSES_PER_REV]
     return found

@@ -15,7 +15,7 @@ needed it is against the patient's risk:
     bridge           the old drug that is still in the line, rounded up: it flows as slowly for a step more
     draw-back        how far it may still go back, rounded down; one that is under way counts as begun here
     bolus            one that a cut ended had given so much, rounded up
-    pulses           revolutions of the rotor, rounded down to a pulse; as they are while no encoder counts
+    pulses           revolutions of the rotor, rounded down to a pulse, or what stands for it
     fraction         part of a step that was owed: gone with the therapy, which a change of rig ends
     flow             what was booked, lockouts and alarms are no steps
 """
@@ -55,16 +55,14 @@ def recount(journal: "Journal", rig: "Rig") -> None:
     """Bring the fields and the history of `journal`, which has recovered, into the steps of `rig`."""
     words = journal.words
     was = words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV]
-    now = rig.nl_per_rev, rig.steps_per_rev, rig.encoder_pulses_per_rev
+    now = rig.nl_per_rev, rig.steps_per_rev, rig.wear_pulses_per_rev
     journal.found_rig_number = words[SERIALS[CALIBRATION]]
     journal.rig_number = rig.serial
     if rig.serial:  # of one that can not be read the number is not given again: therapies have it
         words[SERIALS[CALIBRATION]] = rig.serial
     words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV] = now
-    if was[2] and now[2]:
+    if was[2]:
         words[PULSES] = min(words[PULSES] * now[2] // was[2], LARGEST)
-    elif was[2]:
-        words[PULSES_PER_REV] = was[2]
     ratio = bounded_ratio(was[0] * now[1], was[1] * now[0]) if was[0] else (1, 1)
     if ratio[0] != ratio[1]:
         _recount_steps(journal, ratio)

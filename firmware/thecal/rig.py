@@ -22,6 +22,8 @@ LEAST_PULSE_NS = 5_000
 MOST_PULSE_NS = 23_200  # what the step driver can make (drivers/segment.py)
 MOST_STEPS_S = 1_200  # what the step driver can issue (drivers/segment.py)
 
+WEAR_PULSES = 100  # parts of a revolution in which wear is counted where there is no encoder
+
 NUMBER, RATIO, TEXT, CHOICE = range(4)
 
 
@@ -163,6 +165,7 @@ class Rig:
         self.step_at_pad = tables["step"]["sense"] == "pad"
         self.fault_level = self._level("fault")
         self.encoder_pulses_per_rev = tables["encoder"]["pulses_per_rev"] if "encoder" in tables else 0
+        self.wear_pulses_per_rev = self.encoder_pulses_per_rev or WEAR_PULSES
         self.has_index = "index" in tables
         self.pressure_down = self._pressure("pressure_down")
         self.pressure_up = self._pressure("pressure_up")

@@ -114,8 +114,13 @@ phases = (
     (sound, 30), (lambda n: 4085, 3), (sound, 30), (rails, 60), (missing, 60), (sound, 90), (noisy, 260),
     (sound, 220), (lambda n: 700, 320), (sound, 30), (lambda n: 512, 340), (lambda n: 1536, 20),
     (steady, 200), (sound, 70))
-for how in ({}, {"stuck_samples": 0, "noise_codes": 400}, {"stuck_samples": 5}):
-    plain, fast = Reading(400, 50, -19000, 184000, **how), Reading(400, 50, -19000, 184000, **how)
+# The second and the third scale are fractions; code 20 is the least of each.
+for scale, how in (
+    ((400, 50, -19000, 184000), {}),
+    ((400, 50, -2715, 26285, 7), {"stuck_samples": 0, "noise_codes": 400}),
+    ((400, 99999, -380, 184000, 100000), {"stuck_samples": 5}),
+):
+    plain, fast = Reading(*scale, **how), Reading(*scale, **how)
     same = tick = 0
     kinds = set()
     for made, count in phases:

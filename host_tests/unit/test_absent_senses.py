@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from thecal import rig as rigs
+from thecal.rig import WEAR_PULSES
 from thecal.signals import Inputs
 from thecal.watch import alarms, parts
-from thecal.watch.motion import WEAR_PULSES, Marks, Motion, Steps
+from thecal.watch.motion import Marks, Motion, Steps
 from thecal.watch.senses import Senses
 from thecal_model.rig import NAMES, named, reference
 
@@ -169,6 +170,15 @@ def test_without_an_encoder_the_steps_forward_are_what_wears(rev, moves):
     while rotor.watch.pulses < 100_000 * WEAR_PULSES:
         rotor.turn(rev // 50)
     assert rotor.watch.service_due(0)
+
+
+@pytest.mark.req("RIG-03", "RES-04")
+@pytest.mark.parametrize("name", NAMES)
+def test_wear_is_counted_in_the_unit_that_the_rig_says(name):
+    rig = named(name)
+    motion = Senses(rig).motion
+    assert motion.pulses_per_rev == rig.wear_pulses_per_rev == (rig.encoder_pulses_per_rev or WEAR_PULSES)
+    assert (motion.service_revs, motion.service_days) == (rig.service_revs, rig.service_days)
 
 
 @pytest.mark.req("RIG-03", "SAFE-10")

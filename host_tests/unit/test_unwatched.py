@@ -2,6 +2,8 @@
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk
+from rigs import tables_of
+from thecal import rig as rigs
 from thecal.rig import UNWATCHED
 from thecal_model.rig import NAMES, named
 
@@ -59,3 +61,25 @@ def test_a_therapy_by_volume_has_no_hazard_to_a_patient_to_name():
     desk = PumpOnDesk(named("bare"))
     desk.tick()
     assert "soft" not in desk.ask("program", therapy=SIX_ML_H)["readback"]
+
+
+@pytest.mark.req("REC-02", "RIG-01")
+@pytest.mark.parametrize(("volume_nl", "named_"), [(9_999, True), (10_000, False)])
+def test_a_step_above_a_tenth_of_the_bolus_is_named(volume_nl, named_):
+    """A full step of 200 a turn of 200 uL is 1 uL."""
+    tables = tables_of(named("reference"))
+    tables["motor"]["microsteps"], tables["head"]["nl_per_rev"] = 1, 200_000
+    tables["encoder"]["pulses_per_rev"] = 50
+    desk = PumpOnDesk(rigs.read(tables))
+    desk.tick()
+    bolus = {"volume_nl": volume_nl, "duration_ms": 60_000, "lockout_ms": 3_600_000, "max_per_day": 2}
+    limit = {"volume_nl": 60_000_000, "window_ms": 86_400_000}
+    proposal = desk.ask(
+        "program", therapy={**SIX_ML_H, "rate_num": 20_000, "patient_bolus": bolus, "limit": limit}
+    )
+    assert proposal["readback"].get("soft", []) == ["bolus.step"] * named_
+    if named_:
+        text = "bolus.step: a microstep gives 1 uL, more than a tenth of the bolus of 9.999 uL"
+        assert proposal["why"] == [text]
+        refused = desk.ask("confirm", digest=proposal["digest"])
+        assert refused["reason"] == "not_accepted" and "bolus.step" in refused["message"]

@@ -1,5 +1,6 @@
 """A therapy, held against the drug library (LIM-08) and what the rig does not watch (RIG-03)."""
 
+from .. import plain
 from ..clock import TICKS_PER_DAY
 from ..dose import formulary
 from ..dose.prescription import PrescriptionError
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ..rig import Rig
 
 
+STEPS_A_BOLUS = 10  # at least, or a confirmation names it
+
+
 class Judge:
     """Judges therapies beside the one in force."""
 
@@ -23,17 +27,30 @@ class Judge:
         self.clock = clock
 
     def soft_limits(self, therapy: "Prescription"):
-        """What a confirmation of a therapy with a drug has to accept, as (name, text): the soft limits of the
-        library that it breaks, and each hazard that goes unwatched. Raises for hard limits.
+        """What a confirmation has to accept, as (name, text): of a therapy with a drug the soft limits of the
+        library that it breaks and each hazard that goes unwatched; of any a step too large for its bolus.
+        Raises for hard limits.
         """
+        soft = self._coarse_step(therapy)
         if not therapy.concentration:
-            return []
-        problems, soft = formulary.judge(
+            return soft
+        problems, broken = formulary.judge(
             self.regimen.library, therapy.drug, therapy.concentration, **self._doses(therapy)
         )
         if problems:
             raise PrescriptionError(problems)
-        return soft + [(code, text) for part, code, text in UNWATCHED if not self.rig.has(part)]
+        unwatched = [(code, text) for part, code, text in UNWATCHED if not self.rig.has(part)]
+        return broken + soft + unwatched
+
+    def _coarse_step(self, therapy: "Prescription"):
+        """REC-02: where a microstep, which is the least that is given, is a large part of the bolus."""
+        bolus = therapy.patient_bolus
+        mechanism = self.mechanism
+        step = mechanism.nl_per_rev, mechanism.steps_per_rev
+        if not bolus or step[0] * STEPS_A_BOLUS * bolus.volume[1] <= bolus.volume[0] * step[1]:
+            return []
+        text = "a microstep gives %s, more than a tenth of the bolus of %s"
+        return [("bolus.step", text % (plain.volume(*step), plain.volume(*bolus.volume)))]
 
     def changes_dose(self, therapy: "Prescription") -> bool:
         """Whether another dose of the drug is in force with `therapy` than now."""

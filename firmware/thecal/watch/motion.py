@@ -47,7 +47,6 @@ AGREE_PITCHES = 2
 TOLERANCE_PART = 100  # of a revolution
 SLACK_PART = 50
 LEAST_TOLERANCE_STEPS = 2  # one is what rounding and the time of reading are worth
-WEAR_PULSES = 100  # parts of a revolution in which wear is counted where there is no encoder
 BASAL_TICKS = 3_000
 BOLUS_TICKS = 600
 
@@ -348,4 +347,4 @@ def motion_of(rig: "Rig"):
     if rig.encoder_pulses_per_rev:
         return Motion(rig.steps_per_rev, rig.encoder_pulses_per_rev, *wear, rig.has_index)
     watch = Marks if rig.has_index else Steps
-    return watch(rig.steps_per_rev, WEAR_PULSES, *wear)
+    return watch(rig.steps_per_rev, rig.wear_pulses_per_rev, *wear)
