@@ -16,6 +16,7 @@ def test_the_figures_of_a_tick_are_those_of_this_image():
     said = published.read(published.README, quick.NAME)
     off = published.differences(said, measured, published.TOLERANCE)
     assert off == [], "`make bench-quick` writes them anew"
+    assert quick.too_dear(measured) == [], "PERF-03, of the control's"
 
 
 @pytest.mark.long

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from thecal_bench import quick
 from thecal_bench.benchmarks import occlusion, pages, published
 from thecal_bench.benchmarks.published import PublishedError
 from thecal_host import showcase
@@ -134,3 +135,11 @@ def test_a_blocked_line_is_told_as_it_is_measured(rate):
 @pytest.mark.req("PERF-08")
 def test_the_run_of_the_pages_is_the_run_of_today(tmp_path):
     assert showcase.measure("host", tmp_path).differences(published.TOLERANCE) == []
+
+
+@pytest.mark.req("PERF-03")
+def test_a_tick_that_costs_more_than_three_quarters_of_the_controls_is_named():
+    rows = [[f"CPU cycles in 100 ms, {rate}", "75", "100"] for rate in ("60 mL/h", "6 mL/h", "5 uL/h")]
+    assert quick.too_dear(published.figures(quick.HEADER, rows)) == []
+    rows[1][1] = "76"
+    assert quick.too_dear(published.figures(quick.HEADER, rows)) == ["6 mL/h: 0.76"]

@@ -64,6 +64,7 @@ class Task:
     seconds: int
     disturbed: bool = False
     image: Path = DEFAULT_IMAGE
+    settling_seconds: int = 0  # of them, whose cycles do not count
 
     @property
     def steps_per_cycle(self) -> Fraction:
@@ -78,7 +79,7 @@ class Motion:
     end_cycle: int
     edges: list[int]
     taken: list[tuple[int, int]] = field(default_factory=list)  # segments: cycle and word, for the pump
-    cycles_per_tick: float = 0.0  # work of the processor in 100 ms
+    cycles_per_tick: float = 0.0  # work of the processor in 100 ms, once it has settled
     plant_steps: int = 0
 
     @property
@@ -173,6 +174,7 @@ def _deliver(
     board = bench.board
     end_ns = start_ns + task.seconds * NS_PER_S
     from_ns, from_cycles = board.now_ns, board.busy_cycles
+    settled_ns = start_ns + task.settling_seconds * NS_PER_S
     noise = random.Random(1)
     stall_ns = start_ns + task.seconds * NS_PER_S // 2 if task.disturbed else end_ns
     while board.now_ns < end_ns:
@@ -187,6 +189,8 @@ def _deliver(
         before_ns = board.now_ns
         board.run_until_ns(min(before_ns + SLICE_MS * 1_000_000, end_ns))
         progress((board.now_ns - before_ns) / NS_PER_S)
+        if board.now_ns <= settled_ns:
+            from_ns, from_cycles = board.now_ns, board.busy_cycles
     if any(block.backlog_drops for block in board.pio):
         raise BenchError("the emulator has lost PIO cycles: the edges mean nothing (see thecal_bench.chip)")
     made = [cycle - start_ns // CYCLE_NS for cycle in edges.rising]
