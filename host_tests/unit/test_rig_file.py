@@ -10,6 +10,7 @@ from thecal_model import rig, rig_words
 from thecal_model.problems import InputError
 
 BARE = (rig.FOLDER / "bare.toml").read_text()
+REFERENCE = (rig.FOLDER / "reference.toml").read_text()
 PRESSURE = (rig.FOLDER / "pressure.toml").read_text()
 PAGE = (rig.FOLDER / "README.md").read_text()
 
@@ -178,3 +179,22 @@ def test_a_rig_is_shown_with_everything_that_is_missing():
     ]  # fmt: skip
     assert "not fitted" not in dict(rig_words.rows(rig.reference())).values()
     assert "gear 5.18:1: 16576 microsteps" in dict(rig_words.rows(rig.named("geared")))["motor"]
+
+
+@pytest.mark.req("RIG-01")
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        (BARE.replace("= 16", '= 16\ngear = "57/11"'), 'set motor.gear to "259/50"'),
+        (REFERENCE.replace('"9.6 V"', '"11 V"'), 'set sense.supply.critical to "10799 mV"'),
+        (REFERENCE.replace("rev = 100", "rev = 5000"), "set sense.encoder.pulses_per_rev to 911"),
+        (PRESSURE.replace("40 mV", "400 mV"), "change slope or divider"),
+    ],
+)
+def test_what_to_change_is_said_as_the_file_has_it_and_helps(text, advice):
+    (problem,) = refused(text)
+    assert problem.endswith(advice)
+    key, _, value = advice.removeprefix("set ").partition(" to ")
+    if value:
+        own = key.rpartition(".")[2]
+        rig.parse(re.sub(rf"^{own} = .*$", f"{own} = {value}", text, flags=re.MULTILINE))

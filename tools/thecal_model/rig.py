@@ -13,6 +13,7 @@ let one be, a few parts in a million).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -383,15 +384,45 @@ def _tables_within(name: str) -> tuple[str, ...]:
 
 
 def _placed(message: str) -> tuple[tuple[str, ...], str]:
-    """Path in the file and words of what the firmware refused: it begins with table and key of the link."""
+    """Path in the file and words of what the firmware refused: it begins with table and key of the link, and
+    may end with what to set one to.
+    """
     where, _, _ = message.partition(" ")
-    table, _, key = where.rstrip(":,").partition(".")
+    name, own = _of_wire(*where.rstrip(":,").split(".", 1))
+    path = (*(name.split(".") if name else ()), *((own,) if own else ()))
+    return path, _SET.sub(_set_in_file, message)
+
+
+def _of_wire(table: str, key: str = "") -> tuple[str, str]:
+    """The part, and its key, that are those of the link; "" for a key that the part computes."""
     for name, part in PARTS.items():
         if part.table == table:
-            path = tuple(name.split(".")) if name else ()
-            own = next((own for own, entry in part.entries.items() if entry.wire == key), None)
-            return ((*path, own) if own else path), message
-    return (), message
+            return name, next((own for own, entry in part.entries.items() if entry.wire == key), "")
+    return "", ""
+
+
+_COMPUTED = {
+    "zero_code": "zero or divider",
+    "pa_per_code": "slope or divider",
+    "mv_per_code": "divider",
+}
+"""Keys of the link that no key of the file is, and those that they come from."""
+
+_SET = re.compile(r"set (\w+)\.(\w+) to (\[\d+, \d+\]|-?\d+)")
+
+
+def _set_in_file(found: re.Match[str]) -> str:
+    """What to set, as the file has it: `sense.supply.low to "10800 mV"`."""
+    name, own = _of_wire(found[1], found[2])
+    part = PARTS[name]
+    if not own:
+        return f"change {_COMPUTED[found[2]]}"
+    read, value = part.entries[own].read, found[3]
+    if read is _gear:
+        value = '"' + value.strip("[]").replace(", ", "/") + '"'
+    elif isinstance(read, partial) and read.func is _quantity:
+        value = f'"{value} {read.args[1]}"'
+    return f"set {name}.{own} to {value}"
 
 
 def spread(tables: WireTables) -> dict[str, Any]:
