@@ -217,7 +217,7 @@ class Journal:
 
     def idle(self) -> bool:
         """Whether all that is to be written is written and read back, as of the last `order`."""
-        written = self.state.written() and self.outcomes.all_written
+        written = self.state.written() and not self.outcomes.due
         return written and self.command.kind == NOTHING and self.events.cursor == self.log_count
 
     def is_behind(self) -> bool:
