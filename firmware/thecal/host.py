@@ -236,7 +236,7 @@ class Host:
             answer = self._told(place)
         else:  # what named another boot may have acted then
             other = request.get("of_boot", self._boot()) != self._boot()
-            answer = {"outcome": RESULTS[CUT] if other else "unknown"}
+            answer = {"outcome": RESULTS[CUT] if other else "unknown"}  # type: dict
         answer.update(reply_to(request))
         answer["ok"] = True
         return answer

@@ -266,7 +266,7 @@ def test_a_command_for_another_boot_does_nothing_whatever_was_written_of_it():
     desk.start(patient_bolus=BOLUS, limit=LIMIT)
     desk.run(20)
     tagged(desk)
-    boot, run = desk.client.boot, desk.client.run
+    boot, run = desk.pump.persistence.resets.count, desk.client.run
     body = {"id": 7_000, "run": run, "boot": boot, "cmd": "bolus", "volume_nl": 5_000, "duration_ms": 600_000}
     held = desk.pump.clock.tick + 20
     desk.client.request("audio_pause", at_tick=held)
