@@ -19,7 +19,7 @@ def written_flash(count: int) -> bytes:
     """What the image would have written, were it asked to log so many events."""
     book_log = events.EventLog()
     book = journal.Journal(crc_into, book_log.ring, events.CAPACITY, events.is_fault)
-    flash = FlashModel(book.region_bytes // 4096)
+    flash = FlashModel.blank()
     book.recover(flash.image)
     book.state.save()
 
