@@ -34,18 +34,17 @@ def installed(journal: "Journal"):
     """
     serial = journal.slots.newest(CALIBRATION)
     known = journal.words[SERIALS[CALIBRATION]]
-    if serial < known:
-        found = none(journal, "rig %d can not be read any more" % known)
-        serial = 0
-    elif serial == 0:
-        found = none(journal, "no rig was ever programmed")
-    else:
+    data = journal.slots.read(CALIBRATION, serial) if serial >= known else None
+    if data is not None:
         try:
-            found = rig.read(json.loads(bytes(journal.slots.read(CALIBRATION, serial))))
+            found = rig.read(json.loads(bytes(data)))
+            found.serial = serial
         except (ValueError, rig.RigError) as problem:
             found = none(journal, "rig %d is none of this version: %s" % (serial, problem))
-            serial = 0
-    found.serial = serial
+    elif known:
+        found = none(journal, "rig %d can not be read any more" % known)
+    else:
+        found = none(journal, "no rig was ever programmed")
     recount(journal, found)
     return found
 

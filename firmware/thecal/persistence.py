@@ -413,9 +413,10 @@ class Persistence:
             words[BRIDGE_OLD] = bridge.old if bridge else 0
             words[BRIDGE_NEW] = bridge.new if bridge else 0
         down = self.senses.down
-        blocked = down and down.alarm
-        words[OCCLUSION_BASE] = down.base_16 if blocked else 0
-        words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa() if blocked else 0
+        words[OCCLUSION_BASE] = words[OCCLUSION_NL_KPA] = 0
+        if down is not None and down.alarm:
+            words[OCCLUSION_BASE] = down.base_16
+            words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa()
 
     # --- what is long
 

@@ -52,14 +52,17 @@ def steps_up(steps: int, ratio: tuple):
 
 
 def recount(journal: "Journal", rig: "Rig") -> None:
-    """Bring the fields and the history of `journal`, which has recovered, into the steps of `rig`."""
+    """Bring the fields and the history of `journal`, which has recovered, into the steps of `rig`; where that
+    only stands for one, all stays as it is.
+    """
     words = journal.words
     was = words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV]
     now = rig.nl_per_rev, rig.steps_per_rev, rig.wear_pulses_per_rev
     journal.found_rig_number = words[SERIALS[CALIBRATION]]
     journal.rig_number = rig.serial
-    if rig.serial:  # of one that can not be read the number is not given again: therapies have it
-        words[SERIALS[CALIBRATION]] = rig.serial
+    if rig.missing:
+        return  # nor is the number of one that can not be read given again: therapies have it
+    words[SERIALS[CALIBRATION]] = rig.serial
     words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV] = now
     if was[2]:
         words[PULSES] = min(words[PULSES] * now[2] // was[2], LARGEST)
