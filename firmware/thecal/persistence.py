@@ -431,7 +431,9 @@ class Persistence:
         if self.busy():  # and always will be: the journal has failed
             self.journal.slots.drop()
         self.journal.slots.begin(kind, data)
-        self.restarting = self.restarting or kind == CALIBRATION
+        if kind == CALIBRATION:
+            self.restarting = True
+            self.resets.forget()  # whoever changes the rig again and again makes no loop of resets
 
     def rescale(self, num: int, den: int) -> None:
         """All dose so far counts num/den from now on; written with the therapy that makes it so."""

@@ -97,6 +97,16 @@ def test_a_confirmed_rig_is_logged_kept_and_in_force_after_a_restart():
     assert RESET_CAUSES.index("command") == 2  # what the board announces
 
 
+@pytest.mark.req("RIG-02", "SAFE-04")
+def test_many_changes_in_a_row_are_no_loop_of_resets():
+    desk = PumpOnBench()
+    for number in range(6):
+        change(desk, head={"nl_per_rev": 100_000 + number})
+    assert desk.pump.control.state == states.STOPPED and desk.pump.alarms.bits == 0
+    assert desk.ask("rig_kept", number=7)["ok"] and desk.ask("rig_kept", number=4)["ok"]
+    assert not desk.ask("rig_kept", number=3)["ok"], "the last four are kept"
+
+
 @pytest.mark.req("RIG-02")
 def test_a_change_of_rig_ends_the_therapy_and_it_is_no_fault():
     desk = PumpOnBench()

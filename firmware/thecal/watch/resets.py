@@ -31,6 +31,10 @@ class Resets:
         self.ticks[index] = tick
         self.count += 1
         if looping:
-            for index in range(MOST_RESETS):
-                self.ticks[index] = NEVER
+            self.forget()
         return looping
+
+    def forget(self) -> None:
+        """Those so far count no more."""
+        for index in range(MOST_RESETS):
+            self.ticks[index] = NEVER
