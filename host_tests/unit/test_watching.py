@@ -83,7 +83,8 @@ def test_the_scales_are_those_of_the_plant():
 
 @pytest.mark.req("RIG-03")
 def test_a_status_says_the_rig_what_is_missing_and_what_goes_unwatched():
-    rows = dict(vitals.status_rows(HELLO, STATUS, rig=rig.named("bare")))
+    rows = dict(vitals.status_rows(HELLO, {**STATUS, "unwatched": 6143}, rig=rig.named("bare")))
+    assert "6143" not in rows.values()
     assert rows["rig"] == "bare, 250 uL a turn, not calibrated by weighing"
     assert rows["pressure"] == rows["motor supply"] == "not fitted"
     assert rows["not watched"].startswith("stall, free flow, rotor infusion") and "air" in rows["not watched"]

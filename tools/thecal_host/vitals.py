@@ -100,7 +100,7 @@ def status_rows(
     """
     told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
     shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed", "reservoir_ul"}
-    shown |= {"bridge_left_nl", "line_credit_nl"}
+    shown |= {"bridge_left_nl", "line_credit_nl", "unwatched"}
     shown |= {"pressure_down_raw", "pressure_up_raw", "supply_raw", "window_steps", "limit_steps"}
     nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
     bolus = status["bolus"]
