@@ -4,10 +4,12 @@ line.
 Arguments: the folder of the firmware. Everything is drawn from one small generator, so both print the same.
 """
 
+import json
 import sys
 
 sys.path.insert(0, sys.argv[1])
 
+from thecal import rig  # noqa: E402
 from thecal.dose import mechanism, prescription, program, units  # noqa: E402
 from thecal.dose.delivery import Delivery  # noqa: E402
 from thecal.dose.rate import Flow  # noqa: E402
@@ -73,6 +75,47 @@ def delivery(draw, head):
             course.begin_bolus(kind, (1 + draw.below(50_000), 1), rate)
         course.plan_from_now()
         print("position", course.position(), [course.plan(course.next_ticks()) for _ in range(4)])
+
+
+def volumes(draw, head):
+    """What the steady loop asks of any head allocates nothing."""
+    for _ in range(40):
+        steps = draw.below(1 << 30)
+        part = steps % (3 * head.steps_per_rev)
+        grains = draw.below(head.grains_per_step)
+        per_tick = draw.below(121)
+        while per_tick * head.nl_per_rev * 10 > 36_000 * head.steps_per_rev:  # 1.3 L/h: below 2^30 nL/h
+            per_tick >>= 1
+        heap_lock()
+        volume_ul, volume_nl = head.volume_ul(steps), head.volume_nl(part)
+        flow_nl_h = head.flow_nl_h(per_tick, grains)
+        heap_unlock()
+        print("volume", volume_ul, volume_nl, flow_nl_h)
+
+
+def refusals(draw):
+    """Of motors and heads of any kind, each mended by what it says."""
+    for _ in range(60):
+        motor = {"full_steps": 20 + draw.below(981), "microsteps": 1 + draw.below(256)}
+        motor["gear"] = [1 + draw.below(3_000), 1 + draw.below(30)]
+        tables = {
+            "rig": {"name": "drawn"},
+            "motor": motor,
+            "driver": {"dir_forward": 1, "enable": 0, "interval_us": draw.below(20_000)},
+            "head": {"nl_per_rev": 1_000 + draw.below(999_001)},
+            "step": {"sense": "pad"},
+            "encoder": {"pulses_per_rev": 1 + draw.below(2_000)},
+        }
+        while True:
+            try:
+                found = rig.read(tables)
+                print("rig", found.steps_per_rev, found.nl_per_rev, found.mechanism().grains_per_step)
+                break
+            except rig.RigError as error:
+                print("refused", error)
+                where, value = str(error).split(": set ")[1].split(" to ")
+                table, key = where.split(".")
+                tables[table][key] = json.loads(value)
 
 
 def window(draw):
@@ -268,6 +311,11 @@ def main():
     draw = Draw(20_261)
     head = mechanism.Mechanism(100_000, 3_200, 120)
     other = mechanism.Mechanism(98_760, 3_200, 120)
+    finest = mechanism.Mechanism(51_200, 5_120_000, 120)
+    coarse = mechanism.Mechanism(1_000_000, 200, 120)
+    for one in (head, other, finest, coarse):
+        volumes(draw, one)
+    refusals(draw)
     for one in (head, other):
         rate(draw, one)
         delivery(draw, one)
