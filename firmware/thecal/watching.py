@@ -105,7 +105,7 @@ class Watching:
         if self.journal is not None and self.journal.failed:
             control.raise_alarm(alarms.JOURNAL_FAULT)
         standing = control.alarms.standing
-        if senses.supply_low != standing[alarms.SUPPLY_LOW] and senses.supply:
+        if senses.supply_low != standing[alarms.SUPPLY_LOW]:
             control.follow_alarm(alarms.SUPPLY_LOW, senses.supply_low)
         button = self.startup.stop_button
         if button.held_ticks or standing[alarms.STOP_HELD]:

@@ -226,6 +226,7 @@ def bad_rig(desk):
 
 
 def alarm_stands(desk):
+    desk.program()
     desk.pump.alarms.set(alarms.AIR)
     without = {name: table for name, table in named("reference").tables.items() if name != "air"}
     return desk.ask("rig", rig=without)

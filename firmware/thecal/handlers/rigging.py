@@ -4,11 +4,16 @@ A rig that is confirmed is written whole into the journal, and when all is writt
 starts anew from it (`Persistence.restart_due`). Until then the old one is in force; nothing of the new one
 counts before. The therapy ends with the confirmation, and nothing that would take effect is carried out any
 more.
+
+An alarm of a part can not be got rid of by a rig without the part, and a pump that an alarm has halted keeps
+its rig, as long as there is a therapy with a flow. Without one nothing can start, so there is nothing that
+the part watches over, and it may never have been there: a board that was told a wrong rig has alarms without
+end.
 """
 
 import json
 
-from .. import recount
+from .. import recount, states
 from .. import rig as rigs
 from ..causes import ALARM_STANDS, BAD_RIG, NOT_KEPT, Refused
 from ..dose.prescription import MOST_RATE_NL_H
@@ -63,7 +68,7 @@ class Rigging:
 
     def do_rig(self, request: dict):
         """Another rig."""
-        self.denials.check_stopped()
+        self._check_rests()
         if self.persistence is None or not self.persistence.writes():
             raise Refused(NOT_KEPT, "a rig can not be written down: the journal is out of order")
         try:
@@ -89,13 +94,25 @@ class Rigging:
 
     def confirmed(self, data: bytes, unwatched) -> None:
         """It is to be written, and then in force. Raises, and changes nothing, where that can not be now."""
-        self.denials.check_stopped()
+        self._check_rests()
         self.persistence.applied(CALIBRATION, data)
         self.control.teller.event(events.RIG, self.persistence.journal.slots.serial, len(unwatched))
         self.regimen.end()
 
+    def _may_flow(self):
+        """Whether there is a therapy that could start."""
+        therapy = self.regimen.prescription
+        return therapy is not None and len(therapy.basal) > 0
+
+    def _check_rests(self) -> None:
+        """Refused in any state but STOPPED, and HALTED if nothing could flow."""
+        if self.control.state != states.HALTED or self._may_flow():
+            self.denials.check_stopped()
+
     def _check_alarms(self, rig: "Rig") -> None:
-        """Refused while what a part has found stands, if `rig` is without it."""
+        """Refused while what a part has found stands, if `rig` is without it and something could flow."""
+        if not self._may_flow():
+            return
         control = self.control
         for part, rows in ALARMS_OF:
             if not self.rig.has(part) or rig.has(part):
@@ -107,8 +124,8 @@ class Rigging:
             if standing:
                 raise Refused(
                     ALARM_STANDS,
-                    "%s: must stay while %s stands; see to it and acknowledge it first"
-                    % (part, ", ".join(standing)),
+                    "%s: must stay while %s stands; see to it and acknowledge it first, or program a stopped"
+                    " therapy if it was never there" % (part, ", ".join(standing)),
                 )
 
     def _check_counts(self, rig: "Rig") -> None:
