@@ -17,7 +17,6 @@ SCENARIOS = Path(__file__).parents[1] / "scenarios"
 # Over a cut of the power and a reset: what the pump finds in its flash is the same, and it starts as late.
 FILES = {
     "between_ticks": (90, b"bolus_end"),
-    "quick_switches": (35, b"denied"),
     "power_cut_in_lockout": (30, b"boot"),
     "reset_in_basal": (30, b"boot"),
 }
