@@ -70,7 +70,7 @@ def test_a_rig_that_is_wrong_never_reaches_a_pump(run, bare_port, tmp_path):
     path.write_text((rig.FOLDER / "bare.toml").read_text().replace("= 200", "= 0"))
     done = run(bare_port, "rig", "program", path)
     assert done.exit_code == 2
-    assert "mine.toml:5: motor.full_steps: expected a whole number from 1 to 1000, found 0" in done.output
+    assert "mine.toml:5: motor.full_steps: expected a whole number from 20 to 1000, found 0" in done.output
     missing = run(bare_port, "rig", "program", "bear")
     assert missing.exit_code == 2 and "or one of reference, bare" in missing.output
 

@@ -184,3 +184,32 @@ def test_a_real_pump_must_run_on_the_rig_that_the_scenario_names(monkeypatch):
         else:
             with pytest.raises(RunError, match="runs on rig bare, the scenario on lab: program that first"):
                 result.finish()
+
+
+FLEX = """
+duration = "20 s"
+clock = "mon 05:59:50"
+[profile]
+rig = "reference"
+[therapy]
+mode = "flex"
+[[therapy.step]]
+at = "00:00"
+rate = "6 mL/h"
+[[therapy.step]]
+at = "06:00"
+rate = "60 mL/h"
+[[event]]
+at = "0 s"
+do = "start"
+"""
+
+
+@pytest.mark.req("RIG-05", "DOSE-06")
+def test_a_pump_that_was_just_given_its_rig_has_the_time_of_the_experiment():
+    """Its own ticks began anew with the restart. 10 s at 6 mL/h and 10 s at 60 mL/h."""
+    experiment = scenario.parse(FLEX)
+    plant = make_plant(experiment)
+    bench = without_a_rig(plant)
+    summary = run_scenario(experiment, bench, LinkClient(bench.send), rig=plant.rig).finish()
+    assert abs(summary["ledger_nl"] - 66_000_000 * 10 / 3600) <= 32
