@@ -82,7 +82,7 @@ class Words:
         self.regimen = regimen
         self.motion = motion
         self.control = motion.control
-        self.courses = (None, delivery.owed, delivery.planned, None)  # by group
+        self.courses = (None, delivery.owed, delivery.planned, None)  # type: tuple  # by group
         self.trusted = True
         sizes = [FIRST[group + 1] - FIRST[group] for group in GROUPS]
         sizes[DOSE] = sizes[PLAN] = BEFORE_BOLUSES

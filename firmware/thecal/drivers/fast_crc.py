@@ -3,7 +3,7 @@ compares them).
 """
 
 # The instructions are the assembler's, which brings them along.
-# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportIndexIssue=false
+# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportArgumentType=false
 
 from array import array
 

@@ -13,7 +13,7 @@ Owners must stay the same objects. Nothing here allocates after construction but
 """
 
 # The instructions are the assembler's, which brings them along.
-# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportIndexIssue=false
+# pyright: reportUndefinedVariable=false, reportCallIssue=false, reportArgumentType=false
 
 from array import array
 
