@@ -28,16 +28,17 @@ NUMBER, RATIO, TEXT, CHOICE = range(4)
 
 
 class Key:
-    """One key of a table: `kind`, and its bounds; for CHOICE `most` is the tuple of what it may be. A key
-    with a `default` may be left out.
+    """One key of a table: `kind`, and its bounds, or the `choices` of a CHOICE. A key with a `default` may be
+    left out.
     """
 
-    def __init__(self, name, kind, least=0, most=0, default=None) -> None:
+    def __init__(self, name, kind, least=0, most=0, default=None, choices=()) -> None:
         self.name = name
         self.kind = kind
         self.least = least
         self.most = most
         self.default = default
+        self.choices = choices
 
 
 def _level(name, default=None):
@@ -85,7 +86,7 @@ TABLES = (
             Key("service_days", NUMBER, 1, 10_000, 730),
         ),
     ),
-    ("step", True, (Key("sense", CHOICE, 0, ("wire", "pad")),)),
+    ("step", True, (Key("sense", CHOICE, choices=("wire", "pad")),)),
     ("fault", False, (_level("level"),)),  # of the driver's output, while there is one
     ("encoder", False, (Key("pulses_per_rev", NUMBER, 1, 10_000),)),
     ("index", False, (Key("marks_per_rev", NUMBER, 1, 1, 1),)),
@@ -267,7 +268,7 @@ def _bounds(key: "Key"):
     if key.kind == TEXT:
         return "must be a text of %d to %d plain characters" % (key.least, key.most)
     if key.kind == CHOICE:
-        return "must be " + " or ".join(key.most)
+        return "must be " + " or ".join(key.choices)
     if key.kind == RATIO:
         return "must be a whole number or [num, den], each 1 to %d" % key.most
     return "must be a whole number from %d to %d" % (key.least, key.most)
@@ -278,7 +279,7 @@ def _read_value(where, value, key: "Key"):
         sound = isinstance(value, str) and key.least <= len(value) <= key.most
         sound = sound and all(" " <= letter <= "~" for letter in value)
     elif key.kind == CHOICE:
-        sound = value in key.most
+        sound = value in key.choices
     elif key.kind == RATIO:
         num, den = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, 1)
         sound = type(num) is int and type(den) is int and 0 < num <= key.most and 0 < den <= key.most

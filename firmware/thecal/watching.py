@@ -97,7 +97,7 @@ class Watching:
             part = senses.failed.tell()
             teller.event(events.PART_FAILED, part, senses.failed.kinds[part])
         if row >= 0 and control.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
-            teller.event(events.OCCLUSION, senses.stored_nl(), senses.down.alarm)
+            teller.event(events.OCCLUSION, senses.stored_nl(), senses.blocked())
         if moving and senses.motion.stall_tick >= 0:
             stalled_ticks = senses.motion.recovered_ticks(tick, executed_steps)
             if stalled_ticks >= 0:

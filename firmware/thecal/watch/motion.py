@@ -90,7 +90,7 @@ class Steps:
         index_count: int,
         moving: bool,
         ordered_steps: int,
-    ):
+    ) -> int:
         """One tick. `moving`: motion may be ordered; `ordered_steps`: the furthest order."""
         if executed_steps != self.seen_steps:
             self._wear(executed_steps)
@@ -107,11 +107,11 @@ class Steps:
                 part %= self.steps_per_rev
             self.part = part
 
-    def recovered_ticks(self, tick: int, executed_steps: int):
+    def recovered_ticks(self, tick: int, executed_steps: int) -> int:
         """How long the rotor stood still, once, when it follows again; else -1."""
         return -1
 
-    def compare(self, ticks: int, owed_steps: int, executed_steps: int, bolus):
+    def compare(self, ticks: int, owed_steps: int, executed_steps: int, bolus) -> int:
         """What was made against what is owed now; `ticks` passed since the last call."""
         off = executed_steps - owed_steps
         slack = self.tolerance_steps
@@ -157,7 +157,7 @@ class Marks(Steps):
         index_count: int,
         moving: bool,
         ordered_steps: int,
-    ):
+    ) -> int:
         """One tick. A mark that comes begins another revolution, right or wrong."""
         before_steps = self.seen_steps
         if executed_steps != before_steps:
@@ -237,7 +237,7 @@ class Motion(Steps):
         index_count: int,
         moving: bool,
         ordered_steps: int,
-    ):
+    ) -> int:
         """One tick. `moving`: motion may be ordered; `ordered_steps`: the furthest order."""
         row = -1
         if encoder_count != self.seen_encoder or index_count != self.seen_index:
@@ -272,7 +272,7 @@ class Motion(Steps):
         """So far the rotor is behind the motor, to a pitch."""
         return executed_steps - self.from_steps - self.turned_steps
 
-    def recovered_ticks(self, tick: int, executed_steps: int):
+    def recovered_ticks(self, tick: int, executed_steps: int) -> int:
         """How long the rotor stood still, once, when it follows again; else -1."""
         if self.stall_tick < 0 or self.seen_encoder - self.from_encoder <= AGREE_PITCHES:
             return -1
@@ -327,7 +327,7 @@ class Motion(Steps):
             self.index_new = new
         return row
 
-    def compare(self, ticks: int, owed_steps: int, executed_steps: int, bolus):
+    def compare(self, ticks: int, owed_steps: int, executed_steps: int, bolus) -> int:
         """What was made and what the rotor turned, against what is owed now; `ticks` passed since the last
         call.
         """

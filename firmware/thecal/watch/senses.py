@@ -73,12 +73,14 @@ class Senses:
         self.has_driver_fault = rig.fault_level is not None
         self.motion = motion_of(rig)
         self.failed = parts.Failed()
-        readings = (
+        self.readings = []
+        for part, reading in (
             (parts.PRESSURE_DOWN, self.pressure_down),
             (parts.PRESSURE_UP, self.pressure_up),
             (parts.SUPPLY, self.supply),
-        )
-        self.readings = tuple([row for row in readings if row[1]])
+        ):
+            if reading:
+                self.readings.append((part, reading))
         self.advance = advance
         self._down_words = _words(self.pressure_down)
         self._up_words = _words(self.pressure_up)
@@ -186,6 +188,10 @@ class Senses:
         elif self._back_ticks == BACK_TICKS:
             self.supply_low = False
         return self._critical_ticks >= CONFIRM_TICKS
+
+    def blocked(self):
+        """How the line to the patient was found blocked, NONE where it is not."""
+        return self.down.alarm if self.down else NONE
 
     def stored_nl(self):
         """What a blocked line holds, to be drawn back (OCC-05); 0 if it is not blocked."""
