@@ -198,7 +198,8 @@ def test_a_part_can_not_be_dropped_while_what_it_found_stands(part, row):
 @pytest.mark.parametrize("programmed", [False, True])
 def test_a_board_that_was_told_a_wrong_rig_is_told_the_right_one(programmed):
     """Parts that were never there raise alarms that no acknowledgement ends."""
-    desk = PumpOnBench(Plant(rig=named("bare")), flash=blank_flash("reference"))
+    plant = Plant(rig=named("bare"))
+    desk = PumpOnBench(plant, flash=blank_flash("reference"))
     assert desk.pump.control.state == states.HALTED
     whole = {**dict.fromkeys(named("reference").tables), **named("bare").tables}
     if programmed:
@@ -212,7 +213,7 @@ def test_a_board_that_was_told_a_wrong_rig_is_told_the_right_one(programmed):
     assert desk.ask("alarms")["alarms"] == []
     desk.start()
     desk.run(600)
-    assert desk.pump.control.state == states.RUNNING and desk.bench.plant.displaced_nl() > 0
+    assert desk.pump.control.state == states.RUNNING and plant.displaced_nl() > 0
 
 
 # --- what was counted keeps its volume
