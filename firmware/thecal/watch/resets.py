@@ -20,7 +20,7 @@ class Resets:
 
     def __init__(self) -> None:
         self.ticks = array("i", [NEVER] * MOST_RESETS)
-        self.count = 0
+        self.count = 0  # ever: the number of the boot, which no two have (`host.py` takes commands by it)
 
     def too_many(self, tick: int):
         """The pump was reset just now. True if that makes more than there may be; they then count no more,
