@@ -27,7 +27,7 @@ from thecal.signals import QUEUE_SEGMENTS, RX_BYTES, SEGMENT_TICKS
 from thecal.watch.alarms import ALARMS, PRIORITIES, RESPONSES
 from thecal.watch.occlusion import THRESHOLD_PA
 from thecal.watch.stretches import CHANGES_A_DAY
-from thecal_bench import scenario
+from thecal_bench import quick, scenario
 from thecal_bench.benchmarks.motion import STALL_MS
 from thecal_bench.benchmarks.occlusion import FALSE_ALARM_H
 from thecal_bench.chip.nets import load_nets
@@ -339,6 +339,7 @@ FIGURES = [
     f"Python {PYTHON}",
     f"up to {(QUEUE_SEGMENTS + 1) * SEGMENT_TICKS * TICK_MS // 1000} s ahead of",
     f"segments of {SEGMENT_TICKS * TICK_MS} ms",
+    f"the seconds {quick.SETTLING_SECONDS} to {quick.SECONDS} of either",
     f"At most {LINE_BYTES} bytes a line",
     f"{parser.MOST_VALUES} values, {parser.MOST_KEYS} keys in an object, ",
     f"{parser.MOST_DEPTH} objects and lists",
