@@ -35,8 +35,10 @@ def test_the_reference_rig_is_the_bench_as_it_was():
     assert (reference.nl_per_rev, reference.steps_per_rev) == (100_000, 3_200)
     assert reference.dir_forward_high and not reference.enable_high and not reference.step_at_pad
     for scale in (reference.pressure_down, reference.pressure_up):
+        assert scale is not None
         assert (scale.zero_code, scale.num, scale.den) == (400, 50, 1)
         assert (scale.least, scale.most) == (-19_000, 184_000)
+    assert reference.supply is not None
     assert (reference.supply.num, reference.supply.den, reference.supply.most) == (5, 1, 20_000)
     assert (reference.supply_low_mv, reference.supply_critical_mv) == (10_800, 9_600)
     assert (reference.fault_level, reference.air_level) == (0, 1)
@@ -69,6 +71,7 @@ def test_what_goes_unwatched_is_what_is_not_fitted(name, watched):
 def test_a_ratiometric_sensor_behind_a_divider_is_worked_out_by_hand():
     """0.5 V x 2/3 is code 413.7 of 4 096 over 3.3 V; 40 mV/kPa x 2/3 are 33.1 codes for each kPa."""
     scale = rig.parse(PRESSURE).pressure_down
+    assert scale is not None
     assert scale.zero_code == 414
     assert Fraction(scale.num, scale.den) == 1000 / (
         Fraction("0.04") * Fraction(2, 3) * 4096 / Fraction("3.3")
@@ -81,6 +84,7 @@ def test_a_ratiometric_sensor_behind_a_divider_is_worked_out_by_hand():
 def test_a_scale_that_no_small_ratio_is_comes_as_near_as_it_can(divider):
     text = BARE + f'[sense.supply]\ndivider = "{divider}"\nlow = "9 V"\ncritical = "8 V"\nmost = "20 V"\n'
     supply = rig.parse(text).supply
+    assert supply is not None
     exact = Fraction(3300, 4096) / Fraction(divider)
     assert abs(Fraction(supply.num, supply.den) / exact - 1) < Fraction(1, 10**5)
 
@@ -97,8 +101,9 @@ def test_what_is_left_out_is_what_the_page_says():
                 assert key in ("zero", "slope", "divider")
             elif bounds.default is not None:
                 assert not entry.required
-                text = int(entry.default) if entry.default.isdecimal() else entry.default
-                assert entry.read({"false": False}.get(text, text)) == bounds.default
+                text = entry.default
+                value = int(text) if text.isdecimal() else False if text == "false" else text
+                assert entry.read(value) == bounds.default
             else:
                 assert entry.required
 
