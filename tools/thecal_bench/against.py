@@ -27,10 +27,11 @@ PROGRAM = """
 import importlib.util, sys, time
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
-if importlib.util.find_spec("thecal_model"):
-    from thecal_model.link import LinkClient
+# Its place then comes first: thecal_model is found wherever the project is installed.
+if importlib.util.find_spec("thecal_host.link"):
+    from thecal_host.link import LinkClient
 else:
-    from thecal_host.link import LinkClient  # its place then
+    from thecal_model.link import LinkClient
 bench = HostBench(Plant())
 client = LinkClient(bench.send)
 bench.on_data = client.feed
