@@ -41,6 +41,7 @@ def test_any_motor_and_head_are_accepted_after_the_changes_that_the_refusals_nam
 def test_any_sensors_are_accepted_after_the_changes_that_the_refusals_name(tables):
     rig = mended(tables)
     up, down, supply = rig.pressure_up, rig.pressure_down, rig.supply
+    assert up is not None and down is not None and supply is not None
     # A blocked inlet, a blocked catheter and a supply that is back are seen.
     assert up.least <= -UPSTREAM_PA and up.value(9) <= -UPSTREAM_PA
     for scale in (up, down):
