@@ -50,9 +50,9 @@ def started_anew(pump: Any) -> Pump:
         getattr(after, name).__dict__.update(getattr(pump, name).__dict__)
     after.clock.resume(pump.clock.tick)
     after.position.resume(pump.position.executed_steps, pump.position.dose_steps)
-    down = pump.senses.down
-    if down.alarm:
-        after.senses.down.resume(down.base_16, down.compliance_nl_kpa())
+    down, resumed = pump.senses.down, after.senses.down
+    if resumed and down.alarm:
+        resumed.resume(down.base_16, down.compliance_nl_kpa())
     after.startup.was_reset = True
     after.control.found_state = pump.control.state if woken else pump.control.found_state
     after.critical.words.keep_all()

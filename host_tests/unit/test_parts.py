@@ -195,6 +195,7 @@ def supply() -> senses.Senses:
 )
 def test_no_ripple_of_a_sound_supply_is_taken_for_a_broken_sensor(low_code, pattern, times):
     reading = supply().supply
+    assert reading is not None
     for tick in range(len(pattern) * times):
         assert reading.update(low_code + pattern[tick % len(pattern)], tick)
     assert reading.good() and reading.fault == 0
@@ -204,6 +205,7 @@ def test_no_ripple_of_a_sound_supply_is_taken_for_a_broken_sensor(low_code, patt
 @pytest.mark.parametrize("above_codes", [1, 200])
 def test_a_supply_that_swings_further_than_it_can_is_a_broken_sensor(above_codes):
     reading = supply().supply
+    assert reading is not None
     for tick in range(3 * 64 + 3):
         reading.update(2_400 + tick % 2 * (RIPPLE_CODES + above_codes), tick)
     assert reading.fault == parts.NOISE
@@ -213,6 +215,7 @@ def test_a_supply_that_swings_further_than_it_can_is_a_broken_sensor(above_codes
 @given(st.integers(1_900, 2_300), st.lists(st.integers(0, RIPPLE_CODES), min_size=20, max_size=60))
 def test_a_supply_that_ripples_about_its_levels_is_told_of_once_in_five_seconds(low_code, pattern):
     watch = supply()
+    assert watch.supply is not None
     changed = [-math.inf]
     for tick in range(600):
         before = watch.supply_low

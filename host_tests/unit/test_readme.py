@@ -165,6 +165,7 @@ def test_the_table_of_wires_is_pins_csv():
 
 def test_the_scales_of_the_wires_are_those_of_the_code():
     text = section(PAGES[BOARD], "Wiring")
+    assert RIG.pressure_down is not None and RIG.supply is not None
     for phrase in (
         f"(code {RIG.pressure_down.zero_code})",
         f"({RIG.pressure_down.num} Pa a code)",
