@@ -88,7 +88,9 @@ def test_a_pump_that_runs_keeps_its_rig(run, therapy_file):
 @pytest.mark.req("RIG-03", "SAFE-02")
 def test_a_fitted_sensor_that_fails_is_told_after_the_restart(run):
     port = port_of(rig.named("pressure"))
-    port.bench.plant.sensor_fault("pressure_down", "short", port.bench.now_ns)
+    plant = port.bench.plant
+    assert plant is not None
+    plant.sensor_fault("pressure_down", "short", port.bench.now_ns)
     done = run(port, "rig", "program", "pressure", "--yes")
     assert done.exit_code == 1
     assert "its self-test failed: pressure_down" in done.output
