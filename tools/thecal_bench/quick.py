@@ -60,7 +60,13 @@ def measure(image: Path = DEFAULT_IMAGE, jobs: int = 2) -> list[Sequence[str]]:
         of_rate = (cycles[_task(design, rate, image)] for design in DESIGNS)
         rows.append((_cycles_row(rate), *(f"{number:,.0f}" for number in of_rate)))
     rows.append((f"heap allocated in 100 ms, {rate_text(RATES[0])}", *grown))
-    rows.append(("from power to EN held off", f"{boot.en_driven_us / 1000:,.2f} ms", ""))
+    rows.append(
+        (
+            "from power to EN driven off (a resistor holds it before)",
+            f"{boot.en_driven_us / 1000:,.2f} ms",
+            "",
+        )
+    )
     dosing_s = (boot.step_us or 0) / 1e6
     rows.append((f"from power to dosing again, {rate_text(RATES[0])}", f"{dosing_s:,.2f} s", ""))
     made = json.loads(image.with_suffix(".json").read_text())

@@ -66,7 +66,7 @@ def delivery(cases: Sequence[dict[str, Motion]]) -> Sheet:
 
 def reset(boots: Sequence[Boot], stock_us: float | None) -> Sheet:
     """From a reset to a motor that is off, and to dosing again."""
-    header = ("", "EN held off", "motor under power before the self-test is over", "motor on", "first step")
+    header = ("", "EN driven off", "motor under power before the self-test is over", "motor on", "first step")
     rows = []
     for boot in boots:
         journal = "full journal" if boot.journal_full else "young journal"
