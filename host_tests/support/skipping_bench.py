@@ -25,6 +25,7 @@ from thecal.watch.ahead import peak_steps
 from thecal.watch.stretches import BLOCK, LUMP, MOST_UNITS, PAIR, TICKS, Record
 from thecal.watching import LONG_STOP_TICKS
 from thecal_bench.inprocess import TICK_CYCLES
+from thecal_model.rig import reference
 
 DAY_TICKS = 864_000
 # Closer than this to a change nothing is skipped: what is ordered ahead, and then some.
@@ -37,6 +38,8 @@ SAMPLE_NS = 100_000_000
 class StillPlant:
     """A plant in which nothing happens: a rotor that turns, pressures that only flicker."""
 
+    rig = reference()
+    seed = 1
     air = driver_fault = restless = False
     step_sense_fault = None
     made_steps = encoder_count = index_count = 0
