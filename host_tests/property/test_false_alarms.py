@@ -49,8 +49,8 @@ def test_two_thousand_hours_without_a_false_alarm():
 
 
 def test_the_lives_are_hard_enough_for_a_detector_to_fail():
-    # A bound below what posture does, and the same pumps are full of alarms.
-    campaign = Campaign(SLICE_LANES, SEED + 1, change_pa=600)
+    # A bound below what posture does, on a sensor fine enough for it, and the same pumps are full of alarms.
+    campaign = Campaign(SLICE_LANES, SEED + 1, change_pa=600, pa_per_code=1)
     campaign.run(0.1)
     assert len({alarm.lane for alarm in campaign.alarms}) > 10
 

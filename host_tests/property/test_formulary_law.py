@@ -236,6 +236,8 @@ ONE_OF = {
 
 
 @pytest.mark.req("DOSE-13", "LIM-08")
+@example("baclofen", "concentration", ("concentration", "pg/uL"), 10)
+@example("baclofen", "concentration", ("concentration", "pg/uL"), 9)
 @given(
     st.sampled_from(DRUGS),
     st.sampled_from(sorted(WANTED)),
@@ -249,9 +251,11 @@ def test_a_bound_in_the_wrong_unit_is_refused_and_in_the_right_one_exact(drug, o
     text = FILE.format(drug=drug, strength="10 mg/mL", on=on, value=f"{number} {unit}".strip())
     most = MOST.get(WANTED[on], 10**15)
     value = number * ONE_OF.get(unit, Fraction(0))
-    if kind == WANTED[on] and value.denominator == 1 and value <= most:
+    fine = WANTED[on] == "concentration" and value >= Fraction(1, 100)  # 10 pg/uL is the weakest that is taken
+    if kind == WANTED[on] and (fine or value.denominator == 1) and value <= most:
         [read] = pharmacy.parse(text).wire["drugs"]
-        assert read["bounds"] == [[on, "high", "", value, "s", True]]
+        wire = value if value.denominator == 1 else [value.numerator, value.denominator]
+        assert read["bounds"] == [[on, "high", "", wire, "s", True]]
         return
     with pytest.raises(pharmacy.PharmacyError) as caught:
         pharmacy.parse(text, "p.toml")
