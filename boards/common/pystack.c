@@ -4,7 +4,7 @@
 #include "py/runtime.h"
 
 // A pump that is programmed and runs has had 1.2 kB of it in use at most.
-#define PYSTACK_BYTES (4096)
+#define PYSTACK_BYTES (3072)
 
 static mp_obj_t pystack[PYSTACK_BYTES / sizeof(mp_obj_t)];
 

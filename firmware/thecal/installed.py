@@ -15,14 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .record.journal import Journal
 
-# What stands for motor and head where nothing was ever counted. No step is made by it.
-NO_TABLES = {
-    "rig": {"name": "none"},
-    "motor": {"full_steps": 200, "microsteps": 16},
-    "driver": {"dir_forward": 1, "enable": 0},
-    "head": {"nl_per_rev": 100_000},
-    "step": {"sense": "pad"},
-}
 NL_PER_REV = INDEX["nl_per_rev"]
 STEPS_PER_REV = INDEX["steps_per_rev"]
 PULSES_PER_REV = INDEX["pulses_per_rev"]
@@ -51,7 +43,16 @@ def installed(journal: "Journal"):
 
 def none(journal: "Journal", why: str):
     """What a board without a rig has in its place."""
-    found = rig.Rig(rig.read(NO_TABLES).tables)
+    # What stands for motor and head where nothing was ever counted. No step is made by it.
+    found = rig.read(
+        {
+            "rig": {"name": "none"},
+            "motor": {"full_steps": 200, "microsteps": 16},
+            "driver": {"dir_forward": 1, "enable": 0},
+            "head": {"nl_per_rev": 100_000},
+            "step": {"sense": "pad"},
+        }
+    )
     found.missing = why
     words = journal.words
     if words[NL_PER_REV]:

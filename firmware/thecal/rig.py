@@ -1,7 +1,7 @@
 """What hangs on the pins, as data: motor, driver, head, and for every sensor none, or what it is (RIG-01).
 
 On the link and in the journal a rig is an object of tables, as in its TOML file but in whole numbers of the
-units that the keys name (`TABLES`). A table that is left out is not fitted; motor, driver, head and step are
+units that the keys name (`tables`). A table that is left out is not fitted; motor, driver, head and step are
 compulsory. `read` makes a `Rig` of it, or raises `RigError`, which names table, key, value, bound and what to
 do. Nothing is half-read.
 
@@ -45,68 +45,75 @@ def _level(name, default=None):
     return Key(name, NUMBER, 0, 1, default)
 
 
-_SCALE = (
-    Key("zero_code", NUMBER, RAIL_CODES + 1, 4_000),
-    Key("pa_per_code", RATIO, 1, MOST_PART),
-    Key("least_pa", NUMBER, -100_000, -1),
-    Key("most_pa", NUMBER, 1, 1_000_000),
-)
+def tables():
+    """The one table of a rig's tables and keys: (table, whether it must be there, keys). Made anew for each
+    who asks, which is at a boot and when a rig is proposed: kept, it would take 4 kB of the board's heap.
+    """
+    scale = (
+        Key("zero_code", NUMBER, RAIL_CODES + 1, 4_000),
+        Key("pa_per_code", RATIO, 1, MOST_PART),
+        Key("least_pa", NUMBER, -100_000, -1),
+        Key("most_pa", NUMBER, 1, 1_000_000),
+    )
+    return (
+        ("rig", True, (Key("name", TEXT, 1, MOST_NAME),)),
+        (
+            "motor",
+            True,
+            (
+                Key("full_steps", NUMBER, 20, 1_000),
+                Key("microsteps", NUMBER, 1, MOST_MICROSTEPS),
+                Key("gear", RATIO, 1, MOST_PART, (1, 1)),  # motor turns for one of the rotor
+                Key("most_steps_s", NUMBER, 10, MOST_STEPS_S, MOST_STEPS_S),
+            ),
+        ),
+        (
+            "driver",
+            True,
+            (
+                _level("dir_forward"),
+                _level("enable"),
+                Key("pulse_ns", NUMBER, 0, MOST_PULSE_NS, LEAST_PULSE_NS),
+                Key("interval_us", NUMBER, 0, 80_000, 0),  # least time from step to step
+            ),
+        ),
+        (
+            "head",
+            True,
+            (
+                Key("nl_per_rev", NUMBER, 1_000, MOST_NL_PER_REV),
+                Key("uncertainty_nl", NUMBER, 0, MOST_NL_PER_REV, 0),  # expanded, at 95 %; 0: not calibrated
+                Key("rollers", NUMBER, 1, 64, 3),
+                Key("service_revs", NUMBER, 1, 10_000_000, 100_000),
+                Key("service_days", NUMBER, 1, 10_000, 730),
+            ),
+        ),
+        ("step", True, (Key("sense", CHOICE, choices=("wire", "pad")),)),
+        ("fault", False, (_level("level"),)),  # of the driver's output, while there is one
+        ("encoder", False, (Key("pulses_per_rev", NUMBER, 1, 10_000),)),
+        ("index", False, (Key("marks_per_rev", NUMBER, 1, 1, 1),)),
+        ("pressure_down", False, scale),
+        ("pressure_up", False, scale),
+        (
+            "supply",
+            False,
+            (
+                Key("mv_per_code", RATIO, 1, 1_000),
+                Key("low_mv", NUMBER, 2, 100_000),
+                Key("critical_mv", NUMBER, 1, 100_000),
+                Key("most_mv", NUMBER, 1, 110_000),
+            ),
+        ),
+        ("air", False, (_level("level"),)),  # while there is air
+        ("sounder", False, (Key("sensed", NUMBER, 0, 1, 0),)),
+        (
+            "button_stop",
+            False,
+            (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30)),
+        ),  # while pressed
+        ("button_patient", False, (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30))),
+    )
 
-# Table, whether it must be there, keys.
-TABLES = (
-    ("rig", True, (Key("name", TEXT, 1, MOST_NAME),)),
-    (
-        "motor",
-        True,
-        (
-            Key("full_steps", NUMBER, 20, 1_000),
-            Key("microsteps", NUMBER, 1, MOST_MICROSTEPS),
-            Key("gear", RATIO, 1, MOST_PART, (1, 1)),  # motor turns for one of the rotor
-            Key("most_steps_s", NUMBER, 10, MOST_STEPS_S, MOST_STEPS_S),
-        ),
-    ),
-    (
-        "driver",
-        True,
-        (
-            _level("dir_forward"),
-            _level("enable"),
-            Key("pulse_ns", NUMBER, 0, MOST_PULSE_NS, LEAST_PULSE_NS),
-            Key("interval_us", NUMBER, 0, 80_000, 0),  # least time from step to step
-        ),
-    ),
-    (
-        "head",
-        True,
-        (
-            Key("nl_per_rev", NUMBER, 1_000, MOST_NL_PER_REV),
-            Key("uncertainty_nl", NUMBER, 0, MOST_NL_PER_REV, 0),  # expanded, at 95 %; 0: not calibrated
-            Key("rollers", NUMBER, 1, 64, 3),
-            Key("service_revs", NUMBER, 1, 10_000_000, 100_000),
-            Key("service_days", NUMBER, 1, 10_000, 730),
-        ),
-    ),
-    ("step", True, (Key("sense", CHOICE, choices=("wire", "pad")),)),
-    ("fault", False, (_level("level"),)),  # of the driver's output, while there is one
-    ("encoder", False, (Key("pulses_per_rev", NUMBER, 1, 10_000),)),
-    ("index", False, (Key("marks_per_rev", NUMBER, 1, 1, 1),)),
-    ("pressure_down", False, _SCALE),
-    ("pressure_up", False, _SCALE),
-    (
-        "supply",
-        False,
-        (
-            Key("mv_per_code", RATIO, 1, 1_000),
-            Key("low_mv", NUMBER, 2, 100_000),
-            Key("critical_mv", NUMBER, 1, 100_000),
-            Key("most_mv", NUMBER, 1, 110_000),
-        ),
-    ),
-    ("air", False, (_level("level"),)),  # while there is air
-    ("sounder", False, (Key("sensed", NUMBER, 0, 1, 0),)),
-    ("button_stop", False, (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30))),  # while pressed
-    ("button_patient", False, (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30))),
-)
 
 # What goes unwatched: the part without which it does, a code for links and logs, and for people what is not
 # seen and what is judged instead. Where a code stands twice, either part is enough to miss.
@@ -226,18 +233,19 @@ class Rig:
         return bits
 
 
-def read(tables) -> Rig:
+def read(given) -> Rig:
     """The rig that an object of the link or the journal means. Raises RigError."""
-    if not isinstance(tables, dict):
+    if not isinstance(given, dict):
         raise RigError("rig: must be an object of tables")
-    known = [name for name, _, _ in TABLES]
-    for name in tables:
+    rows = tables()
+    known = [name for name, _, _ in rows]
+    for name in given:
         if name not in known:
             raise RigError("%s: unknown table, must be one of %s" % (str(name)[:24], ", ".join(known)))
     whole = {}
-    for name, needed, keys in TABLES:
-        if name in tables:
-            whole[name] = _read_table(name, tables[name], keys)
+    for name, needed, keys in rows:
+        if name in given:
+            whole[name] = _read_table(name, given[name], keys)
         elif needed:
             raise RigError("%s: missing, this table must be there" % name)
     check(whole)

@@ -251,7 +251,8 @@ def test_a_bound_in_the_wrong_unit_is_refused_and_in_the_right_one_exact(drug, o
     text = FILE.format(drug=drug, strength="10 mg/mL", on=on, value=f"{number} {unit}".strip())
     most = MOST.get(WANTED[on], 10**15)
     value = number * ONE_OF.get(unit, Fraction(0))
-    fine = WANTED[on] == "concentration" and value >= Fraction(1, 100)  # 10 pg/uL is the weakest that is taken
+    # 10 pg/uL is the weakest that is taken.
+    fine = WANTED[on] == "concentration" and value >= Fraction(1, 100)
     if kind == WANTED[on] and (fine or value.denominator == 1) and value <= most:
         [read] = pharmacy.parse(text).wire["drugs"]
         wire = value if value.denominator == 1 else [value.numerator, value.denominator]

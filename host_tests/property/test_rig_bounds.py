@@ -54,7 +54,7 @@ def test_any_sensors_are_accepted_after_the_changes_that_the_refusals_name(table
 
 def numbers():
     """Every key that is a number or a ratio, with one of its values out of bounds."""
-    for table, _, keys in rigs.TABLES:
+    for table, _, keys in rigs.tables():
         for key in keys:
             if key.kind == rigs.NUMBER:
                 yield table, key, key.least - 1
@@ -166,7 +166,7 @@ def test_one_change_of_the_reference_rig_is_refused_by_its_name_and_one_change_m
 @given(st.data())
 def test_whatever_one_key_of_the_reference_rig_is_few_changes_mend_it(data):
     tables = tables_of(reference())
-    table, _, keys = data.draw(st.sampled_from(rigs.TABLES))
+    table, _, keys = data.draw(st.sampled_from(rigs.tables()))
     key = data.draw(st.sampled_from(keys))
     if key.kind == rigs.NUMBER:
         tables[table][key.name] = data.draw(st.integers(key.least, key.most))

@@ -85,7 +85,7 @@ def sensors(draw) -> Tables:
     """The reference rig with any sensors, each key within its bounds."""
     tables = tables_of(reference())
     for name in ("pressure_down", "pressure_up", "supply"):
-        row = next(keys for table, _, keys in rigs.TABLES if table == name)
+        row = next(keys for table, _, keys in rigs.tables() if table == name)
         for key in row:
             if key.kind == rigs.RATIO:
                 tables[name][key.name] = [draw(st.integers(1, key.most)), draw(st.integers(1, key.most))]

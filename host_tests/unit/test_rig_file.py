@@ -94,7 +94,7 @@ def test_what_is_left_out_is_what_the_page_says():
     """Every default of the file is the one that the pump fills in."""
     for part in rig.PARTS.values():
         for key, entry in part.entries.items():
-            bounds = {k.name: k for t, _, keys in wire.TABLES if t == part.table for k in keys}.get(
+            bounds = {k.name: k for t, _, keys in wire.tables() if t == part.table for k in keys}.get(
                 entry.wire
             )
             if bounds is None:

@@ -53,7 +53,7 @@ def test_a_rig_is_read_back_whole_with_what_follows_from_it_and_what_changes():
     desk = PumpOnBench()
     answer = desk.ask("rig", rig=tables(**FINER))
     said = answer["readback"]
-    for name, _, keys in rigs.TABLES:
+    for name, _, keys in rigs.tables():
         for key in keys:
             assert f"{name}.{key.name}" in said
     assert said["motor.gear"] == [1, 1] and said["motor.microsteps"] == 32

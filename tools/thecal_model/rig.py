@@ -1,7 +1,7 @@
 """A rig file (TOML) to the rig that a pump takes, or to one `InputError` with all that is wrong.
 
 How to read it: `PARTS` is the one table of what may stand in a file, part by part and key by key, each with
-what it means; bounds and defaults are the firmware's own (`thecal.rig.TABLES`). `load(FILE)` gives a
+what it means; bounds and defaults are the firmware's own (`thecal.rig.tables`). `load(FILE)` gives a
 `thecal.rig.Rig`, `reference()` that of this project's bench, `named` one of the eight in `FOLDER`. A part
 that is left out is not fitted; a key that does not stand here is an error.
 
@@ -37,7 +37,7 @@ CODES_PER_V = Fraction(4096) / Fraction("3.3")
 LEVELS = ("low", "high")
 
 WireTables = dict[str, dict[str, Any]]
-_BOUNDS = {(table, key.name): key for table, _, keys in wire.TABLES for key in keys}
+_BOUNDS = {(table, key.name): key for table, _, keys in wire.tables() for key in keys}
 
 
 @dataclass(frozen=True)
@@ -310,7 +310,7 @@ PARTS: dict[str, Part] = {
 
 GROUPS = tuple(dict.fromkeys(name.partition(".")[0] for name in PARTS if "." in name))
 
-COMPULSORY = tuple(name for name, part in PARTS.items() if {t: n for t, n, _ in wire.TABLES}[part.table])
+COMPULSORY = tuple(name for name, part in PARTS.items() if {t: n for t, n, _ in wire.tables()}[part.table])
 
 
 # --- a file

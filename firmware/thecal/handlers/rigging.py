@@ -154,7 +154,7 @@ def readback(rig: "Rig", before: "Rig"):
     said = {}
     changes = []
     old = {} if before.missing else before.tables
-    for name, _, keys in rigs.TABLES:
+    for name, _, keys in rigs.tables():
         for key in keys:
             where = "%s.%s" % (name, key.name)
             value = _said(rig.tables, name, key.name)
