@@ -48,7 +48,10 @@ class App:
         self.journal.recover(self.flash.image)
         self.rig = installed(self.journal)
         self._fit()
+        gc.collect()  # what was read goes, so that what stays lies together
+        gc.threshold(24_576)  # what stays lies close together then, and leaves one large piece
         self.pump = pump.Pump(self.rig, fast_crc.crc_into, journal=self.journal, log=log)
+        gc.threshold(-1)
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance
         kept = self.pump.critical.words
