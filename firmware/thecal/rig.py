@@ -49,12 +49,6 @@ def tables():
     """The one table of a rig's tables and keys: (table, whether it must be there, keys). Made anew for each
     who asks, which is at a boot and when a rig is proposed: kept, it would take 4 kB of the board's heap.
     """
-    scale = (
-        Key("zero_code", NUMBER, RAIL_CODES + 1, 4_000),
-        Key("pa_per_code", RATIO, 1, MOST_PART),
-        Key("least_pa", NUMBER, -100_000, -1),
-        Key("most_pa", NUMBER, 1, 1_000_000),
-    )
     return (
         ("rig", True, (Key("name", TEXT, 1, MOST_NAME),)),
         (
@@ -88,6 +82,19 @@ def tables():
                 Key("service_days", NUMBER, 1, 10_000, 730),
             ),
         ),
+    ) + _senses()
+
+
+def _senses():
+    """Those of what comes back to the pump, and of its sounder."""
+    scale = (
+        Key("zero_code", NUMBER, RAIL_CODES + 1, 4_000),
+        Key("pa_per_code", RATIO, 1, MOST_PART),
+        Key("least_pa", NUMBER, -100_000, -1),
+        Key("most_pa", NUMBER, 1, 1_000_000),
+    )
+    button = _level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30)  # while pressed
+    return (
         ("step", True, (Key("sense", CHOICE, choices=("wire", "pad")),)),
         ("fault", False, (_level("level"),)),  # of the driver's output, while there is one
         ("encoder", False, (Key("pulses_per_rev", NUMBER, 1, 10_000),)),
@@ -106,12 +113,8 @@ def tables():
         ),
         ("air", False, (_level("level"),)),  # while there is air
         ("sounder", False, (Key("sensed", NUMBER, 0, 1, 0),)),
-        (
-            "button_stop",
-            False,
-            (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30)),
-        ),  # while pressed
-        ("button_patient", False, (_level("level", 0), Key("debounce_ms", NUMBER, 0, 1_000, 30))),
+        ("button_stop", False, button),
+        ("button_patient", False, button),
     )
 
 
