@@ -225,7 +225,7 @@ def step_gaps_us(motor):
     return gaps_us
 
 
-@pytest.mark.req("DOSE-01", "DOSE-07", "LIM-04", "MOT-02", "RIG-01", "RIG-03")
+@pytest.mark.req("DOSE-01", "DOSE-07", "MOT-02", "RIG-01", "RIG-03")
 @given(drawn_rigs(), st.data())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_pump_on_any_rig_makes_what_is_owed_to_a_step_and_a_bolus_to_its_volume(rig, data):
