@@ -152,7 +152,7 @@ def guard(draw):
     last = Guard(100_000, 3_200, 6_000_000)
     for _ in range(50):
         start = draw.below(1_000)
-        print("allow", last.allow(start, start + draw.below(40), 1 + draw.below(2)), last.runaway_steps(900))
+        print("allow", last.allow(start, start + draw.below(40), 1 + draw.below(2)), last.ordered_steps)
 
 
 def occlusion(draw):

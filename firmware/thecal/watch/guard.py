@@ -42,10 +42,6 @@ class Guard:
         """The motor stands and its queue is empty: nothing beyond here is ordered."""
         self.ordered_steps = executed_steps
 
-    def runaway_steps(self, executed_steps: int):
-        """How many steps were made beyond the furthest order; 0 as it should be."""
-        return executed_steps - self.ordered_steps if executed_steps > self.ordered_steps else 0
-
     def set_limit(self, num: int, den: int) -> None:
         """No window may hold more than num/den nL; num 0 for no limit. More is by a whole microstep: a flow
         that fills the limit makes the begun one as well, now and then.
