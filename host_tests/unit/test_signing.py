@@ -7,6 +7,7 @@ import zlib
 import pytest
 from thecal.link import commands
 from thecal_model import signing
+from thecal_model.link import LinkClient, encode
 
 KEY = bytes(range(32))
 NONCE = "00112233445566778899aabbccddeeff"
@@ -131,3 +132,79 @@ def test_keys_and_counters_are_read_as_they_are_told():
             signing.key_of(bad)
     with pytest.raises(ValueError, match="no counter"):
         signing.counter_of("ff")
+
+
+# --- a client that signs
+
+
+HELLO = {"paired": True, "nonce": NONCE, "counters": {"patient": "0000000000000009"}}
+
+
+def signed_of(sent):
+    found = [signing.parts(line.rstrip(b"\n")) for line in sent]
+    return [line for line in found if line is not None]
+
+
+@pytest.fixture
+def client():
+    sent = []
+    client = LinkClient(sent.append, run="3f2a91c0")
+    client.signer = signer = signing.Signer({"patient": KEY, "clinician": KEY[::-1]})
+    return client, sent, signer
+
+
+@pytest.mark.req("SEC-01")
+def test_a_command_is_given_in_the_least_role_that_suffices():
+    held = signing.Signer({"patient": KEY, "service": KEY})
+    for command in commands.COMMANDS:
+        wanted = {commands.OBSERVER: None, commands.PATIENT: "patient"}.get(command.role, "service")
+        assert held.role_for(command.name) == wanted
+    only = signing.Signer({"patient": KEY})
+    # It does not suffice: the pump says so.
+    assert only.role_for("program") == "patient" and only.role_for("no such") == "patient"
+    assert signing.Signer({}).role_for("stop") is None
+    assert signing.Signer({"service": KEY, "patient": KEY}, "service").role_for("stop") == "service"
+    assert signing.Signer({"patient": KEY}, "service").role_for("stop") is None
+
+
+@pytest.mark.req("SEC-02")
+def test_nothing_is_signed_before_a_paired_hello_and_then_what_needs_a_role(client):
+    client, sent, signer = client
+    client.request("stop")
+    signer.hear({"paired": False, "nonce": NONCE})
+    client.request("stop")
+    signer.hear(HELLO)
+    client.request("status")
+    assert signed_of(sent) == []
+    for cmd in ("stop", "bolus", "stop", "bolus"):
+        client.request(cmd)
+    signed = signed_of(sent)
+    told = [(line.role, line.counter, signing.fits(line, NONCE, signer.keys[line.role])) for line in signed]
+    # One more than the pump has accepted, each role by itself.
+    assert told == [
+        ("patient", 10, True),
+        ("clinician", 1, True),
+        ("patient", 11, True),
+        ("clinician", 2, True),
+    ]
+
+
+@pytest.mark.req("SEC-02", "REC-03")
+def test_a_request_that_was_not_looked_into_is_signed_anew_and_is_the_same(client):
+    client, sent, signer = client
+    signer.hear(HELLO)
+    number = client.request("bolus", volume_nl=1, duration_ms=1)
+    client.feed(encode({"type": "reply", "id": number, "run": "3f2a91c0", "ok": False, "error": "bad_auth"}))
+    assert (client.reply(number) or {})["error"] == "bad_auth"
+    other_boot = "f" * 32
+    signer.hear({**HELLO, "nonce": other_boot, "counters": {"clinician": "00000000000000ff"}})
+    client.again(number)
+    assert client.reply(number) is None
+    first, second = signed_of(sent)
+    assert second.body == first.body and second.counter == 256
+    assert signing.fits(second, other_boot, signer.keys["clinician"])
+    client.again(number, signed=False)
+    assert len(signed_of(sent)) == 2 and sent[2].startswith(first.body + b" ")
+    client.feed(encode({"type": "reply", "id": number, "run": "3f2a91c0", "ok": True}))
+    with pytest.raises(KeyError):
+        client.again(number)  # it has been answered

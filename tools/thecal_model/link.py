@@ -1,8 +1,9 @@
 """The serial protocol as the host sees it: a frame codec, and a client that matches replies to requests.
 
 Read from the top: a *frame* is one line, `JSON SPACE CRC LF`, where CRC is the CRC-32 of the JSON bytes
-as eight lowercase hex digits. `encode` makes one, `Decoder` cuts a byte stream into frames and
-`FrameError`s, `LinkClient` numbers requests, keeps replies, hands on telemetry and counts what was lost.
+as eight lowercase hex digits; a request to a paired pump may be signed (`signing`). `encode` makes one,
+`Decoder` cuts a byte stream into frames and `FrameError`s, `LinkClient` numbers requests, keeps replies,
+hands on telemetry and counts what was lost.
 Nothing here opens a port, sleeps or knows the time: bytes go out through a function and come in by `feed`,
 so the same client drives a board, the emulated chip and a test.
 
@@ -23,11 +24,15 @@ from thecal.link import commands
 from thecal.smallint import LARGEST
 
 from thecal_model import crc
+from thecal_model.signing import Signer
 
 PROTOCOL_VERSION = 2
 
 # The device refuses longer lines and never sends one; the line end counts.
 FRAME_MAX_BYTES = 4096
+
+# Errors of a request that was not looked into, because of its signature.
+UNHEARD = ("not_signed", "bad_auth", "replayed", "auth_wait", "unpaired")
 
 # What a bench says to a TCP client while it serves another one, before it hangs up.
 IN_USE = b"in use: another program is connected to this pump\n"
@@ -82,9 +87,16 @@ def _check_integers(value: Any, where: str) -> None:
 
 def encode(obj: dict[str, Any]) -> bytes:
     """One frame. Raises LinkError for a float anywhere in `obj` and for a frame over FRAME_MAX_BYTES."""
+    body = _body(obj)
+    return _checked(body + b" " + crc.digits(body) + b"\n")
+
+
+def _body(obj: dict[str, Any]) -> bytes:
     _check_integers(obj, "frame")
-    body = json.dumps(obj, separators=(",", ":")).encode("ascii")
-    frame = body + b" " + crc.digits(body) + b"\n"
+    return json.dumps(obj, separators=(",", ":")).encode("ascii")
+
+
+def _checked(frame: bytes) -> bytes:
     if len(frame) > FRAME_MAX_BYTES:
         raise LinkError(f"the frame is {len(frame)} bytes long, the link takes {FRAME_MAX_BYTES}")
     return frame
@@ -169,6 +181,7 @@ class LinkClient:
     `on_event` and `on_status` are called with each frame as it is fed; every event is also kept in `events`.
     What changes something carries `run` beside `id`, so that the pump carries it out once (REC-03). From the
     answer to a `hello` until the pump boots again it also names the `boot`, and need not wait for the flash.
+    With a `signer` requests to a paired pump are signed; without one none is.
     Counters: `gaps` telemetry frames that never came (from the sequence numbers, each type counts alone),
     `crc_errors`, `bad_frames` (not a frame, oversize ones too), `restarts` (a sequence began anew: the device
     booted), `stray_replies` (an id that this client never asked). `noise` holds the last lines that were no
@@ -181,7 +194,8 @@ class LinkClient:
         self.boot: int | None = None
         self._decoder = Decoder()
         self._next_id = first_id
-        self._asked: set[int] = set()
+        self.signer: Signer | None = None
+        self._asked: dict[int, tuple[str, bytes]] = {}  # command and JSON
         self._replies: dict[int, dict[str, Any]] = {}
         self._last_seq: dict[str, int] = {}
         self.on_event: Callable[[dict[str, Any]], object] | None = None
@@ -199,14 +213,27 @@ class LinkClient:
     def request(self, cmd: str, **args: Any) -> int:
         """Send one request and return its id; `reply(id)` has the answer once it was fed."""
         request_id = self._next_id
-        frame = encode({"id": request_id, **self._identity(cmd), "cmd": cmd, **args})
+        body = _body({"id": request_id, **self._identity(cmd), "cmd": cmd, **args})
+        frame = self._frame(cmd, body)
         self._next_id = request_id + 1
         if self._next_id == REQUEST_ID_END:  # an ID is not used twice
             self._next_id, self.run = 1, new_run()
-        self._asked.add(request_id)
+        self._asked[request_id] = cmd, body
         self._replies.pop(request_id, None)
         self._send(frame)
         return request_id
+
+    def again(self, request_id: int, signed: bool = True) -> None:
+        """Send a request once more, as it was but with a signature of now, or without one: to the pump it is
+        the same. Only for one without a reply, or of which the reply says that it was not looked into.
+        """
+        cmd, body = self._asked[request_id]
+        self._replies.pop(request_id, None)
+        self._send(self._frame(cmd, body, signed))
+
+    def _frame(self, cmd: str, body: bytes, signed: bool = True) -> bytes:
+        line = self.signer.line(cmd, body) if self.signer is not None and signed else None
+        return _checked((line or body + b" " + crc.digits(body)) + b"\n")
 
     def _identity(self, cmd: str) -> dict[str, Any]:
         if not needs_id(cmd):
@@ -255,8 +282,8 @@ class LinkClient:
             request_id = frame.get("id")
             ours = frame.get("run", self.run) == self.run
             if isinstance(request_id, int) and request_id in self._asked and ours:
-                if frame.get("held") is not True:
-                    self._asked.discard(request_id)
+                if frame.get("held") is not True and frame.get("error") not in UNHEARD:
+                    del self._asked[request_id]
                 self._replies[request_id] = frame
                 self.boot = frame.get("boot", self.boot)
             else:

@@ -11,7 +11,9 @@ digits; `crc` the CRC-32 of all bytes before the space in front of it. The MAC i
 with the nonce that the pump's hello tells (32 hex digits, another one in each boot), so that a line is good
 for one role, one pump, one boot, one count and these bytes.
 
-Nothing here knows where keys are kept. ValueError where a role, a counter, a nonce or a key can not be one.
+`sign` makes such a line, `parts` and `fits` are the other end's. A `Signer` is what a client has: the keys
+that it holds for one pump, and what that pump last told. Nothing here knows where keys are kept. ValueError
+where a role, a counter, a nonce or a key can not be one.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from thecal.link import commands
 
@@ -108,6 +112,46 @@ def fits(signed: Signed, nonce: str, key: bytes) -> bool:
         return False
     expected = mac(signed.body, signed.role, signed.counter, nonce, key)
     return hmac.compare_digest(expected, signed.mac)
+
+
+class Signer:
+    """Signs the requests of one client to one pump, each in the least role of those held that suffices, or in
+    `role`. Until a hello was `heard`, and to an unpaired pump, nothing is signed.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], role: str | None = None) -> None:
+        self.keys = dict(keys)
+        self.role = role
+        self.nonce = ""
+        self.paired = False
+        self._counters: dict[str, int] = {}
+
+    def hear(self, hello: Mapping[str, Any]) -> None:
+        """What the pump says of itself: sign for this boot, and count on from here. ValueError."""
+        self.paired = hello.get("paired") is True
+        self.nonce = hello.get("nonce", "")
+        self._counters = {name: counter_of(text) for name, text in hello.get("counters", {}).items()}
+
+    def role_for(self, cmd: str) -> str | None:
+        """The role to give a command in; None where it goes unsigned: nobody needs a key for it, or none is
+        held. Where no role held suffices it is the highest, and the pump says what it lacks.
+        """
+        if self.role is not None:
+            return self.role if self.role in self.keys else None
+        command = commands.find(cmd)
+        needed = commands.SERVICE if command is None else command.role
+        held = [name for name in commands.ROLES if name in self.keys]
+        if needed == commands.OBSERVER or not held:
+            return None
+        return next((name for name in held if commands.ROLES.index(name) >= needed), held[-1])
+
+    def line(self, cmd: str, body: bytes) -> bytes | None:
+        """The line of a request, without its LF; None where it goes unsigned. No two are the same."""
+        role = self.role_for(cmd) if self.paired else None
+        if role is None:
+            return None
+        self._counters[role] = counter = self._counters.get(role, 0) + 1
+        return sign(body, role, counter, self.nonce, self.keys[role])
 
 
 def _who(role: str, counter: int) -> bytes:
