@@ -148,7 +148,7 @@ def run_of(path: Path, therapy: tuple[Therapy, Profile] | None = None) -> Run:
     return run_of_loaded(path, load(path), therapy)
 
 
-def run_of_loaded(path: Path, loaded: Loaded, therapy: tuple[Therapy, Profile] | None = None) -> Run:
+def run_of_loaded(path: Path | str, loaded: Loaded, therapy: tuple[Therapy, Profile] | None = None) -> Run:
     """The same of a record that was read already from `path`."""
     head, records = loaded.header, loaded.records
     prescription = prescription_of(*therapy) if therapy is not None else head.get("prescription")

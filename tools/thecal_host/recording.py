@@ -12,14 +12,15 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, Protocol
 
 FORMAT = 3
 
 # Numbers in a record are below this, so they have 19 digits at most.
 _MOST = 1 << 63
 
-_ENDS = ("end", "summary")
+ENDS = ("end", "summary")
+"""Of which a whole record has one, in its last line."""
 
 
 def host_time() -> str:
@@ -31,18 +32,29 @@ class RecordError(Exception):
     """A file that is no record, or one that does not hold enough; the message says what is missing."""
 
 
-class Recorder:
-    """Writes a record. `lines` counts what was written, the header included."""
+class Keeper(Protocol):
+    """Who else is given each line: the archive."""
 
-    def __init__(self, file: IO[str], header: dict[str, Any]) -> None:
+    def take(self, record: dict[str, Any], text: str) -> None: ...
+
+
+class Recorder:
+    """Writes a record, and hands it to `keeper` too. `lines` counts what was written, the header included."""
+
+    def __init__(self, file: IO[str] | None, header: dict[str, Any], keeper: Keeper | None = None) -> None:
         self._file = file
+        self._keeper = keeper
         self.lines = 0
         self.write({"type": "header", "format": FORMAT, **header})
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record and hand it to the system at once, so that a kill loses nothing."""
-        self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-        self._file.flush()
+        line = json.dumps(record, separators=(",", ":"))
+        if self._file is not None:
+            self._file.write(line + "\n")
+            self._file.flush()
+        if self._keeper is not None:
+            self._keeper.take(record, line)
         self.lines += 1
 
     def end(self) -> None:
@@ -67,6 +79,11 @@ def load(path: Path) -> Loaded:
         raise RecordError(f"{path}: is not readable as a record: {why.strerror}") from None
     except UnicodeDecodeError as why:
         raise RecordError(f"{path}: is not readable as a record: {why}") from None
+    return load_text(path, text)
+
+
+def load_text(path: Path | str, text: str) -> Loaded:
+    """The same of the text of a record; `path` is what it is called."""
     *lines, rest = text.split("\n")
     numbered = [(number, _parse(path, number, line)) for number, line in enumerate(lines, 1) if line]
     torn = ""
@@ -76,7 +93,7 @@ def load(path: Path) -> Loaded:
     loaded = Loaded(_header(path, numbered))
     sequences: dict[str, int] = {}
     for number, record in numbered[1:]:
-        if loaded.records and loaded.records[-1]["type"] in _ENDS:
+        if loaded.records and loaded.records[-1]["type"] in ENDS:
             raise RecordError(f"{path}:{number}: goes on after its end: were two records joined?")
         if record["type"] == "header":
             raise RecordError(f"{path}:{number}: a second record begins here: cut the file into two")
@@ -84,7 +101,7 @@ def load(path: Path) -> Loaded:
         loaded.records.append(record)
     if torn:
         loaded.problems.append(torn)
-    elif not loaded.records or loaded.records[-1]["type"] not in _ENDS:
+    elif not loaded.records or loaded.records[-1]["type"] not in ENDS:
         last = numbered[-1][0]
         loaded.problems.append(f"{path}:{last}: has no end after this line: the recording was cut off there")
     elif loaded.records[-1].get("lines", len(numbered)) != len(numbered):
@@ -105,7 +122,7 @@ def _whole(text: str) -> int:
     return number if abs(number) < _MOST else _refuse(text)
 
 
-def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
+def _parse(path: Path | str, number: int, line: str) -> dict[str, Any]:
     where = f"{path}:{number}"
     try:
         record = json.loads(line, parse_int=_whole, parse_float=_refuse, parse_constant=_refuse)
@@ -122,7 +139,7 @@ def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
     return record
 
 
-def _header(path: Path, numbered: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+def _header(path: Path | str, numbered: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
     if not numbered or numbered[0][1]["type"] != "header":
         raise RecordError(
             f"{path}:1: expected a header of format {FORMAT}: is this a file that `thecal record` wrote?"
@@ -136,7 +153,7 @@ def _header(path: Path, numbered: list[tuple[int, dict[str, Any]]]) -> dict[str,
     return header
 
 
-def _gap(path: Path, number: int, record: dict[str, Any], sequences: dict[str, int]) -> list[str]:
+def _gap(path: Path | str, number: int, record: dict[str, Any], sequences: dict[str, int]) -> list[str]:
     """What is missing before a frame, by its number: the link lost it, or the file did."""
     kind, seq = record["type"], record.get("seq")
     if kind not in ("status", "event") or type(seq) is not int:
