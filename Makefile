@@ -11,7 +11,7 @@ WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv image flash deploy test test-long mutants check bench bench-quick cycles trace clean distclean
+.PHONY: help run setup system venv desk image flash deploy test test-long mutants check bench bench-quick cycles trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -28,6 +28,9 @@ system:
 venv: system
 	@tools/setup/venv.sh
 
+desk: setup ## what only some commands need: Parquet, reports as pages, lab automation
+	@tools/setup/venv.sh desk
+
 image: system ## the UF2 for a board, build/image/thecal-pico.uf2 [BOARD=THECAL_PICO_W] [MICROPYTHON_DIR=<checkout>]
 	@PYTHONPATH=tools python3 -m image.build $(BOARD)
 
@@ -37,17 +40,17 @@ flash: image ## put the image on a Pico in BOOTSEL mode
 deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper fitted: make deploy PORT=/dev/ttyACM0
 	@PYTHONPATH=tools $(PYTHON) -m image.flash --board $(BOARD) --port "$(PORT)"
 
-test: setup image ## all tests but the long ones
+test: desk image ## all tests but the long ones
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
-test-long: setup image ## the tests that take minutes, with new random examples; another board's image too
+test-long: desk image ## the tests that take minutes, with new random examples; another board's image too
 	@PYTHONPATH=tools python3 -m image.build THECAL_PICO_W
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long --hypothesis-profile=explore
 
 mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and see whether a test notices
 	$(PYTHON) -m thecal_bench.mutants $(MUTANTS)
 
-check: setup build/typings/.ready ## ruff, basedpyright, and nothing longer than fits a head
+check: desk build/typings/.ready ## ruff, basedpyright, and nothing longer than fits a head
 	$(PYTHON) -m ruff check .
 	$(PYTHON) tools/setup/sizes.py firmware tools
 	$(PYTHON) -m basedpyright
