@@ -8,6 +8,7 @@ Properties draw the same examples each time, so that what fails was made to fail
 `--hypothesis-profile=explore`, as in `make test-long`, draws new ones.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if "measured" in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _archive_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What commands record here is not kept in the user's archive."""
+    os.environ["THECAL_ARCHIVE"] = str(tmp_path_factory.mktemp("archive") / "archive.sqlite")
 
 
 @pytest.fixture
