@@ -19,6 +19,7 @@ from thecal_bench.scenario import Scenario
 from thecal_model.link import LinkClient
 from thecal_model.text import short_volume
 
+from thecal_host.archive import Keeping, keeping
 from thecal_host.experiment import BOARDS, line_of, open_bench, prescription
 from thecal_host.files import why_not, writing
 from thecal_host.live import LiveView, Reading
@@ -68,6 +69,8 @@ class RecordedRun:
         self.plant = make_plant(scenario)
         self._nl_per_step = self.plant.geometry.step_nl
         self.expects: list[dict[str, Any]] = []
+        self.number = 0
+        """What the archive calls it."""
 
     def go(self) -> RunResult:
         """Run to the end. Raises what `open_bench` and the runner raise."""
@@ -81,6 +84,7 @@ class RecordedRun:
             raise why_not(self._path.parent, why) from None
         with (
             writing(self._path) as file,
+            keeping(BOARDS[self._board]) as kept,
             LiveView(title, self._console, scenario.duration_ms, unwatched=unwatched) as view,
         ):
             view.note(f"starting: {BOARDS[self._board]}")
@@ -94,14 +98,15 @@ class RecordedRun:
                     tick_ms=TICK_MS,
                     prescription=prescription(scenario, scenario.clock_ms),
                 )
-                recorder = Recorder(file, head)
+                recorder = Recorder(file, head, kept)
+                self.number = kept.number
                 truth = Truth(bench)
                 result = run_scenario(
                     scenario,
                     bench,
                     LinkClient(bench.send),
                     rig=self.plant.rig,
-                    progress=lambda _at, _total: self._show(result, truth, recorder, view),
+                    progress=lambda _at, _total: self._show(result, truth, recorder, view, kept),
                 )
                 view.note(f"programming rig {self.plant.rig.name}, then the therapy")
                 for record in result:
@@ -120,7 +125,10 @@ class RecordedRun:
         if line is not None:
             view.event(line)
 
-    def _show(self, result: RunResult, truth: Truth, recorder: Recorder, view: LiveView) -> None:
+    def _show(
+        self, result: RunResult, truth: Truth, recorder: Recorder, view: LiveView, kept: Keeping
+    ) -> None:
+        kept.turn()
         begin_tick = result.log.begin_tick
         if begin_tick is None:
             return

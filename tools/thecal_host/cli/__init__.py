@@ -8,10 +8,21 @@ share; the other files hold the commands and are imported in the order in which 
 
 from __future__ import annotations
 
-from thecal_host.cli import watch, therapies, orders, rig, rig_check, experiments, weighing
+from thecal_host.cli import watch, therapies, orders, rig, rig_check, experiments, runs, weighing
 from thecal_host.cli.base import app
 
-__all__ = ["app", "experiments", "main", "orders", "rig", "rig_check", "therapies", "watch", "weighing"]
+__all__ = [
+    "app",
+    "experiments",
+    "main",
+    "orders",
+    "rig",
+    "rig_check",
+    "runs",
+    "therapies",
+    "watch",
+    "weighing",
+]
 
 
 def main() -> None:

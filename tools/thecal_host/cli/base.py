@@ -37,6 +37,7 @@ def _status_of(why: Exception) -> int | None:
     from thecal_bench.runner import RunError
     from thecal_model.problems import InputError
 
+    from thecal_host.archive import ArchiveError
     from thecal_host.experiment import NoSuchBoard
     from thecal_host.log import LogError
     from thecal_host.recording import RecordError
@@ -45,7 +46,7 @@ def _status_of(why: Exception) -> int | None:
 
     if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError | BalanceError):
         return SAID_NO
-    unreadable = InputError | RecordError | LogError | FileError | WeighingError
+    unreadable = InputError | RecordError | LogError | FileError | WeighingError | ArchiveError
     if isinstance(why, unreadable | NoSuchBoard | quantities.QuantityError):
         return NOT_UNDERSTOOD
     return None

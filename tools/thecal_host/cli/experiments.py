@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,8 @@ from thecal_model import quantities
 
 from thecal_host.cli.base import EXPERIMENTS, SAID_NO, app, complain, err, out, print_rows, say
 from thecal_host.files import FileError
+
+SAMPLES = 1000
 
 if TYPE_CHECKING:
     from thecal_model.therapy import Profile, Therapy
@@ -30,6 +31,7 @@ def simulate(
     ] = "host",
     as_json: Annotated[bool, typer.Option("--json", help="Every record as one JSON object per line")] = False,
     every: Annotated[str | None, typer.Option(help='Samples of the plant this often, as in "1 min"')] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the run in the archive (`thecal runs`)")] = False,
 ) -> None:
     """Run a scenario. Exit status 1 when an expectation fails, 2 for a file that is not understood."""
     from thecal_bench.bench import TICK_MS
@@ -37,6 +39,7 @@ def simulate(
     from thecal_bench.scenario import load
     from thecal_model.link import LinkClient
 
+    from thecal_host.archive import keeping
     from thecal_host.experiment import BOARDS, line_of, open_bench, prescription, progress_bar, summary_rows
     from thecal_host.record import PLANT, header
     from thecal_host.recording import Recorder
@@ -46,30 +49,46 @@ def simulate(
     if every_ms is not None and every_ms < 1:
         raise quantities.QuantityError(f'--every: expected 1 ms at least, found "{every}"')
     plant = make_plant(scenario)
-    with open_bench(on, plant, plant.rig) as bench, progress_bar(file.name, err, out) as progress:
-        if as_json:
-            title = f"{scenario.title} ({BOARDS.get(on, on)})"
-            head = header(
-                title=title,
-                source=PLANT,
-                nl_per_step=plant.geometry.step_nl,
-                rig=plant.rig,
-                tick_ms=TICK_MS,
-                prescription=prescription(scenario, scenario.clock_ms),
-            )
-            # For `thecal report`, which then needs no other file.
-            Recorder(sys.stdout, head)
+    shown = as_json or every_ms is not None or not keep
+    if not shown:
+        # A run that is kept can be drawn.
+        every_ms = _sample_ms(scenario.duration_ms)
+    board = BOARDS.get(on, on)
+    with (
+        keeping(board) if keep else nullcontext() as kept,
+        open_bench(on, plant, plant.rig) as bench,
+        progress_bar(file.name, err, out) as progress,
+    ):
+        head = header(
+            title=f"{scenario.title} ({board})",
+            source=PLANT,
+            nl_per_step=plant.geometry.step_nl,
+            rig=plant.rig,
+            tick_ms=TICK_MS,
+            prescription=prescription(scenario, scenario.clock_ms),
+        )
+        # With its header what is printed needs no other file for `thecal report`.
+        recorder = Recorder(sys.stdout if as_json else None, head, kept)
         result = run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)
         for record in result:
-            line = json.dumps(record, separators=(",", ":")) if as_json else line_of(record)
+            recorder.write(record)
+            line = None if as_json or not (shown or record["type"] != "sample") else line_of(record)
             if line is not None:
                 print(line)
     if not as_json and result.summary is not None:
-        print_rows(summary_rows(result.summary), scenario.title)
+        in_archive = [] if kept is None else [("archive", f"run {kept.number}")]
+        print_rows([*summary_rows(result.summary), *in_archive], scenario.title)
     if result.expect_failed:
         count = len(scenario.expects)
         err.print(f"{result.expect_failed} of {count} expectations failed", style="red", highlight=False)
         raise typer.Exit(SAID_NO)
+
+
+def _sample_ms(duration_ms: int) -> int:
+    """How often a run is sampled that is kept and of which nothing was said: a picture needs no more."""
+    from thecal_bench.bench import TICK_MS
+
+    return max(duration_ms // SAMPLES // TICK_MS, 1) * TICK_MS
 
 
 @app.command("run", rich_help_panel=EXPERIMENTS)
@@ -101,7 +120,8 @@ def run_demo(
         say(line_of(record) or "")
     assert result.summary is not None
     counted = ("microsteps", f"{microsteps_text(result.summary)}, {run.plant.steps_seen} by the plant")
-    _report(record_path, folder / "delivered.png", load_record(record_path), None, [counted])
+    kept = ("archive", f"run {run.number}")
+    _report(record_path, folder / "delivered.png", load_record(record_path), None, [counted, kept])
     if result.expect_failed:
         raise typer.Exit(SAID_NO)
 

@@ -152,8 +152,9 @@ def record(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there")] = False,
 ) -> None:
-    """Write everything the pump tells to a file, until Ctrl-C or for a time."""
+    """Write everything the pump tells to a file and the archive, until Ctrl-C or for a time."""
     from thecal_host import rigging
+    from thecal_host.archive import keeping
     from thecal_host.files import check_new, writing
     from thecal_host.record import COUNTED_PULSES, header
     from thecal_host.recording import Recorder, host_time
@@ -161,7 +162,7 @@ def record(
 
     span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
     check_new(file, force)
-    with connected(ctx, port) as pump, writing(file) as target:
+    with connected(ctx, port) as pump, writing(file) as target, keeping(pump.port.name) as kept:
         begun_s = pump.clock_s()
         title = f"{pump.port.name}, {datetime.now():%Y-%m-%d %H:%M}"
         head = header(
@@ -174,7 +175,7 @@ def record(
             hello=pump.hello,
             host_time=host_time(),
         )
-        recorder = Recorder(target, head)
+        recorder = Recorder(target, head, kept)
         with err.status("") if err.is_terminal else nullcontext() as line, until_interrupted():
             for frames in pump.listen(None if span_s is None else begun_s + span_s):
                 for frame in frames:
@@ -184,10 +185,11 @@ def record(
                         pump.client.request("therapy")
                     elif frame["type"] == "reply" and frame.get("next", 0) < frame.get("step_count", 0):
                         pump.client.request("therapy", number=frame["number"], **{"from": frame["next"]})
+                kept.turn()
                 if line is not None:
                     line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
         recorder.end()
-        say(f"{recorder.lines} lines in {file}. {losses_text(pump)}".rstrip())
+        say(f"{recorder.lines} lines in {file} and run {kept.number}. {losses_text(pump)}".rstrip())
 
 
 @app.command(rich_help_panel=ANY_PUMP)
