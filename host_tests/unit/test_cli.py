@@ -499,34 +499,6 @@ def test_an_order_whose_reply_is_lost_is_sent_once(monkeypatch):
     assert [json.loads(frame[:-10])["cmd"] for frame in sent] == ["bolus", "outcome"]
 
 
-@pytest.mark.req("REC-03")
-@pytest.mark.parametrize(
-    ("what", "said"),
-    [
-        ({"cmd": "audio_pause"}, "says that it has been carried out"),
-        ({"cmd": "bolus", "volume_nl": 1_000, "duration_ms": 60_000}, "says that it was denied"),
-        ({"cmd": "start"}, "says that it was refused"),
-    ],
-)
-def test_a_lost_reply_is_asked_after(monkeypatch, what, said):
-    port = PumpPort()
-    session = Pump(port, port.clock_s)
-    session.connect()
-    replied = session.client._dispatch
-    lost = []
-
-    def lose_the_first(frame):
-        if frame.get("type") == "reply" and not lost:
-            lost.append(frame)
-        else:
-            replied(frame)
-
-    monkeypatch.setattr(session.client, "_dispatch", lose_the_first)
-    with pytest.raises(PumpError, match=said):
-        session.ask(what["cmd"], **{name: what[name] for name in what if name != "cmd"})
-    assert len(lost) == 1
-
-
 def test_no_pump_and_several_pumps_say_what_to_do(run, monkeypatch):
     monkeypatch.delenv("THECAL_PORT", raising=False)
     monkeypatch.setattr(ports, "find_ports", lambda: [FoundPort("/dev/x", "serial", "a GPS", False)])

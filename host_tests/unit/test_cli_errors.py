@@ -24,7 +24,14 @@ PROGRAM = get_command(cli.app)
 COMMANDS = PROGRAM.commands  # type: ignore[attr-defined]
 
 # Serves until Ctrl-C and simulates for minutes: driven by their own tests, here only with what is wrong.
-RIGHT = {"file": "FILE", "volume": "10 uL", "duration": "1 min", "on": "host", "balance_port": "/no/balance"}
+RIGHT = {
+    "command": "3f2a91c0.17.0",
+    "file": "FILE",
+    "volume": "10 uL",
+    "duration": "1 min",
+    "on": "host",
+    "balance_port": "/no/balance",
+}
 FILES = ("file", "check", "therapy", "image", "export", "picture", "folder")
 
 DEEP_JSON = '{"type":"header","format":3,"x":' + "[" * 5_000 + "]" * 5_000 + "}\n"

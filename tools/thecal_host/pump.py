@@ -2,7 +2,8 @@
 
 `Pump` owns the time that the link client does not know: it reads the port until an answer is there or the
 wait is over. Every failure is a `PumpError` whose message says what to do next. A request that changes
-something is sent once, never again on its own: a bolus whose reply was lost must not be given twice.
+something is given once: where no reply comes the pump is asked what became of it (`lost`). What was refused
+because of its signature is signed anew, and is the same request.
 """
 
 from __future__ import annotations
@@ -10,182 +11,103 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 from thecal.dose import prescription
-from thecal.rig import Rig
+from thecal.link.commands import STOP
 from thecal_model import programming
 from thecal_model.kept import joined
-from thecal_model.link import PROTOCOL_VERSION, LinkClient, needs_id
-from thecal_model.quantities import CONCENTRATION, of_message, show
+from thecal_model.link import PROTOCOL_VERSION, UNHEARD, LinkClient, needs_id
 from thecal_model.readback import differences
-from thecal_model.text import clock_text, mass_text, rate_text, volume_text
+from thecal_model.signing import Signer
 
-from thecal_host.connection import Port
+from thecal_host import lost
+from thecal_host.connection import Port, PortError
 from thecal_host.pharmacy import Library
+from thecal_host.readbacks import Proposal
 
 # A reply leaves in the tick (100 ms) that read the request; an emulated board under load is slower.
 REPLY_TIMEOUT_S = 5.0
 
-# Then the pump is asked what became of it.
-OUTCOME_TIMEOUT_S = 2.0
-OUTCOMES = {
-    "waiting": "it waits and is still to be carried out",
-    "done": "asked again, the pump says that it has been carried out",
-    "denied": "asked again, the pump says that it was denied",
-    "refused": "asked again, the pump says that it was refused",
-    "cancelled": "asked again, the pump says that a stop cancelled it",
-    "cut": "the pump was reset: it may have been carried out or not, and will not be any more; look with "
-    "`thecal status`",
-    "unknown": "the pump does not know of it: it was not carried out",
-}
-"""What is told of a command whose reply was lost."""
 HELLO_TIMEOUT_S = 4.0
 
 # While waiting, ask for hello again this often: the first may have met a board that was still booting.
 HELLO_AGAIN_S = 1.0
 
-H_PER_DAY = 24
+# A port that went away is opened anew so often.
+REOPEN_S = 0.5
+
+# The pump looks at no signature for a second after several bad ones; another client of the same role may take
+# the next count. So often a request is signed anew.
+AUTH_WAIT_S = 1.1
+MOST_SIGNATURES = 5
 
 
 class PumpError(Exception):
     """The pump did not do what was asked. The message says why and what to do."""
 
 
+WHAT_TO_DO = {
+    "not_signed": "it is paired, and this computer has no key for that: `thecal keys import FILE` takes one "
+    "that was exported for you; who has lost all keys fits the MAINTENANCE jumper (`thecal keys reset`)",
+    "bad_auth": "it does not take this computer's key, which was rotated or revoked; or another computer has "
+    "paired it anew; have a key exported there (`thecal keys export ROLE FILE`), and import it",
+    "replayed": "other programs sign in this role all the while; give the command again",
+    "auth_wait": "too many wrong signatures came of late; try again in some seconds",
+    "unpaired": "its keys were reset since; `thecal pair` pairs it anew",
+    "role": "this computer has no key of that role for it, or --role names a lesser one",
+    "other_boot": "it has restarted since; look with `thecal status` before you give the command again",
+}
+"""By the code of a refusal, what a person makes of it."""
+
+
 class Refused(PumpError):
     """The pump said no; `code` is its code."""
 
     def __init__(self, cmd: str, code: str, message: str) -> None:
-        super().__init__(f"the pump refuses `{cmd}`: {message or code}")
+        what_to_do = f"\n{WHAT_TO_DO[code]}" if code in WHAT_TO_DO else ""
+        super().__init__(f"the pump refuses `{cmd}`: {message or code}{what_to_do}")
         self.code = code
         self.cmd = cmd
         self.message = message
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A therapy, a drug library or a refill as the pump understood it; nothing is changed until its digest is
-    confirmed.
-    """
-
-    digest: str
-    readback: dict[str, Any]
-    why: tuple[str, ...] = ()
-    """What each soft limit is about that the confirmation accepts."""
-
-    @property
-    def soft(self) -> list[str]:
-        """The soft limits that the confirmation must accept by name."""
-        return self.readback.get("soft", [])
-
-
-def week_time(second_of_week: int) -> str:
-    """A second of the week as people say it: `mon 06:00`."""
-    day, second = divmod(second_of_week, 86_400)
-    hour, second = divmod(second, 3_600)
-    return f"{('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')[day]} {hour:02}:{second // 60:02}"
-
-
-def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple[str, str]]:
-    """A read-back for a person to check: name and value, with the units one thinks in.
-
-    The refill date (RES-03) is the earliest at which LOW can come, every permitted bolus taken, if the
-    therapy starts `now`.
-    """
-    said = proposal.readback
-    rows = [("mode", str(said["mode"]))]
-    if "drug" in said:
-        strength = show(of_message(said["concentration_pg_nl"]), CONCENTRATION, "mg/mL")
-        rows.append(("drug", f"{said['drug']}, {strength}"))
-        if said.get("approved") == 0:
-            rows.append(("approved", "not for this use"))
-        rows.append(("dose", f"{mass_text(said['daily_pg'])} a day"))
-    if "rate_num" in said:
-        rows.append(("rate", rate_text(Fraction(said["rate_num"], said["rate_den"]))))
-    for start_ms, num, den in said.get("steps", []):
-        rows.append((f"from {week_time(start_ms // 1000)}", rate_text(Fraction(num, den))))
-    rows.append(("volume", f"{volume_text(said['daily_nl'])} a day"))
-    rows += _bridge_rows(said)
-    if said.get("line_nl"):
-        rows.append(("line", f"{volume_text(said['line_nl'])} of tubing and catheter"))
-    if said.get("kvo_num"):
-        rows.append(("keep vein open", rate_text(Fraction(said["kvo_num"], said["kvo_den"]))))
-    rows.append(("at most", rate_text(said["max_rate_nl_h"])))
-    if "bolus_volume_num" in said:
-        volume = Fraction(said["bolus_volume_num"], said["bolus_volume_den"])
-        rate = rate_text(Fraction(said["bolus_rate_num"], said["bolus_rate_den"]))
-        rows.append(("patient bolus", f"{volume_text(volume)} at {rate}"))
-        often = f"{said['lockout_ms'] / 60_000:g} min after the last, {said['max_per_day']} a day"
-        rows.append(("not before", often))
-    if "limit_num" in said:
-        limit = volume_text(Fraction(said["limit_num"], said["limit_den"]))
-        rows.append(("limit", f"{limit} in any {said['window_ms'] / 3_600_000:g} h"))
-    low, empty = volume_text(said["low_nl"]), volume_text(said["empty_nl"])
-    rows.append(("reservoir", f"low at {low}, empty at {empty}"))
-    if "low_in_h" in said:
-        date = (now or datetime.now()) + timedelta(hours=said["low_in_h"])
-        rows.append(("refill", f"by {date:%Y-%m-%d %H}:00, in {said['low_in_h'] / H_PER_DAY:.1f} days"))
-    if "steps_per_tick_num" in said:
-        steps = Fraction(said["steps_per_tick_num"], said["steps_per_tick_den"])
-        rows.append(("microsteps per tick", f"{steps} ({float(steps):.6g})"))
-    for text in proposal.why:
-        rows.append(("soft limit", text))
-    rows.append(("digest", proposal.digest))
-    return rows
-
-
-def _bridge_rows(said: dict[str, Any]) -> list[tuple[str, str]]:
-    """How long the old drug still flows, and at what rate."""
-    if "bridge_left_nl" not in said:
-        return []
-    old = show(of_message(said["bridge_pg_nl"]), CONCENTRATION, "mg/mL")
-    text = f"{volume_text(said['bridge_left_nl'])} of {old} leave the line first"
-    if "bridge_s" in said:
-        text += f": {clock_text(said['bridge_s'] * 1_000)} of flow"
-    rows = [("bridge", text)]
-    if "bridge_rate_num" in said:
-        rows.append(("meanwhile", rate_text(Fraction(said["bridge_rate_num"], said["bridge_rate_den"]))))
-    if "bridge_times_num" in said:
-        times = Fraction(said["bridge_times_num"], said["bridge_times_den"])
-        for start_ms, num, den in said.get("steps", []):
-            when = week_time(start_ms // 1000)
-            rows.append((f"meanwhile from {when}", rate_text(Fraction(num, den) * times)))
-    return rows
-
-
-def kept_rows(kept: dict[str, Any], rig: Rig) -> list[tuple[str, str]]:
-    """A therapy that a pump on `rig` keeps, for a person, by the firmware's own reader. Raises PumpError."""
-    try:
-        understood = prescription.parse(kept["therapy"], rig.mechanism())
-        readback = understood.readback()
-        if "step_count" in readback:
-            readback["steps"] = [
-                step
-                for first in range(0, readback["step_count"], prescription.PAGE_STEPS)
-                for step in understood.steps_from(first)
-            ]
-    except prescription.PrescriptionError as why:
-        raise PumpError(f"therapy {kept['number']} is none that this program understands: {why}") from None
-    return readback_rows(Proposal(kept["digest"], readback))
-
-
 class Pump:
-    """One pump at one port. `hello` holds what it said of itself when it was connected."""
+    """One pump at one port. `hello` holds what it said of itself when it was connected.
+
+    `reopen` opens the port anew where it went away; without one a lost line is an error. `signer` has
+    the keys with which a paired pump wants commands signed.
+    """
 
     def __init__(self, port: Port, clock_s: Callable[[], float] = time.monotonic) -> None:
         self.port = port
         self.hello: dict[str, Any] = {}
         self.clock_s = clock_s
+        self.sleep: Callable[[float], object] = time.sleep
+        self.reopen: Callable[[], Port] | None = None
         # Ids begin anywhere, so that a late reply to an earlier program is not taken for ours.
-        self.client = LinkClient(port.write, first_id=random.randrange(1, 1 << 29))
+        self.client = LinkClient(lambda data: self.port.write(data), first_id=random.randrange(1, 1 << 29))
+        self.signer = self.client.signer = Signer({})
 
     def connect(self) -> dict[str, Any]:
         """Say hello until the pump answers; check that both speak the same protocol."""
         # Ends whatever an earlier program may have left half sent.
         self.port.write(b"\n")
+        reply = self._say_hello()
+        if reply.get("protocol") != PROTOCOL_VERSION:
+            raise PumpError(
+                f"{self.port.name} speaks protocol {reply.get('protocol')}, this program {PROTOCOL_VERSION}: "
+                "flash the image that belongs to this program (`make flash`)"
+            )
+        if self.hello and reply.get("serial") != self.hello.get("serial"):
+            raise PumpError(f"another pump answers at {self.port.name} than before: give the command again")
+        if not self.hello:
+            self.client.forget_losses()
+        self.hello = reply
+        return reply
+
+    def _say_hello(self) -> dict[str, Any]:
         deadline_s = self.clock_s() + HELLO_TIMEOUT_S
         asked: list[int] = []
         reply = None
@@ -194,16 +116,38 @@ class Pump:
             if now_s >= deadline_s:
                 raise PumpError(self._why_silent())
             asked.append(self.client.request("hello"))
-            reply = self._wait(asked, min(deadline_s, now_s + HELLO_AGAIN_S))
+            reply = self.wait(asked, min(deadline_s, now_s + HELLO_AGAIN_S))
         self._check("hello", reply)
-        if reply.get("protocol") != PROTOCOL_VERSION:
-            raise PumpError(
-                f"{self.port.name} speaks protocol {reply.get('protocol')}, this program {PROTOCOL_VERSION}: "
-                "flash the image that belongs to this program (`make flash`)"
-            )
-        self.hello = reply
-        self.client.forget_losses()
+        try:
+            self.signer.hear(reply)
+        except (ValueError, AttributeError) as why:
+            raise PumpError(f"{self.port.name} says hello as no pump does: {why}") from None
         return reply
+
+    @property
+    def paired(self) -> bool:
+        """Whether it wants signatures, as it last said."""
+        return self.signer.paired
+
+    def open_again(self) -> bool:
+        """Try once to open a port that went away, and to reach the same pump there; whether that was so.
+
+        PumpError where it is another one.
+        """
+        self.port.close()
+        if self.reopen is None:
+            return False
+        try:
+            self.port = self.reopen()
+            self.client.line_lost()
+            self.port.write(b"\n")
+            said = self.wait([self.client.request("hello")], self.clock_s() + HELLO_AGAIN_S)
+            if said is None:
+                return False
+            self.connect()
+        except PortError:
+            return False
+        return True
 
     def poll(self, timeout_s: float) -> list[dict[str, Any]]:
         """The frames that have arrived, waiting at most `timeout_s` for the first bytes."""
@@ -211,27 +155,68 @@ class Pump:
         return self.client.feed(data) if data else []
 
     def ask(self, cmd: str, **args: Any) -> dict[str, Any]:
-        """Send one request and wait for its reply. Raises Refused, or PumpError when none comes."""
-        boot = self.client.boot
-        request_id = self.client.request(cmd, **args)
-        reply = self._wait([request_id], self.clock_s() + REPLY_TIMEOUT_S)
+        """Send one request and wait for its reply. Raises Refused; PumpError when none comes and nothing more
+        is known of it; PortError where the line went in a request that changes nothing.
+        """
+        boot, run = self.client.boot, self.client.run
+        gone: PortError | None = None
+        reply = None
+        try:
+            self.client.request(cmd, **args)
+            reply = self._answer(cmd, self.client.last_id)
+        except PortError as why:
+            if not needs_id(cmd):
+                raise
+            gone = why
         if reply is None:
-            raise PumpError(
-                f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s: "
-                + self._what_became_of(cmd, request_id, boot)
-            )
+            named = None if cmd == STOP else boot
+            reply = self._find_out(cmd, lost.Id(run, self.client.last_id, named), gone)
         self._check(cmd, reply)
         return reply
 
-    def _what_became_of(self, cmd: str, request_id: int, boot: int | None) -> str:
-        """Of a command for `boot` whose reply was lost: the pump keeps the outcomes by ID."""
-        if needs_id(cmd):
-            named = {} if boot is None else {"of_boot": boot}
-            asked = self.client.request("outcome", of_run=self.client.run, of=request_id, **named)
-            said = self._wait([asked], self.clock_s() + OUTCOME_TIMEOUT_S) or {}
-            if said.get("outcome") in OUTCOMES:
-                return OUTCOMES[said["outcome"]]
-        return "the pump may have taken it or not; look with `thecal status` before you ask again"
+    def _answer(self, cmd: str, request_id: int) -> dict[str, Any] | None:
+        """The reply to a request, None where none comes in time; after another signature where that helps.
+
+        A stop for which a signature does not do goes without one, which a paired pump obeys, too.
+        """
+        for count in range(1, MOST_SIGNATURES + 1):
+            reply = self.wait([request_id], self.clock_s() + REPLY_TIMEOUT_S)
+            error = None if reply is None else reply.get("error")
+            if error not in UNHEARD or count == MOST_SIGNATURES:
+                return reply
+            if cmd == STOP:
+                self.client.again(request_id, signed=False)
+                continue
+            if error == "auth_wait":
+                self.sleep(AUTH_WAIT_S)
+            else:
+                nonce, was_paired = self.signer.nonce, self.paired
+                self.connect()
+                known = self.signer.nonce == nonce and self.paired == was_paired
+                if not self.paired or (known and error != "replayed") or not self.signer.keys:
+                    return reply
+            self.client.again(request_id)
+        return None
+
+    def _find_out(self, cmd: str, id: lost.Id, gone: PortError | None) -> dict[str, Any]:
+        """The answer to a request of which no reply came. PumpError with what is known of it."""
+        silent = f"no answer to `{cmd}` from {self.port.name} within {REPLY_TIMEOUT_S:.0f} s"
+        if not needs_id(cmd):
+            raise PumpError(f"{silent}: reset the pump, or ask again")
+        if gone is not None:
+            until_s = self.clock_s() + (lost.LINE_TIMEOUT_S if self.reopen else 0)
+            while not self.open_again():
+                if self.clock_s() >= until_s:
+                    raise PumpError(
+                        f"{gone}\nWhat became of `{cmd}` is not known: once the pump is there again ask with "
+                        f"`thecal outcome {id}` before you give it again"
+                    )
+                self.sleep(REOPEN_S)
+            silent = f"the line was lost before `{cmd}` was answered"
+        answer = lost.answer(self, id, cmd == STOP)
+        if isinstance(answer, str):
+            raise PumpError(f"{silent}: {answer}")
+        return answer
 
     def propose(self, therapy: dict[str, Any]) -> Proposal:
         """Have a therapy read back. Raises PumpError when the read-back is not what was sent."""
@@ -348,7 +333,8 @@ class Pump:
         while until_s is None or self.clock_s() < until_s:
             yield self.poll(0.2)
 
-    def _wait(self, request_ids: list[int], until_s: float) -> dict[str, Any] | None:
+    def wait(self, request_ids: list[int], until_s: float) -> dict[str, Any] | None:
+        """The first reply to one of these requests, None where none comes until then."""
         while True:
             for request_id in request_ids:
                 reply = self.client.reply(request_id)

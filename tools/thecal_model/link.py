@@ -194,6 +194,7 @@ class LinkClient:
         self.boot: int | None = None
         self._decoder = Decoder()
         self._next_id = first_id
+        self.last_id = 0  # of the last request, also of one that could not be sent
         self.signer: Signer | None = None
         self._asked: dict[int, tuple[str, bytes]] = {}  # command and JSON
         self._replies: dict[int, dict[str, Any]] = {}
@@ -212,7 +213,7 @@ class LinkClient:
 
     def request(self, cmd: str, **args: Any) -> int:
         """Send one request and return its id; `reply(id)` has the answer once it was fed."""
-        request_id = self._next_id
+        request_id = self.last_id = self._next_id
         body = _body({"id": request_id, **self._identity(cmd), "cmd": cmd, **args})
         frame = self._frame(cmd, body)
         self._next_id = request_id + 1
@@ -264,6 +265,10 @@ class LinkClient:
     def unfinished(self) -> bytes:
         """The bytes of the line that has no end yet."""
         return self._decoder.unfinished
+
+    def line_lost(self) -> None:
+        """The port was opened anew: half a line from before has no other half."""
+        self._decoder = Decoder()
 
     def forget_losses(self) -> None:
         """Count from here: a client that joins a talking pump finds half a line and old frames first."""

@@ -40,11 +40,13 @@ def _status_of(why: Exception) -> int | None:
     from thecal_host.archive import ArchiveError
     from thecal_host.experiment import NoSuchBoard
     from thecal_host.log import LogError
+    from thecal_host.readbacks import KeptError
     from thecal_host.recording import RecordError
     from thecal_host.weighing import WeighingError
     from thecal_host.weighing.balance import BalanceError
 
-    if isinstance(why, PortError | PumpError | LinkError | BenchError | RunError | BalanceError):
+    said_no = PortError | PumpError | KeptError | LinkError | BenchError | RunError | BalanceError
+    if isinstance(why, said_no):
         return SAID_NO
     unreadable = InputError | RecordError | LogError | FileError | WeighingError | ArchiveError
     if isinstance(why, unreadable | NoSuchBoard | quantities.QuantityError):

@@ -39,7 +39,7 @@ def set_time(
     port: PortOption = None,
 ) -> None:
     """Set the pump's clock, by which flex therapy goes."""
-    from thecal_host.pump import week_time
+    from thecal_host.readbacks import week_time
 
     now = datetime.now()
     week_s = now.weekday() * 86_400 + now.hour * 3_600 + now.minute * 60 + now.second
@@ -113,9 +113,31 @@ def bolus(
     with connected(ctx, port) as pump:
         named = {"accept": accept} if accept else {}
         reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms, **named)
+        if reply.get("outcome") == "done":  # told once more, of a boot that is over
+            say(f"{volume_text(volume_nl)} were granted; what a reset has cut of it does not come any more.")
+            return
         if reply.get("granted") is not True:
             reason = reply.get("reason") or "no reason given"
             complain(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
             raise typer.Exit(SAID_NO)
         rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
         say(f"Granted: {volume_text(volume_nl)} at {rate_text(rate_nl_h)} on top of the basal rate.")
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def outcome(
+    ctx: typer.Context,
+    command: Annotated[str, typer.Argument(metavar="ID", help="As `thecal` has named it: 3f2a91c0.17.0")],
+    port: PortOption = None,
+) -> None:
+    """Ask what became of a command whose reply was lost."""
+    from thecal_host import lost
+
+    try:
+        wanted = lost.Id.of(command)
+    except ValueError as why:
+        raise quantities.QuantityError(str(why)) from None
+    with connected(ctx, port) as pump:
+        answer = lost.outcome(pump, wanted)
+        name = f"`{answer['command']}`" if "command" in answer else command
+        say(f"Of {name}: {lost.text_of(answer)}.")

@@ -37,7 +37,8 @@ def program(
     from thecal_model import foreknown
     from thecal_model.rig_words import SENTENCES
 
-    from thecal_host.pump import PumpError, Refused, readback_rows
+    from thecal_host.pump import PumpError, Refused
+    from thecal_host.readbacks import readback_rows
 
     therapy, profile = load_therapy(file)
     message = therapy.message(profile)

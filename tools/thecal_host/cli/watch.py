@@ -123,7 +123,8 @@ def therapy(
     from thecal_model.text import clock_text
 
     from thecal_host import rigging
-    from thecal_host.pump import PumpError, kept_rows
+    from thecal_host.pump import PumpError
+    from thecal_host.readbacks import kept_rows
 
     with connected(ctx, port) as pump:
         kept = pump.therapy(number)
