@@ -133,7 +133,7 @@ class Host:
 
     def _take(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         """A request whose form is right."""
-        command = commands.COMMANDS[commands.row_of(request["cmd"])]
+        command = commands.COMMANDS[commands.COMMANDS.find(request["cmd"])]
         if command.changes == commands.READS:
             self._read(request, inputs, outputs)
             return
@@ -154,12 +154,12 @@ class Host:
             place = self._opened(request, command)
             self._cancelled(request, command, place, BY_STOP, outputs)
         elif self.stop_button.held and (command.moves or held) and command.name != commands.STOP:
-            self.control.teller.event(events.DENIED, commands.row_of(command.name), STOP_HELD)
+            self.control.teller.event(events.DENIED, commands.COMMANDS.find(command.name), STOP_HELD)
             self._send(outputs, refusal(request, "stop_held", "the STOP button is held down"))
         elif self.queue.full():
             text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING
             self._send(outputs, refusal(request, "busy", text))
-        elif command.objects and self.queue.holds_large():
+        elif command.is_large and self.queue.holds_large():
             self._send(outputs, refusal(request, "busy", "a therapy or a library waits already"))
         else:
             place = self._opened(request, command)
@@ -174,7 +174,7 @@ class Host:
         if not has_id(request):
             return NO_PLACE
         wanted = id_of(request)
-        row = commands.row_of(command.name)
+        row = commands.COMMANDS.find(command.name)
         place = self.outcomes.find(wanted)
         if place != NOWHERE:  # a stop, which always acts, whosever ID it has
             return place if self.outcomes.told(place)[1] == row else NO_PLACE
@@ -356,7 +356,7 @@ class Host:
     def _cancelled(
         self, request: dict, command: "Command", place: int, message: str, outputs: "Outputs"
     ) -> None:
-        self.control.teller.event(events.DENIED, commands.row_of(command.name), WAS_CANCELLED)
+        self.control.teller.event(events.DENIED, commands.COMMANDS.find(command.name), WAS_CANCELLED)
         self._finish(request, place, refusal(request, "cancelled", message), outputs)
 
     # --- stops

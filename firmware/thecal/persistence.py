@@ -186,6 +186,7 @@ class Persistence:
         journal = self.journal
         words = journal.words
         history = journal.history
+        journal.history = None  # its arrays go with it
         self.log.count = self.log.sent = journal.log_count
         if journal.status != SOUND:
             journal.state.save()
@@ -222,7 +223,6 @@ class Persistence:
         self._restore_therapies()
         self._make_solid()
         self.senses.motion.pulses = words[PULSES]
-        journal.history = None  # its arrays are the pump's now
         journal.state.save()
 
     def _restore_alarms(self) -> None:

@@ -10,7 +10,7 @@ without their CRC. The CRC is right of most: what is behind it is to be reached.
 from binascii import crc32
 
 from thecal.dose import formulary, library_wire, prescription
-from thecal.link.commands import COMMANDS
+from thecal.link.commands import COMMANDS, LISTS, TEXTS
 
 
 class Draw:
@@ -137,16 +137,16 @@ def part_value(draw, key):
     return draw.of(("1", "1", "0", "2"))
 
 
-def argument(draw, row, key):
+def argument(draw, key):
     if key == "therapy":
         return therapy(draw)
     if key == "part":
         return table(draw, library_wire.DRUG_KEYS + library_wire.PART_KEYS, part_value)
-    if key in row.lists:
+    if key in LISTS:
         return "[%s]" % ",".join([draw.of(('"morphine.unverified"', '"x"')) for _ in range(draw.below(4))])
     if key == "stream":
         return draw.of(('"events"', '"faults"', '"x"'))
-    if key in row.texts:
+    if key in (*TEXTS, "of_run"):
         return draw.of(('"00000000"', '"7fffffff"', '"%s"' % ("f" * 70)))
     return number(draw)
 
@@ -161,10 +161,10 @@ def request(draw, commands, ids):
             members.append('"run":"0000000%d"' % draw.below(3))
     for key in row.needs:
         if not draw.once_in(20):
-            members.append('"%s":%s' % (key, argument(draw, row, key)))
+            members.append('"%s":%s' % (key, argument(draw, key)))
     for key in row.may:
         if draw.once_in(2):
-            members.append('"%s":%s' % (key, argument(draw, row, key)))
+            members.append('"%s":%s' % (key, argument(draw, key)))
     if draw.once_in(12):
         members.append('"at_tick":%s' % number(draw))
     if draw.once_in(6):

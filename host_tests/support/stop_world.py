@@ -384,7 +384,10 @@ class World:
         }
         if cmd in known:
             return known[cmd]
-        return {name: {} if name in row.objects else "x" if name in row.texts else 1 for name in row.needs}
+        return {
+            name: {} if name in commands.OBJECTS else "x" if name in commands.TEXTS else 1
+            for name in row.needs
+        }
 
     def line(self) -> bytes:
         """A frame of any command of the table, or an old one again, or a word."""

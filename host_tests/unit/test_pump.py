@@ -7,7 +7,7 @@ import itertools
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk, frame, request
 from thecal import causes, control, states
-from thecal.link.commands import COMMANDS, ROLES
+from thecal.link.commands import COMMANDS, OBJECTS, ROLES, TEXTS
 from thecal.record import events
 from thecal.signals import QUEUE_SEGMENTS
 from thecal.watch import alarms
@@ -417,9 +417,7 @@ def test_only_so_many_commands_are_held_back(desk):
 def test_a_role_below_the_one_in_the_table_is_refused(desk, command, monkeypatch):
     desk.tick()
     monkeypatch.setattr(type(desk.pump.host.session), "role_of", lambda self, request: command.role - 1)
-    arguments = {
-        name: {} if name in command.objects else "x" if name in command.texts else 1 for name in command.needs
-    }
+    arguments = {name: {} if name in OBJECTS else "x" if name in TEXTS else 1 for name in command.needs}
     if "of_run" in arguments:
         arguments["of_run"] = "00000000"
     reply = desk.ask(command.name, **arguments)

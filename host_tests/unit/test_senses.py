@@ -272,7 +272,7 @@ def test_while_the_stop_button_is_held_down_nothing_starts():
     desk.tick(button_stop=True)
     assert desk.pump.control.state == states.STOPPED
     assert desk.ask("start")["error"] == "stop_held"
-    assert desk.events == [("denied", commands.row_of("start"), causes.STOP_HELD)]
+    assert desk.events == [("denied", commands.COMMANDS.find("start"), causes.STOP_HELD)]
     assert desk.ask("start", at_tick=desk.at_tick + 20)["error"] == "stop_held"
     desk.tick(button_stop=False)
     for _ in range(30):

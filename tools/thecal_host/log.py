@@ -32,7 +32,7 @@ CRC_BEGIN = bytes(4)
 # Beyond any event that a pump can have made: asks for none of them, and how many there are.
 BEYOND = (1 << 30) - 1
 
-_NAMES = {row.code: row.name for row in events.EVENTS}
+_NAMES = {code: row.name for code, row in enumerate(events.EVENTS)}
 _HEAD = re.compile(rb"thecal log 1: (events|faults), (\d+) entries after ([0-9a-f]{8}), (\d+) events made")
 _ENTRY = re.compile(rb".* ([0-9a-f]{56}) ([0-9a-f]{8})")
 _END = "end "

@@ -94,7 +94,7 @@ class Handlers:
 
     def _answer_of(self, do, request: dict):
         try:
-            if self.rig.missing and commands.COMMANDS[commands.row_of(request["cmd"])].needs_rig:
+            if self.rig.missing and commands.COMMANDS[commands.COMMANDS.find(request["cmd"])].needs_rig:
                 raise Refused(NO_RIG, NO_RIG_TEXT % self.rig.missing)
             answer = do(request)
         except PrescriptionError as error:

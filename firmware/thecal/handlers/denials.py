@@ -77,7 +77,7 @@ class Denials:
     def deny(self, name: str, reason) -> None:
         """Tell that the command of that name was denied."""
         control = self.control
-        control.teller.event(events.DENIED, commands.row_of(name), reason)
+        control.teller.event(events.DENIED, commands.COMMANDS.find(name), reason)
         if name == "patient_bolus":
             self.lockout.deny(control.clock.tick + 1)
         if reason == MAX_DOSE:

@@ -10,15 +10,17 @@ one it does nothing, so it need not be written down before it acts.
 """
 
 from ..smallint import LARGEST
+from ..table import Table
 from .frame import WORK_A_TICK
 
 # Roles, each may do what the ones before it may.
-OBSERVER, PATIENT, CLINICIAN, SERVICE = range(4)
 ROLES = ("observer", "patient", "clinician", "service")
+OBSERVER, PATIENT, CLINICIAN, SERVICE = range(4)
 
 # What a command changes: nothing, something at once, or the flow, which takes effect at the end of the tick
 # in which it is carried out. The numbers are the ticks by which it is carried out early to take effect at
 # `at_tick`.
+CHANGES = ("reads", "at once", "flow")
 READS, AT_ONCE, FLOW = -1, 0, 1
 
 # What carrying it out takes of `frame.WORK_A_TICK`: of most no more than their answer; after those that take
@@ -35,109 +37,72 @@ ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "rig", "confirm
 
 RUN_DIGITS = 8
 
+# Arguments that are not whole numbers: `run` and `of_run` are texts of their own kind.
+OBJECTS = ("therapy", "part", "rig")
+TEXTS = ("digest", "stream")
+LISTS = ("accept",)  # of texts
+
 
 class Command:
-    """One row: `needs` and `may` name the arguments; `objects`, `texts` and `lists` (of texts) are those of
-    them that are not numbers. `work`: ANSWER_WORK or LONG_WORK. One that `moves` may start the motor: it is
-    refused while the STOP button is held down. One that only `proposes` need not be written down before it
-    acts: a confirmation is still to come. One that `needs_rig` is refused on a board without one.
+    """One row: `needs` and `may` name the arguments, `traits` what else is to be known. One that is `long`
+    takes LONG_WORK. One that `moves` may start the motor: it is refused while the STOP button is held down.
+    One that only `proposes` need not be written down before it acts: a confirmation is still to come. One
+    that `needs_rig` is refused on a board without one.
     """
 
-    def __init__(
-        self,
-        name,
-        role,
-        changes,
-        needs=(),
-        may=(),
-        objects=(),
-        texts=(),
-        lists=(),
-        work=ANSWER_WORK,
-        moves=False,
-        proposes=False,
-        needs_rig=False,
-    ):
+    def __init__(self, name, role, changes, needs=(), may=(), traits=()):
         self.name = name
-        self.work = work
-        self.role = role
-        self.changes = changes
+        self.role = ROLES.index(role)
+        self.changes = CHANGES.index(changes) - 1
         self.needs = needs
         self.may = may
-        self.objects = objects
-        self.texts = texts
-        self.lists = lists
-        self.moves = moves
-        self.proposes = proposes
-        self.needs_rig = needs_rig
+        self.is_large = any([key in OBJECTS for key in needs + may])
+        self.work = LONG_WORK if "long" in traits else ANSWER_WORK
+        self.moves = "moves" in traits
+        self.proposes = "proposes" in traits
+        self.needs_rig = "needs_rig" in traits
 
 
-COMMANDS = (
-    Command("hello", OBSERVER, READS),
-    Command("status", OBSERVER, READS),
-    Command(
-        "program",
-        CLINICIAN,
-        AT_ONCE,
-        may=("therapy", "part"),
-        objects=("therapy", "part"),
-        work=LONG_WORK,
-        proposes=True,
-        needs_rig=True,
+COMMANDS = Table(
+    Command,
+    (
+        ("hello", "observer", "reads"),
+        ("status", "observer", "reads"),
+        ("program", "clinician", "at once", (), ("therapy", "part"), ("long", "proposes", "needs_rig")),
+        ("library", "clinician", "at once", ("part",), (), ("long", "proposes")),
+        ("confirm", "clinician", "flow", ("digest",), ("accept",), ("long",)),
+        ("start", "clinician", "flow", (), (), ("moves", "needs_rig")),
+        ("stop", "patient", "at once"),
+        ("acknowledge", "clinician", "at once", (), (), ("moves",)),  # it may draw a line back
+        ("audio_pause", "patient", "at once"),
+        ("alarms", "observer", "reads"),
+        ("bolus", "clinician", "flow", ("volume_nl", "duration_ms"), ("accept",), ("moves", "needs_rig")),
+        ("patient_bolus", "patient", "flow", (), (), ("moves", "needs_rig")),
+        ("refill", "clinician", "at once", ("volume_nl",), (), ("proposes",)),
+        ("begin_anew", "clinician", "at once", (), (), ("proposes",)),
+        ("prime", "clinician", "flow", ("volume_nl",), (), ("moves", "needs_rig")),
+        ("attempts", "clinician", "reads"),
+        ("therapy", "observer", "reads", (), ("number", "from"), ("long",)),
+        ("set_time", "clinician", "flow", ("week_s",)),
+        ("log", "observer", "reads", ("stream", "from"), (), ("long",)),
+        ("outcome", "observer", "reads", ("of_run", "of"), ("of_boot",)),
+        ("held", "observer", "reads"),
+        ("cancel", "clinician", "at once", (), ("number", "of_run", "of")),
+        ("new_line", "clinician", "at once", (), (), ("proposes",)),
+        ("readback", "clinician", "reads", ("from",), (), ("long",)),
+        ("probe", "service", "reads"),
+        ("disconnected", "service", "at once", (), (), ("proposes",)),
+        ("jog", "service", "flow", ("steps", "rate_nl_h"), (), ("moves", "needs_rig")),
+        ("rig", "service", "at once", ("rig",), (), ("long", "proposes")),
+        ("rig_kept", "observer", "reads", (), ("number",), ("long",)),
     ),
-    Command("library", CLINICIAN, AT_ONCE, needs=("part",), objects=("part",), work=LONG_WORK, proposes=True),
-    Command(
-        "confirm",
-        CLINICIAN,
-        FLOW,
-        needs=("digest",),
-        may=("accept",),
-        texts=("digest",),
-        lists=("accept",),
-        work=LONG_WORK,
-    ),
-    Command("start", CLINICIAN, FLOW, moves=True, needs_rig=True),
-    Command(STOP, PATIENT, AT_ONCE),
-    Command("acknowledge", CLINICIAN, AT_ONCE, moves=True),  # it may draw a line back
-    Command("audio_pause", PATIENT, AT_ONCE),
-    Command("alarms", OBSERVER, READS),
-    Command(
-        "bolus",
-        CLINICIAN,
-        FLOW,
-        needs=("volume_nl", "duration_ms"),
-        may=("accept",),
-        lists=("accept",),
-        moves=True,
-        needs_rig=True,
-    ),
-    Command("patient_bolus", PATIENT, FLOW, moves=True, needs_rig=True),
-    Command("refill", CLINICIAN, AT_ONCE, needs=("volume_nl",), proposes=True),
-    Command("begin_anew", CLINICIAN, AT_ONCE, proposes=True),
-    Command("prime", CLINICIAN, FLOW, needs=("volume_nl",), moves=True, needs_rig=True),
-    Command("attempts", CLINICIAN, READS),
-    Command("therapy", OBSERVER, READS, may=("number", "from"), work=LONG_WORK),
-    Command("set_time", CLINICIAN, FLOW, needs=("week_s",)),
-    Command("log", OBSERVER, READS, needs=("stream", "from"), texts=("stream",), work=LONG_WORK),
-    Command("outcome", OBSERVER, READS, needs=("of_run", "of"), may=("of_boot",), texts=("of_run",)),
-    Command("held", OBSERVER, READS),
-    Command(CANCEL, CLINICIAN, AT_ONCE, may=("number", "of_run", "of"), texts=("of_run",)),
-    Command("new_line", CLINICIAN, AT_ONCE, proposes=True),
-    Command("readback", CLINICIAN, READS, needs=("from",), work=LONG_WORK),
-    Command("probe", SERVICE, READS),
-    Command("disconnected", SERVICE, AT_ONCE, proposes=True),
-    Command("jog", SERVICE, FLOW, needs=("steps", "rate_nl_h"), moves=True, needs_rig=True),
-    Command("rig", SERVICE, AT_ONCE, needs=("rig",), objects=("rig",), work=LONG_WORK, proposes=True),
-    Command("rig_kept", OBSERVER, READS, may=("number",), work=LONG_WORK),
 )
 
 
 def find(name: str):
     """The row of a command, or None."""
-    for command in COMMANDS:
-        if command.name == name:
-            return command
-    return None
+    row = COMMANDS.find(name)
+    return COMMANDS[row] if row >= 0 else None
 
 
 def changes_of(request: dict):
@@ -169,13 +134,13 @@ def problem_with(command, request: dict) -> str:
             if not is_run(value):
                 return "%s: must be a text of 8 hex digits, 00000000 to 7fffffff" % key
             continue
-        if key in command.objects:
+        if key in OBJECTS:
             if not isinstance(value, dict):
                 return "%s: must be an object" % key
-        elif key in command.lists:
+        elif key in LISTS:
             if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                 return "%s: must be a list of texts" % key
-        elif key in command.texts:
+        elif key in TEXTS:
             if not isinstance(value, str):
                 return "%s: must be a text" % key
         elif type(value) is not int or not 0 <= value <= LARGEST:
@@ -191,11 +156,3 @@ def is_run(value):
         and value[0] in "01234567"
         and all(digit in "0123456789abcdef" for digit in value)
     )
-
-
-def row_of(name: str):
-    """The number of a command's row, -1 where there is none: what the log and the outcomes say."""
-    for index in range(len(COMMANDS)):
-        if COMMANDS[index].name == name:
-            return index
-    return -1

@@ -71,7 +71,7 @@ class Queue:
 
     def holds_large(self):
         """Whether one with an object waits. One of them may take 20 kB, so no second one waits beside it."""
-        return any(entry.command.objects for entry in self.waiting)
+        return any(entry.command.is_large for entry in self.waiting)
 
     def accept(self, request: dict, command: "Command", tick: int, place: int = NO_PLACE):
         """Put a command in; the caller has asked whether it is full. Gives the Accepted."""

@@ -7,6 +7,8 @@ last `CAPACITY`; the link sends each as soon as it has room, from `unsent` on.
 
 import struct
 
+from ..table import Table
+
 RECORD = "<IIHHiii4x"
 RECORD_BYTES = struct.calcsize(RECORD)
 CAPACITY = 128
@@ -15,49 +17,52 @@ CAPACITY = 128
 class Event:
     """One row of the table: `a` and `b` say what the numbers mean."""
 
-    def __init__(self, code, name, a="", b=""):
-        self.code = code
+    def __init__(self, name, a="", b=""):
         self.name = name
         self.a = a
         self.b = b
 
 
-EVENTS = (
-    Event(0, "boot", "state that the reset found", "cause of the reset"),
-    Event(1, "state", "state left", "state entered"),
-    Event(2, "therapy", "basal rate, nL/h, rounded down", "largest total rate, nL/h"),
-    Event(3, "denied", "command", "reason"),
-    Event(4, "bolus_start", "volume, nL", "rate, nL/h, rounded down"),
-    Event(5, "bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
-    Event(6, "starved", "steps forfeited", ""),
-    Event(7, "limited", "steps cut from orders by the guard, told once a minute", ""),
-    Event(8, "merged", "ticks that were missed", ""),
-    Event(9, "fault", "state", "cause"),
-    Event(10, "alarm", "row in the table of alarms", "1 raised, 0 cleared"),
-    Event(11, "patient_bolus_start", "volume, nL, rounded down", "rate, nL/h, rounded down"),
-    Event(12, "patient_bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
-    Event(13, "refill", "volume, nL", "volume left before, uL, rounded down"),
-    Event(14, "clock", "time of the week, s", "time of the week before, s, or -1 if unknown"),
-    Event(15, "prime_start", "volume, nL", ""),
-    Event(16, "prime_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
-    Event(17, "bridge", "volume of old drug left in the line, nL, rounded down", "1 opened, 0 cleared"),
-    Event(18, "soft_limits", "soft limits that were confirmed by name", "version of the drug library"),
-    Event(19, "library", "version of the drug library now", "version before"),
-    Event(20, "post_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
-    Event(21, "occlusion", "volume stored in the line, nL", "1 by threshold, 2 by trend"),
-    Event(22, "stall_recovered", "time that the rotor stood still, s", ""),
-    Event(23, "draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done, 2 cut short"),
-    Event(24, "audio_pause", "1 begun, 0 refused", ""),
-    Event(25, "word", "number of the critical word (words.py)", ""),
-    Event(26, "journal", "status (record/layout.py)", "places that are neither blank nor a valid record"),
-    Event(27, "part_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
-    Event(28, "repeated", "kind of the event that came again (repeats.py)", "how often, told once a minute"),
-    Event(29, "log_lost", "events that were overwritten before they were written down", ""),
-    Event(30, "new_line", "volume that fills it, nL", ""),
-    Event(31, "disconnected", "microsteps that may be jogged", ""),
-    Event(32, "jog_start", "microsteps", "rate, nL/h"),
-    Event(33, "jog_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
-    Event(34, "rig", "number of the rig, in force from the next boot on", "how many hazards go unwatched"),
+# The number of a row is the code of the event.
+EVENTS = Table(
+    Event,
+    (
+        ("boot", "state that the reset found", "cause of the reset"),
+        ("state", "state left", "state entered"),
+        ("therapy", "basal rate, nL/h, rounded down", "largest total rate, nL/h"),
+        ("denied", "command", "reason"),
+        ("bolus_start", "volume, nL", "rate, nL/h, rounded down"),
+        ("bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+        ("starved", "steps forfeited", ""),
+        ("limited", "steps cut from orders by the guard, told once a minute", ""),
+        ("merged", "ticks that were missed", ""),
+        ("fault", "state", "cause"),
+        ("alarm", "row in the table of alarms", "1 raised, 0 cleared"),
+        ("patient_bolus_start", "volume, nL, rounded down", "rate, nL/h, rounded down"),
+        ("patient_bolus_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+        ("refill", "volume, nL", "volume left before, uL, rounded down"),
+        ("clock", "time of the week, s", "time of the week before, s, or -1 if unknown"),
+        ("prime_start", "volume, nL", ""),
+        ("prime_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+        ("bridge", "volume of old drug left in the line, nL, rounded down", "1 opened, 0 cleared"),
+        ("soft_limits", "soft limits that were confirmed by name", "version of the drug library"),
+        ("library", "version of the drug library now", "version before"),
+        ("post_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
+        ("occlusion", "volume stored in the line, nL", "1 by threshold, 2 by trend"),
+        ("stall_recovered", "time that the rotor stood still, s", ""),
+        ("draw_back", "volume drawn back, nL, rounded down", "1 begun, 0 done, 2 cut short"),
+        ("audio_pause", "1 begun, 0 refused", ""),
+        ("word", "number of the critical word (words.py)", ""),
+        ("journal", "status (record/layout.py)", "places that are neither blank nor a valid record"),
+        ("part_failed", "number of the part (watch/parts.py)", "how (parts.KINDS)"),
+        ("repeated", "kind of the event that came again (repeats.py)", "how often, told once a minute"),
+        ("log_lost", "events that were overwritten before they were written down", ""),
+        ("new_line", "volume that fills it, nL", ""),
+        ("disconnected", "microsteps that may be jogged", ""),
+        ("jog_start", "microsteps", "rate, nL/h"),
+        ("jog_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
+        ("rig", "number of the rig, in force from the next boot on", "how many hazards go unwatched"),
+    ),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
 ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)

@@ -15,7 +15,8 @@ for hours is MEDIUM, what only has to be known is LOW. Responses are ALM-08's. N
 - The third start within 10 min after the same alarm and stop is not to be obeyed (ALM-06).
 """
 
-from ..clock import TICKS_PER_HOUR, TICKS_PER_MIN
+from ..clock import TICKS_PER_MIN
+from ..table import Table
 
 HIGH, MEDIUM, LOW = range(3)
 PRIORITIES = ("HIGH", "MEDIUM", "LOW")
@@ -26,90 +27,85 @@ PAUSE_TICKS = 2 * TICKS_PER_MIN
 MOST_PAUSE_TICKS = 10 * TICKS_PER_MIN
 RESOUND_TICKS = 80
 STRIKE_TICKS = 10 * TICKS_PER_MIN
-LONG_STOP_RISES_TICKS = 12 * TICKS_PER_HOUR
 
 
 class Alarm:
-    """One row: `latching` alarms stand until acknowledged, the others until their cause is gone.
+    """One row: what its `clears` says takes it away; those that are `latching` stand until acknowledged.
 
-    `clears` says what that takes. One that stands for `rises_ticks` becomes HIGH (0: never).
+    One that stands for `rises_ticks` becomes HIGH (0: never).
     """
 
     def __init__(
-        self, code, priority: int, latching: bool, response, clears, text: str, rises_ticks: int = 0
+        self, code, priority: str, response: str, text: str, clears="acknowledge", rises_ticks: int = 0
     ) -> None:
         self.code = code
-        self.priority = priority
-        self.latching = latching
-        self.response = response
+        self.priority = PRIORITIES.index(priority)
+        self.latching = clears.startswith("acknowledge")
+        self.response = RESPONSES.index(response)
         self.clears = clears
         self.text = text
         self.rises_ticks = rises_ticks
 
 
-ACK = "acknowledge"
-
-ALARMS = (
-    # The pump itself can not be trusted.
-    Alarm("LOOP_FAULT", HIGH, True, STOP, ACK, "the control loop failed"),
-    Alarm("MEMORY_FAULT", HIGH, True, STOP, ACK, "numbers that the dose depends on changed in memory"),
-    Alarm(
-        "JOURNAL_FAULT", HIGH, True, STOP, ACK, "what must not be forgotten can not be written down, or read"
+ALARMS = Table(
+    Alarm,
+    (
+        # The pump itself can not be trusted.
+        ("LOOP_FAULT", "HIGH", "stop", "the control loop failed"),
+        ("MEMORY_FAULT", "HIGH", "stop", "numbers that the dose depends on changed in memory"),
+        ("JOURNAL_FAULT", "HIGH", "stop", "what must not be forgotten can not be written down, or read"),
+        ("POST_FAILED", "HIGH", "stop", "a self-test failed"),
+        ("RESET_LOOP", "HIGH", "stop", "the pump was reset too often"),
+        # Too much flows.
+        ("RUNAWAY", "HIGH", "stop", "the motor made more steps than were ordered"),
+        ("FREE_FLOW", "HIGH", "stop", "the rotor turns without orders"),
+        ("OVER_INFUSION", "HIGH", "stop", "more was delivered than was owed"),
+        ("LIMIT_GUARD", "HIGH", "continue", "steps were withheld that would have broken the limit"),
+        # Nothing flows, or not what should.
+        ("AIR", "HIGH", "stop", "there is air in the line"),
+        ("OCCLUSION_DOWN", "HIGH", "stop", "the line to the patient is blocked"),
+        ("OCCLUSION_UP", "HIGH", "stop", "the line from the reservoir is blocked"),
+        ("STALL", "HIGH", "stop", "the motor is driven and the rotor does not turn"),
+        ("DRIVER_FAULT", "HIGH", "stop", "the motor driver reports a fault"),
+        ("SENSOR_FAULT", "HIGH", "stop", "a sensor gives no reading that can be believed"),
+        ("SUPPLY_CRITICAL", "HIGH", "stop", "the supply is about to fail"),
+        ("THREE_STRIKES", "HIGH", "stop", "started again three times after the same alarm"),
+        (
+            "LIBRARY_FAULT",
+            "HIGH",
+            "continue",
+            "the drug library is damaged, no therapy with a drug can start",
+            "acknowledge, or a sound library",
+        ),
+        ("RESERVOIR_EMPTY", "HIGH", "stop", "the reservoir is empty", "refill"),
+        ("COUNT_END", "HIGH", "stop", "a count is near its end: service, and begin anew", "begin_anew"),
+        # What flows is too little: stopping would make it worse.
+        ("UNDER_INFUSION", "MEDIUM", "continue", "less was delivered than was owed"),
+        # What ought to flow can not be started.
+        (
+            "STOP_HELD",
+            "MEDIUM",
+            "continue",
+            "the STOP button has been held down for a minute, nothing can start",
+            "STOP released",
+        ),
+        # To be known, and looked after.
+        ("SUPPLY_LOW", "LOW", "continue", "the supply is low", "supply back"),
+        ("RESERVOIR_LOW", "LOW", "continue", "the reservoir is low", "refill"),
+        (
+            "LONG_STOP",
+            "LOW",
+            "continue",
+            "the pump has been stopped for a long time",
+            "any change of state",
+            432_000,  # half a day
+        ),
+        ("MAX_DOSE", "LOW", "continue", "a bolus was denied that would have broken the limit"),
+        ("AUTO_RESUMED", "LOW", "continue", "delivery was resumed after a reset"),
+        ("BAD_AUTH", "LOW", "continue", "commands came that were not signed by whom they claim"),
+        ("CLOCK_LOST", "LOW", "continue", "the time of day is not known", "set_time"),
+        ("SERVICE_DUE", "LOW", "continue", "the pump head has made the turns it is good for", "service"),
     ),
-    Alarm("POST_FAILED", HIGH, True, STOP, ACK, "a self-test failed"),
-    Alarm("RESET_LOOP", HIGH, True, STOP, ACK, "the pump was reset too often"),
-    # Too much flows.
-    Alarm("RUNAWAY", HIGH, True, STOP, ACK, "the motor made more steps than were ordered"),
-    Alarm("FREE_FLOW", HIGH, True, STOP, ACK, "the rotor turns without orders"),
-    Alarm("OVER_INFUSION", HIGH, True, STOP, ACK, "more was delivered than was owed"),
-    Alarm("LIMIT_GUARD", HIGH, True, CONTINUE, ACK, "steps were withheld that would have broken the limit"),
-    # Nothing flows, or not what should.
-    Alarm("AIR", HIGH, True, STOP, ACK, "there is air in the line"),
-    Alarm("OCCLUSION_DOWN", HIGH, True, STOP, ACK, "the line to the patient is blocked"),
-    Alarm("OCCLUSION_UP", HIGH, True, STOP, ACK, "the line from the reservoir is blocked"),
-    Alarm("STALL", HIGH, True, STOP, ACK, "the motor is driven and the rotor does not turn"),
-    Alarm("DRIVER_FAULT", HIGH, True, STOP, ACK, "the motor driver reports a fault"),
-    Alarm("SENSOR_FAULT", HIGH, True, STOP, ACK, "a sensor gives no reading that can be believed"),
-    Alarm("SUPPLY_CRITICAL", HIGH, True, STOP, ACK, "the supply is about to fail"),
-    Alarm("THREE_STRIKES", HIGH, True, STOP, ACK, "started again three times after the same alarm"),
-    Alarm(
-        "LIBRARY_FAULT",
-        HIGH,
-        True,
-        CONTINUE,
-        "acknowledge, or a sound library",
-        "the drug library is damaged, no therapy with a drug can start",
-    ),
-    Alarm("RESERVOIR_EMPTY", HIGH, False, STOP, "refill", "the reservoir is empty"),
-    Alarm("COUNT_END", HIGH, False, STOP, "begin_anew", "a count is near its end: service, and begin anew"),
-    # What flows is too little: stopping would make it worse.
-    Alarm("UNDER_INFUSION", MEDIUM, True, CONTINUE, ACK, "less was delivered than was owed"),
-    # What ought to flow can not be started.
-    Alarm(
-        "STOP_HELD",
-        MEDIUM,
-        False,
-        CONTINUE,
-        "STOP released",
-        "the STOP button has been held down for a minute, nothing can start",
-    ),
-    # To be known, and looked after.
-    Alarm("SUPPLY_LOW", LOW, False, CONTINUE, "supply back", "the supply is low"),
-    Alarm("RESERVOIR_LOW", LOW, False, CONTINUE, "refill", "the reservoir is low"),
-    Alarm(
-        "LONG_STOP",
-        LOW,
-        False,
-        CONTINUE,
-        "any change of state",
-        "the pump has been stopped for a long time",
-        LONG_STOP_RISES_TICKS,
-    ),
-    Alarm("MAX_DOSE", LOW, True, CONTINUE, ACK, "a bolus was denied that would have broken the limit"),
-    Alarm("AUTO_RESUMED", LOW, True, CONTINUE, ACK, "delivery was resumed after a reset"),
-    Alarm("BAD_AUTH", LOW, True, CONTINUE, ACK, "commands came that were not signed by whom they claim"),
-    Alarm("CLOCK_LOST", LOW, False, CONTINUE, "set_time", "the time of day is not known"),
-    Alarm("SERVICE_DUE", LOW, False, CONTINUE, "service", "the pump head has made the turns it is good for"),
 )
 (
     LOOP_FAULT,
@@ -144,7 +140,7 @@ ALARMS = (
     SERVICE_DUE,
 ) = range(len(ALARMS))
 
-RISING = tuple(row for row in range(len(ALARMS)) if ALARMS[row].rises_ticks)
+RISING = tuple([(row, ALARMS[row].rises_ticks) for row in range(len(ALARMS)) if ALARMS[row].rises_ticks])
 NONE = -1  # no row, no tick
 
 
@@ -176,11 +172,11 @@ class Alarms:
         self.tick = tick
         if tick >= self.quiet_until_tick:
             self.paused = False
-        for row in RISING:
+        for row, rises_ticks in RISING:
             if (
                 self.standing[row]
                 and self.priority[row] != HIGH
-                and tick - self.raised_tick[row] >= ALARMS[row].rises_ticks
+                and tick - self.raised_tick[row] >= rises_ticks
             ):
                 self.priority[row] = HIGH
                 self._new(row)
