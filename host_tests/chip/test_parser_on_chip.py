@@ -72,7 +72,7 @@ print()
 print((beside, piece, found))
 """
 
-LEAST_FREE_BYTES = 48 * 1024  # twice the largest tree
+LEAST_FREE_BYTES = 64 * 1024
 LEAST_PIECE_BYTES = 16 * 1024
 MOST_TREE_BYTES = 24 * 1024
 MOST_US = 75_000
