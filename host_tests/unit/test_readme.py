@@ -192,7 +192,10 @@ def test_every_command_line_in_the_text_exists():
     assert len(asked) > 8
     for line in asked:
         name, *arguments = line.split("#")[0].split()[1:]
-        options = {option for parameter in known[name].params for option in parameter.opts}
+        command = known[name]
+        if hasattr(command, "commands"):
+            command = command.commands[arguments[0]]
+        options = {option for parameter in command.params for option in parameter.opts}
         unknown = [word for word in arguments if word.startswith("--") and word not in options]
         assert not unknown, line
 
