@@ -11,11 +11,11 @@ WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv desk image flash deploy test test-long mutants check bench bench-quick cycles trace clean distclean
+.PHONY: help run setup system venv desk image flash deploy test test-long mutants check bench bench-quick bench-archive cycles trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-11s %s\n' "$$name" "$$text"; done
+		printf '  make %-13s %s\n' "$$name" "$$text"; done
 
 run: setup image ## a therapy with a bolus on the emulated board, live, then a report in build/run/
 	.venv/bin/thecal run
@@ -71,6 +71,9 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
 	$(PYTHON) -m thecal_bench.quick
+
+bench-archive: desk ## sizes, CPU and memory of a day of telemetry of four pumps in the archive and out again
+	$(PYTHON) -m thecal_host.archive_day
 
 cycles: setup image ## where the cycles of a tick go, by Python function
 	$(PYTHON) -m thecal_bench.cycles

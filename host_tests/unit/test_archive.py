@@ -4,10 +4,11 @@ it."""
 import csv
 import json
 import sqlite3
+from itertools import pairwise
 
 import pytest
 from pump_port import PumpPort
-from thecal_host import cli
+from thecal_host import archive_day, cli
 from thecal_host.archive import Archive, ArchiveError, Keeping
 from thecal_host.archive.packing import Models
 from thecal_host.recording import Recorder, load_text
@@ -244,3 +245,13 @@ def _frames(port):
     while len(found) < 20:
         found += [frame for frame in client.feed(port.read(0)) if frame["type"] == "status"]
     return found
+
+
+def test_the_day_of_the_benchmark_is_one_without_gaps(place):
+    frames = archive_day.pattern()
+    archive_day.keep(str(place), frames, len(frames) + 5)
+    with Archive() as archive:
+        runs = archive.runs()
+        ticks = [json.loads(text)["tick"] for *_, kind, text in archive.lines(1) if kind == "status"]
+    assert [(run.lines, run.gaps, run.how) for run in runs] == [(len(frames) + 7, 0, "end")] * 4
+    assert [after - before for before, after in pairwise(ticks)] == [10] * (len(frames) + 4)
