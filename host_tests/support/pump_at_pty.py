@@ -16,16 +16,37 @@ PATIENCE_S = 20
 
 
 class PtyPump:
-    """The pump's own code under CPython at a pty, in a thread, at the pace of the clock."""
+    """The pump's own code under CPython at a pty, in a thread, at the pace of the clock. With a `link`, a
+    path, its name is that, and stays the same over `unplug` and `plug`, while the pump goes on.
+    """
 
-    def __init__(self):
-        self._ours, self._theirs = pty.openpty()
-        tty.setraw(self._theirs)
-        self.name = os.ttyname(self._theirs)
-        os.set_blocking(self._ours, False)
-        self.pump_port = PumpPort()
+    def __init__(self, link=None, bench=None):
+        self._link = link
+        self._lock = threading.Lock()
+        self.plug()
+        self.pump_port = PumpPort(bench=bench)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def plug(self):
+        """Make the pty."""
+        ours, self._theirs = pty.openpty()
+        tty.setraw(self._theirs)
+        os.set_blocking(ours, False)
+        self.name = os.ttyname(self._theirs)
+        if self._link is not None:
+            os.symlink(self.name, self._link)
+            self.name = str(self._link)
+        self._ours = ours
+
+    def unplug(self):
+        """Take it away, as a cable that is pulled."""
+        with self._lock:
+            ours, self._ours = self._ours, None
+            assert ours is not None and self._link is not None
+            os.close(ours)
+            os.close(self._theirs)
+        os.unlink(self._link)
 
     @property
     def state(self):
@@ -33,19 +54,23 @@ class PtyPump:
 
     def _run(self):
         while not self._ended.is_set():
-            try:
-                data = os.read(self._ours, 4096)
-            except BlockingIOError:
-                data = b""
-            if data:
-                self.pump_port.write(data)
-            said = self.pump_port.read(0)
-            while said:
-                try:
-                    said = said[os.write(self._ours, said) :]
-                except BlockingIOError:
-                    said = b""  # nobody reads: USB drops it too
+            with self._lock:
+                self._turn()
             time.sleep(0.02)
+
+    def _turn(self):
+        try:
+            data = b"" if self._ours is None else os.read(self._ours, 4096)
+        except BlockingIOError:
+            data = b""
+        if data:
+            self.pump_port.write(data)
+        said = self.pump_port.read(0)
+        while said and self._ours is not None:
+            try:
+                said = said[os.write(self._ours, said) :]
+            except BlockingIOError:
+                said = b""  # nobody reads: USB drops it too
 
     def __enter__(self):
         self._thread.start()
@@ -54,8 +79,9 @@ class PtyPump:
     def __exit__(self, *_exception):
         self._ended.set()
         self._thread.join(PATIENCE_S)
-        os.close(self._ours)
-        os.close(self._theirs)
+        if self._ours is not None:
+            os.close(self._ours)
+            os.close(self._theirs)
 
 
 def thecal(pump, *args, **more):

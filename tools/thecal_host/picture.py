@@ -9,6 +9,7 @@ matplotlib is imported only inside `draw`, without a display.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from textwrap import fill
@@ -84,6 +85,7 @@ def figure_of(run: Run) -> Figure:
     _draw_volumes(run, volumes, ms_per_unit)
     _draw_errors(run, errors, ms_per_unit)
     _draw_marks(run, volumes, errors, ms_per_unit)
+    _draw_gaps(run, (volumes, errors), ms_per_unit)
     errors.set_xlabel(f"time since the beginning of the run [{unit}]")
     errors.set_xlim(first_ms / ms_per_unit, last_ms / ms_per_unit)
     return figure
@@ -153,6 +155,33 @@ def _draw_errors(run: Run, axes: Axes, ms_per_unit: int) -> None:
     axes.legend(loc="upper right", ncols=2, framealpha=0.95)
 
 
+def _draw_gaps(run: Run, panels: Sequence[Axes], ms_per_unit: int) -> None:
+    """Where the line was lost nobody has seen what was delivered: the curves only lead across it."""
+    for from_ms, to_ms in run.gaps:
+        for axes in panels:
+            axes.axvspan(
+                from_ms / ms_per_unit,
+                to_ms / ms_per_unit,
+                facecolor="white",
+                edgecolor=MARK_COLOUR,
+                alpha=0.7,
+                hatch="///",
+                linewidth=0,
+                zorder=3,
+            )
+        panels[0].annotate(
+            "line lost",
+            ((from_ms + to_ms) / 2 / ms_per_unit, 0.5),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="#555555",
+            zorder=4,
+        )
+
+
 def _bound_text(run: Run) -> str:
     steps = "1 microstep" if run.bound_steps == 1 else f"{run.bound_steps} microsteps, one for each start"
     return f"{steps} ({float(run.bound_steps * run.nl_per_step):g} nL)"
@@ -208,6 +237,7 @@ def _course_figure(run: Run, course: Course) -> Figure:
             if axes is panels[1]:
                 break  # its bars are of whole periods
             axes.axvline(at_ms / ms_per_unit, color=MARK_COLOUR, linewidth=0.9, linestyle=":")
+    _draw_gaps(run, panels, ms_per_unit)
     for at_ms, label in _turns(run):
         # Before the line what ends there, behind it what begins: stop and start may be close together.
         ends = label.startswith(("stop", "halt"))

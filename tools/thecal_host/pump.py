@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -34,6 +35,8 @@ HELLO_TIMEOUT_S = 4.0
 
 # While waiting, ask for hello again this often: the first may have met a board that was still booting.
 HELLO_AGAIN_S = 1.0
+
+MOST_OVERHEARD = 1_000
 
 # A port that went away is opened anew so often.
 REOPEN_S = 0.5
@@ -86,6 +89,8 @@ class Pump:
         self.clock_s = clock_s
         self.sleep: Callable[[float], object] = time.sleep
         self.reopen: Callable[[], Port] | None = None
+        # What it told while a reply was waited for, for who listens to all of it (`listening`).
+        self.overheard: deque[dict[str, Any]] = deque(maxlen=MOST_OVERHEARD)
         # Ids begin anywhere, so that a late reply to an earlier program is not taken for ours.
         self.client = LinkClient(lambda data: self.port.write(data), first_id=random.randrange(1, 1 << 29))
         self.signer = self.client.signer = Signer({})
@@ -343,7 +348,8 @@ class Pump:
             left_s = until_s - self.clock_s()
             if left_s <= 0:
                 return None
-            self.poll(min(left_s, 0.1))
+            frames = self.poll(min(left_s, 0.1))
+            self.overheard.extend(frame for frame in frames if frame.get("type") in ("status", "event"))
 
     def _check(self, cmd: str, reply: dict[str, Any]) -> None:
         if reply.get("ok") is not True:

@@ -180,6 +180,7 @@ def run_of_loaded(path: Path | str, loaded: Loaded, therapy: tuple[Therapy, Prof
             bound_steps=max(1, running + sum(_starts(event) for _, event in events)),
             course=replay.course(peak_nl) if _has_course(prescription) else None,
             rig=read(head["rig"]) if "rig" in head else None,
+            gaps=_gaps(records, head["tick_ms"]),
         )
     except RecordError:
         raise
@@ -195,6 +196,20 @@ def _nl_per_step(head: dict[str, Any]) -> Fraction:
     if nl_per_step <= 0:
         raise ValueError(f"a microstep displaces {nl_per_step} nL")
     return nl_per_step
+
+
+def _gaps(records: list[dict[str, Any]], tick_ms: int) -> list[tuple[int, int]]:
+    """Where the line was lost between two statuses, in the time of the samples (`_from_frames`)."""
+    first_tick = last_tick = None
+    is_lost, found = False, []
+    for record in records:
+        if record["type"] == "status":
+            first_tick = record["tick"] if first_tick is None else first_tick
+            if is_lost and last_tick is not None:
+                found.append(((last_tick - first_tick) * tick_ms, (record["tick"] - first_tick) * tick_ms))
+            last_tick, is_lost = record["tick"], False
+        is_lost = is_lost or record["type"] == "gap"
+    return found
 
 
 Timed = list[tuple[int, dict[str, Any]]]

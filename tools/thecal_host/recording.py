@@ -1,9 +1,10 @@
 """The file of a record: how it is written, and how it is read again so that damage shows.
 
 A record is one JSON object per line. The first is a `header`, which says what is known beforehand; the last
-is an `end` with the number of lines, or the `summary` of a scenario. `Recorder` hands each line to the system
-at once, so what is there after a kill or a full disk is a record up to there; `load` reads it, and says with
-file and line what is missing, torn or joined. What cannot be read at all is a `RecordError`.
+is an `end` with the number of lines, or the `summary` of a scenario; a `gap` is where the line was lost.
+`Recorder` hands each line to the system at once, so what is there after a kill or a full disk is a record up
+to there; `load` reads it, and says with file and line what is missing, torn or joined. What cannot be read at
+all is a `RecordError`.
 """
 
 from __future__ import annotations
@@ -153,9 +154,17 @@ def _header(path: Path | str, numbered: list[tuple[int, dict[str, Any]]]) -> dic
     return header
 
 
+def _seconds(gap: dict[str, Any]) -> str:
+    away_ms = gap.get("away_ms")
+    return f"{away_ms / 1000:.1f} s" if type(away_ms) is int else "a time that it does not say"
+
+
 def _gap(path: Path | str, number: int, record: dict[str, Any], sequences: dict[str, int]) -> list[str]:
     """What is missing before a frame, by its number: the link lost it, or the file did."""
     kind, seq = record["type"], record.get("seq")
+    if kind == "gap":
+        sequences.pop("status", None)  # these are what is missing; events may have come from the log
+        return [f"{path}:{number}: the line was lost here for {_seconds(record)}: {record.get('why')}"]
     if kind not in ("status", "event") or type(seq) is not int:
         return []
     missing = seq - sequences.get(kind, seq - 1) - 1

@@ -95,6 +95,8 @@ class Run:
     bound_steps: int = 1
     course: Course | None = None
     rig: Rig | None = None
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """Where the line was lost: ms of the samples before and after."""
 
     def error_steps(self) -> list[Fraction]:
         """Delivered minus programmed at each sample, in microsteps, exact."""
@@ -122,6 +124,9 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
         ("largest error", f"{float(worst_error_steps(run)):+.2f} microsteps in {len(run.samples)} samples"),
         ("one microstep", f"{float(run.nl_per_step):g} nL"),
     ]
+    if run.gaps:
+        lost_s = sum(to_ms - from_ms for from_ms, to_ms in run.gaps) / 1000
+        rows.append(("line lost", f"{len(run.gaps)} times, {lost_s:.1f} s without samples"))
     if run.rig is not None:
         rows.append(("volume of a turn", f"{short_volume(run.rig.nl_per_rev)}, {uncertainty_text(run.rig)}"))
         rows.append(("not watched", unwatched_text(run.rig.unwatched())))

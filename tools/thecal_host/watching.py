@@ -13,9 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from thecal.link.commands import STOP
+from thecal_model.link import UNHEARD
 from thecal_model.text import clock_text, event_text
 
 from thecal_host import rigging
+from thecal_host.connection import PortError
+from thecal_host.listening import Away, Back, listen
 from thecal_host.live import LiveView, from_status
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
 
@@ -75,7 +79,11 @@ class _Sent:
         self._waiting: dict[int, tuple[str, float]] = {}
 
     def send(self, command: str) -> str:
-        self._waiting[self._pump.client.request(command)] = command, self._pump.clock_s() + REPLY_TIMEOUT_S
+        try:
+            request_id = self._pump.client.request(command)
+        except PortError:
+            return f"{command}: NOT SENT, the line is lost"
+        self._waiting[request_id] = command, self._pump.clock_s() + REPLY_TIMEOUT_S
         return f"{command}: sent"
 
     def answers(self) -> str:
@@ -83,7 +91,10 @@ class _Sent:
         said = ""
         for request_id, (command, until_s) in list(self._waiting.items()):
             reply = self._pump.client.reply(request_id)
-            if reply is not None:
+            if reply is not None and command == STOP and reply.get("error") in UNHEARD:
+                # Not signed as it should be: a stop acts without that, too.
+                self._pump.client.again(request_id, signed=False)
+            elif reply is not None:
                 del self._waiting[request_id]
                 done = f"the pump is {reply['state']}" if "state" in reply else "done"
                 said = f"{command}: {done if reply.get('ok') is True else reply.get('message') or 'refused'}"
@@ -94,16 +105,21 @@ class _Sent:
 
 
 def watch(pump: Pump, console: Console) -> None:
-    """Show what the pump tells until `q`, Ctrl-C (KeyboardInterrupt) or an error of the port."""
+    """Show what the pump tells until `q` or Ctrl-C (KeyboardInterrupt); a lost line is opened again."""
     empty_nl, rig = pump.empty_nl(), rigging.in_force(pump)
     unwatched = [] if rig is None else rig.unwatched()
     sent = _Sent(pump)
+    pump.overheard.clear()
     with (
         Keyboard() as keyboard,
         LiveView(pump.port.name, console, keys=KEYS if keyboard.there else "", unwatched=unwatched) as view,
     ):
-        for frames in pump.listen():
-            for frame in frames:
+        for heard in listen(pump):
+            if isinstance(heard, Away):
+                view.note(f"THE LINE IS LOST, trying again: {heard.why}")
+            elif isinstance(heard, Back):
+                view.event(f"back after {heard.away_s:.0f} s without a line")
+            for frame in heard if isinstance(heard, list) else ():
                 if frame["type"] == "status":
                     view.show(from_status(frame, pump.nl_per_step, pump.tick_ms, empty_nl, rig))
                 elif frame["type"] == "event":
@@ -114,7 +130,7 @@ def watch(pump: Pump, console: Console) -> None:
                 if key in COMMANDS:
                     view.note(sent.send(COMMANDS[key]))
             said = sent.answers() or losses_text(pump)
-            if said:
+            if said and not isinstance(heard, Away):
                 view.note(said)
 
 

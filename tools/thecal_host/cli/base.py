@@ -123,13 +123,18 @@ def _common(ctx: typer.Context, port: PortOption = None) -> None:
 def connected(ctx: typer.Context, port: str | None) -> Iterator[Pump]:
     """The pump that the command is about, after its hello."""
     name = ports.choose_port(port or ctx.obj)
-    with ports.open_port(name) as opened:
+    opened = ports.open_port(name)
+    pump = Pump(opened)
+    # A cable that is plugged in again may have another name; the pump says whether it is the same.
+    pump.reopen = lambda: ports.open_port(ports.choose_port(port or ctx.obj))
+    try:
         if isinstance(opened, Hub) and opened.note:
             complain(opened.note)
-        pump = Pump(opened)
         with err.status(f"connecting to {name}") if err.is_terminal else nullcontext():
             pump.connect()
         yield pump
+    finally:
+        pump.port.close()
 
 
 def confirm(pump: Pump, proposal: Proposal, questions: Sequence[str], yes: bool, unchanged: str) -> None:

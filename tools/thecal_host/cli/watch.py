@@ -157,6 +157,7 @@ def record(
     from thecal_host import rigging
     from thecal_host.archive import keeping
     from thecal_host.files import check_new, writing
+    from thecal_host.listening import Away, Recording, listen
     from thecal_host.record import COUNTED_PULSES, header
     from thecal_host.recording import Recorder, host_time
     from thecal_host.watching import losses_text
@@ -177,19 +178,16 @@ def record(
             host_time=host_time(),
         )
         recorder = Recorder(target, head, kept)
+        recording = Recording(pump, recorder)
         with err.status("") if err.is_terminal else nullcontext() as line, until_interrupted():
-            for frames in pump.listen(None if span_s is None else begun_s + span_s):
-                for frame in frames:
-                    recorder.write({**frame, "host_time": host_time()})
-                    if frame["type"] == "event" and frame["code"] == "therapy":
-                        # Another one is in force; the answer is recorded with all else.
-                        pump.client.request("therapy")
-                    elif frame["type"] == "reply" and frame.get("next", 0) < frame.get("step_count", 0):
-                        pump.client.request("therapy", number=frame["number"], **{"from": frame["next"]})
+            for heard in listen(pump, None if span_s is None else begun_s + span_s):
+                recording.take(heard)
                 kept.turn()
                 if line is not None:
-                    line.update(f"{recorder.lines} lines, {pump.clock_s() - begun_s:.0f} s, Ctrl-C ends it")
-        recorder.end()
+                    away = "; the line is lost, trying again" if isinstance(heard, Away) else ""
+                    since_s = pump.clock_s() - begun_s
+                    line.update(f"{recorder.lines} lines, {since_s:.0f} s{away}, Ctrl-C ends it")
+        recording.end()
         say(f"{recorder.lines} lines in {file} and run {kept.number}. {losses_text(pump)}".rstrip())
 
 
