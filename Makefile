@@ -15,7 +15,7 @@ export MICROPYTHON_DIR
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-13s %s\n' "$$name" "$$text"; done
+		printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 run: setup image ## a therapy with a bolus on the emulated board, live, then a report in build/run/
 	.venv/bin/thecal run
