@@ -6,12 +6,14 @@
 PYTHON := .venv/bin/python
 # A folder of boards/ that an image can be built for.
 BOARD := THECAL_PICO
+# 1: the image without a prompt, build/image/thecal-pico-release.uf2.
+RELEASE := 0
 # Tests run in two processes: the chip tests are what takes time, and small CI machines have two cores.
 WORKERS ?= 2
 export MICROPYTHON_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup system venv desk image flash deploy test test-long mutants check bench bench-quick bench-archive cycles trace clean distclean
+.PHONY: help run setup system venv desk image release-image flash deploy test test-long mutants check bench bench-quick bench-archive cycles trace clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
@@ -31,19 +33,22 @@ venv: system
 desk: setup ## what only some commands need: Parquet, reports as pages, lab automation
 	@tools/setup/venv.sh desk
 
-image: system ## the UF2 for a board, build/image/thecal-pico.uf2 [BOARD=THECAL_PICO_W] [MICROPYTHON_DIR=<checkout>]
-	@PYTHONPATH=tools python3 -m image.build $(BOARD)
+image: system ## the UF2 for a board, build/image/thecal-pico.uf2 [BOARD=THECAL_PICO_W] [RELEASE=1] [MICROPYTHON_DIR=<checkout>]
+	@PYTHONPATH=tools python3 -m image.build $(BOARD) --release=$(RELEASE)
 
 flash: image ## put the image on a Pico in BOOTSEL mode
-	@PYTHONPATH=tools python3 -m image.flash --board $(BOARD)
+	@PYTHONPATH=tools python3 -m image.flash --board $(BOARD) --release=$(RELEASE)
 
 deploy: setup image ## put the image on a running Pico, its MAINTENANCE jumper fitted: make deploy PORT=/dev/ttyACM0
-	@PYTHONPATH=tools $(PYTHON) -m image.flash --board $(BOARD) --port "$(PORT)"
+	@PYTHONPATH=tools $(PYTHON) -m image.flash --board $(BOARD) --release=$(RELEASE) --port "$(PORT)"
 
-test: desk image ## all tests but the long ones
+release-image: system
+	@PYTHONPATH=tools python3 -m image.build THECAL_PICO --release=1
+
+test: desk image release-image ## all tests but the long ones
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
-test-long: desk image ## the tests that take minutes, with new random examples; another board's image too
+test-long: desk image release-image ## the tests that take minutes, with new random examples; another board's image too
 	@PYTHONPATH=tools python3 -m image.build THECAL_PICO_W
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long --hypothesis-profile=explore
 

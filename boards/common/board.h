@@ -24,3 +24,7 @@
 #define MICROPY_ENABLE_PYSTACK (1)
 void board_init_pystack(void);
 #define MICROPY_BOARD_EARLY_INIT() board_init_pystack()
+
+#ifdef THECAL_RELEASE
+#include "release.h"
+#endif

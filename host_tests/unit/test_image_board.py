@@ -1,5 +1,6 @@
 """The board definitions: the nets are where the wiring has them, and start-up never formats the flash."""
 
+import argparse
 import re
 import sys
 import types
@@ -86,6 +87,38 @@ def test_two_boards_share_no_file_of_their_making():
     assert pico.build != pico_w.build and pico.log != pico_w.log and pico.running != pico_w.running
     assert build.uf2_of("THECAL_PICO").name == "thecal-pico.uf2"
     assert build.record_of("THECAL_PICO_W").name == "thecal-pico-w.json"
+
+
+@pytest.mark.req("SEC-04")
+@each_board
+def test_the_two_images_of_a_board_share_no_file_of_their_making(board):
+    bench, release = build.thecal(board), build.thecal(board, release=True)
+    assert bench.build != release.build and bench.log != release.log and bench.running != release.running
+    assert build.uf2_of(board, release=True).name == build.file_name(board) + "-release.uf2"
+    assert build.record_of(board, release=True) != build.record_of(board)
+
+
+@pytest.mark.req("SEC-04")
+def test_the_release_image_differs_in_one_file_of_the_firmware():
+    """The rest of the difference is what is left out (release.h) and where MicroPython goes then."""
+    release = build.BOARDS / "common" / "release"
+    (replaced,) = [path.relative_to(release) for path in release.rglob("*.py")]
+    theirs, ours = {}, {}
+    exec((release / replaced).read_text(), theirs)
+    exec((build.ROOT / "firmware" / replaced).read_text(), ours)
+    assert theirs["RELEASE"] is True and ours["RELEASE"] is False
+    public = [{name for name in each if name[0] != "_"} for each in (theirs, ours)]
+    assert public == [{"RELEASE"}] * 2
+
+
+@pytest.mark.parametrize(("text", "release"), [("", False), ("0", False), ("1", True)])
+def test_which_image_is_meant_is_said_by_a_digit(text, release):
+    parser = argparse.ArgumentParser()
+    build.add_release(parser)
+    assert (parser.parse_args([f"--release={text}"]).release == "1") is release
+    for wrong in ("yes", "2", "true"):
+        with pytest.raises(SystemExit):
+            parser.parse_args([f"--release={wrong}"])
 
 
 @pytest.mark.req("SIM-01", "RIG-07")

@@ -11,11 +11,18 @@ UF2_BLOCK = struct.Struct("<IIIIIIII")
 FLASH_START = 0x1000_0000
 
 
-@pytest.fixture(scope="module")
-def made() -> record.Record:
-    found = record.load(build.record_of())
-    assert found is not None, f"no image at {build.uf2_of()}: run `make image` first"
+@pytest.fixture(scope="module", params=[False, True], ids=["bench", "release"])
+def made(request) -> record.Record:
+    path = build.record_of(release=request.param)
+    found = record.load(path)
+    how = "make image RELEASE=1" if request.param else "make image"
+    assert found is not None, f"no image's record at {path}: run `{how}` first"
+    assert found.release is request.param
     return found
+
+
+def uf2_of(made: record.Record) -> Path:
+    return build.uf2_of(release=made.release)
 
 
 def flash_bytes(uf2: bytes) -> bytes:
@@ -37,15 +44,15 @@ def flash_bytes(uf2: bytes) -> bytes:
 @pytest.mark.req("SIM-01")
 def test_record_is_of_the_image_beside_it(made):
     assert made.board == build.BOARD
-    assert made.is_of(build.uf2_of())
-    assert made.uf2["bytes"] == build.uf2_of().stat().st_size
+    assert made.is_of(uf2_of(made))
+    assert made.uf2["bytes"] == uf2_of(made).stat().st_size
     assert made.version == record.firmware_version(build.ROOT)
     assert made.micropython and made.how and made.toolchain["arm-none-eabi-gcc"]
 
 
 @pytest.mark.req("SIM-01")
 def test_image_holds_every_file_of_the_firmware(made):
-    image = flash_bytes(build.uf2_of().read_bytes())
+    image = flash_bytes(uf2_of(made).read_bytes())
     assert made.flash["image_bytes"] <= len(image) <= made.flash["limit_bytes"]
     firmware = build.ROOT / "firmware"
     files = [path.relative_to(firmware).as_posix() for path in firmware.rglob("*.py")]
@@ -57,7 +64,34 @@ def test_image_holds_every_file_of_the_firmware(made):
 def test_no_path_of_the_building_machine_is_in_the_image(made):
     if made.how == "MICROPYTHON_DIR":
         pytest.skip("a checkout may be anywhere")
-    assert str(build.ROOT).encode() not in flash_bytes(build.uf2_of().read_bytes())
+    assert str(build.ROOT).encode() not in flash_bytes(uf2_of(made).read_bytes())
+
+
+# What a prompt, a compiler and what calls one say, and what a program would call them by.
+OF_A_PROMPT = (
+    b">>> ",
+    b"raw REPL; CTRL-B to exit",
+    b"paste mode; Ctrl-C to cancel",
+    b"unexpected indent",
+    b"\0execfile\0",
+    b"\0input\0",
+)
+
+
+@pytest.mark.req("SEC-04")
+def test_only_the_bench_image_holds_a_compiler_and_a_prompt(made):
+    image = flash_bytes(uf2_of(made).read_bytes())
+    held = [text for text in OF_A_PROMPT if text in image]
+    assert held == ([] if made.release else list(OF_A_PROMPT))
+
+
+@pytest.mark.req("SEC-04")
+def test_the_record_says_what_was_left_out_and_that_saves_flash():
+    bench, release = (record.load(build.record_of(release=release)) for release in (False, True))
+    assert bench is not None and release is not None
+    assert bench.left_out == [] and "MICROPY_ENABLE_COMPILER" in release.left_out
+    assert len(release.left_out) == (build.BOARDS / "common" / "release.h").read_text().count("#define")
+    assert release.flash["image_bytes"] < bench.flash["image_bytes"] - 40_000
 
 
 def sample(path: Path) -> record.Record:
@@ -65,6 +99,8 @@ def sample(path: Path) -> record.Record:
         product="thecal",
         version="1.2.3",
         board="B",
+        release=False,
+        left_out=[],
         commit="",
         modified=False,
         micropython="1.25.0",

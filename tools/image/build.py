@@ -1,12 +1,13 @@
-"""`make image [BOARD=...]`: MicroPython with the firmware frozen in, as a UF2 with a record of its making.
+"""`make image [BOARD=...] [RELEASE=1]`: MicroPython with the firmware frozen in, as a UF2 and its record.
 
 `main` reads from top to bottom. Everything is kept in build/image: `src` (MicroPython, from Debian), `build`
-(CMake's folder), `build.log`, and the two results; another board than the Pico has a folder of its own there
-for the middle two. A run that finds nothing to do ends in a fraction of a
-second; a changed .py is frozen and linked anew; a run that was killed is not built upon. The same inputs give
-the same UF2, wherever the repository lies and whenever it is built.
+(CMake's folder), `build.log`, and the two results; another board than the Pico, and the release image, which
+has no prompt, have a folder of their own there for the middle two. A run that finds nothing to do ends in a
+fraction of a second; a changed .py is frozen and linked anew; a run that was killed is not built upon. The
+same inputs give the same UF2, wherever the repository lies and whenever it is built.
 """
 
+import argparse
 import fcntl
 import os
 import shutil
@@ -38,6 +39,7 @@ class Target:
     board: str
     board_dir: Path | None = None  # None: the port's own
     manifest: Path | None = None  # None: the one that the board names
+    release: bool = False
 
     @property
     def build(self) -> Path:
@@ -59,11 +61,14 @@ class Target:
         return self.work / ".compiling"
 
 
-def thecal(board: str) -> Target:
+def thecal(board: str, release: bool = False) -> Target:
     """The pump's image for one of `boards`. Raises BuildError if there is no such board."""
     if board not in boards():
         raise BuildError(f"there is no board {board!r}; boards/ has {', '.join(boards())}")
-    return Target(WORK if board == BOARD else WORK / file_name(board), board, BOARDS / board)
+    is_first = board == BOARD and not release
+    return Target(
+        WORK if is_first else WORK / file_name(board, release), board, BOARDS / board, None, release
+    )
 
 
 def boards() -> list[str]:
@@ -71,19 +76,30 @@ def boards() -> list[str]:
     return sorted(path.parent.name for path in BOARDS.glob("*/mpconfigboard.cmake"))
 
 
-def file_name(board: str) -> str:
-    """What the files of a board are called: thecal-pico for THECAL_PICO."""
-    return board.lower().replace("_", "-")
+def file_name(board: str, release: bool = False) -> str:
+    """What the files of an image are called: thecal-pico, or thecal-pico-release, for THECAL_PICO."""
+    return board.lower().replace("_", "-") + ("-release" if release else "")
 
 
-def uf2_of(board: str = BOARD) -> Path:
+def uf2_of(board: str = BOARD, release: bool = False) -> Path:
     """Where the image for a board is, once it is built."""
-    return WORK / f"{file_name(board)}.uf2"
+    return WORK / f"{file_name(board, release)}.uf2"
 
 
-def record_of(board: str = BOARD) -> Path:
+def record_of(board: str = BOARD, release: bool = False) -> Path:
     """Where the record of that image is."""
-    return uf2_of(board).with_suffix(".json")
+    return uf2_of(board, release).with_suffix(".json")
+
+
+def add_release(parser: argparse.ArgumentParser) -> None:
+    """Which of a board's two images is meant."""
+    parser.add_argument(
+        "--release",
+        default="0",
+        type=lambda text: text or "0",  # `make image RELEASE=`
+        choices=("0", "1"),
+        help="1: the image without a prompt (default: the one for the bench)",
+    )
 
 
 @dataclass
@@ -100,10 +116,14 @@ class Sources:
 
 
 def main() -> None:
-    """Builds the image of the board named on the command line, the Pico's by default, unless up to date."""
+    """Builds the image that is named on the command line, by default the Pico's for the bench."""
     started_s = time.monotonic()
-    board = sys.argv[1] if sys.argv[1:] else BOARD
-    target, uf2 = thecal(board), uf2_of(board)
+    arguments = argparse.ArgumentParser(prog="image")
+    arguments.add_argument("board", nargs="?", default=BOARD)
+    add_release(arguments)
+    given = arguments.parse_args()
+    board, is_release = given.board, given.release == "1"
+    target, uf2, beside = thecal(board, is_release), uf2_of(board, is_release), record_of(board, is_release)
     if " " in str(ROOT):
         raise BuildError(f"MicroPython's build cannot work below a folder with a space in its name: {ROOT}")
     target.work.mkdir(parents=True, exist_ok=True)
@@ -112,12 +132,12 @@ def main() -> None:
         checkout = os.environ.get("MICROPYTHON_DIR", "")
         toolchain = record.tool_versions()
         inputs = record.inputs_sha256(ROOT, toolchain, board)
-        last = record.load(record_of(board))
+        last = record.load(beside)
         if not checkout and last and last.inputs_sha256 == inputs and last.is_of(uf2):
             last.commit, last.modified = record.commit(
                 ROOT, board
             )  # both can change while the image does not
-            last.write(record_of(board))
+            last.write(beside)
             print(f"image: {uf2.relative_to(ROOT)} is up to date (Thecal {last.version})")
             return
 
@@ -130,6 +150,8 @@ def main() -> None:
             product="thecal",
             version=record.firmware_version(ROOT),
             board=board,
+            release=is_release,
+            left_out=record.left_out(ROOT) if is_release else [],
             commit=commit,
             modified=modified,
             micropython=sources.version,
@@ -141,7 +163,7 @@ def main() -> None:
             uf2={"file": uf2.name, "bytes": uf2.stat().st_size, "sha256": record.file_sha256(uf2)},
             flash={"image_bytes": binary.stat().st_size, "limit_bytes": FLASH_BYTES - STORAGE_BYTES},
         )
-        made.write(record_of(board))
+        made.write(beside)
     print(
         f"image: {uf2.relative_to(ROOT)} made in {time.monotonic() - started_s:.0f} s: Thecal {made.version},"
         f" MicroPython {made.micropython}, {made.flash['image_bytes']} bytes of {made.flash['limit_bytes']}"
@@ -270,6 +292,8 @@ def _configure_command(target: Target, sources: Sources) -> list[str | Path]:
         "PICO_NO_PICOTOOL": 1,  # only needed to make the UF2, which uf2conv.py does
         "Python3_EXECUTABLE": sys.executable,
     }
+    if target.release:
+        options["THECAL_RELEASE"] = 1
     if target.manifest:
         options["MICROPY_FROZEN_MANIFEST"] = target.manifest
     if sources.pico_sdk:
@@ -291,7 +315,7 @@ def _write_sealed_uf2(target: Target, sources: Sources, binary: Path) -> None:
     share = FLASH_BYTES - STORAGE_BYTES - seal.PAGE_BYTES
     if binary.stat().st_size > share:
         raise BuildError(f"the image has {binary.stat().st_size} bytes, {share} are its share")
-    uf2 = uf2_of(target.board)
+    uf2 = uf2_of(target.board, target.release)
     partial = uf2.with_suffix(".partial")
     write_uf2(target, sources, binary, partial)
     sealed = seal.seal(partial.read_bytes(), binary.read_bytes(), int(FLASH_START, 16) + share)

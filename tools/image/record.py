@@ -22,6 +22,8 @@ class Record:
     product: str
     version: str
     board: str
+    release: bool  # the image without a prompt
+    left_out: list[str]  # options of MicroPython that it does without
     commit: str  # of this repository; "" where git does not know
     modified: bool  # whether firmware, board or build differ from that commit
     micropython: str
@@ -78,6 +80,12 @@ def firmware_version(root: Path) -> str:
     if not match:
         raise ValueError('firmware/thecal/version.py has no line VERSION = "..."')
     return match[1]
+
+
+def left_out(root: Path) -> list[str]:
+    """What a release image does without, from the header that switches it off."""
+    text = (root / "boards/common/release.h").read_text()
+    return re.findall(r"^#define (\w+) \(0\)", text, re.MULTILINE)
 
 
 def micropython_version(tree: Path) -> str:
