@@ -3,6 +3,7 @@
 A Pico takes an image as a file copied onto a USB drive named RPI-RP2. It offers that drive when its BOOTSEL
 button is held while it is plugged in (`make flash`), or when a program asks for it (`make deploy`). A board
 that runs the pump gives nobody a prompt to ask from, so for `deploy` its MAINTENANCE jumper has to be fitted.
+A board with the release image has no prompt at all: it takes another image by BOOTSEL only.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from .build import BOARD, ROOT, boards, record_of, uf2_of
+from .build import BOARD, ROOT, add_release, boards, record_of, uf2_of
 from .record import load
 
 VOLUME_INFO = "INFO_UF2.TXT"
@@ -37,7 +38,10 @@ MAINTENANCE_HELP = """\
   2. Close every other program that uses {port}.
   3. Run `make deploy PORT={port}` again.
   4. Take the jumper off and plug the Pico in again to run the pump.
-A board that holds no Thecal image or no MicroPython yet wants BOOTSEL: `make flash`."""
+A board with the release image gives no prompt with the jumper either, and one without any Thecal image or
+MicroPython has none: both want BOOTSEL, `make flash`."""
+
+RELEASE_HELP = "flash: from now on this board gives no prompt; the next image goes by BOOTSEL: `make flash`"
 
 
 class FlashError(Exception):
@@ -108,11 +112,14 @@ def main() -> None:
     arguments.add_argument(
         "--board", default=BOARD, choices=boards(), help="whose image (default: %(default)s)"
     )
+    add_release(arguments)
     given = arguments.parse_args()
-    port, uf2 = given.port, uf2_of(given.board)
-    made = load(record_of(given.board))
+    port, is_release = given.port, given.release == "1"
+    uf2 = uf2_of(given.board, is_release)
+    made = load(record_of(given.board, is_release))
     if made is None or not made.is_of(uf2):
-        how = "make image" if given.board == BOARD else f"make image BOARD={given.board}"
+        named = "" if given.board == BOARD else f" BOARD={given.board}"
+        how = f"make image{named}{' RELEASE=1' if is_release else ''}"
         raise FlashError(f"{uf2.relative_to(ROOT)} is missing or is not what its record says; run `{how}`")
 
     wait_s = 0
@@ -136,6 +143,8 @@ def main() -> None:
     else:
         raise FlashError(BOOTSEL_HELP.format(uf2=uf2))
     print(f"flash: done, the board starts Thecal {made.version} (image {made.uf2['sha256'][:12]})")
+    if is_release:
+        print(RELEASE_HELP)
 
 
 if __name__ == "__main__":
