@@ -2,28 +2,23 @@
 
 `make_board` boots a fresh board, `prompt` a board that stays at MicroPython's prompt because its
 MAINTENANCE jumper is fitted. Tests count simulated things only, never wall time. THECAL_IMAGE names
-another UF2 than the one `make image` builds.
+another UF2 than the one `make image` builds; marks of `images` run a test on the release image, too.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import images
 import pytest
 from thecal_bench.chip import EmulatedBoard, RawRepl
 from thecal_bench.chip.plant_wiring import wire_plant, wire_world
 from thecal_bench.plant import Plant
 
-IMAGE = Path(__file__).resolve().parents[2] / "build" / "image" / "thecal-pico.uf2"
-
 
 @pytest.fixture(scope="session")
-def image() -> Path:
+def image(request: pytest.FixtureRequest) -> Path:
     """The UF2 under test."""
-    path = Path(os.environ.get("THECAL_IMAGE", IMAGE))
-    if not path.is_file():
-        pytest.fail(f"there is no image at {path}: run `make image` first")
-    return path
+    return images.found(getattr(request, "param", images.BENCH))
 
 
 @pytest.fixture
