@@ -88,6 +88,22 @@ def test_two_pulses_count_as_two_at_the_greatest_rate_and_as_one_well_above_it()
 
 
 @pytest.mark.req("MOT-02")
+def test_a_false_mark_counts_only_when_the_rest_after_the_last_edge_of_a_true_one_is_over():
+    """Rests of 9.2 ms, and 44 us for each of the edges to be believed."""
+
+    def count(*changes):
+        return len(MARKS.counted([20 * MS + at for at in changes]))
+
+    for high in (44 * US, 1 * MS, 9 * MS):
+        assert count(0, high, 18_500 * US, 18_544 * US) == 1
+        assert count(0, high, 18_600 * US, 18_644 * US) == 2
+    low = 13_333 * US
+    assert count(0, low, low + 9_200 * US, low + 9_244 * US) == 1
+    assert count(0, low, low + 9_300 * US, low + 9_344 * US) == 2
+    assert count(0, low, low + 9_300 * US, low + 9_339 * US) == 1, "too short"
+
+
+@pytest.mark.req("MOT-02")
 @pytest.mark.parametrize("seed", range(20))
 def test_an_edge_that_bounces_or_trembles_for_eight_milliseconds_is_one(seed):
     draw = Random(seed)
