@@ -284,3 +284,16 @@ def test_no_cut_in_a_jog_loses_a_step_or_adds_more_than_a_quantum(ticks):
     made = desk.bench.motor.executed_steps(desk.tick * TICK_CYCLES)
     assert made <= desk.made_steps <= made + 108
     assert desk.pump.position.dose_steps == desk.made_steps and desk.state == states.STOPPED
+
+
+@pytest.mark.req("RIG-06")
+def test_a_head_that_is_still_dry_is_jogged_through_the_air_in_it_and_does_not_dose(desk):
+    desk.bench.plant.set_air(True)
+    desk.disconnect()
+    assert desk.jog(3_200)["ok"]
+    desk.rest()
+    assert desk.state == states.STOPPED and desk.made_steps == 3_200 and desk.pump.alarms.bits == 0
+    desk.program()
+    assert desk.ask("start")["ok"]
+    desk.run(5)
+    assert desk.state == states.HALTED and desk.pump.alarms.standing[alarms.AIR]
