@@ -1,5 +1,5 @@
-"""`thecal calibrate` against `thecal bench` (CAL-01): the image on the emulated chip, which was told a head that
-is 3 % off, its port and that of the modelled balance pseudo-terminals, and what a user types.
+"""`thecal calibrate` against `thecal bench` (CAL-01): the image on the emulated chip, told a head that is 3 %
+off, its port and that of the modelled balance pseudo-terminals, and what a user types.
 
 Bench and commands share a process, so that their patience goes by the chip's own clock and a busy machine
 makes nothing time out.
