@@ -15,9 +15,9 @@ rig, where it is 2 304:
     encoder, index   4 us    40 us                     44 us                9.2 ms
 
 So two pulses count as two from 0.38 ms apart on (steps: the driver orders none closer than 0.41 ms), and from
-18.6 ms apart (the encoder, which at the greatest rate gives one in 26.7 ms: the rest is left to marks that are
-uneven). A rotor that turns by itself faster than that is still counted, once in 18.6 to 40 ms. What fools a
-counter: noise that lasts as long as a pulse, and spikes on all six looks.
+18.6 ms apart (the encoder, which at the greatest rate gives one in 26.7 ms: the rest is left to marks that
+are uneven). A rotor that turns by itself faster than that is still counted, once in 18.6 to 40 ms. What fools
+a counter: noise that lasts as long as a pulse, and spikes on all six looks.
 
 The program takes 23 of the 32 instruction words of a PIO block, once for all its machines.
 
