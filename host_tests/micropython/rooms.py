@@ -6,6 +6,7 @@ Arguments: the folder of the firmware. Everything is drawn from one small genera
 
 import json
 import sys
+from binascii import hexlify
 
 sys.path.insert(0, sys.argv[1])
 
@@ -16,8 +17,10 @@ from thecal.dose.rate import Flow  # noqa: E402
 from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
+from thecal.link import commands  # noqa: E402
 from thecal.link.frame import LineReader, crc_into  # noqa: E402
 from thecal.link.parser import Parser  # noqa: E402
+from thecal.link.signing import Keys, hmac, pads_of, same  # noqa: E402
 from thecal.record import events, journal, layout, pages  # noqa: E402
 from thecal.record.ledger import Ledger  # noqa: E402
 from thecal.watch.ahead import peak_steps  # noqa: E402
@@ -211,7 +214,7 @@ def link(draw):
         data = bytes(draw.below(256) for _ in range(length))
         crc_into(data, 0, length, digits)
         print("crc", bytes(digits))
-    reader = LineReader()
+    reader = LineReader(crc_into, Keys(commands.ROLES))
     for line in (
         b"stop\n",
         b'{"cmd":"start","x":1.5} 12345678\n',
@@ -228,7 +231,37 @@ def link(draw):
             if request is None and not reader.error:
                 break
             print("line", request, reader.error, reader.message, reader.room())
+    signatures(draw)
     parse(draw)
+
+
+def signatures(draw):
+    """Lines signed for a boot and a count, most of them spoilt somewhere."""
+    for length in (0, 1, 20, 64):
+        key = bytes(draw.below(256) for _ in range(length))
+        for more in (0, 1, 55, 56, 64, 200):
+            data = bytes(draw.below(256) for _ in range(more))
+            print("hmac", length, more, hexlify(hmac(pads_of(key), (data[:9], memoryview(data)[9:]))))
+    key = bytes(draw.below(256) for _ in range(32))
+    print("same", [same(key, key[:at] + b"x" + key[at + 1 :]) for at in range(32)], same(key, key))
+    keys = Keys(commands.ROLES)
+    keys.begin(5, b"chip", b"chance")
+    keys.use(key * 3 + bytes(32), True)
+    print("keys", keys.nonce, keys.counters(), keys.most)
+    for turn in range(200):
+        role = commands.ROLES[draw.below(4)]
+        who = b"%s:%016x" % (role.encode(), (5 << 34) + turn + draw.below(3) - 1)
+        text = b'{"id":%d,"cmd":"stop"}' % turn
+        mac = hmac(pads_of(key), (b"thecal-link-1\n", keys.nonce, b"\n", who, b"\n", text))[:16]
+        line = bytearray(text + b" " + who + b":" + hexlify(mac))
+        if draw.below(4) == 0:
+            line[draw.below(len(line))] ^= 1 << draw.below(7)
+        keys.pass_time(turn)
+        keys.forget()
+        at = keys.find(line, 0, len(line))
+        if at >= 0:
+            keys.judge(line, 0, at, len(line))
+        print("signed", at, keys.role, keys.problem, keys.bad)
 
 
 # The backslashes are those of JSON.

@@ -1,4 +1,5 @@
-"""One line of the serial link: JSON, a space, the CRC-32 of the JSON bytes as 8 hex digits, LF.
+"""One line of the serial link: JSON, a space, the CRC-32 of the JSON bytes as 8 hex digits, LF. In a line
+that is signed a signature and a space stand before the CRC, which is of both then (`signing`).
 
 `LineReader` turns bytes into request objects and never raises, never grows and never changes anything: what
 it can not understand becomes an `error` with a reason, and the next good line is read as if nothing had been.
@@ -19,18 +20,23 @@ from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..signals import Outputs
+    from .signing import Keys
 
+
+AUTH_WAIT = "auth_wait"
 
 LINE_BYTES = 4096  # longest line, without its LF
 # What is done for the link in one tick. One unit is a value of a request with its key; it takes half a
 # millisecond on the board, the longest numbers twice that: see host_tests/chip/test_parser_on_chip.py.
 WORK_A_TICK = 64
 LINE_WORK = 1  # a line, whatever it is
+SIGNED_WORK = 2  # and a signature: half a millisecond for the hashes of a short one
+SIGNED_WORK_BYTES = 512  # of JSON are as much again
 MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
 # Of the lines that wait to be read so many are looked at in a tick, and only short ones: a stop with all that
 # it may have is no longer.
 MOST_AHEAD = 4
-MOST_AHEAD_BYTES = 128
+MOST_AHEAD_BYTES = 192  # signed
 STATUS_BYTES = 704  # more than the longest status frame, and kept free for it
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 
@@ -110,8 +116,9 @@ class LineReader:
     `error`. Only so much is done in a tick; what is left waits, in order.
     """
 
-    def __init__(self, crc=crc_into) -> None:
+    def __init__(self, crc, keys: "Keys") -> None:
         self.crc = crc
+        self.keys = keys
         self.data = bytearray(LINE_BYTES + RX_BYTES)
         self.view = memoryview(self.data)
         self.start = 0  # of the line that is read next ...
@@ -194,6 +201,7 @@ class LineReader:
     def _read_line(self):
         """A bare word as a request; None for a line that is blank, refused or to be parsed."""
         self.work -= LINE_WORK
+        self.keys.forget()
         data = self.data
         start = self.start
         end = self.stop
@@ -217,10 +225,42 @@ class LineReader:
             if not self._crc_fits(start, end, self.digits):
                 self._line_is_read()
                 return self._refuse("bad_crc", "the CRC is not that of the line")
-            end -= 9
+            end = self._without_signature(start, end - 9)
+            if end < 0:
+                self._line_is_read()
+                return self._refuse(AUTH_WAIT, "signatures did not hold: try again in a second")
         self.parser.begin(data, start, end)
         self.parsing = True
         return None
+
+    def _without_signature(self, start: int, end: int):
+        """The end of the JSON of a line; what signature is behind it is judged. Negative if too many did not
+        hold to look at another one; a stop is read all the same. `digits` are of the JSON alone then.
+        """
+        keys = self.keys
+        at = keys.find(self.data, start, end) if self.data[end - 1] != 125 else -1
+        if at < 0:
+            return end
+        if keys.waits():
+            keys.bad += 1
+            if self.data.find(b"stop", start, min(at, start + MOST_AHEAD_BYTES)) < 0:
+                self.number = self._number_in(start, at)
+                return -1
+            keys.problem = AUTH_WAIT
+        else:
+            self.work -= SIGNED_WORK + (at - start) // SIGNED_WORK_BYTES
+            keys.judge(self.data, start, at, end)
+        self.crc(self.data, start, at, self.digits)
+        return at
+
+    def _number_in(self, start: int, end: int):
+        """The `id` of a line that is not parsed, 0 where it is not at hand."""
+        at = self.data.find(b'"id":', start, end) + 5
+        number = 0
+        while at > 4 and 48 <= self.data[at] <= 57 and number < 100_000_000:
+            number = 10 * number + self.data[at] - 48
+            at += 1
+        return number
 
     def _without_blanks(self, start: int, end: int):
         """The end of a line without the blanks there."""
@@ -300,6 +340,8 @@ class LineReader:
             if len(text) < 11 or text[-9] != 32 or not self._crc_fits(start, end, self.ahead_digits):
                 return None
             end -= 9
+            signature = self.keys.find(data, start, end)
+            end = signature if signature >= 0 else end
         parser = self.ahead_parser
         parser.begin(data, start, end)
         done = parser.work(WORK_A_TICK)
@@ -313,7 +355,8 @@ class LineReader:
         """Of the lines that nobody may have meant as a request only some are answered in a tick."""
         self.bad_lines += 1
         if is_noise:
-            self.number = 0
+            if error != AUTH_WAIT:
+                self.number = 0
             if self.answers == 0:
                 return
             self.answers -= 1

@@ -1,20 +1,25 @@
-"""From bytes to commands whose form is right, in order.
+"""From bytes to commands whose form is right and whose sender may give them, in order.
 
-`Session.next` is called while there is `more`. It checks frame, command, role, arguments and that a command
-that changes something has an ID, and answers what is wrong itself. What then becomes of a command (whether it
-was given before, waits, acts) is not decided here: `thecal/host.py` does, with the queue beside this.
-Authentication will decide `role_of` a request; until then the cable is the authority, as it is for every
-bench instrument on a desk.
+`Session.next` is called while there is `more`. It checks frame, command, signature, role, arguments and that
+a command that changes something has an ID, and answers what is wrong itself. What then becomes of a command
+(whether it was given before, waits, acts) is not decided here: `thecal/host.py` does, with the queue beside
+this.
+
+On an unpaired pump the cable is the authority, as it is for every bench instrument on a desk. On a paired one
+a request has the role that signed it (`signing`), and one that nobody signed that of an observer. A stop acts
+whoever sends it, and is `trusted` or not.
 """
 
 from binascii import unhexlify
 
 from . import commands
-from .frame import LINE_BYTES, STATUS_BYTES, LineReader
+from .frame import AUTH_WAIT, LINE_BYTES, STATUS_BYTES, LineReader
+from .signing import UNSIGNED, Keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..signals import Inputs, Outputs
+    from .commands import Command
 
 
 # Room for an answer, which is a line of 4 096 bytes at most, and for a status behind it. Where there is less,
@@ -23,12 +28,24 @@ if TYPE_CHECKING:
 ANSWER_ROOM = LINE_BYTES + STATUS_BYTES
 PATIENCE_TICKS = 10
 
+NOT_SIGNED = "not_signed"
+# Why a line is refused for what is, or is not, its signature.
+SIGNATURE_PROBLEMS = {
+    "unpaired": "the pump has no keys: send it unsigned, or pair the pump first",
+    "bad_auth": "the signature is not that of these bytes under the role's key in this boot",
+    "replayed": "the counter is not above the highest of this role, or beyond those of this boot (see hello)",
+    NOT_SIGNED: "%s needs a signature in the role %s",
+    AUTH_WAIT: "signatures did not hold: try again in a second",
+}
+
 
 class Session:
     """One host on the serial link."""
 
     def __init__(self, crc) -> None:
-        self.reader = LineReader(crc)
+        self.keys = keys = Keys(commands.ROLES)
+        self.reader = LineReader(crc, keys)
+        self.trusted = True  # the last request was given by one who may give it
         self.more = False  # there may be another request in this tick
         self.refusal = None  # a reply to send, for a request that was not accepted
         self.sent = 0  # `Outputs.tx_start` in the last tick
@@ -40,6 +57,7 @@ class Session:
         self.more = inputs.rx_len > 0 or reader.parsing or reader.looked < reader.fill
         if self.more:
             reader.take_in(inputs.rx, inputs.rx_len)
+            self.keys.pass_time(inputs.tick_s)
         if outputs.tx_start == outputs.tx_end or outputs.tx_start != self.sent:
             self.unread_ticks = 0
         else:
@@ -47,8 +65,9 @@ class Session:
         self.sent = outputs.tx_start
 
     def role_of(self, request: dict):
-        """The role in which a request comes."""
-        return commands.SERVICE
+        """The role in which the last request comes."""
+        keys = self.keys
+        return max(keys.role, commands.OBSERVER) if keys.paired else commands.SERVICE
 
     def next(self, outputs: "Outputs"):
         """The next request of this tick whose form is right, or None. After each call `refusal` may hold a
@@ -56,7 +75,7 @@ class Session:
         """
         self.refusal = None
         is_full = outputs.tx_start < outputs.tx_end and len(outputs.tx) - outputs.tx_end < ANSWER_ROOM
-        if is_full and self.unread_ticks < PATIENCE_TICKS:
+        if not self.keys.open or (is_full and self.unread_ticks < PATIENCE_TICKS):
             self.more = False
             return None
         reader = self.reader
@@ -93,10 +112,13 @@ class Session:
         if problem:
             self.refusal = refusal(request, "bad_argument", problem)
             return None
-        if self.role_of(request) < command.role:
-            self.refusal = refusal(
-                request, "role", "%s needs the role %s" % (command.name, commands.ROLES[command.role])
-            )
+        error = self._distrust(request, command)
+        self.trusted = not error or not self.keys.paired
+        if error and not (command.name == commands.STOP and is_stop(request)):
+            message = SIGNATURE_PROBLEMS.get(error, "%s needs the role %s")
+            if error in ("role", NOT_SIGNED):
+                message %= command.name, commands.ROLES[command.role]
+            self.refusal = refusal(request, error, message)
             return None
         if command.changes != commands.READS and command.name != commands.STOP and not has_id(request):
             self.refusal = refusal(
@@ -104,6 +126,17 @@ class Session:
             )
             return None
         return request
+
+    def _distrust(self, request: dict, command: "Command"):
+        """Why a request is not taken as one of somebody who may give it, as an `error`; empty if it is."""
+        keys = self.keys
+        if keys.problem:
+            return keys.problem
+        if self.role_of(request) >= command.role:
+            return ""
+        if command.name == commands.CONFIRM and request["digest"] == keys.reset_digest:
+            return ""  # by a hand at the pump
+        return NOT_SIGNED if keys.role == UNSIGNED else "role"
 
 
 def is_stop(request: dict) -> bool:
