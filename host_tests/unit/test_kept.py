@@ -157,6 +157,7 @@ ELSEWHERE = {
     **dict.fromkeys(("strike_alarm", "strike_before_tick"), "with strike_tick"),
     **dict.fromkeys(("bolus_from_steps_0", "bolus_from_steps_1"), "with bolus_nl_0 and 1"),
     "grant_tick": "test_journal_law.py",
+    "keys_serial": "test_keyring.py",
     **dict.fromkeys(("therapy_serial", "library_serial", "drug_serial"), "test_persistence.py"),
     **dict.fromkeys(
         ("calibration_serial", "nl_per_rev", "steps_per_rev", "pulses_per_rev"), "test_rigging.py"

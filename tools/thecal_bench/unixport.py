@@ -76,7 +76,7 @@ class RemotePump:
         said = self._from.read(len(READY))
         if said != READY:
             raise self._why_gone(said + self._from.read())
-        self._to.write(flash.image[Journal().slots.rigs_start :])
+        self._to.write(flash.image[Journal().slots.standing_start :])
 
     def start_anew(self) -> None:
         """Before the next tick another pump boots from the flash."""

@@ -21,8 +21,8 @@ Layout: five rings of sectors, then slots for what is long.
     events   the log, 28 bytes each and a CRC over them that starts from the CRC of the one before
     faults   those of the events that are faults, in the same form, so that no flood of events drives them out
     outcomes what became of the last commands, by their IDs
-    slots    therapies, drug libraries, rigs: written whole; a rig is in force from the next boot on, the
-             others once a snapshot carries the serial
+    slots    therapies, drug libraries, rigs, keys: written whole; keys are in force then, a rig from the next
+             boot on, the others once a snapshot carries the serial
 
 A record has kind, length in units of 32 bytes, ring, version, sequence number, payload, CRC-32, and lies
 within a page. What is neither blank nor a valid record is torn or flipped: counted in `torn`, skipped, never
@@ -235,10 +235,10 @@ class Journal:
     # --- wiping
 
     def wipe(self) -> None:
-        """Erase the whole region but for the rigs from here on, a sector in each command, and write nothing
-        any more: whoever boots from it is new, on the same rig. The state goes first, its newest record last,
-        so that a cut leaves what is there now, or a state that is lost. Until then it is as one that has
-        failed.
+        """Erase the whole region but for rigs and keys from here on, a sector in each command, and write
+        nothing any more: whoever boots from it is new, on the same rig, with the same keys. The state goes
+        first, its newest record last, so that a cut leaves what is there now, or a state that is lost. Until
+        then it is as one that has failed.
         """
         self.wiped = 0
         self.failed = True
@@ -247,7 +247,7 @@ class Journal:
     def _order_wipe(self, allowed: bool) -> None:
         sector_bytes = self.region.sector_bytes
         command = self.command
-        if command.kind != NOTHING or not allowed or self.wiped * sector_bytes == self.slots.rigs_start:
+        if command.kind != NOTHING or not allowed or self.wiped * sector_bytes == self.slots.standing_start:
             return
         ring = self.state.ring
         sector = self.wiped
@@ -293,8 +293,8 @@ class Journal:
             return OLDER
         if others:
             return LOST
-        # The first sector ever used may be half erased; a rig may be there already.
-        return VIRGIN if region.blank(region.sector_bytes, self.slots.rigs_start) else FOREIGN
+        # The first sector ever used may be half erased; a rig and keys may be there already.
+        return VIRGIN if region.blank(region.sector_bytes, self.slots.standing_start) else FOREIGN
 
     def _go_on_with_events(self) -> None:
         """The last events back into the log's ring, for the link and for the faults."""
@@ -308,7 +308,7 @@ class Journal:
 
     def begin_anew(self) -> None:
         """A clinician has been told what `status` says, and that nothing is known: use the region all the
-        same. A rig that is in it stays in force.
+        same. A rig and keys that are in it stay in force.
         """
         if self.status not in USELESS:
             raise JournalError("begin_anew: the journal is %s" % STATUSES[self.status])

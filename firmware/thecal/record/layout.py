@@ -4,7 +4,7 @@ Everything in these tables is the layout of VERSION: changing any of it makes a 
 little-endian.
 """
 
-VERSION = 4
+VERSION = 5
 
 UNIT = 32
 PAGE = 256
@@ -19,8 +19,8 @@ STATE, HISTORY, EVENTS, FAULTS, OUTCOMES = range(5)
 RING_SECTORS = (192, 18, 12, 12, 6)
 # Kinds of slots: (number of slots, sectors each). Therapies and rigs (CALIBRATION): a line of the link is at
 # most 4 kB.
-THERAPY, LIBRARY, CALIBRATION = range(3)
-SLOTS = ((12, 2), (3, 4), (4, 1))
+THERAPY, LIBRARY, CALIBRATION, KEYS = range(4)
+SLOTS = ((12, 2), (3, 4), (4, 1), (3, 1))
 
 # The fields of a snapshot, in order, 32 bits each; the device keeps them small integers. The first four are a
 # ledger record. What a field is for is said where the pump fills it; here only what the journal itself knows.
@@ -79,6 +79,7 @@ FIELDS = (
     "nl_per_rev",
     "steps_per_rev",
     "pulses_per_rev",
+    "keys_serial",  # 0: it never had keys
 )
 LEDGER_FIELDS = 4
 INDEX = {name: number for number, name in enumerate(FIELDS)}
@@ -91,13 +92,18 @@ RESCALE_DOSE = INDEX["rescale_dose_steps"]
 RESCALE_OPEN = INDEX["rescale_open_steps"]
 RESCALE_SEQUENCE = INDEX["rescale_sequence"]
 DRUG_SERIAL = INDEX["drug_serial"]
-SERIALS = (INDEX["therapy_serial"], INDEX["library_serial"], INDEX["calibration_serial"])
+SERIALS = (
+    INDEX["therapy_serial"],
+    INDEX["library_serial"],
+    INDEX["calibration_serial"],
+    INDEX["keys_serial"],
+)
 
 # Kinds of records: number, units, payload.
 CLOSED, SNAPSHOT, LEDGER, MINUTE, GRANT, RESCALE, START, BLOB, OUTCOME = range(9)
 KINDS = (
     (0, "zeros: nothing is to be written here any more"),
-    (7, "all fields"),
+    (8, "all fields"),
     (1, "the first 4 fields"),
     (1, "minute, dose_steps at its end, steps of dose since the last such record, denials ever"),
     (1, "number, tick"),

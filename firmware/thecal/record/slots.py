@@ -1,12 +1,13 @@
-"""Slots for what is long: therapies, drug libraries, calibrations. Each is written whole, and in force once a
-snapshot carries its serial.
+"""Slots for what is long: therapies, drug libraries, calibrations, keys. Each is written whole, and in force
+once a snapshot carries its serial.
 
 A slot is a record that says kind, length and CRC, and the bytes behind it. The slots that are in force are
 never written over.
 
-A rig (CALIBRATION) alone needs no snapshot: the newest one that is whole is in force from the next boot on,
-so that a journal that nothing else was ever written to can have one. What a cut has left of one may read as
-whole at a later boot, so it is erased at once.
+What stands (STANDING), a rig (CALIBRATION) and the keys, needs no snapshot: the newest one that is whole is
+in force from the next boot on, so that a journal that nothing else was ever written to can have one, and one
+whose state is lost or wiped keeps it. What a cut has left of one may read as whole at a later boot, so it is
+erased at once.
 """
 
 import struct
@@ -26,6 +27,7 @@ from .layout import (
     JournalError,
 )
 
+STANDING = CALIBRATION  # this kind and those after it
 NONE = -1  # no slot is being written
 NO_NUMBER = -1  # of the slot that a command is for: none that is being written
 
@@ -45,9 +47,9 @@ class Slots:
             self.starts.append(start)
             start += count * sectors * region.sector_bytes
         self.end = start
-        self.rigs_start = self.starts[CALIBRATION] if len(layout) > CALIBRATION else start
+        self.standing_start = self.starts[STANDING] if len(layout) > STANDING else start
         self.serials = [[0] * count for count, _ in layout]
-        self.torn = []  # rigs that are not whole, each the offset of its slot
+        self.torn = []  # of what stands those that are not whole, each the offset of its slot
         self.torn_failures = 0
         self.kind = NONE
         self.data = b""
@@ -187,15 +189,15 @@ class Slots:
     # --- reading
 
     def find(self):
-        """Look at all of them. Whether there is anything in one, rigs left out."""
+        """Look at all of them. Whether there is anything in one, what stands left out."""
         found = False
         for kind in range(len(self.layout)):
             for slot in range(self.layout[kind][0]):
                 serial = self._serial(kind, slot)
                 self.serials[kind][slot] = serial
-                if kind == CALIBRATION and serial == 0 and self.region.in_use(self._start(kind, slot)):
+                if kind >= STANDING and serial == 0 and self.region.in_use(self._start(kind, slot)):
                     self.torn.append(self._start(kind, slot))
-                found = found or (serial > 0 and kind != CALIBRATION)
+                found = found or (serial > 0 and kind < STANDING)
         return found
 
     def newest(self, kind: int):
