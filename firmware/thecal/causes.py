@@ -50,6 +50,10 @@ TABLE = (
     ("no_rig", "the pump did not know what hangs on its pins"),
     ("bad_rig", "no pump can be built on such a rig"),
     ("alarm_stands", "an alarm stood of a part that the rig would be without"),
+    ("paired", "the pump had keys already"),
+    ("unpaired", "the pump had no keys"),
+    ("no_hand", "nobody pressed STOP at the pump, or fitted its jumper"),
+    ("keys_wait", "other keys waited for a hand at the pump, or were being written"),
 )
 CAUSES = tuple([name for name, _ in TABLE])
 POWER_ON, SELF_TEST, COMMAND, ALARM, ILLEGAL_MOVE, RESUME = range(6)
@@ -58,7 +62,7 @@ MAX_DOSE, RESERVOIR, PRESCRIPTION, ALREADY_RUNNING, NOT_STOPPED, NOT_ACKNOWLEDGE
 NO_THERAPY, EMPTY, SELF_TEST_FAILED, LIBRARY_DAMAGED, THREE_STRIKES, HISTORY = range(19, 25)
 NOT_PROPOSED, NOT_ACCEPTED, NO_NEW_LINE, JOURNAL_IN_USE, NOT_KEPT = range(25, 30)
 CANCELLED, STOP_HELD, COUNT_END, NOT_RESTED, DRUG_IN_LINE, CONNECTED = range(30, 36)
-NO_RIG, BAD_RIG, ALARM_STANDS = range(36, len(TABLE))
+NO_RIG, BAD_RIG, ALARM_STANDS, PAIRED, UNPAIRED, NO_HAND, KEYS_WAIT = range(36, len(TABLE))
 GRANTED = -1
 
 

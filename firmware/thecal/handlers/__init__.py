@@ -34,6 +34,7 @@ class Handlers:
         programming,
         running,
         boluses,
+        keyring,
         subjects,
     ) -> None:
         self.rig = rig
@@ -43,8 +44,9 @@ class Handlers:
         self.programming = programming
         self.running = running
         self.boluses = boluses
+        self.keyring = keyring
         self.by_name = {}
-        for subject in (programming, running, boluses) + subjects:
+        for subject in (programming, running, boluses, keyring) + subjects:
             for name in subject.COMMANDS:
                 self.by_name[name] = subject
 

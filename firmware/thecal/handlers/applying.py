@@ -6,6 +6,7 @@ from ..dose import program
 from ..dose.prescription import PrescriptionError
 from ..record import events
 from ..record.layout import THERAPY
+from .judge import UNPAIRED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,8 +75,9 @@ class Applying:
     def _tell(self, therapy: "Prescription", soft, packed) -> None:
         teller = self.control.teller
         fastest = therapy.fastest()
-        if soft:
-            teller.event(events.SOFT_LIMITS, len(soft), self.regimen.library[0])
+        confirmed = len([name for name in soft if name != UNPAIRED])  # that it was so, `keys` tells
+        if confirmed:
+            teller.event(events.SOFT_LIMITS, confirmed, self.regimen.library[0])
         self.regimen.therapies.add(packed)
         teller.event(events.THERAPY, fastest[0] // fastest[1], therapy.max_rate_nl_h)
 

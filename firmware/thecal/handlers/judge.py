@@ -1,6 +1,6 @@
 """A therapy, held against the drug library (LIM-08) and what the rig does not watch (RIG-03)."""
 
-from .. import plain
+from .. import plain, release
 from ..clock import TICKS_PER_DAY
 from ..dose import formulary
 from ..dose.prescription import PrescriptionError
@@ -11,25 +11,29 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..dose.mechanism import Mechanism
     from ..dose.prescription import Prescription
+    from ..link.signing import Keys
     from ..rig import Rig
 
 
+UNPAIRED = "unpaired"
+UNPAIRED_TEXT = "the pump is unpaired: whoever reaches its port may change the therapy"
 STEPS_A_BOLUS = 10  # at least, or a confirmation names it
 
 
 class Judge:
     """Judges therapies beside the one in force."""
 
-    def __init__(self, rig: "Rig", mechanism: "Mechanism", regimen, clock: "Clock") -> None:
+    def __init__(self, rig: "Rig", mechanism: "Mechanism", regimen, keys: "Keys", clock: "Clock") -> None:
         self.rig = rig
         self.mechanism = mechanism
         self.regimen = regimen
+        self.keys = keys
         self.clock = clock
 
     def soft_limits(self, therapy: "Prescription"):
         """What a confirmation has to accept, as (name, text): of a therapy with a drug the soft limits of the
-        library that it breaks and each hazard that goes unwatched; of any a step too large for its bolus.
-        Raises for hard limits.
+        library that it breaks, each hazard that goes unwatched, and that the pump is unpaired (SEC-06); of
+        any a step too large for its bolus. Raises for hard limits, in the release image if it is unpaired.
         """
         soft = self._coarse_step(therapy)
         if not therapy.concentration:
@@ -37,10 +41,13 @@ class Judge:
         problems, broken = formulary.judge(
             self.regimen.library, therapy.drug, therapy.concentration, **self._doses(therapy)
         )
+        unpaired = [] if self.keys.paired else [(UNPAIRED, UNPAIRED_TEXT)]
+        if release.RELEASE and unpaired:
+            problems = problems + ["drug: %s; pair it first" % UNPAIRED_TEXT]
         if problems:
             raise PrescriptionError(problems)
         unwatched = [(code, text) for part, code, text in UNWATCHED if not self.rig.has(part)]
-        return broken + soft + unwatched
+        return broken + soft + unwatched + unpaired
 
     def _coarse_step(self, therapy: "Prescription"):
         """REC-02: where a microstep, which is the least that is given, is a large part of the bolus."""

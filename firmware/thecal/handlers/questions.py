@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..control import Control
     from ..dose.mechanism import Mechanism
     from ..dose.prescription import Prescription
+    from ..link.signing import Keys
     from ..rig import Rig
     from ..watch.lockout import Lockout
 
@@ -30,6 +31,7 @@ class Questions:
         lockout: "Lockout",
         control: "Control",
         persistence,
+        keys: "Keys",
     ) -> None:
         self.rig = rig
         self.mechanism = mechanism
@@ -38,6 +40,7 @@ class Questions:
         self.control = control
         self.persistence = persistence
         self.journal = persistence.journal if persistence else None
+        self.keys = keys
 
     def do_hello(self, request: dict):
         """What speaks here, and the numbers that a host reckons with."""
@@ -59,14 +62,18 @@ class Questions:
             "rollers": rig.rollers,
             "uncertainty_nl": rig.uncertainty_nl,
             "unwatched": rig.unwatched(),
+            "paired": self.keys.paired,
+            "nonce": self.keys.nonce.decode(),
         }
+        if self.keys.paired:
+            answer["counters"] = self.keys.counters()
         if rig.missing:
             answer["no_rig"] = rig.missing
         return answer
 
     def do_status(self, request: dict):
         """The answer beside the status frame."""
-        answer = {"state": states.STATES[self.control.state]}
+        answer = {"state": states.STATES[self.control.state], "paired": self.keys.paired}
         if self.rig.missing:
             answer["no_rig"] = self.rig.missing
         return answer

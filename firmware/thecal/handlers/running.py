@@ -1,7 +1,7 @@
 """Commands that let the pump run or rest: start, stop, prime, acknowledge, the time of day, silence."""
 
-from .. import plain, states
-from ..causes import COMMAND, LIBRARY_DAMAGED, NO_NEW_LINE, NO_THERAPY, THREE_STRIKES, Refused
+from .. import plain, release, states
+from ..causes import COMMAND, LIBRARY_DAMAGED, NO_NEW_LINE, NO_THERAPY, THREE_STRIKES, UNPAIRED, Refused
 from ..clock import TICKS_PER_S, TICKS_PER_WEEK
 from ..dose import formulary
 from ..dose.delivery import CLINICIAN
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..dose.line import Line
     from ..dose.mechanism import Mechanism
     from ..forecast import Forecast
+    from ..link.signing import Keys
     from ..watch.guard import Guard
     from .denials import Denials
 
@@ -37,6 +38,7 @@ class Running:
         guard: "Guard",
         forecast: "Forecast",
         denials: "Denials",
+        keys: "Keys",
         control: "Control",
     ) -> None:
         self.mechanism = mechanism
@@ -45,6 +47,7 @@ class Running:
         self.guard = guard
         self.forecast = forecast
         self.denials = denials
+        self.keys = keys
         self.control = control
 
     def do_start(self, request: dict):
@@ -54,6 +57,8 @@ class Running:
         self.denials.check_stopped(starts=True)
         if therapy is None or not therapy.basal:
             raise Refused(NO_THERAPY, "no therapy with a flow is programmed")
+        if release.RELEASE and therapy.concentration and not self.keys.paired:
+            raise Refused(UNPAIRED, "the pump lost its keys: pair it before it gives a drug")
         self.denials.check_not_empty()
         self.denials.check_fit()
         if not formulary.check(self.regimen.library):

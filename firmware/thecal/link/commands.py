@@ -32,13 +32,14 @@ GOING_ON_WORK = WORK_A_TICK - 32  # of each tick in which an earlier command is 
 
 STOP = "stop"
 CANCEL = "cancel"
+CONFIRM = "confirm"
 # About what is proposed: these wait while a proposal is still being looked at.
-ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "rig", "confirm")
+ABOUT_PROPOSALS = ("program", "library", "refill", "begin_anew", "rig", "confirm", "reset_keys")
 
 RUN_DIGITS = 8
 
 # Arguments that are not whole numbers: `run` and `of_run` are texts of their own kind.
-OBJECTS = ("therapy", "part", "rig")
+OBJECTS = ("therapy", "part", "rig", "keys")
 TEXTS = ("digest", "stream")
 LISTS = ("accept",)  # of texts
 
@@ -95,6 +96,9 @@ COMMANDS = Table(
         ("jog", "service", "flow", ("steps", "rate_nl_h"), (), ("moves", "needs_rig")),
         ("rig", "service", "at once", ("rig",), (), ("long", "proposes")),
         ("rig_kept", "observer", "reads", (), ("number",), ("long",)),
+        ("pair", "service", "at once", ("keys",)),
+        ("keys", "service", "at once", ("keys",)),
+        ("reset_keys", "observer", "at once", (), (), ("proposes",)),  # by a hand at the pump: the jumper
     ),
 )
 

@@ -62,6 +62,8 @@ EVENTS = Table(
         ("jog_start", "microsteps", "rate, nL/h"),
         ("jog_end", "volume owed, nL, rounded down", "1 complete, 0 cut short"),
         ("rig", "number of the rig, in force from the next boot on", "how many hazards go unwatched"),
+        ("keys", "number of the keys, in force now", "roles that have one, a bit each"),
+        ("bad_auth", "signatures that did not hold", "stops that nobody signed, told once a minute"),
     ),
 )
 BOOT, STATE, THERAPY, DENIED, BOLUS_START, BOLUS_END, STARVED, LIMITED, MERGED, FAULT = range(10)
@@ -69,7 +71,7 @@ ALARM, PATIENT_BOLUS_START, PATIENT_BOLUS_END, REFILL, CLOCK = range(10, 15)
 PRIME_START, PRIME_END, BRIDGE, SOFT_LIMITS, LIBRARY = range(15, 20)
 POST_FAILED, OCCLUSION, STALL_RECOVERED, DRAW_BACK, AUDIO_PAUSE = range(20, 25)
 WORD, JOURNAL, PART_FAILED, REPEATED, LOG_LOST, NEW_LINE = range(25, 31)
-DISCONNECTED, JOG_START, JOG_END, RIG = range(31, len(EVENTS))
+DISCONNECTED, JOG_START, JOG_END, RIG, KEYS, BAD_AUTH = range(31, len(EVENTS))
 
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).
