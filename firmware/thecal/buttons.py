@@ -31,6 +31,7 @@ class Buttons:
     def obey_stop(self, outputs: "Outputs") -> None:
         """It was pressed, before the commands of this tick."""
         self.critical.before_change()
+        self.host.keyring.by_hand(True)
         self.host.cancel_all(outputs)
         self.control.stop_ordered()
 

@@ -75,6 +75,10 @@ class Control:
     def stop_ordered(self) -> None:
         """Somebody wants flow and sound to end, whatever the state: nothing resumes after the self-test."""
         self.alarms.stop()
+        self.end_flow()
+
+    def end_flow(self) -> None:
+        """The same, but for what is heard."""
         if self.state in states.MOVING:
             self.enter(states.STOPPED, COMMAND)
         elif self.state in (states.BOOT, states.POST) and self.found_state == states.RUNNING:

@@ -67,6 +67,7 @@ class Host:
         self.control = control
         self.critical = critical
         self.handlers = handlers
+        self.keyring = handlers.keyring
         self.status = status
         self.stop_button = stop_button
         self.persistence = persistence
@@ -91,6 +92,13 @@ class Host:
             self._send(outputs, self.probe.answer(inputs))
         if queue.waiting:
             self._stop_in_time(outputs)
+        keyring = self.keyring
+        if keyring.active:
+            if keyring.step():
+                self.cancel_all(outputs)  # nobody had signed it
+            outputs.probe = outputs.probe or keyring.asks_for_jumper()
+        if inputs.rx_len or keyring.active:
+            keyring.jumper = inputs.maintenance
         session.begin_tick(inputs, outputs)
         if self.working is not None:
             self._go_on(outputs)
@@ -128,8 +136,10 @@ class Host:
                 self._take(request, inputs, outputs)
                 self._carry_out_due(inputs, outputs)
         if session.stop_ahead():
-            # Behind a flood: it acts now, and is answered when it is its turn.
+            # Behind a flood: it acts now, and is answered, and may silence something, when it is its turn.
             self._stop_now(outputs)
+        if session.keys.bad:
+            self.keyring.tell_bad()
 
     def _take(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         """A request whose form is right."""
@@ -139,7 +149,7 @@ class Host:
             return
         held = "at_tick" in request and request["at_tick"] - command.changes > self.control.clock.tick
         if command.name == commands.STOP and not held:
-            self._stop(request, self._opened(request, command), outputs)
+            self._stop(request, self._opened(request, command), outputs, self.session.trusted)
             return
         place = self.outcomes.find(id_of(request)) if has_id(request) else NOWHERE
         if place != NOWHERE and command.name != commands.STOP:
@@ -171,7 +181,7 @@ class Host:
 
     def _opened(self, request: dict, command: "Command"):
         """The place of its outcome from now on, or NO_PLACE for a stop without an ID."""
-        if not has_id(request):
+        if not has_id(request) or not self.session.trusted:  # nobody drives out what others did
             return NO_PLACE
         wanted = id_of(request)
         row = commands.COMMANDS.find(command.name)
@@ -368,10 +378,10 @@ class Host:
             self._stop(entry.request, entry.place, outputs)
             entry = self.queue.stop_due(self.control.clock.tick)
 
-    def _stop(self, request: dict, place: int, outputs: "Outputs") -> None:
+    def _stop(self, request: dict, place: int, outputs: "Outputs", trusted=True) -> None:
         """The motor first; the answer when the record of it is read back."""
         self._stop_now(outputs)
-        answer = self.handlers.carry_out(request)
+        answer = self.handlers.carry_out(request) if trusted else self.keyring.unsigned_stop(request)
         if place != NO_PLACE:
             self.outcomes.close(place, DONE, 0, self.control.clock.tick)
         persistence = self.persistence
@@ -388,7 +398,7 @@ class Host:
     def _stop_now(self, outputs: "Outputs") -> None:
         self.critical.before_change()
         self.cancel_all(outputs)
-        self.control.stop_ordered()
+        self.control.end_flow()
 
     def _answer_stops(self, outputs: "Outputs") -> None:
         persistence = self.persistence

@@ -102,7 +102,7 @@ ALARMS = Table(
         ),
         ("MAX_DOSE", "LOW", "continue", "a bolus was denied that would have broken the limit"),
         ("AUTO_RESUMED", "LOW", "continue", "delivery was resumed after a reset"),
-        ("BAD_AUTH", "LOW", "continue", "commands came that were not signed by whom they claim"),
+        ("BAD_AUTH", "LOW", "continue", "a command came with a false signature, or a stop with none"),
         ("CLOCK_LOST", "LOW", "continue", "the time of day is not known", "set_time"),
         ("SERVICE_DUE", "LOW", "continue", "the pump head has made the turns it is good for", "service"),
     ),
