@@ -7,9 +7,11 @@ LOOP_FAULT. The watchdog resets it when a tick is not done in all its parts.
 """
 
 import gc
+import os
 import time
 
 import machine
+from machine import Pin
 
 from . import loop, pump, word_table
 from .causes import RESET_COMMAND, RESET_FAULT
@@ -29,6 +31,7 @@ from .signals import Inputs, Outputs
 from .watch import parts, selftest
 
 FAULTS_BEFORE_RESET = 3  # in a row
+CHANCE_BYTES = 16  # of the nonce of a boot
 HEAP_PERIOD_S = 60  # counting the heap takes 9 ms
 
 
@@ -50,12 +53,14 @@ class App:
         self._fit()
         gc.collect()  # what was read goes, so that what stays lies together
         gc.threshold(24_576)  # what stays lies close together then, and leaves one large piece
-        self.pump = pump.Pump(self.rig, fast_crc.crc_into, journal=self.journal, log=log)
+        chip, chance = machine.unique_id(), os.urandom(CHANCE_BYTES)
+        self.pump = pump.Pump(self.rig, fast_crc.crc_into, self.journal, log, chip, chance)
         gc.threshold(-1)
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance
         kept = self.pump.critical.words
         kept.use(slots.Slots(kept, word_table.PARTS, word_table.OPTIONAL))
+        self.maintenance = Pin(Pin.board.MAINTENANCE, Pin.IN, Pin.PULL_UP)
         self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
         self.faults = 0
@@ -128,6 +133,8 @@ class App:
         if outputs.probe:
             inputs.levels = pads.levels()
         self.usb.read(inputs, outputs.rx_most)
+        if inputs.rx_len or outputs.probe:
+            inputs.maintenance = not self.maintenance.value() and not self.maintenance.value()
         if not self.image.look():
             inputs.post_failures |= 1 << parts.IMAGE
         if inputs.tick_ms == 0 and inputs.tick_s % HEAP_PERIOD_S == 0:

@@ -49,10 +49,13 @@ if TYPE_CHECKING:
 
 class Pump:
     """The whole pump but for its hardware, on one rig. `crc` may be a faster one for the link. `journal` has
-    recovered and `log` is its ring of events; without them it forgets all at a reset.
+    recovered and `log` is its ring of events; without them it forgets all at a reset. `chip` is the board's
+    own number, `chance` bytes that nobody foresees.
     """
 
-    def __init__(self, rig: "Rig", crc=crc_into, journal=None, log=None) -> None:
+    def __init__(
+        self, rig: "Rig", crc=crc_into, journal=None, log=None, chip: bytes = b"", chance: bytes = b""
+    ) -> None:
         self.mechanism = mechanism = rig.mechanism()
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev
         most_nl_h = min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
@@ -91,7 +94,9 @@ class Pump:
         self.writer = FrameWriter(crc)
         telemetry = Telemetry(self.writer, states.STATES, [event.name for event in events.EVENTS])
         self.status = Status(telemetry, session, control, guard, ledger, reservoir, rig, mechanism)
-        self.handlers = assemble(rig, control, regimen, ledger, guard, reservoir, counts, persistence)
+        self.handlers = assemble(
+            rig, control, regimen, ledger, guard, reservoir, counts, persistence, session.keys
+        )
         self.host = Host(
             control, critical, self.handlers, self.status, stop, persistence, session, self.writer
         )
@@ -103,6 +108,7 @@ class Pump:
         if persistence:
             persistence.restore()
             startup.was_reset = persistence.was_reset
+        self.handlers.keyring.restore(chip, chance)
         kept.keep_all()
 
     # --- one tick

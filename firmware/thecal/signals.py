@@ -51,6 +51,7 @@ class Inputs:
         self.driver_fault = False  # the stepper driver reports a fault
         self.button_patient = False  # pressed
         self.button_stop = False  # pressed
+        self.maintenance = False  # the jumper is fitted: as of the last tick with bytes, or a probe
         self.levels = 0  # of NETS, a bit each, where the last tick has asked (`Outputs.probe`)
         self.flash_done = False  # the flash command ordered in the last tick was carried out ...
         self.flash_ok = False  # ... and the flash then read as ordered

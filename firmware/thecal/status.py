@@ -77,6 +77,7 @@ class Status:
         values[20] = control.failures | senses.failed.bits
         values[21] = mechanism.volume_nl(line.bridge.left_steps) if line.bridge else 0
         values[22] = mechanism.volume_nl(line.credit_steps)
+        values[24] = 1 if self.session.keys.paired else 0
         self.telemetry.status(outputs, control.state, flowing + 1)
 
     def rate_nl_h(self):

@@ -32,6 +32,7 @@ from thecal.installed import installed
 from thecal.pump import Pump
 from thecal.record import events
 from thecal.record.journal import Journal
+from thecal.record.layout import INDEX
 from thecal.rig import Rig
 from thecal.signals import QUEUE_SEGMENTS, Inputs, Outputs
 from thecal_model import crc
@@ -46,6 +47,8 @@ TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
 CYCLE_NS = 1_000_000_000 // segment.PIO_HZ
 CYCLES_PER_4_US = segment.PIO_HZ * 4 // 1_000_000
 _NEVER = 1 << 62
+RESETS = INDEX["resets"]
+BENCH = b"bench"  # the number of this board
 
 
 def host_crc(data: bytearray, start: int, end: int, digits: bytearray) -> None:
@@ -202,6 +205,7 @@ class HostBench(Bench):
         self._fit_motor()
         self._driver = _Driver(self)
         self.connected = True
+        self.jumper = False  # MAINTENANCE is fitted
         self._tick = -1
         self._boot_tick = 0  # at which the board's own clock begins, after the last reset
         self._off = False  # until then
@@ -230,7 +234,8 @@ class HostBench(Bench):
         journal.recover(self.flash.image)
         self._journal = journal
         self._told = installed(journal)
-        return Pump(self._told, host_crc, journal, log)
+        chance = b"%d %d" % (self._plant.seed, journal.words[RESETS])
+        return Pump(self._told, host_crc, journal, log, BENCH, chance)
 
     def _fit_motor(self) -> None:
         """Its driver takes no steps faster than the pump was told."""
@@ -381,6 +386,7 @@ class HostBench(Bench):
             self._receive()
         else:
             inputs.rx_len = 0
+        inputs.maintenance = self.jumper
 
     def _floats(self) -> bool:
         return self._chance.random() < 0.5

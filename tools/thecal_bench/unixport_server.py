@@ -120,7 +120,7 @@ def serve(source, sink, request_format, reply_format):
     inputs = Inputs()
     slots = new_journal()[0].slots
     flash = Flash(slots.end)
-    read_into(source, memoryview(flash.image)[slots.rigs_start :], slots.end - slots.rigs_start)
+    read_into(source, memoryview(flash.image)[slots.standing_start :], slots.end - slots.standing_start)
     board = Board(flash)
     journal = pump = None  # the first request makes them
     request = bytearray(struct.calcsize(request_format))
@@ -134,7 +134,7 @@ def serve(source, sink, request_format, reply_format):
             journal = pump = None  # room for the next ones
             journal, log = new_journal()
             journal.recover(flash.image)
-            pump = Pump(installed(journal), link_crc, journal, log)
+            pump = Pump(installed(journal), link_crc, journal, log, b"bench", b"unix port")
         (
             inputs.tick_s,
             inputs.tick_ms,

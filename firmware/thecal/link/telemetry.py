@@ -45,6 +45,7 @@ STATUS_FIELDS = (
     "bridge_left_nl",  # old drug that is still to leave the line, 0 without a bridge
     "line_credit_nl",  # of a new line that is still to be filled
     "unwatched",  # a bit for each row of the rig's UNWATCHED that nothing watches
+    "paired",  # 1 with keys, 0 without
 )
 
 

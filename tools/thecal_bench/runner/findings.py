@@ -11,6 +11,7 @@ from typing import Any
 
 from thecal.causes import CAUSES, TABLE
 from thecal.clock import TICK_MS
+from thecal.handlers.judge import UNPAIRED
 from thecal.link.commands import COMMANDS
 from thecal.rig import Rig
 from thecal_model.therapy import Therapy
@@ -47,6 +48,7 @@ class Findings:
         self.therapies: list[tuple[int, Therapy]] = []  # (tick, therapy) confirmed
         self.clocks = [(0, clock_ms)]  # (tick, time of the week) set
         self._flowing: dict[str, Bolus] = {}
+        self._told_unpaired = False
 
     # --- what the pump said
 
@@ -118,7 +120,7 @@ class Findings:
 
     def accepted(self, proposal: Record, at_ms: int, do: str) -> Record:
         """What a confirmation says beside the digest: the soft limits, which the runner confirms by itself,
-        tells one by one and counts.
+        tells one by one and counts. That the pump is unpaired, as a bench's is, is told once.
         """
         soft = proposal["readback"].get("soft")
         if not soft:
@@ -126,6 +128,10 @@ class Findings:
         told = {"type": "soft_limit", "at_ms": at_ms, "do": do}
         why = dict(zip(soft, proposal.get("why", ()), strict=False))
         for name in soft:
+            if name == UNPAIRED:
+                if self._told_unpaired:
+                    continue
+                self._told_unpaired = True
             self.soft_limits += 1
             self.records.append({**told, "name": name, "message": why.get(name, name)})
         return {"accept": soft}
