@@ -3,10 +3,11 @@
 import re
 
 import pytest
+from paired import PairedBench, Signer, body, key_of, keys_of
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import causes, plain, states
 from thecal.dose import library_wire
-from thecal.link.commands import COMMANDS
+from thecal.link.commands import COMMANDS, ROLES
 from thecal.watch import alarms, parts
 from thecal_bench.flash_model import blank_flash
 from thecal_model.rig import named
@@ -232,7 +233,30 @@ def alarm_stands(desk):
     return desk.ask("rig", rig=without)
 
 
+def paired(desk):
+    """Its answer to another pairing that the service signs."""
+    keyring = desk.pump.handlers.keyring
+    keyring.data = b"".join(map(key_of, ROLES))
+    keyring.keys.use(keyring.data, True)
+    signer = Signer(keyring.keys.nonce.decode(), keyring.keys.counters())
+    return PairedBench.send(desk, signer.line(body("pair", keys=keys_of()), "service"))
+
+
+def no_hand(desk):
+    paired(desk)
+    return desk.ask("reset_keys")
+
+
+def keys_wait(desk):
+    assert desk.ask("pair", keys=keys_of())["ok"]
+    return desk.ask("pair", keys=keys_of())
+
+
 CAUSED = {
+    "paired": (paired, "the pump is paired: its keys are changed with"),
+    "unpaired": (lambda desk: desk.ask("keys", keys={}), "it gets its first keys with"),
+    "no_hand": (no_hand, "fit the MAINTENANCE jumper"),
+    "keys_wait": (keys_wait, "wait for a hand at the pump"),
     "not_running": (not_running, "the pump is STOPPED: start it first"),
     "not_prescribed": (not_prescribed, "the therapy in force provides for no patient bolus"),
     "bridge": (bridge, "the line still holds 200.0"),

@@ -15,8 +15,9 @@ from thecal.clock import TICK_MS
 from thecal.dose.prescription import PAGE_STEPS
 from thecal.dose.program import MOST_PART_STEPS
 from thecal.dose.schedule import MOST_STEPS, MOST_STEPS_A_DAY
+from thecal.handlers.keyring import HAND_S
 from thecal.handlers.service import MOST_JOG_NL, MOST_JOG_NL_H
-from thecal.link import commands, parser
+from thecal.link import commands, parser, signing
 from thecal.link.answers import MOST_STOP_TICKS
 from thecal.link.frame import LINE_BYTES, LINE_WORK, WORK_A_TICK
 from thecal.link.queue import MOST_WAITING
@@ -353,6 +354,13 @@ FIGURES = [
     f"At most {MOST_WAITING} commands wait in all",
     f"{RECORD_BYTES} bytes (",
     f"A tick is {TICK_MS} ms",
+    f"one key of {signing.KEY_BYTES} bytes for each role",
+    f"is {signing.COUNTER_DIGITS} hex digits, higher",
+    f"is the first {signing.MAC_BYTES} bytes, as {2 * signing.MAC_BYTES} hex digits, of the HMAC-SHA-256",
+    f"is the {2 * signing.MAC_BYTES} hex digits that",
+    f"counters of a boot are 2^{signing.BLOCK_BITS} of their own",
+    f"of role and {2 * signing.KEY_BYTES} hex digits",
+    f"press STOP within {HAND_S} s",
     f"exact for {CHANGES_A_DAY:_} changes of flow in 24 hours".replace("_", " "),
     f"up to {MOST_STEPS_A_DAY} steps a day",
     f"may have its own: {MOST_STEPS}.",

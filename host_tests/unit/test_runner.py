@@ -360,11 +360,12 @@ def test_soft_limits_that_the_runner_confirms_are_told_one_by_one_and_counted():
         (0, "program", day + "high.cerebral"),
         (0, "program", day + "high"),
         (0, "program", "baclofen.unverified"),
+        (0, "program", "unpaired"),
         (10_000, "program", day + "low.spinal"),
         (10_000, "program", "baclofen.fall_percent.high"),
         (10_000, "program", "baclofen.unverified"),
     ]
-    assert result.summary["soft_limits"] == 7
+    assert result.summary["soft_limits"] == 8
     first = of_type(records, "soft_limit")[0]["message"]
     assert first == f"{day}high.spinal: 1.1 mg/day is above 800 mcg/day (unverified)"
     _, plain = run(HEAD)
