@@ -20,7 +20,8 @@ BOLUS = {
     "lockout_ms": 600_000,
     "max_per_day": 3,
 }
-RIGS_BYTES = layout.SLOTS[layout.CALIBRATION][0] * layout.SECTOR  # at the end of the region
+STANDING = sum(count * each for count, each in layout.SLOTS[layout.CALIBRATION :])
+RIGS_BYTES = STANDING * layout.SECTOR  # at the end of the region, with the keys
 LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
 
 

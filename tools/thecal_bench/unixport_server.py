@@ -134,7 +134,7 @@ def serve(source, sink, request_format, reply_format):
             journal = pump = None  # room for the next ones
             journal, log = new_journal()
             journal.recover(flash.image)
-            pump = Pump(installed(journal), link_crc, journal, log, b"bench", b"unix port")
+            pump = Pump(installed(journal), link_crc, journal, log, b"bench")
         (
             inputs.tick_s,
             inputs.tick_ms,
