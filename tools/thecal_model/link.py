@@ -184,7 +184,8 @@ class LinkClient:
     With a `signer` requests to a paired pump are signed; without one none is.
     Counters: `gaps` telemetry frames that never came (from the sequence numbers, each type counts alone),
     `crc_errors`, `bad_frames` (not a frame, oversize ones too), `restarts` (a sequence began anew: the device
-    booted), `stray_replies` (an id that this client never asked). `noise` holds the last lines that were no
+    booted), `stray_replies` (an id that this client never asked), `auth_waits` (the pump looks at no
+    signature for a moment, and may say so of some lines only). `noise` holds the last lines that were no
     frame, for error messages.
     """
 
@@ -208,6 +209,7 @@ class LinkClient:
         self.bad_frames = 0
         self.restarts = 0
         self.stray_replies = 0
+        self.auth_waits = 0
         self.last_stray_reply: dict[str, Any] | None = None
         self.noise: deque[bytes] = deque(maxlen=_NOISE_LINES)
 
@@ -284,6 +286,7 @@ class LinkClient:
     def _dispatch(self, frame: dict[str, Any]) -> None:
         kind = frame.get("type")
         if kind == "reply":
+            self.auth_waits += frame.get("error") == "auth_wait"
             request_id = frame.get("id")
             ours = frame.get("run", self.run) == self.run
             if isinstance(request_id, int) and request_id in self._asked and ours:

@@ -30,12 +30,14 @@ from thecal.link import commands
 
 from thecal_model import crc
 
+CONFIRM = "confirm"
 CONTEXT = b"thecal-link-1"
 KEY_BYTES = 32
 NONCE_DIGITS = 32
 MAC_BYTES = 16
 COUNTER_DIGITS = 16
 MOST_COUNTER = (1 << 64) - 1
+MOST_JUMP = 1 << 40  # of a counter between two hellos: more than 2^34 for each of some resets
 
 # What a signature adds to a line: two blanks, two colons, the longest role, counter and mac.
 MOST_BYTES = 1 + max(map(len, commands.ROLES)) + 1 + COUNTER_DIGITS + 1 + 2 * MAC_BYTES
@@ -125,12 +127,18 @@ class Signer:
         self.nonce = ""
         self.paired = False
         self._counters: dict[str, int] = {}
+        self._proposed = commands.OBSERVER  # what was proposed last is confirmed in the same role
 
     def hear(self, hello: Mapping[str, Any]) -> None:
         """What the pump says of itself: sign for this boot, and count on from here. ValueError."""
+        counters = {name: counter_of(text) for name, text in hello.get("counters", {}).items()}
+        for name, counter in counters.items():
+            if name in self._counters and counter - self._counters[name] > MOST_JUMP:
+                # Whoever forged that hello would have us use up the counters.
+                raise ValueError(f"the counter of {name} jumps from {self._counters[name]} to {counter}")
         self.paired = hello.get("paired") is True
         self.nonce = hello.get("nonce", "")
-        self._counters = {name: counter_of(text) for name, text in hello.get("counters", {}).items()}
+        self._counters = counters
 
     def role_for(self, cmd: str) -> str | None:
         """The role to give a command in; None where it goes unsigned: nobody needs a key for it, or none is
@@ -140,6 +148,8 @@ class Signer:
             return self.role if self.role in self.keys else None
         command = commands.find(cmd)
         needed = commands.SERVICE if command is None else command.role
+        if cmd == CONFIRM:
+            needed = max(needed, self._proposed)
         held = [name for name in commands.ROLES if name in self.keys]
         if needed == commands.OBSERVER or not held:
             return None
@@ -148,6 +158,9 @@ class Signer:
     def line(self, cmd: str, body: bytes) -> bytes | None:
         """The line of a request, without its LF; None where it goes unsigned. No two are the same."""
         role = self.role_for(cmd) if self.paired else None
+        command = commands.find(cmd)
+        if command is not None and command.proposes:
+            self._proposed = command.role
         if role is None:
             return None
         self._counters[role] = counter = self._counters.get(role, 0) + 1
