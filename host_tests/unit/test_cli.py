@@ -129,6 +129,25 @@ def test_a_read_back_that_differs_is_never_confirmed(run, therapy_file, monkeypa
     assert port.bench.pump.regimen.prescription is None
 
 
+@pytest.mark.req("LIM-10", "SEC-02")
+@pytest.mark.parametrize("rate", ["6 mL/h", "60 uL/h"])
+def test_the_digest_of_another_proposal_is_never_confirmed(run, tmp_path, monkeypatch, rate):
+    """Who sits in the cable may tell the digest of one proposal and the read-back of another."""
+    file = tmp_path / "therapy.toml"
+    file.write_text(f"[therapy]\nmode = 'continuous'\nrate = '{rate}'\n")
+    port = PumpPort()
+    asked = Pump.ask
+
+    def ask(session, cmd, **arguments):
+        reply = asked(session, cmd, **arguments)
+        return {**reply, "digest": "78009752"} if cmd == "program" else reply
+
+    monkeypatch.setattr(Pump, "ask", ask)
+    result = run(port, "program", file, "--yes")
+    assert result.exit_code == 1 and "the digest of something else" in result.stderr
+    assert port.bench.pump.regimen.prescription is None
+
+
 @pytest.mark.req("LIM-08", "LIM-09", "LIM-10")
 def test_a_pharmacy_file_replaces_the_drug_library(run, tmp_path):
     wire = library_wire.to_wire(formulary_data.LIBRARY)

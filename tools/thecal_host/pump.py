@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from thecal.dose import prescription
+from thecal.dose import prescription, program
 from thecal.link.commands import STOP
+from thecal.rig import RigError
+from thecal.rig import read as read_rig
 from thecal_model import programming
 from thecal_model.kept import joined
 from thecal_model.link import PROTOCOL_VERSION, UNHEARD, LinkClient, needs_id
@@ -58,6 +60,7 @@ WHAT_TO_DO = {
     "paired it anew; have a key exported there (`thecal keys export ROLE FILE`), and import it",
     "replayed": "other programs sign in this role all the while; give the command again",
     "auth_wait": "too many wrong signatures came of late; try again in some seconds",
+    "keys_wait": "somebody else may be pairing it now: leave its buttons alone until you know who",
     "unpaired": "its keys were reset since; `thecal pair` pairs it anew",
     "role": "this computer has no key of that role for it, or --role names a lesser one",
     "other_boot": "it has restarted since; look with `thecal status` before you give the command again",
@@ -185,8 +188,11 @@ class Pump:
         A stop for which a signature does not do goes without one, which a paired pump obeys, too.
         """
         for count in range(1, MOST_SIGNATURES + 1):
+            auth_waits = self.client.auth_waits
             reply = self.wait([request_id], self.clock_s() + REPLY_TIMEOUT_S)
             error = None if reply is None else reply.get("error")
+            if reply is None and self.client.auth_waits > auth_waits:
+                error = "auth_wait"  # said of others' lines, and not of each
             if error not in UNHEARD or count == MOST_SIGNATURES:
                 return reply
             if cmd == STOP:
@@ -231,6 +237,10 @@ class Pump:
         digest, readback = reply.get("digest"), reply.get("readback")
         if not isinstance(digest, str) or not isinstance(readback, dict):
             raise PumpError("the pump's answer to `program` has no digest and read-back; nothing was changed")
+        basal = (
+            self._basal(therapy) if programming.missing(readback) is not None or "steps" in readback else ()
+        )
+        proposal = self.proposed(reply, basal)
         while (first := programming.missing(readback)) is not None:
             try:
                 programming.complete(reply, self.ask("readback", **{"from": first}))
@@ -241,7 +251,25 @@ class Pump:
             raise PumpError(
                 "the pump read back another therapy than was sent, nothing was changed: " + "; ".join(wrong)
             )
-        return Proposal(digest, readback, tuple(reply.get("why", ())))
+        return proposal
+
+    def proposed(self, reply: dict[str, Any], basal: Any = ()) -> Proposal:
+        """What was read back. PumpError where the digest, which a confirmation signs, is of another one:
+        something else than was shown would be confirmed. `basal` is that of a week with several steps.
+        """
+        if reply["digest"] != program.digest(reply["readback"], basal):
+            raise PumpError(
+                f"{self.port.name} gave the digest of something else than it read back, nothing was changed: "
+                "who is between this computer and the pump?"
+            )
+        return Proposal(reply["digest"], reply["readback"], tuple(reply.get("why", ())))
+
+    def _basal(self, therapy: dict[str, Any]) -> Any:
+        try:
+            rig = read_rig(self.ask("rig_kept")["rig"])
+            return prescription.parse(therapy, rig.mechanism()).basal
+        except (KeyError, RigError, prescription.PrescriptionError) as why:
+            raise PumpError(f"the read-back cannot be checked, nothing was changed: {why}") from None
 
     def propose_library(self, library: Library) -> Proposal:
         """Have a drug library read back. Raises PumpError when the read-back is not that of the file."""
@@ -250,21 +278,21 @@ class Pump:
             reply = self.ask("library", part=part)
         if reply.get("readback") != library.readback():
             raise PumpError("the pump read back another library than was sent; nothing was changed")
-        return Proposal(reply["digest"], reply["readback"])
+        return self.proposed(reply)
 
     def propose_refill(self, volume_nl: int) -> Proposal:
         """Have a refill read back."""
         reply = self.ask("refill", volume_nl=volume_nl)
         if reply.get("readback") != {"refill_nl": volume_nl}:
             raise PumpError("the pump read back another volume than was sent; nothing was changed")
-        return Proposal(reply["digest"], reply["readback"])
+        return self.proposed(reply)
 
     def propose_new_line(self) -> Proposal:
         """Have it read back how much fills a line that is new or empty. Refused unless STOPPED."""
         reply = self.ask("new_line")
         if not isinstance(reply.get("readback"), dict) or "new_line_nl" not in reply["readback"]:
             raise PumpError("the pump's answer to `new_line` says no volume; nothing was changed")
-        return Proposal(reply["digest"], reply["readback"])
+        return self.proposed(reply)
 
     def propose_disconnected(self) -> Proposal:
         """Have it read back that no patient is connected, and how much may be jogged then. Refused unless
@@ -273,12 +301,12 @@ class Pump:
         reply = self.ask("disconnected")
         if not isinstance(reply.get("readback"), dict) or "jog_steps" not in reply["readback"]:
             raise PumpError("the pump's answer to `disconnected` says no steps; nothing was changed")
-        return Proposal(reply["digest"], reply["readback"])
+        return self.proposed(reply)
 
     def propose_begin_anew(self) -> Proposal:
         """Have it read back what the flash holds instead of a journal. Refused where it holds one."""
         reply = self.ask("begin_anew")
-        return Proposal(reply["digest"], reply["readback"])
+        return self.proposed(reply)
 
     def confirm(self, proposal: Proposal) -> None:
         """Apply what was read back."""

@@ -63,7 +63,7 @@ def propose(pump: Pump, rig: wire.Rig) -> Proposal:
         raise PumpError(
             "the pump read back another rig than was sent, nothing was changed: " + ", ".join(wrong)
         )
-    return Proposal(digest, readback, tuple(reply.get("why", ())))
+    return pump.proposed(reply)
 
 
 def readback_rows(rig: wire.Rig, proposal: Proposal) -> list[tuple[str, str]]:
