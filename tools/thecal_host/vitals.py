@@ -100,7 +100,7 @@ def status_rows(
     """
     told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
     shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed", "reservoir_ul"}
-    shown |= {"bridge_left_nl", "line_credit_nl", "unwatched"}
+    shown |= {"bridge_left_nl", "line_credit_nl", "unwatched", "paired"}
     shown |= {"pressure_down_raw", "pressure_up_raw", "supply_raw", "window_steps", "limit_steps"}
     nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
     bolus = status["bolus"]
@@ -110,6 +110,7 @@ def status_rows(
         ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
         ("rig", _rig_text(hello, rig)),
         *([("not watched", unwatched_text(rig.unwatched()))] if rig is not None else ()),
+        ("keys", _keys_text(hello)),
         ("state", status["state"] + (NEXT if status["state"] == "HALTED" else "")),
         ("alarm", alarm_name(status["alarm"])),
         ("first cause", alarm_name(status["first_cause"])),
@@ -126,6 +127,12 @@ def status_rows(
         ("up for", clock_text(status["tick"] * hello["tick_ms"])),
         *((name, str(value)) for name, value in status.items() if name not in shown),
     ]
+
+
+def _keys_text(hello: dict[str, Any]) -> str:
+    if hello.get("paired") is not True:
+        return "not paired: whoever has its port may do everything"
+    return f"paired, serial number {hello.get('serial', 'not told')}"
 
 
 def _rig_text(hello: dict[str, Any], rig: Rig | None) -> str:
