@@ -8,7 +8,7 @@ share; the other files hold the commands and are imported in the order in which 
 
 from __future__ import annotations
 
-from thecal_host.cli import watch, therapies, orders, rig, rig_check, experiments, runs, weighing
+from thecal_host.cli import watch, therapies, orders, pairing, rig, rig_check, experiments, runs, weighing
 from thecal_host.cli.base import app
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "experiments",
     "main",
     "orders",
+    "pairing",
     "rig",
     "rig_check",
     "runs",

@@ -10,12 +10,17 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Annotated, Any
 
 import typer
 import typer.core
 from rich.console import Console
 from rich.table import Table
+from thecal.link.commands import ROLES
 from thecal_model import quantities
 from thecal_model.link import LinkError
 
@@ -24,6 +29,9 @@ from thecal_host.connection import PortError
 from thecal_host.files import FileError, why_not
 from thecal_host.pump import Proposal, Pump, PumpError
 from thecal_host.sharing import Hub
+
+# So long a stop waits for the key ring.
+HURRY_S = 2.0
 
 DONE, SAID_NO, NOT_UNDERSTOOD = 0, 1, 2
 
@@ -39,13 +47,14 @@ def _status_of(why: Exception) -> int | None:
 
     from thecal_host.archive import ArchiveError
     from thecal_host.experiment import NoSuchBoard
+    from thecal_host.keys import KeysError
     from thecal_host.log import LogError
     from thecal_host.readbacks import KeptError
     from thecal_host.recording import RecordError
     from thecal_host.weighing import WeighingError
     from thecal_host.weighing.balance import BalanceError
 
-    said_no = PortError | PumpError | KeptError | LinkError | BenchError | RunError | BalanceError
+    said_no = PortError | PumpError | KeptError | KeysError | LinkError | BenchError | RunError | BalanceError
     if isinstance(why, said_no):
         return SAID_NO
     unreadable = InputError | RecordError | LogError | FileError | WeighingError | ArchiveError
@@ -111,30 +120,88 @@ PortOption = Annotated[
                  help="Serial device, pty or socket://HOST:PORT of the pump", show_default="the only one"),
 ]  # fmt: skip
 
+RoleOption = Annotated[
+    str | None,
+    typer.Option("--role", envvar="THECAL_ROLE", metavar="ROLE",
+                 help=f"Sign in this role: {', '.join(ROLES)}", show_default="the least that suffices"),
+]  # fmt: skip
+
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")]
 
 
 @app.callback()
-def _common(ctx: typer.Context, port: PortOption = None) -> None:
-    ctx.obj = port
+def _common(ctx: typer.Context, port: PortOption = None, role: RoleOption = None) -> None:
+    if role is not None and role not in ROLES:
+        raise typer.BadParameter(f"expected one of {', '.join(ROLES)}, found {role!r}", param_hint="--role")
+    ctx.obj = Common(port, role)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What stands before the name of the command."""
+
+    port: str | None = None
+    role: str | None = None
+
+
+class Keys(Enum):
+    """What a command is to do with the keys of a pump that is paired."""
+
+    USE = auto()
+    HURRY = auto()
+    """Go without them where they are not there at once."""
+    LEAVE = auto()
+    """It looks after them itself."""
 
 
 @contextmanager
-def connected(ctx: typer.Context, port: str | None) -> Iterator[Pump]:
-    """The pump that the command is about, after its hello."""
-    name = ports.choose_port(port or ctx.obj)
+def connected(ctx: typer.Context, port: str | None, keys: Keys = Keys.USE) -> Iterator[Pump]:
+    """The pump that the command is about, after its hello, with the keys that are held for it."""
+    wanted = port or ctx.obj.port
+    name = ports.choose_port(wanted)
     opened = ports.open_port(name)
     pump = Pump(opened)
     # A cable that is plugged in again may have another name; the pump says whether it is the same.
-    pump.reopen = lambda: ports.open_port(ports.choose_port(port or ctx.obj))
+    pump.reopen = lambda: ports.open_port(ports.choose_port(wanted))
     try:
         if isinstance(opened, Hub) and opened.note:
             complain(opened.note)
         with err.status(f"connecting to {name}") if err.is_terminal else nullcontext():
             pump.connect()
+        if pump.paired and keys is not Keys.LEAVE:
+            _attach(pump, ctx.obj.role, keys is Keys.HURRY)
         yield pump
     finally:
         pump.port.close()
+
+
+def _attach(pump: Pump, role: str | None, hurry: bool) -> None:
+    """Sign with what is held for a paired pump. Who is in a hurry is not kept by a key ring that is locked,
+    or asks for a password: a stop acts without a signature, too.
+    """
+    from thecal_host import keys, pairing
+
+    ring = keys.Ring()
+    if not hurry:
+        pairing.attach(pump, ring, role)
+        return
+    found: SimpleQueue[dict[str, bytes] | keys.KeysError] = SimpleQueue()
+
+    def look() -> None:
+        try:
+            found.put(dict(ring.get(pairing.serial_of(pump)).keys))
+        except keys.KeysError as why:
+            found.put(why)
+
+    Thread(target=look, daemon=True).start()
+    try:
+        held = found.get(timeout=HURRY_S)
+    except Empty:
+        held = keys.KeysError(f"{ring.where} does not answer")
+    if isinstance(held, keys.KeysError):
+        complain(f"sent without a signature: {held}")
+    else:
+        pump.signer.keys = held
 
 
 def confirm(pump: Pump, proposal: Proposal, questions: Sequence[str], yes: bool, unchanged: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from thecal.dose import prescription
 from thecal.dose.formulary import BOLUS, DOSE_PER_DAY, KINDS
 from thecal_model import quantities
 
-from thecal_host.cli.base import ANY_PUMP, SAID_NO, PortOption, app, complain, connected, say, whole_nl
+from thecal_host.cli.base import ANY_PUMP, SAID_NO, Keys, PortOption, app, complain, connected, say, whole_nl
 
 _NAME = "[a-z][a-z0-9_-]*"
 _BOUND = re.compile(rf"{_NAME}\.({BOLUS}|{DOSE_PER_DAY})\.({'|'.join(KINDS)})(\.{_NAME})?")
@@ -61,9 +61,10 @@ def start(ctx: typer.Context, port: PortOption = None) -> None:
 @app.command(rich_help_panel=ANY_PUMP)
 def stop(ctx: typer.Context, port: PortOption = None) -> None:
     """Stop the pump; a bolus that runs ends for good."""
-    with connected(ctx, port) as pump:
+    with connected(ctx, port, Keys.HURRY) as pump:
         reply = pump.ask("stop")
-        say(f"The pump is {reply.get('state', 'STOPPED')}.")
+        unsigned = ", by a stop without a signature: it tells that by an alarm" if "unsigned" in reply else ""
+        say(f"The pump is {reply.get('state', 'STOPPED')}{unsigned}.")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -82,6 +83,14 @@ def silence(ctx: typer.Context, port: PortOption = None) -> None:
             complain("nothing was silenced: no alarm stands, or a pause is running already")
             raise typer.Exit(SAID_NO)
         say("Silent for two minutes; nothing is acknowledged.")
+
+
+def granted(reply: dict[str, Any]) -> None:
+    """Say why a bolus is denied, and end the command, where it is."""
+    if reply.get("granted") is not True and reply.get("outcome") != "done":
+        reason = reply.get("reason") or "no reason given"
+        complain(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
+        raise typer.Exit(SAID_NO)
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -116,12 +125,18 @@ def bolus(
         if reply.get("outcome") == "done":  # told once more, of a boot that is over
             say(f"{volume_text(volume_nl)} were granted; what a reset has cut of it does not come any more.")
             return
-        if reply.get("granted") is not True:
-            reason = reply.get("reason") or "no reason given"
-            complain(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
-            raise typer.Exit(SAID_NO)
+        granted(reply)
         rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
         say(f"Granted: {volume_text(volume_nl)} at {rate_text(rate_nl_h)} on top of the basal rate.")
+
+
+@app.command("patient-bolus", rich_help_panel=ANY_PUMP)
+def patient_bolus(ctx: typer.Context, port: PortOption = None) -> None:
+    """Ask for the patient's bolus of the therapy, as by the patient's button."""
+    with connected(ctx, port) as pump:
+        reply = pump.ask("patient_bolus")
+        granted(reply)
+        say("Granted: the bolus of the therapy.")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
