@@ -182,7 +182,7 @@ def test_a_line_that_does_not_come_back_leaves_the_id_to_ask_with(lossy):
     port, pump = lossy
     port.cut_at, port.away = "bolus", 10_000
     with pytest.raises(
-        PumpError, match=r"once the pump is there again ask with `thecal outcome (\S+)`"
+        PortError, match=r"once the pump is there again ask with `thecal outcome (\S+)`"
     ) as why:
         pump.ask("bolus", **BOLUS)
     text = str(why.value).partition("`thecal outcome ")[2].partition("`")[0]
@@ -191,6 +191,17 @@ def test_a_line_that_does_not_come_back_leaves_the_id_to_ask_with(lossy):
     port.away = 0
     assert pump.open_again()
     assert lost.text_of(lost.outcome(pump, id)) == "it has been carried out"
+
+
+def test_who_wants_a_stop_is_told_soon_that_the_line_is_lost(lossy):
+    port, pump = lossy
+    port.cut_at, port.deaf, port.away = "stop", True, 10_000
+    begun_s = pump.clock_s()
+    with pytest.raises(PortError, match="the cable is out"):
+        pump.ask("stop")
+    assert lost.STOP_TIMEOUT_S <= pump.clock_s() - begun_s <= lost.STOP_TIMEOUT_S + 1
+    port.away = 0
+    assert pump.open_again() and pump.ask("stop")["state"] == "STOPPED"
 
 
 def test_a_question_is_not_asked_again_by_itself(lossy):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # For the line to come back: a cable that is plugged in again, a pump that boots.
 LINE_TIMEOUT_S = 30.0
 
+# Who wants a stop is to be told soon that there is a button.
+STOP_TIMEOUT_S = 3.0
+
 # Then for each answer, and for a command that waits to be carried out.
 ANSWER_TIMEOUT_S = 3.0
 WAITING_TIMEOUT_S = 10.0

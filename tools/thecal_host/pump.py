@@ -163,8 +163,8 @@ class Pump:
         return self.client.feed(data) if data else []
 
     def ask(self, cmd: str, **args: Any) -> dict[str, Any]:
-        """Send one request and wait for its reply. Raises Refused; PumpError when none comes and nothing more
-        is known of it; PortError where the line went in a request that changes nothing.
+        """Send one request and wait for its reply. Raises Refused; PumpError when none comes, with what is
+        known of it; PortError where the line went, and did not come back or only a question was asked.
         """
         boot, run = self.client.boot, self.client.run
         gone: PortError | None = None
@@ -215,10 +215,12 @@ class Pump:
         if not needs_id(cmd):
             raise PumpError(f"{silent}: reset the pump, or ask again")
         if gone is not None:
-            until_s = self.clock_s() + (lost.LINE_TIMEOUT_S if self.reopen else 0)
+            until_s = self.clock_s() + (lost.STOP_TIMEOUT_S if cmd == STOP else lost.LINE_TIMEOUT_S)
             while not self.open_again():
-                if self.clock_s() >= until_s:
-                    raise PumpError(
+                if self.reopen is None or self.clock_s() >= until_s:
+                    if cmd == STOP:
+                        raise gone
+                    raise PortError(
                         f"{gone}\nWhat became of `{cmd}` is not known: once the pump is there again ask with "
                         f"`thecal outcome {id}` before you give it again"
                     )
