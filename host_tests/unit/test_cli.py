@@ -35,7 +35,12 @@ from typer.testing import CliRunner
 # --- a session from programming to stop
 
 
-SOFT = ("morphine.concentration.strength", "morphine.start_dose.high.naive", "morphine.unverified")
+SOFT = (
+    "Outside the soft limit morphine.concentration.strength",
+    "Outside the soft limit morphine.start_dose.high.naive",
+    "Outside the soft limit morphine.unverified",
+    "The pump is unpaired: whoever has its port may change the therapy (`thecal pair`)",
+)
 
 
 @pytest.mark.req("LNK-01", "DOSE-13", "LIM-08")
@@ -52,7 +57,7 @@ def test_program_shows_the_read_back_and_a_yes_to_each_soft_limit_confirms_it(ru
         "2 uL/h",
         "60 mL/h",
         "1/225",
-        *(f"Outside the soft limit {name}." for name in SOFT),
+        *(f"{question}. Is that meant?" for question in SOFT),
     ):
         assert said in result.output
     assert run(port, "start").exit_code == 0

@@ -85,8 +85,6 @@ def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple
     if "steps_per_tick_num" in said:
         steps = Fraction(said["steps_per_tick_num"], said["steps_per_tick_den"])
         rows.append(("microsteps per tick", f"{steps} ({float(steps):.6g})"))
-    if said.get("paired") is False:
-        rows.append(("paired", "no: whoever has its port may change this"))
     for text in proposal.why:
         rows.append(("soft limit", text))
     rows.append(("digest", proposal.digest))

@@ -35,7 +35,6 @@ def program(
     """Program a therapy: propose it, show what the pump read back, confirm it."""
     from thecal_bench.scenario import load_therapy
     from thecal_model import foreknown
-    from thecal_model.rig_words import SENTENCES
 
     from thecal_host.pump import PumpError, Refused
     from thecal_host.readbacks import readback_rows
@@ -52,15 +51,21 @@ def program(
             placed = foreknown.placed(str(file), file.read_text(encoding="utf-8-sig"), therapy, why.message)
             raise PumpError(f"the pump refuses the therapy:\n{placed}") from None
         print_rows(readback_rows(proposal), "The pump read back:")
-        questions = [
-            f"{name} goes unwatched: {SENTENCES[name]}. Is that meant?"
-            if name in SENTENCES
-            else f"Outside the soft limit {name}. Is that meant?"
-            for name in proposal.soft
-        ]
+        questions = [f"{_meant(name)}. Is that meant?" for name in proposal.soft]
         questions.append("Is this the therapy you want?")
         confirm(pump, proposal, questions, yes, "the pump keeps the therapy it has")
         say(f"Therapy {proposal.digest} is in force; the pump is {pump.status()['state']}.")
+
+
+def _meant(name: str) -> str:
+    """What a soft limit of this name is about, to be asked."""
+    from thecal_model.rig_words import SENTENCES
+
+    if name == "unpaired":
+        return "The pump is unpaired: whoever has its port may change the therapy (`thecal pair`)"
+    if name in SENTENCES:
+        return f"{name} goes unwatched: {SENTENCES[name]}"
+    return f"Outside the soft limit {name}"
 
 
 @app.command(rich_help_panel=ANY_PUMP)

@@ -1,0 +1,507 @@
+"""`thecal pair` and `thecal keys` on the pump's own code: who may give what, from where, over what losses.
+
+`SignedPort` is a pump in this process with a hand at it: STOP is pressed or the MAINTENANCE jumper fitted
+when the command is heard that waits for that. Each account has a folder of keys of its own.
+"""
+
+import json
+
+import pytest
+from pump_port import PumpPort
+from thecal.link.commands import ROLES
+from thecal_host import keys, pairing
+from thecal_host.connection import PortError
+from thecal_host.keys import FileStore, Held, KeysError, Ring
+from thecal_host.pump import Pump, PumpError, Refused
+from thecal_host.watching import _Sent
+from thecal_model import signing
+from thecal_model.link import encode
+
+THERAPY = """
+[therapy]
+mode = "continuous"
+rate = "6 mL/h"
+[therapy.limit]
+volume = "10 mL"
+window = "1 h"
+[therapy.patient_bolus]
+volume = "20 uL"
+rate = "3.6 mL/h"
+lockout = "5 min"
+max_per_day = 6
+"""
+
+
+class SignedPort(PumpPort):
+    """`hand`: ticks after `pair` at which STOP is pressed, None for nobody; and whether somebody `fits` the
+    jumper when it is asked for. `cut_at`: the command at which the cable is pulled, once the pump has heard
+    it (`deaf`: before), for `away` tries.
+    """
+
+    def __init__(self, hand: int | None = 20):
+        super().__init__()
+        self.hand = hand
+        self.fits = False
+        self.cut_at = ""
+        self.deaf = False
+        self.gone = False
+        self.away = 1
+        self.sent = []  # (command, role or None)
+        self.bench.advance_to_tick(30)
+        self._data.clear()
+
+    def write(self, data):
+        if self.gone:
+            raise PortError("the cable is out")
+        for line in data.split(b"\n"):
+            if not line:
+                continue
+            cmd = json.loads(line[: line.rindex(b"}") + 1])["cmd"]
+            signed = signing.parts(line)
+            self.sent.append((cmd, None if signed is None else signed.role))
+            if cmd == "pair" and self.hand is not None:
+                self.bench.schedule(self.bench.tick + self.hand, lambda: self.bench.press("stop", 3))
+            if self.fits and cmd in ("reset_keys", "confirm"):
+                for fitted in (False, True):
+                    self.bench.jumper = fitted
+                    self.bench.advance_to_tick(self.bench.tick + 3)
+            if cmd == self.cut_at:
+                self.cut_at, self.gone = "", True
+                if not self.deaf:
+                    super().write(data)
+                    self.bench.advance_to_tick(self.bench.tick + 100)
+                raise PortError("the cable is out")
+        super().write(data)
+
+    def read(self, timeout_s):
+        if self.gone:
+            raise PortError("the cable is out")
+        return super().read(timeout_s)
+
+    def reopen(self):
+        self.away -= 1
+        if self.away > 0:
+            raise PortError("there is no port")
+        self.gone = False
+        self._data.clear()
+        return self
+
+    def sleep(self, seconds):
+        self.bench.advance_to_tick(self.bench.tick + max(1, int(seconds * 10)))
+
+    def roles_of(self, *cmds):
+        """In which roles these were sent since the last look."""
+        found = [(cmd, role) for cmd, role in self.sent if cmd in cmds]
+        self.sent.clear()
+        return found
+
+    @property
+    def paired(self):
+        return self.bench.pump.host.session.keys.paired
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path):
+    """Make one's own, or go back to one; what it keeps."""
+
+    def become(name):
+        monkeypatch.setenv(keys.PLACE, str(tmp_path / name))
+        return Ring([FileStore(tmp_path / name)])
+
+    return become
+
+
+@pytest.fixture
+def therapy(tmp_path):
+    file = tmp_path / "therapy.toml"
+    file.write_text(THERAPY)
+    return file
+
+
+def met(port, ring=None, role=None):
+    """A conversation with the pump, with the keys of a ring."""
+    pump = Pump(port, port.clock_s)
+    pump.reopen, pump.sleep = port.reopen, port.sleep
+    pump.connect()
+    if ring is not None:
+        pairing.attach(pump, ring, role)
+    return pump
+
+
+def paired(port, ring):
+    pump = met(port)
+    pairing.pair(pump, ring, lambda what, within_s: None)
+    port.sent.clear()
+    return pump
+
+
+def serial_of(ring):
+    return next(iter(ring.pumps()))
+
+
+# --- the whole way, as people go it
+
+
+@pytest.mark.req("SEC-02", "SEC-06")
+def test_pair_program_as_clinician_bolus_as_patient_and_each_is_refused_under_the_others_key(
+    run, account, therapy, tmp_path
+):
+    ring = account("clinic")
+    port = SignedPort()
+    unpaired = run(port, "status")
+    assert "not paired: whoever has its port" in unpaired.output
+    said = run(port, "pair")
+    assert said.exit_code == 0, said.output + said.stderr
+    assert "Within 30 s, press the STOP button" in said.output and "Paired: pump " in said.output
+    assert port.paired and ring.get(serial_of(ring)).keys.keys() == set(ROLES)
+    assert not any(key.hex() in said.output + said.stderr for key in ring.get(serial_of(ring)).keys.values())
+    port.sent.clear()
+
+    for args in (["program", therapy, "--yes"], ["start"]):
+        assert run(port, *args).exit_code == 0
+    given = port.roles_of("program", "confirm", "start", "hello", "status", "readback")
+    assert {role for cmd, role in given if cmd in ("program", "confirm", "start")} == {"clinician"}
+    assert {role for cmd, role in given if cmd in ("hello", "status")} == {None}
+    granted = run(port, "patient-bolus")
+    assert granted.exit_code == 0 and "Granted" in granted.output
+    assert port.roles_of("patient_bolus") == [("patient_bolus", "patient")]
+    assert run(port, "stop").output.startswith("The pump is STOPPED.")
+    assert port.roles_of("stop") == [("stop", "patient")]
+
+    refused = run(port, "--role", "patient", "program", therapy, "--yes")
+    assert refused.exit_code == 1 and "needs the role clinician" in refused.stderr
+    # The keys of the two exchanged: no signature holds.
+    serial = serial_of(ring)
+    held = ring.get(serial)
+    ring.put(
+        serial, Held({**held.keys, "patient": held.keys["clinician"], "clinician": held.keys["patient"]})
+    )
+    for role, args in (("clinician", ["start"]), ("patient", ["patient-bolus"])):
+        refused = run(port, "--role", role, *args)
+        assert refused.exit_code == 1 and "does not take this computer's key" in refused.stderr
+    port.sleep(2)
+    stopped = run(port, "stop")
+    assert stopped.exit_code == 0 and "STOPPED" in stopped.output
+
+
+@pytest.mark.req("SEC-01", "SEC-02", "SEC-06")
+def test_a_fresh_account_reads_and_stops_and_with_the_patients_key_asks_for_a_bolus(
+    run, account, therapy, tmp_path
+):
+    ring = account("clinic")
+    port = SignedPort()
+    assert run(port, "pair").exit_code == 0
+    assert run(port, "program", therapy, "--yes").exit_code == 0 and run(port, "start").exit_code == 0
+    file = tmp_path / "patient.key"
+    assert run(port, "keys", "export", "patient", file).exit_code == 0
+    again = run(port, "keys", "export", "patient", file)
+    assert again.exit_code == 2 and "there already" in again.stderr
+
+    home = account("home")
+    assert "RUNNING" in run(port, "status").output
+    refused = run(port, "patient-bolus")
+    assert refused.exit_code == 1
+    assert "has no key for that" in refused.stderr and "thecal keys import" in refused.stderr
+    assert run(port, "keys", "import", file).exit_code == 0
+    assert home.pumps() == {serial_of(ring): Held({"patient": ring.get(serial_of(ring)).keys["patient"]})}
+    assert run(port, "patient-bolus").exit_code == 0
+    for args in (
+        ["start"],
+        ["bolus", "--volume", "1 uL", "--duration", "1 s"],
+        ["program", therapy, "--yes"],
+    ):
+        refused = run(port, *args)
+        assert refused.exit_code == 1 and "needs the role clinician" in refused.stderr, args
+    missing = run(port, "--role", "clinician", "start")
+    assert missing.exit_code == 1 and "has no clinician key for pump" in missing.stderr
+    assert "(held: patient)" in missing.stderr
+    nothing = run(port, "keys", "rotate")
+    assert nothing.exit_code == 1 and "only who has the service key" in nothing.stderr
+
+    account("nobody")
+    stopped = run(port, "stop")
+    assert stopped.exit_code == 0 and "The pump is STOPPED" in stopped.output
+    assert port.sent[-1] == ("stop", None)
+    assert "UNSIGNED_STOP" in run(port, "alarms").output or "BAD_AUTH" in run(port, "alarms").output
+
+
+@pytest.mark.req("SEC-06")
+def test_nobody_at_the_pump_leaves_it_unpaired_and_keeps_nothing(run, account):
+    ring = account("clinic")
+    port = SignedPort(hand=None)
+    said = run(port, "pair")
+    assert said.exit_code == 1 and "no hand was at the pump in time" in said.stderr
+    assert not port.paired and ring.pumps() == {}
+    port.hand = 20
+    assert run(port, "pair").exit_code == 0
+    again = run(port, "pair")
+    assert again.exit_code == 1 and "is paired already, and its keys are here" in again.stderr
+    account("other")
+    again = run(port, "pair")
+    assert again.exit_code == 1 and "was paired by another computer" in again.stderr
+
+
+@pytest.mark.req("SEC-06")
+def test_a_running_pump_is_not_paired(run, account, therapy):
+    ring = account("clinic")
+    port = SignedPort()
+    assert run(port, "program", therapy, "--yes").exit_code == 0
+    assert run(port, "start").exit_code == 0
+    said = run(port, "pair")
+    assert said.exit_code == 1 and not port.paired and ring.pumps() == {}
+
+
+# --- answers that are lost
+
+
+@pytest.mark.req("SEC-06", "REC-03")
+@pytest.mark.parametrize("pressed", [True, False])
+def test_keys_whose_answer_was_lost_are_kept_until_the_pump_tells(account, pressed):
+    ring = account("clinic")
+    port = SignedPort(hand=20 if pressed else None)
+    pump = met(port)
+    port.cut_at, port.away = "pair", 10_000
+    with pytest.raises(PumpError, match="is not known. They are kept"):
+        pairing.pair(pump, ring, lambda what, within_s: None)
+    held = ring.get(serial_of(ring))
+    assert held.pending.keys() == set(ROLES) and held.keys == {} and held.whole
+    assert port.paired == pressed
+    port.away = 0
+    port.reopen()
+    port.sleep(40)
+    pump = met(port, ring)
+    if pressed:
+        assert ring.get(serial_of(ring)) == Held(held.pending)
+        assert pump.ask("audio_pause")["ok"] is True
+    else:
+        pump.ask("audio_pause")
+        port.hand = 20
+        pairing.pair(pump, ring, lambda what, within_s: None)
+        assert ring.get(serial_of(ring)).keys.keys() == set(ROLES)
+
+
+@pytest.mark.req("SEC-06", "REC-03")
+@pytest.mark.parametrize("deaf", [True, False])
+@pytest.mark.parametrize("roles", [("service",), ("patient",), ROLES])
+def test_new_keys_whose_answer_was_lost_are_those_in_force(account, deaf, roles):
+    ring = account("clinic")
+    port = SignedPort()
+    pump = paired(port, ring)
+    before = ring.get(serial_of(ring)).keys
+    new = {role: signing.new_key() for role in roles}
+    port.cut_at, port.deaf, port.away = "keys", deaf, 3
+    if deaf:
+        with pytest.raises(PumpError, match="was not carried out"):
+            pairing.change(pump, ring, new)
+        assert ring.get(serial_of(ring)) == Held(before)
+    else:
+        assert pairing.change(pump, ring, new) == Held({**before, **new})
+        assert ring.get(serial_of(ring)) == Held({**before, **new})
+    pump.ask("audio_pause")
+    pairing.change(met(port, ring), ring, {"observer": signing.new_key()})
+
+
+@pytest.mark.req("SEC-06", "REC-03")
+def test_a_line_that_stays_lost_leaves_both_keys_until_the_pump_tells(account):
+    ring = account("clinic")
+    port = SignedPort()
+    pump = paired(port, ring)
+    new = {"service": signing.new_key()}
+    port.cut_at, port.away = "keys", 10_000
+    with pytest.raises(PumpError, match="is not known. They are kept"):
+        pairing.change(pump, ring, new)
+    held = ring.get(serial_of(ring))
+    assert held.pending == new and held.keys["service"] != new["service"]
+    port.away = 0
+    port.reopen()
+    met(port, ring)
+    assert ring.get(serial_of(ring)) == Held({**held.keys, **new})
+
+
+# --- other keys, and none
+
+
+@pytest.mark.req("SEC-02", "SEC-06")
+def test_a_rotated_and_a_revoked_key_are_good_for_nothing(run, account, tmp_path):
+    account("clinic")
+    port = SignedPort()
+    assert run(port, "pair").exit_code == 0
+    file = tmp_path / "patient.key"
+    run(port, "keys", "export", "patient", file)
+    home = account("home")
+    run(port, "keys", "import", file)
+    assert run(port, "silence").stderr.startswith("thecal: nothing was silenced")
+    ring = account("clinic")
+    rotated = run(port, "keys", "rotate", "patient")
+    assert rotated.exit_code == 0 and "New keys are in force for patient" in rotated.output
+    account("home")
+    assert "does not take this computer's key" in run(port, "silence").stderr
+    account("clinic")
+    file.unlink()
+    run(port, "keys", "export", "patient", file)
+    account("home")
+    other = run(port, "keys", "import", file)
+    assert other.exit_code == 1 and "--force replaces it" in other.stderr
+    assert run(port, "keys", "import", "--force", file).exit_code == 0
+    assert "refuses" not in run(port, "silence").stderr
+    account("clinic")
+    assert run(port, "keys", "revoke", "patient").exit_code == 0
+    assert ring.get(serial_of(ring)).roles() == "observer, clinician, service"
+    account("home")
+    assert "does not take this computer's key" in run(port, "silence").stderr
+    assert home.get(serial_of(ring)).keys.keys() == {"patient"}
+    account("clinic")
+    refused = run(port, "keys", "revoke", "service")
+    assert refused.exit_code == 1 and "cannot be taken away" in refused.stderr
+    assert run(port, "keys", "rotate").exit_code == 0  # all of them, the patient's too
+    listed = run(port, "keys", "list").output
+    assert serial_of(ring) in listed and "patient" in listed
+    assert not any(key.hex() in listed for key in ring.get(serial_of(ring)).keys.values())
+    wrong = run(port, "keys", "export", "doctor", tmp_path / "x")
+    assert wrong.exit_code == 2 and "expected one of" in wrong.stderr
+
+
+@pytest.mark.req("SEC-06")
+def test_who_has_lost_all_keys_needs_a_hand_at_the_jumper(run, account):
+    ring = account("clinic")
+    port = SignedPort()
+    assert run(port, "pair").exit_code == 0
+    serial = serial_of(ring)
+    account("elsewhere")
+    refused = run(port, "keys", "reset", "--yes")
+    assert refused.exit_code == 1 and "jumper" in refused.stderr and port.paired
+    port.fits = True
+    unsure = run(port, "keys", "reset", answer="n\n")
+    assert unsure.exit_code == 1 and "the keys stay in force" in unsure.output and port.paired
+    account("clinic")
+    done = run(port, "keys", "reset", answer="y\n")
+    assert done.exit_code == 0, done.output + done.stderr
+    assert f"Pump {serial} is unpaired" in done.output and not port.paired
+    assert ring.pumps() == {}
+    assert {role for cmd, role in port.roles_of("reset_keys", "confirm")} == {None}
+    port.fits = port.bench.jumper = False
+    assert "not paired" in run(port, "status").output
+    assert run(port, "pair").exit_code == 0 and port.paired
+
+
+# --- a pump that knows another nonce or counter by now
+
+
+@pytest.mark.req("SEC-02", "REC-03")
+def test_after_a_reset_the_same_request_is_signed_anew(account):
+    ring = account("clinic")
+    port = SignedPort()
+    pump = paired(port, ring)
+    nonce = pump.signer.nonce
+    port.bench.power_cut(5)
+    port.sleep(6)
+    port._data.clear()  # it has not heard that the pump booted
+    pump.client.boot = None
+    assert pump.ask("audio_pause")["ok"] is True
+    assert port.roles_of("audio_pause", "hello") == [
+        ("audio_pause", "patient"), ("hello", None), ("audio_pause", "patient"),
+    ]  # fmt: skip
+    assert pump.signer.nonce != nonce
+    # One that names the boot is over with it.
+    port.bench.power_cut(5)
+    port.sleep(6)
+    with pytest.raises(Refused, match="it has restarted since"):
+        pump.ask("start")
+
+
+@pytest.mark.req("SEC-02")
+def test_two_programs_in_one_role_both_come_through(account):
+    ring = account("clinic")
+    port = SignedPort()
+    paired(port, ring)
+    one, other = met(port, ring), met(port, ring)
+    for _ in range(3):
+        assert other.ask("audio_pause")["ok"] is True
+        assert other.ask("audio_pause")["ok"] is True
+        assert one.ask("audio_pause")["ok"] is True
+
+
+@pytest.mark.req("SEC-03")
+def test_a_command_waits_out_a_storm_of_wrong_signatures(account):
+    ring = account("clinic")
+    port = SignedPort()
+    pump = paired(port, ring)
+    body = json.dumps({"id": 1, "run": "00000001", "cmd": "audio_pause"}, separators=(",", ":")).encode()
+    for count in range(20):
+        counter = pump.signer._counters["patient"] + 1 + count
+        port.bench.send(signing.sign(body, "patient", counter, pump.signer.nonce, bytes(32)) + b"\n")
+    port.bench.advance_to_tick(port.bench.tick + 1)
+    assert pump.ask("audio_pause")["ok"] is True
+    # Not looked at in that second, and signed anew in the next.
+    assert set(port.roles_of("audio_pause")[1:]) == {("audio_pause", "patient")}
+
+
+@pytest.mark.req("SEC-02")
+def test_a_hello_whose_counters_jump_is_not_believed(account):
+    ring = account("clinic")
+    port = SignedPort()
+    pump = paired(port, ring)
+    hello = dict(pump.hello)
+    hello["counters"] = {**hello["counters"], "service": "f" * 16}
+    with pytest.raises(ValueError, match="the counter of service jumps"):
+        pump.signer.hear(hello)
+
+
+# --- a stop comes through, whatever becomes of its signature
+
+
+@pytest.mark.req("SEC-06", "ALM-05")
+def test_a_stop_whose_signature_does_not_hold_stops(account):
+    ring = account("clinic")
+    port = SignedPort()
+    paired(port, ring)
+    pump = met(port, ring)
+    pump.signer.keys = {role: bytes(31) + b"\1" for role in ROLES}
+    assert pump.ask("stop")["state"] == "STOPPED"
+    port.sent.clear()
+    sent = _Sent(pump)
+    assert sent.send("stop") == "stop: sent"
+    said = ""
+    for _ in range(40):
+        pump.poll(0.1)
+        said = said or sent.answers()
+    assert said == "stop: the pump is STOPPED"
+
+
+@pytest.mark.req("ALM-05")
+def test_a_stop_does_not_wait_for_a_key_ring_that_is_locked(run, account, monkeypatch):
+    account("clinic")
+    port = SignedPort()
+    assert run(port, "pair").exit_code == 0
+
+    def locked(self, name):
+        raise KeysError("it is locked")
+
+    monkeypatch.setattr(FileStore, "load", locked)
+    stopped = run(port, "stop")
+    assert stopped.exit_code == 0 and "STOPPED" in stopped.output and "without a signature" in stopped.stderr
+    asks_for_a_password = lambda self, name: __import__("time").sleep(60)  # noqa: E731
+    monkeypatch.setattr(FileStore, "load", asks_for_a_password)
+    stopped = run(port, "stop")
+    assert stopped.exit_code == 0 and "does not answer" in stopped.stderr
+    monkeypatch.setattr(FileStore, "load", locked)
+    assert "it is locked" in run(port, "start").stderr
+
+
+def test_a_pump_without_a_serial_number_is_not_paired(account):
+    ring = account("clinic")
+    pump = met(SignedPort())
+    del pump.hello["serial"]
+    with pytest.raises(KeysError, match="does not say its serial number"):
+        pairing.pair(pump, ring, lambda what, within_s: None)
+
+
+def test_the_keys_of_one_pump_are_not_offered_to_another(account):
+    ring = account("clinic")
+    paired(SignedPort(), ring)
+    other = SignedPort()
+    paired(other, account("other"))
+    pump = met(other)
+    pump.hello["serial"] = "0123456789abcdef"
+    assert pairing.attach(pump, ring) == Held() and pump.signer.keys == {}
+    assert encode({"id": 1}) and len(ring.pumps()) == 1
