@@ -1,6 +1,7 @@
 """link/signing.py, link/session.py: who signed a line, and what may be done in whose name."""
 
 import itertools
+import re
 
 import pytest
 from paired import PairedDesk, arguments_of, body, key_of
@@ -90,6 +91,7 @@ def test_hello_tells_what_is_needed_to_sign_and_no_key(desk):
     hello = desk.say("", "hello")
     assert hello["paired"] is True
     assert len(hello["nonce"]) == 32 and set(hello["counters"]) == set(ROLES)
+    assert re.fullmatch("[0-9a-f]{16}", hello["serial"])
     desk.say("patient", "alarms")
     told = desk.say("", "hello")["counters"]
     assert int(told["patient"], 16) == int(hello["counters"]["patient"], 16) + 1

@@ -64,6 +64,7 @@ class Questions:
             "unwatched": rig.unwatched(),
             "paired": self.keys.paired,
             "nonce": self.keys.nonce.decode(),
+            "serial": self.keys.serial.decode(),
         }
         if self.keys.paired:
             answer["counters"] = self.keys.counters()

@@ -18,6 +18,7 @@ from binascii import hexlify, unhexlify
 KEY_BYTES = 32
 BLOCK_BYTES = 64  # of SHA-256
 MAC_BYTES = 16
+CHIP_BYTES = 8  # of the number of the board: a shorter one is filled up
 NO_KEY = bytes(KEY_BYTES)
 LABEL = b"thecal-link-1\n"
 
@@ -73,6 +74,7 @@ class Keys:
         self.paired = False
         self.open = True
         self.nonce = b""
+        self.serial = b""  # by which a host keeps the keys of this pump, 16 hex digits
         self.highest = [b""] * len(names)  # counter that each role has used
         self.most = b""  # that this boot takes
         self.role = UNSIGNED
@@ -87,6 +89,7 @@ class Keys:
     def begin(self, boot: int, chip: bytes, chance: bytes) -> None:
         """A boot of that number."""
         self.nonce = nonce_of(chip, boot, chance)
+        self.serial = hexlify((chip + bytes(CHIP_BYTES))[:CHIP_BYTES])
         first = b"%016x" % (boot << BLOCK_BITS)
         for role in range(len(self.names)):
             self.highest[role] = first
