@@ -5,8 +5,8 @@ in the order of the row. They are compared when the test is over, to a tenth; wi
 these tests run, and write the row anew.
 
 Properties draw the same examples each time, so that what fails was made to fail by the change at hand;
-`--hypothesis-profile=explore`, as in `make test-long`, draws new ones. No example has a deadline: how long one
-takes depends on what else the machine does.
+`--hypothesis-profile=explore`, as in `make test-long`, draws new ones. No example has a deadline: how long
+one takes depends on what else the machine does.
 """
 
 import os
