@@ -3,6 +3,7 @@
 """
 
 import pytest
+from images import on_release_image
 from thecal.watch import alarms
 from thecal_bench.benchmarks.boot import POWER, RUN, WATCHDOG, RunningPump
 
@@ -38,3 +39,11 @@ def test_after_any_reset_the_motor_is_off_until_post_is_over_and_basal_resumes_w
     full_s = resets_and_resumes(pump, POWER)
     pump.close()
     measured(max(young_s), full_s)
+
+
+@pytest.mark.req("PERF-04", "REC-04", "SAFE-01", "SIM-01")
+@on_release_image
+def test_the_release_image_boots_and_resumes_as_soon(image):
+    pump = RunningPump(60_000_000, image)
+    resets_and_resumes(pump, POWER)
+    pump.close()

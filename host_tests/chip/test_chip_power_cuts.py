@@ -12,6 +12,7 @@ import random
 from typing import Any
 
 import pytest
+from images import BENCH, RELEASE
 from thecal_bench.chip import EmulatedBoard
 from thecal_bench.chip.plant_wiring import wire_plant, wire_world
 from thecal_bench.plant import Plant
@@ -129,7 +130,16 @@ class Life:
 
 
 @pytest.mark.req("REC-01", "REC-02", "REC-03", "REC-04", "REC-05", "SIM-01")
-@pytest.mark.parametrize("cuts", [5, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("image", "cuts"),
+    [
+        (BENCH, 5),
+        (RELEASE, 2),
+        pytest.param(BENCH, 50, marks=pytest.mark.long),
+        pytest.param(RELEASE, 50, marks=pytest.mark.long),
+    ],
+    indirect=["image"],
+)
 def test_the_image_forgets_nothing_whenever_its_power_fails(image, cuts):
     life = Life(image)
     assert life.boot()

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from field_link import FILES, most_ticks
 from fuzz_frames import Draw, harmless, line
+from images import BENCH, RELEASE, on_each_image_in_long
 from rig import FAILING_LOOP, Rig
 from thecal.watch import alarms
 
@@ -42,8 +43,17 @@ def send_and_watch(rig: Rig, data: bytes) -> None:
     assert rig.worst_off_steps() <= 1
 
 
-@pytest.mark.req("LNK-02", "SAFE-05", "MOT-05")
-@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.long)])
+@pytest.mark.req("LNK-02", "SAFE-05", "MOT-05", "SIM-01")
+@pytest.mark.parametrize(
+    ("image", "count"),
+    [
+        (BENCH, 500),
+        (RELEASE, 200),
+        pytest.param(BENCH, 10_000, marks=pytest.mark.long),
+        pytest.param(RELEASE, 10_000, marks=pytest.mark.long),
+    ],
+    indirect=["image"],
+)
 def test_frames_of_every_kind_leave_a_running_pump_running_and_exact(runs, count):
     draw = Draw(7)
     ids = itertools.count(10_000)  # none of the rig's own
@@ -52,6 +62,7 @@ def test_frames_of_every_kind_leave_a_running_pump_running_and_exact(runs, count
 
 
 @pytest.mark.req("LNK-02", "LNK-03", "LNK-05", "SAFE-05", "MOT-05")
+@on_each_image_in_long
 def test_what_came_from_the_field_leaves_a_running_pump_running_and_exact(runs):
     """One file after the other on one pump; the `prime` and `stop` of the last one end stopped."""
     for path in FILES:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from images import BENCH, RELEASE
 from thecal_bench import runner, scenario
 from thecal_bench.chip.bench import ChipBench
 from thecal_bench.inprocess import HostBench
@@ -23,7 +24,14 @@ FILES = {
 
 
 @pytest.mark.req("SIM-01", "SIM-02", "REC-01", "REC-02", "REC-04")
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        *((name, BENCH) for name in FILES),
+        *(pytest.param(name, RELEASE, marks=pytest.mark.long) for name in FILES),
+    ],
+    indirect=["image"],
+)
 def test_cpython_the_unix_port_and_the_chip_write_the_same_records(image, name):
     experiment = scenario.load(SCENARIOS / f"{name}.toml")
     written = {}
