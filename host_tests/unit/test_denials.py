@@ -244,7 +244,7 @@ def paired(desk):
 
 def no_hand(desk):
     paired(desk)
-    return desk.ask("reset_keys")
+    return desk.ask("confirm", digest=desk.ask("reset_keys")["digest"])
 
 
 def keys_wait(desk):

@@ -68,6 +68,9 @@ def test_a_press_that_stops_a_pump_that_was_started_meanwhile_pairs_nothing(benc
 @pytest.mark.req("SEC-06")
 def test_where_no_button_is_fitted_the_jumper_is_the_hand():
     bench = PumpOnBench(Plant(rig=named("bare")))
+    bench.bench.jumper = True
+    assert bench.ask("pair", keys=keys_of())["reason"] == "no_hand", "one that somebody forgot is none"
+    bench.bench.jumper = False
     assert bench.ask("pair", keys=keys_of())["by"] == "jumper"
     bench.run(20)
     assert bench.ask("hello")["paired"] is False
@@ -137,19 +140,15 @@ def test_the_last_key_that_opens_a_pump_is_not_revoked():
 @pytest.mark.req("SEC-06")
 def test_keys_go_by_a_hand_at_the_pump_and_nothing_else_does():
     bench = PairedBench()
-    bench.bench.jumper = False
-    assert bench.ask("reset_keys")["reason"] == "no_hand"
-    assert bench.say("service", "reset_keys")["reason"] == "no_hand"
-    bench.bench.jumper = True
     made = bench.pump.log.count
     proposal = bench.ask("reset_keys")
     assert proposal["readback"] == {"reset_keys": 1}
-    assert bench.ask("confirm", digest="00000000")["error"] == "not_signed"
-    bench.bench.jumper = False
     assert bench.ask("confirm", digest=proposal["digest"])["reason"] == "no_hand"
+    assert bench.say("service", "confirm", digest=proposal["digest"])["reason"] == "no_hand"
     assert bench.ask("hello")["paired"] is True
     bench.bench.jumper = True
-    assert bench.ask("confirm", digest=bench.ask("reset_keys")["digest"])["ok"]
+    assert bench.ask("confirm", digest="00000000")["error"] == "not_signed"
+    assert bench.ask("confirm", digest=proposal["digest"])["ok"]
     bench.run(ANSWER_TICKS)
     for _ in range(2):
         assert bench.ask("hello")["paired"] is False
@@ -160,10 +159,25 @@ def test_keys_go_by_a_hand_at_the_pump_and_nothing_else_does():
 
 
 @pytest.mark.req("SEC-06")
-def test_the_confirmation_of_something_else_needs_its_signature_all_the_same():
+def test_a_jumper_that_somebody_forgot_is_no_hand():
+    """Over the cable alone a pump that was left with its jumper fitted is neither opened nor given keys."""
     bench = PairedBench()
     bench.bench.jumper = True
+    for _ in range(2):
+        bench.ask("stop")
+        proposal = bench.ask("reset_keys")
+        assert proposal["reason"] == "no_hand"
+        assert bench.say("service", "reset_keys")["reason"] == "no_hand"
+        assert bench.ask("hello")["paired"] is True
+        bench.reset()
+        bench.meet()
+
+
+@pytest.mark.req("SEC-06")
+def test_the_confirmation_of_something_else_needs_its_signature_all_the_same():
+    bench = PairedBench()
     bench.ask("reset_keys")
+    bench.bench.jumper = True
     refill = bench.say("clinician", "refill", volume_nl=1_000_000)
     assert bench.ask("confirm", digest=refill["digest"])["error"] == "not_signed"
 
@@ -174,9 +188,10 @@ def test_a_halted_pump_whose_keys_are_lost_is_opened_by_the_jumper():
     bench.say("clinician", "set_time", week_s=1)
     bench.pump.control.raise_alarm(LOOP_FAULT)
     bench.pump.critical.settle()
-    bench.bench.jumper = True
     assert bench.ask("hello")["state"] == "HALTED"
-    assert bench.ask("confirm", digest=bench.ask("reset_keys")["digest"])["ok"]
+    proposal = bench.ask("reset_keys")
+    bench.bench.jumper = True
+    assert bench.ask("confirm", digest=proposal["digest"])["ok"]
     bench.run(ANSWER_TICKS)
     assert bench.ask("acknowledge")["ok"]
 
@@ -194,8 +209,9 @@ def test_keys_that_can_not_be_read_any_more_open_nothing_but_to_a_hand():
     assert hello["paired"] is True and hello["counters"] == {}
     assert bench.ask("set_time", week_s=1)["error"] == "not_signed"
     assert bench.say("service", "probe")["error"] == "bad_auth"
+    proposal = bench.ask("reset_keys")
     bench.bench.jumper = True
-    assert bench.ask("confirm", digest=bench.ask("reset_keys")["digest"])["ok"]
+    assert bench.ask("confirm", digest=proposal["digest"])["ok"]
     bench.run(ANSWER_TICKS)
     assert bench.ask("hello")["paired"] is False
 

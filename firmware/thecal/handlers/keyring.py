@@ -3,7 +3,9 @@ lines that are not signed as they should be (SEC-03).
 
 Keys are written whole into the journal and in force when they are read back: a cut leaves the old ones or
 the new ones. `pair` waits for a hand at the pump, `reset_keys` needs one: whoever has only the cable can do
-neither. `active` says whether there is anything to be done without a request; `step` does it, once a tick.
+neither. The jumper is a hand where it was open when that was asked for and is fitted then: one that somebody
+forgot is none. `active` says whether there is anything to be done without a request; `step` does it, once a
+tick.
 """
 
 from .. import states
@@ -158,6 +160,8 @@ class Keyring:
             problem = "keys: service is missing: without its key nobody could change one"
         if problem:
             return refusal(request, "bad_argument", problem)
+        if not self._has_button():
+            self._check_jumper(False)
         self.wanted = wanted
         self.phase = FOR_HAND
         self.until_tick = self.control.clock.tick + HAND_S * TICKS_PER_S
@@ -180,6 +184,7 @@ class Keyring:
     def do_reset_keys(self, request: dict):
         """No keys at all, whoever wants it by a hand at the pump."""
         self._check_reset()
+        self._check_jumper(False)
         answer = self.proposals.propose(ResetKeysProposal(self, self.serial_in_force()))
         self.keys.reset_digest = answer["digest"]
         return answer
@@ -187,6 +192,7 @@ class Keyring:
     def reset_confirmed(self) -> None:
         """That was confirmed."""
         self._check_reset()
+        self._check_jumper(True)
         self.keys.reset_digest = ""
         self._want(NO_KEY * len(commands.ROLES))
 
@@ -205,11 +211,18 @@ class Keyring:
         if self.persistence is not None and not self.persistence.writes():
             raise Refused(NOT_KEPT, "keys can not be written down: the journal is out of order")
 
+    def _check_jumper(self, fitted: bool) -> None:
+        if self.jumper != fitted:
+            raise Refused(
+                NO_HAND,
+                "fit the MAINTENANCE jumper now, while the pump is on"
+                if fitted
+                else "take the MAINTENANCE jumper off first, and fit it when the pump has answered",
+            )
+
     def _check_reset(self) -> None:
         if not self.keys.paired:
             raise Refused(UNPAIRED, "the pump is unpaired: there are no keys to be taken away")
-        if not self.jumper:
-            raise Refused(NO_HAND, "fit the MAINTENANCE jumper first, while the pump is on")
         # A halted pump too: without a key nobody can acknowledge what halted it.
         if self.control.state not in (states.STOPPED, states.HALTED):
             raise Refused(NOT_STOPPED, "stop the pump first")
