@@ -182,6 +182,20 @@ def test_the_confirmation_of_something_else_needs_its_signature_all_the_same():
     assert bench.ask("confirm", digest=refill["digest"])["error"] == "not_signed"
 
 
+@pytest.mark.req("SEC-01")
+def test_a_confirmation_needs_the_role_of_what_was_proposed():
+    bench = PairedBench()
+    service = bench.say("service", "disconnected")
+    for role, error in (("", "not_signed"), ("patient", "role"), ("clinician", "role")):
+        refused = bench.say(role, "confirm", digest=service["digest"])
+        assert refused["error"] == error and "service" in refused["message"]
+    refill = bench.say("clinician", "refill", volume_nl=1_000_000)
+    assert bench.say("patient", "confirm", digest=refill["digest"])["error"] == "role"
+    assert bench.say("clinician", "confirm", digest=refill["digest"])["ok"]
+    service = bench.say("service", "disconnected")
+    assert bench.say("service", "confirm", digest=service["digest"])["ok"]
+
+
 @pytest.mark.req("SEC-06")
 def test_a_halted_pump_whose_keys_are_lost_is_opened_by_the_jumper():
     bench = PairedBench()

@@ -104,6 +104,10 @@ class Handlers:
         except Refused as refused:
             return self._refuse(request, refused.cause, refused.text)
         if answer is not None and answer.get("ok", True):
+            if "digest" in answer:
+                command = commands.COMMANDS[commands.COMMANDS.find(request["cmd"])]
+                if command.proposes:
+                    self.keyring.keys.proposed_by = command.role
             answer.update(reply_to(request))
             answer["ok"] = True
         return answer

@@ -112,12 +112,15 @@ class Session:
         if problem:
             self.refusal = refusal(request, "bad_argument", problem)
             return None
-        error = self._distrust(request, command)
+        role = command.role
+        if command.name == commands.CONFIRM:
+            role = max(role, self.keys.proposed_by)
+        error = self._distrust(request, command, role)
         self.trusted = not error or not self.keys.paired
         if error and not (command.name == commands.STOP and is_stop(request)):
             message = SIGNATURE_PROBLEMS.get(error, "%s needs the role %s")
             if error in ("role", NOT_SIGNED):
-                message %= command.name, commands.ROLES[command.role]
+                message %= command.name, commands.ROLES[role]
             self.refusal = refusal(request, error, message)
             return None
         if command.changes != commands.READS and command.name != commands.STOP and not has_id(request):
@@ -127,12 +130,12 @@ class Session:
             return None
         return request
 
-    def _distrust(self, request: dict, command: "Command"):
+    def _distrust(self, request: dict, command: "Command", role: int):
         """Why a request is not taken as one of somebody who may give it, as an `error`; empty if it is."""
         keys = self.keys
         if keys.problem:
             return keys.problem
-        if self.role_of(request) >= command.role:
+        if self.role_of(request) >= role:
             return ""
         if command.name == commands.CONFIRM and request["digest"] == keys.reset_digest:
             return ""  # by a hand at the pump

@@ -80,6 +80,7 @@ class Keys:
         self.role = UNSIGNED
         self.problem = ""
         self.reset_digest = ""  # of a reset of the keys that a hand at the pump may confirm
+        self.proposed_by = 0  # role that the last proposal needed, and so does its confirmation
         self.second = 0
         self.tries = MOST_BAD_A_SECOND  # left in this second
         self.bad = 0  # signatures that did not hold and are not told yet ...
