@@ -166,14 +166,14 @@ def test_the_same_frame_again_gets_the_first_answer_and_does_nothing():
     run = desk.client.run
     again = {"id": number, "run": run, "cmd": "bolus", "volume_nl": 5_000, "duration_ms": 600_000}
     for frame, error in ((again, None), ({**again, "volume_nl": 6_000}, "id_reused")):
-        desk.client._asked.add(number)
+        desk.client._asked[number] = "", b""
         desk.bench.send(encode(frame))
         desk.run(3)
         answer = desk.client.reply(number) or {}
         assert answer == first if error is None else answer["error"] == error
     assert len(desk.of("bolus_start")) == 1 and not desk.of("denied")
     desk.reset()
-    desk.client._asked.add(number)
+    desk.client._asked[number] = "", b""
     desk.bench.send(encode(again))
     desk.run(3)
     assert (desk.client.reply(number) or {})["outcome"] == "done"
@@ -234,7 +234,7 @@ def tagged(desk: PumpOnBench) -> None:
 
 def replies_to(desk: PumpOnBench, body: dict[str, Any]) -> list[dict[str, Any]]:
     """A frame that the client did not number; what it is answered in its tick."""
-    desk.client._asked.add(body["id"])
+    desk.client._asked[body["id"]] = "", b""
     desk.bench.send(encode(body))
     desk.run(1)
     return [desk.client.reply(body["id"]) or {}]
