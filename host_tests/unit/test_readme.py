@@ -48,6 +48,7 @@ BOARD = "boards/THECAL_PICO/README.md"
 OTHER_BOARD = "boards/THECAL_PICO_W/README.md"
 COMMAND = "tools/thecal_host/README.md"
 LINK = "firmware/thecal/link/README.md"
+THREATS = "firmware/thecal/link/THREATS.md"
 ALARM = "firmware/thecal/watch/README.md"
 CLAIMS = "host_tests/README.md"
 EXPERIMENT = "host_tests/scenarios/README.md"
@@ -55,7 +56,7 @@ CODE = "firmware/README.md"
 CHANGE = "CONTRIBUTING.md"
 PAGES = {
     path: (ROOT / path).read_text()
-    for path in (FIRST, BOARD, OTHER_BOARD, COMMAND, LINK, ALARM, CLAIMS, EXPERIMENT, CODE, CHANGE)
+    for path in (FIRST, BOARD, OTHER_BOARD, COMMAND, LINK, THREATS, ALARM, CLAIMS, EXPERIMENT, CODE, CHANGE)
 }
 README = PAGES[FIRST]
 SCENARIOS = PAGES[EXPERIMENT]
