@@ -283,7 +283,7 @@ class Checks:
         else:
             tick_nl = evidence.rate_near_nl_h(tick) * TICK_MS / MS_PER_HOUR
             within_nl = tick_nl * (1 + evidence.slack_ticks) + evidence.step_nl
-        assert not isinstance(expect.value, str | tuple)
+        assert not isinstance(expect.value, (str, tuple))
         bounds = []
         least, most = expect.at_least_nl, expect.at_most_nl
         if expect.value is not None:

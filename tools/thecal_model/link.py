@@ -69,7 +69,7 @@ def _refuse_float(text: str) -> NoReturn:
 
 
 def _check_integers(value: Any, where: str) -> None:
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, (bool, int, str)):
         return
     if isinstance(value, dict):
         for key, item in value.items():
@@ -77,7 +77,7 @@ def _check_integers(value: Any, where: str) -> None:
                 raise LinkError(f"{where}: the key {key!r} is not a string")
             _check_integers(item, f"{where}.{key}")
         return
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _check_integers(item, f"{where}[{index}]")
         return
