@@ -35,6 +35,7 @@ def simulate(
 ) -> None:
     """Run a scenario. Exit status 1 when an expectation fails, 2 for a file that is not understood."""
     from thecal_bench.bench import TICK_MS
+    from thecal_bench.pypy import starter
     from thecal_bench.runner import make_plant, run_scenario
     from thecal_bench.scenario import load
     from thecal_model.link import LinkClient
@@ -69,7 +70,11 @@ def simulate(
         )
         # With its header what is printed needs no other file for `thecal report`.
         recorder = Recorder(sys.stdout if as_json else None, head, kept)
-        result = run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)
+        if on == "host" and scenario.duration_ms >= starter.LONG_MS and starter.find_or_tell():
+            result = starter.PypyRun(scenario, every_ms, progress)
+        else:
+            link = LinkClient(bench.send)
+            result = run_scenario(scenario, bench, link, every_ms=every_ms, progress=progress)
         for record in result:
             recorder.write(record)
             line = None if as_json or not (shown or record["type"] != "sample") else line_of(record)
