@@ -39,6 +39,7 @@ check() {
     need libnewlib-arm-none-eabi arm_library libc.a
     need libstdc++-arm-none-eabi-newlib arm_library libstdc++.a
     [ -e .venv/.ready ] || want python3-dev python_headers
+    [ -e .venv/.ready ] || want pypy3 have pypy3 # long in-process runs, see tools/thecal_bench/pypy
 }
 
 stop() {
