@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import thecal
+from thecal_model.link import LinkClient
 
-from thecal_bench.runner import RunError
+from thecal_bench.bench import Bench
+from thecal_bench.runner import RunError, RunResult, run_scenario
 from thecal_bench.scenario import Scenario
 
 COMMAND = "pypy3"
@@ -135,3 +137,18 @@ class PypyRun:
     def expect_failed(self) -> int:
         """How many expectations did not hold."""
         return self.summary["expect_failed"]
+
+
+def run_anywhere(
+    on: str,
+    scenario: Scenario,
+    bench: Bench,
+    every_ms: int | None,
+    progress: Callable[[int, int], object] | None,
+) -> RunResult | PypyRun:
+    """A run on `bench`, or in PyPy instead if the bench is the in-process board (`on` "host"), the run is a
+    long one and there is a PyPy. A bench that is not used stays as it was.
+    """
+    if on == "host" and scenario.duration_ms >= LONG_MS and find_or_tell():
+        return PypyRun(scenario, every_ms, progress)
+    return run_scenario(scenario, bench, LinkClient(bench.send), every_ms=every_ms, progress=progress)

@@ -35,10 +35,9 @@ def simulate(
 ) -> None:
     """Run a scenario. Exit status 1 when an expectation fails, 2 for a file that is not understood."""
     from thecal_bench.bench import TICK_MS
-    from thecal_bench.pypy import starter
-    from thecal_bench.runner import make_plant, run_scenario
+    from thecal_bench.pypy.starter import run_anywhere
+    from thecal_bench.runner import make_plant
     from thecal_bench.scenario import load
-    from thecal_model.link import LinkClient
 
     from thecal_host.archive import keeping
     from thecal_host.experiment import BOARDS, line_of, open_bench, prescription, progress_bar, summary_rows
@@ -70,11 +69,7 @@ def simulate(
         )
         # With its header what is printed needs no other file for `thecal report`.
         recorder = Recorder(sys.stdout if as_json else None, head, kept)
-        if on == "host" and scenario.duration_ms >= starter.LONG_MS and starter.find_or_tell():
-            result = starter.PypyRun(scenario, every_ms, progress)
-        else:
-            link = LinkClient(bench.send)
-            result = run_scenario(scenario, bench, link, every_ms=every_ms, progress=progress)
+        result = run_anywhere(on, scenario, bench, every_ms, progress)
         for record in result:
             recorder.write(record)
             line = None if as_json or not (shown or record["type"] != "sample") else line_of(record)
