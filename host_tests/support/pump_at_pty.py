@@ -48,6 +48,11 @@ class PtyPump:
             os.close(self._theirs)
         os.unlink(self._link)
 
+    def press(self, button, ticks):
+        """A hand at the pump."""
+        with self._lock:
+            self.pump_port.bench.press(button, ticks)
+
     @property
     def state(self):
         return STATES[self.pump_port.bench.pump.control.state]

@@ -1,121 +1,30 @@
 """`thecal pair` and `thecal keys` on the pump's own code: who may give what, from where, over what losses.
 
-`SignedPort` is a pump in this process with a hand at it: STOP is pressed or the MAINTENANCE jumper fitted
-when the command is heard that waits for that. Each account has a folder of keys of its own.
+In this process first, at a port whose cable may be pulled, then as processes at a pty, in another HOME.
 """
 
 import json
+import os
+import shutil
+import tempfile
 
 import pytest
-from pump_port import PumpPort
+from pump_at_pty import PATIENCE_S, PtyPump, thecal
+from signed_port import (
+    SignedPort,
+    as_a_fresh_account,
+    paired_programmed_and_refused,
+    serial_of,
+)
+from signed_port import account as account
+from signed_port import therapy as therapy
 from thecal.link.commands import ROLES
 from thecal_host import keys, pairing
-from thecal_host.connection import PortError
-from thecal_host.keys import FileStore, Held, KeysError, Ring
+from thecal_host.keys import FileStore, Held, KeysError
 from thecal_host.pump import Pump, PumpError, Refused
 from thecal_host.watching import _Sent
 from thecal_model import signing
 from thecal_model.link import encode
-
-THERAPY = """
-[therapy]
-mode = "continuous"
-rate = "6 mL/h"
-[therapy.limit]
-volume = "10 mL"
-window = "1 h"
-[therapy.patient_bolus]
-volume = "20 uL"
-rate = "3.6 mL/h"
-lockout = "5 min"
-max_per_day = 6
-"""
-
-
-class SignedPort(PumpPort):
-    """`hand`: ticks after `pair` at which STOP is pressed, None for nobody; and whether somebody `fits` the
-    jumper when it is asked for. `cut_at`: the command at which the cable is pulled, once the pump has heard
-    it (`deaf`: before), for `away` tries.
-    """
-
-    def __init__(self, hand: int | None = 20):
-        super().__init__()
-        self.hand = hand
-        self.fits = False
-        self.cut_at = ""
-        self.deaf = False
-        self.gone = False
-        self.away = 1
-        self.sent = []  # (command, role or None)
-        self.bench.advance_to_tick(30)
-        self._data.clear()
-
-    def write(self, data):
-        if self.gone:
-            raise PortError("the cable is out")
-        for line in data.split(b"\n"):
-            if not line:
-                continue
-            cmd = json.loads(line[: line.rindex(b"}") + 1])["cmd"]
-            signed = signing.parts(line)
-            self.sent.append((cmd, None if signed is None else signed.role))
-            if cmd == "pair" and self.hand is not None:
-                self.bench.schedule(self.bench.tick + self.hand, lambda: self.bench.press("stop", 3))
-            if self.fits and cmd in ("reset_keys", "confirm"):
-                for fitted in (False, True):
-                    self.bench.jumper = fitted
-                    self.bench.advance_to_tick(self.bench.tick + 3)
-            if cmd == self.cut_at:
-                self.cut_at, self.gone = "", True
-                if not self.deaf:
-                    super().write(data)
-                    self.bench.advance_to_tick(self.bench.tick + 100)
-                raise PortError("the cable is out")
-        super().write(data)
-
-    def read(self, timeout_s):
-        if self.gone:
-            raise PortError("the cable is out")
-        return super().read(timeout_s)
-
-    def reopen(self):
-        self.away -= 1
-        if self.away > 0:
-            raise PortError("there is no port")
-        self.gone = False
-        self._data.clear()
-        return self
-
-    def sleep(self, seconds):
-        self.bench.advance_to_tick(self.bench.tick + max(1, int(seconds * 10)))
-
-    def roles_of(self, *cmds):
-        """In which roles these were sent since the last look."""
-        found = [(cmd, role) for cmd, role in self.sent if cmd in cmds]
-        self.sent.clear()
-        return found
-
-    @property
-    def paired(self):
-        return self.bench.pump.host.session.keys.paired
-
-
-@pytest.fixture
-def account(monkeypatch, tmp_path):
-    """Make one's own, or go back to one; what it keeps."""
-
-    def become(name):
-        monkeypatch.setenv(keys.PLACE, str(tmp_path / name))
-        return Ring([FileStore(tmp_path / name)])
-
-    return become
-
-
-@pytest.fixture
-def therapy(tmp_path):
-    file = tmp_path / "therapy.toml"
-    file.write_text(THERAPY)
-    return file
 
 
 def met(port, ring=None, role=None):
@@ -135,94 +44,32 @@ def paired(port, ring):
     return pump
 
 
-def serial_of(ring):
-    return next(iter(ring.pumps()))
-
-
 # --- the whole way, as people go it
 
 
 @pytest.mark.req("SEC-02", "SEC-06")
 def test_pair_program_as_clinician_bolus_as_patient_and_each_is_refused_under_the_others_key(
-    run, account, therapy, tmp_path
+    run, account, therapy
 ):
-    ring = account("clinic")
-    port = SignedPort()
-    unpaired = run(port, "status")
-    assert "not paired: whoever has its port" in unpaired.output
-    said = run(port, "pair")
-    assert said.exit_code == 0, said.output + said.stderr
-    assert "Within 30 s, press the STOP button" in said.output and "Paired: pump " in said.output
-    assert port.paired and ring.get(serial_of(ring)).keys.keys() == set(ROLES)
-    assert not any(key.hex() in said.output + said.stderr for key in ring.get(serial_of(ring)).keys.values())
-    port.sent.clear()
-
-    for args in (["program", therapy, "--yes"], ["start"]):
-        assert run(port, *args).exit_code == 0
-    given = port.roles_of("program", "confirm", "start", "hello", "status", "readback")
-    assert {role for cmd, role in given if cmd in ("program", "confirm", "start")} == {"clinician"}
-    assert {role for cmd, role in given if cmd in ("hello", "status")} == {None}
-    granted = run(port, "patient-bolus")
-    assert granted.exit_code == 0 and "Granted" in granted.output
-    assert port.roles_of("patient_bolus") == [("patient_bolus", "patient")]
-    assert run(port, "stop").output.startswith("The pump is STOPPED.")
-    assert port.roles_of("stop") == [("stop", "patient")]
-
-    refused = run(port, "--role", "patient", "program", therapy, "--yes")
-    assert refused.exit_code == 1 and "needs the role clinician" in refused.stderr
-    # The keys of the two exchanged: no signature holds.
-    serial = serial_of(ring)
-    held = ring.get(serial)
-    ring.put(
-        serial, Held({**held.keys, "patient": held.keys["clinician"], "clinician": held.keys["patient"]})
-    )
-    for role, args in (("clinician", ["start"]), ("patient", ["patient-bolus"])):
-        refused = run(port, "--role", role, *args)
-        assert refused.exit_code == 1 and "does not take this computer's key" in refused.stderr
-    port.sleep(2)
-    stopped = run(port, "stop")
-    assert stopped.exit_code == 0 and "STOPPED" in stopped.output
+    paired_programmed_and_refused(run, SignedPort(), account, therapy)
 
 
 @pytest.mark.req("SEC-01", "SEC-02", "SEC-06")
 def test_a_fresh_account_reads_and_stops_and_with_the_patients_key_asks_for_a_bolus(
     run, account, therapy, tmp_path
 ):
-    ring = account("clinic")
+    account("clinic")
     port = SignedPort()
-    assert run(port, "pair").exit_code == 0
-    assert run(port, "program", therapy, "--yes").exit_code == 0 and run(port, "start").exit_code == 0
-    file = tmp_path / "patient.key"
-    assert run(port, "keys", "export", "patient", file).exit_code == 0
-    again = run(port, "keys", "export", "patient", file)
-    assert again.exit_code == 2 and "there already" in again.stderr
-
-    home = account("home")
-    assert "RUNNING" in run(port, "status").output
-    refused = run(port, "patient-bolus")
-    assert refused.exit_code == 1
-    assert "has no key for that" in refused.stderr and "thecal keys import" in refused.stderr
-    assert run(port, "keys", "import", file).exit_code == 0
-    assert home.pumps() == {serial_of(ring): Held({"patient": ring.get(serial_of(ring)).keys["patient"]})}
+    for args in (["pair"], ["program", therapy, "--yes"]):
+        assert run(port, *args).exit_code == 0
+    as_a_fresh_account(run, port, account, therapy, tmp_path)
+    account("home")
+    port.bench.advance_to_tick(port.bench.tick + 4000)  # beyond the lockout
+    account("clinic")
+    for args in (["acknowledge"], ["start"]):
+        assert run(port, *args).exit_code == 0
+    account("home")
     assert run(port, "patient-bolus").exit_code == 0
-    for args in (
-        ["start"],
-        ["bolus", "--volume", "1 uL", "--duration", "1 s"],
-        ["program", therapy, "--yes"],
-    ):
-        refused = run(port, *args)
-        assert refused.exit_code == 1 and "needs the role clinician" in refused.stderr, args
-    missing = run(port, "--role", "clinician", "start")
-    assert missing.exit_code == 1 and "has no clinician key for pump" in missing.stderr
-    assert "(held: patient)" in missing.stderr
-    nothing = run(port, "keys", "rotate")
-    assert nothing.exit_code == 1 and "only who has the service key" in nothing.stderr
-
-    account("nobody")
-    stopped = run(port, "stop")
-    assert stopped.exit_code == 0 and "The pump is STOPPED" in stopped.output
-    assert port.sent[-1] == ("stop", None)
-    assert "UNSIGNED_STOP" in run(port, "alarms").output or "BAD_AUTH" in run(port, "alarms").output
 
 
 @pytest.mark.req("SEC-06")
@@ -505,3 +352,55 @@ def test_the_keys_of_one_pump_are_not_offered_to_another(account):
     pump.hello["serial"] = "0123456789abcdef"
     assert pairing.attach(pump, ring) == Held() and pump.signer.keys == {}
     assert encode({"id": 1}) and len(ring.pumps()) == 1
+
+
+# --- as processes, each in an account of its own
+
+
+@pytest.fixture
+def homes(monkeypatch):
+    """Folders of users who share this machine, and their runtime folder, whose path must be short."""
+    folder = tempfile.mkdtemp(prefix="thecal")
+    for name in ("XDG_DATA_HOME", keys.PLACE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"{folder}/run")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.req("SEC-02", "SEC-06")
+def test_in_another_home_the_exported_key_is_good_for_a_bolus_and_nothing_more(homes, therapy):
+    with PtyPump() as pump:
+
+        def call(home, *args):
+            os.makedirs(f"{homes}/{home}", exist_ok=True)
+            process = thecal(pump, *args, env={**os.environ, "HOME": f"{homes}/{home}"})
+            said, wrong = process.communicate(timeout=2 * PATIENCE_S)
+            return process.returncode, said + wrong
+
+        pairing_process = thecal(pump, "pair", env={**os.environ, "HOME": f"{homes}/clinic"})
+        assert pairing_process.stdout is not None
+        assert "press the STOP button" in pairing_process.stdout.readline()
+        pump.press("stop", 3)
+        said, wrong = pairing_process.communicate(timeout=2 * PATIENCE_S)
+        assert pairing_process.returncode == 0 and "Paired: pump" in said, wrong
+        for args in (
+            ["program", str(therapy), "--yes"],
+            ["start"],
+            ["keys", "export", "patient", f"{homes}/key"],
+        ):
+            status, said = call("clinic", *args)
+            assert status == 0, said
+        assert pump.state == "RUNNING"
+        status, said = call("home", "patient-bolus")
+        assert status == 1 and "has no key for that" in said
+        assert call("home", "keys", "import", f"{homes}/key")[0] == 0
+        status, said = call("home", "patient-bolus")
+        assert status == 0 and "Granted" in said
+        status, said = call("home", "start")
+        assert status == 1 and "needs the role clinician" in said
+        status, said = call("home", "stop")
+        assert (status, said) == (0, "The pump is STOPPED.\n") and pump.state == "STOPPED"
+        (kept,) = [os.path.join(at, name) for at, _, names in os.walk(f"{homes}/home") for name in names]
+        assert os.stat(kept).st_mode & 0o777 == 0o600
