@@ -1,18 +1,14 @@
-"""Experiments from the command line: the board by its name, the records as lines for people, progress.
+"""Experiments from the command line: the board by its name, the records as lines for people.
 
 The records themselves, and what they mean, are `thecal_bench.runner`'s.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from thecal.rig import Rig
 from thecal_bench.bench import TICK_MS, Bench
 from thecal_bench.flash_model import blank_flash
@@ -32,9 +28,6 @@ BOARDS = {
     "chip": "emulated RP2040",
 }
 """What `--on` may say besides a port, and what that is."""
-
-# Without a terminal one line of progress this often: enough to see in a log that it lives.
-PLAIN_PROGRESS_S = 10.0
 
 
 class NoSuchBoard(Exception):
@@ -73,35 +66,6 @@ def prescription(scenario: Scenario, clock_ms: int | None = None) -> dict[str, A
     later = [(event.at_ms, event.therapy) for event in events if event.therapy is not None]
     boluses = [(event.bolus.volume_nl, event.bolus.rate_nl_h) for event in events if event.bolus is not None]
     return prescription_of(scenario.therapy, scenario.profile, later, boluses, clock_ms)
-
-
-@contextmanager
-def progress_bar(what: str, console: Console, lines: Console) -> Iterator[Callable[[int, int], None]]:
-    """Something to call with (done, total) now and then. `lines` is where records are printed meanwhile.
-
-    On a terminal a bar that goes away, else a line every ten seconds on `console`.
-    """
-    if not console.is_terminal:
-        begun_s = last_s = time.monotonic()
-
-        def tell(done: int, total: int) -> None:
-            nonlocal last_s
-            now_s = time.monotonic()
-            if now_s - last_s >= PLAIN_PROGRESS_S:
-                last_s = now_s
-                percent = 100 * done // max(total, 1)
-                console.print(f"{what}: {percent} % after {now_s - begun_s:.0f} s", highlight=False)
-
-        yield tell
-        return
-    # Lines to the same terminal have to go through the bar's console, lines to a file must not.
-    same = lines.is_terminal
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-               TimeRemainingColumn())  # fmt: skip
-    bar = Progress(*columns, console=lines if same else console, transient=True, redirect_stdout=same)
-    with bar:
-        task = bar.add_task(what)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def line_of(record: dict[str, Any]) -> str | None:
@@ -185,7 +149,7 @@ def microsteps_text(summary: dict[str, Any]) -> str:
     return f"{summary['commanded_steps']} commanded, {summary['executed_steps']} counted back"
 
 
-def series_of_plant(path: Path) -> Series:
+def series_of_plant(path: Path, progress: Callable[[float, float], None] | None = None) -> Series:
     """What leaves the catheter of the plant when a scenario is run in this process.
 
     Raises InputError, or WeighingError where it has not one rate or no start.
@@ -214,7 +178,7 @@ def series_of_plant(path: Path) -> Series:
             bench.schedule(tick + 1, look)
 
         bench.schedule(bench.tick + 1, look)
-        result = run_scenario(scenario, bench, LinkClient(bench.send))
+        result = run_scenario(scenario, bench, LinkClient(bench.send), progress=progress)
         events = [record for record in result if record["type"] == "event"]
     begin_tick = result.log.begin_tick or 0
     start_tick = begin_tick + starts[0].at_ms // TICK_MS

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,8 +82,13 @@ def add_host_times(found: Sequence[dict[str, Any]], now: datetime, now_tick: int
         booted = booted or event["code"] == "boot"
 
 
-def read(pump: Pump, stream: str, start: int = 0) -> Log:
-    """All entries of `stream` from event number `start` on that the pump has as this begins. PumpError."""
+def read(
+    pump: Pump, stream: str, start: int = 0, progress: Callable[[float, float], None] | None = None
+) -> Log:
+    """All entries of `stream` from event number `start` on that the pump has as this begins. PumpError.
+
+    `progress` is told how many of how many are read.
+    """
     log = Log(stream)
     until = None
     while until is None or start < until:
@@ -100,13 +105,18 @@ def read(pump: Pump, stream: str, start: int = 0) -> Log:
         log.entries += [page[at : at + ENTRY_BYTES] for at in range(0, len(page), ENTRY_BYTES)]
         until = log.made if until is None else until
         start = following
+        if progress is not None:
+            # Of those that are still kept; the first page says where they begin.
+            progress(len(log.entries), len(log.entries) + max(until - start, 0))
     return log
 
 
-def read_last(pump: Pump, stream: str, count: int) -> Log:
+def read_last(
+    pump: Pump, stream: str, count: int, progress: Callable[[float, float], None] | None = None
+) -> Log:
     """The last `count` entries of events, without the pages before them; of faults all."""
     made = pump.ask("log", stream=stream, **{"from": BEYOND}).get("made", 0)
-    return read(pump, stream, max(made - count, 0) if stream == EVENTS else 0)
+    return read(pump, stream, max(made - count, 0) if stream == EVENTS else 0, progress)
 
 
 def choose(

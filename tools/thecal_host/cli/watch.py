@@ -18,12 +18,14 @@ from thecal_host import ports
 from thecal_host.cli.base import (
     ANY_PUMP,
     SAID_NO,
+    JsonOption,
     PortOption,
     app,
     complain,
     connected,
     err,
     out,
+    print_object,
     print_rows,
     say,
     until_interrupted,
@@ -68,12 +70,15 @@ def status(
 
 
 @app.command(rich_help_panel=ANY_PUMP)
-def alarms(ctx: typer.Context, port: PortOption = None) -> None:
+def alarms(ctx: typer.Context, port: PortOption = None, as_json: JsonOption = False) -> None:
     """Show which alarms stand, the most urgent first, and which was the first to stop the pump."""
     from thecal_model.text import alarm_rows, failed_text
 
     with connected(ctx, port) as pump:
         said = pump.ask("alarms")
+        if as_json:
+            print_object(said)
+            return
         if said["alarms"]:
             print_rows(alarm_rows(said["alarms"]), "Alarms:")
         else:
@@ -87,17 +92,20 @@ def alarms(ctx: typer.Context, port: PortOption = None) -> None:
 
 
 @app.command(rich_help_panel=ANY_PUMP)
-def attempts(ctx: typer.Context, port: PortOption = None) -> None:
+def attempts(ctx: typer.Context, port: PortOption = None, as_json: JsonOption = False) -> None:
     """Show how often the patient asked for a bolus, and was given one."""
     with connected(ctx, port) as pump:
         said = pump.ask("attempts")
+        if as_json:
+            print_object(said)
+            return
         for what in ("granted", "denied"):
             last_day, ever = said[f"{what}_last_day"], said[what]
             say(f"{what.capitalize()}: {last_day} in the last 24 hours, {ever} in all.")
 
 
 @app.command(rich_help_panel=ANY_PUMP)
-def monitor(ctx: typer.Context, port: PortOption = None) -> None:
+def monitor(ctx: typer.Context, port: PortOption = None, as_json: JsonOption = False) -> None:
     """Watch the pump until q or Ctrl-C: state, rate, delivered against programmed, pressure, events.
 
     On a terminal s stops the pump, a acknowledges its alarms, q ends the watching; the pump goes on.
@@ -105,6 +113,11 @@ def monitor(ctx: typer.Context, port: PortOption = None) -> None:
     from thecal_host.watching import watch
 
     with connected(ctx, port) as pump, until_interrupted():
+        if as_json:
+            for frames in pump.listen():
+                for frame in frames:
+                    print_object(frame)
+                sys.stdout.flush()
         watch(pump, out)
 
 
@@ -186,7 +199,8 @@ def record(
                 if line is not None:
                     away = "; the line is lost, trying again" if isinstance(heard, Away) else ""
                     since_s = pump.clock_s() - begun_s
-                    line.update(f"{recorder.lines} lines, {since_s:.0f} s{away}, Ctrl-C ends it")
+                    left = "" if span_s is None else f", {max(span_s - since_s, 0):.0f} s left"
+                    line.update(f"{recorder.lines} lines, {since_s:.0f} s{left}{away}, Ctrl-C ends it")
         recording.end()
         say(f"{recorder.lines} lines in {file} and run {kept.number}. {losses_text(pump)}".rstrip())
 
@@ -219,6 +233,7 @@ def log(
     """Show what the pump has logged, or export it so that an edit or a gap shows."""
     from thecal_host import log as pump_log
     from thecal_host.files import check_new, writing
+    from thecal_host.progress import progress_bar
 
     if check is not None:
         _check_log(check)
@@ -232,10 +247,11 @@ def log(
         check_new(export, force)
     with connected(ctx, port) as pump:
         now, now_tick = datetime.now().astimezone(), pump.hello["tick"]
-        if last is not None and not any(chosen[:3]):
-            found = pump_log.read_last(pump, stream, last)
-        else:
-            found = pump_log.read(pump, stream)
+        with progress_bar(f"log, {stream}", err, out) as progress:
+            if last is not None and not any(chosen[:3]):
+                found = pump_log.read_last(pump, stream, last, progress)
+            else:
+                found = pump_log.read(pump, stream, progress=progress)
     if export is not None:
         with writing(export, encoding="ascii") as file:
             file.write(pump_log.export(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,18 +16,24 @@ from thecal_host.cli.base import (
     ANY_PUMP,
     EXPERIMENTS,
     SAID_NO,
+    JsonOption,
     PortOption,
     YesOption,
     app,
     complain,
     connected,
     err,
+    out,
+    print_object,
     print_rows,
     say,
     whole_nl,
     whole_nl_h,
 )
 from thecal_host.files import FileError, check_new
+
+# A wait that is over before anybody wonders shows no progress.
+SOON_S = 2.0
 
 if TYPE_CHECKING:
     from thecal.rig import Rig
@@ -234,9 +240,13 @@ def _waiter(pump: Pump) -> Callable[[float], None]:
     """A wait that listens to the pump meanwhile."""
 
     def wait(seconds: float) -> None:
-        until_s = pump.clock_s() + seconds
-        for _ in pump.listen(until_s):
-            pass
+        from thecal_host.progress import progress_bar
+
+        begun_s = pump.clock_s()
+        with progress_bar("waiting", err, out) if seconds > SOON_S else nullcontext() as progress:
+            for _ in pump.listen(begun_s + seconds):
+                if progress is not None:
+                    progress(min(pump.clock_s() - begun_s, seconds), seconds)
 
     return wait
 
@@ -261,6 +271,7 @@ def accuracy(
         Path | None,
         typer.Option("--picture", "-o", help="Where the picture goes", show_default="beside FILE"),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Judge the flow by IEC 60601-2-24: start-up curve, trumpet curve, accuracy of boluses.
 
@@ -294,6 +305,9 @@ def accuracy(
     picture = picture or (beside if beside != file else Path(f"{file}.png"))
     title = f"Accuracy of {series.source}"
     chart.draw_accuracy(title, trumpet, boluses, picture)
+    if as_json:
+        print_object({"type": "accuracy", "title": title, "picture": str(picture), **dict(rows)})
+        return
     print_rows([*rows, ("picture", str(picture))], title)
     if weighed and series.loss_g_h is None:
         say(chart.COVER)
@@ -373,10 +387,11 @@ def _series(
     if _kind(file) != "weights" and given:
         raise WeighingError(f"{' and '.join(given)} are for weights: {file} says that itself")
     if _kind(file) == "scenario":
-        with err.status(f"running {file.name} on the plant"):
-            from thecal_host.experiment import series_of_plant
+        from thecal_host.experiment import series_of_plant
+        from thecal_host.progress import progress_bar
 
-            return series_of_plant(file), False
+        with progress_bar(f"{file.name} on the plant", err, out) as progress:
+            return series_of_plant(file, progress), False
     if _kind(file) == "record":
         return series.of_record(file), False
     weights = series.read_weights(file)
