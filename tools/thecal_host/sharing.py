@@ -115,8 +115,13 @@ class Hub(Port):
         return data
 
     def write(self, data: bytes) -> None:
-        with self._write_lock:
-            self._port.write(data)
+        try:
+            with self._write_lock:
+                self._port.write(data)
+        except PortError as why:
+            # Who reads may have been told more: that the pump is in use by another.
+            self._ended.wait(2 * LOOK_S)
+            raise self._why_ended or why from None
 
     def close(self) -> None:
         self._ended.set()
