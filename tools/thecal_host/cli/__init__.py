@@ -8,11 +8,13 @@ share; the other files hold the commands and are imported in the order in which 
 
 from __future__ import annotations
 
-from thecal_host.cli import watch, therapies, orders, pairing, rig, rig_check, experiments, runs, weighing
+from thecal_host.cli import watch, therapies, orders, pairing, rig, rig_check
+from thecal_host.cli import experiments, runs, weighing, completion
 from thecal_host.cli.base import app
 
 __all__ = [
     "app",
+    "completion",
     "experiments",
     "main",
     "orders",
@@ -28,4 +30,5 @@ __all__ = [
 
 def main() -> None:
     """Entry point of the command."""
+    completion.answer_shell()
     app()

@@ -6,9 +6,10 @@ done; 1 the pump, the port or an expectation said no; 2 a file or an argument ma
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -114,9 +115,15 @@ app = typer.Typer(
 ANY_PUMP = "Any pump, emulated or real"
 EXPERIMENTS = "Experiments"
 
+
+def _ports_there(begun: str) -> list[str]:
+    """For the shell: ports that begin so."""
+    return [port.name for port in ports.find_ports() if port.name.startswith(begun)]
+
+
 PortOption = Annotated[
     str | None,
-    typer.Option("--port", "-p", envvar="THECAL_PORT", metavar="PORT",
+    typer.Option("--port", "-p", envvar="THECAL_PORT", metavar="PORT", autocompletion=_ports_there,
                  help="Serial device, pty or socket://HOST:PORT of the pump", show_default="the only one"),
 ]  # fmt: skip
 
@@ -125,6 +132,8 @@ RoleOption = Annotated[
     typer.Option("--role", envvar="THECAL_ROLE", metavar="ROLE",
                  help=f"Sign in this role: {', '.join(ROLES)}", show_default="the least that suffices"),
 ]  # fmt: skip
+
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON, one object per line")]
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Confirm without asking")]
 
@@ -214,6 +223,11 @@ def confirm(pump: Pump, proposal: Proposal, questions: Sequence[str], yes: bool,
             say(f"Not confirmed; {unchanged}.")
             raise typer.Exit(SAID_NO)
     pump.confirm(proposal)
+
+
+def print_object(found: Mapping[str, Any]) -> None:
+    """One line of JSON, for a program that reads it."""
+    print(json.dumps(found, separators=(",", ":")))
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], title: str = "") -> None:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from thecal_model import quantities
 
-from thecal_host.cli.base import EXPERIMENTS, SAID_NO, app, complain, err, out, print_rows, say
+from thecal_host.cli.base import (
+    EXPERIMENTS,
+    SAID_NO,
+    JsonOption,
+    app,
+    complain,
+    err,
+    out,
+    print_object,
+    print_rows,
+    say,
+)
 from thecal_host.files import FileError
 
 SAMPLES = 1000
@@ -40,7 +51,8 @@ def simulate(
     from thecal_bench.scenario import load
 
     from thecal_host.archive import keeping
-    from thecal_host.experiment import BOARDS, line_of, open_bench, prescription, progress_bar, summary_rows
+    from thecal_host.experiment import BOARDS, line_of, open_bench, prescription, summary_rows
+    from thecal_host.progress import progress_bar
     from thecal_host.record import PLANT, header
     from thecal_host.recording import Recorder
 
@@ -138,6 +150,7 @@ def report(
     therapy: Annotated[
         Path | None, typer.Option(help="The file that was programmed, for a record that does not know")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Draw delivered against programmed volume from a record, with boluses and the window of the limit.
 
@@ -155,7 +168,8 @@ def report(
     loaded = load(file)
     programmed = load_therapy(therapy) if therapy else None
     beside = file.with_suffix(".png")
-    _report(file, picture or (beside if beside != file else Path(f"{file}.png")), loaded, programmed)
+    picture = picture or (beside if beside != file else Path(f"{file}.png"))
+    _report(file, picture, loaded, programmed, as_json=as_json)
     for problem in loaded.problems:
         complain(problem)
     if loaded.problems:
@@ -168,6 +182,7 @@ def _report(
     loaded: Loaded,
     therapy: tuple[Therapy, Profile] | None,
     more: Sequence[tuple[str, str]] = (),
+    as_json: bool = False,
 ) -> None:
     from thecal_host.record import run_of_loaded
 
@@ -177,9 +192,11 @@ def _report(
 
         run = run_of_loaded(record_path, loaded, therapy)
         draw(run, picture)
-    print_rows(
-        [*summary_rows(run), *more, ("record", str(record_path)), ("picture", str(picture))], run.title
-    )
+    rows = [*summary_rows(run), *more, ("record", str(record_path)), ("picture", str(picture))]
+    if as_json:
+        print_object({"type": "report", "title": run.title, **dict(rows)})
+    else:
+        print_rows(rows, run.title)
 
 
 @app.command("bench", rich_help_panel=EXPERIMENTS)

@@ -12,7 +12,19 @@ from thecal.dose import prescription
 from thecal.dose.formulary import BOLUS, DOSE_PER_DAY, KINDS
 from thecal_model import quantities
 
-from thecal_host.cli.base import ANY_PUMP, SAID_NO, Keys, PortOption, app, complain, connected, say, whole_nl
+from thecal_host.cli.base import (
+    ANY_PUMP,
+    SAID_NO,
+    JsonOption,
+    Keys,
+    PortOption,
+    app,
+    complain,
+    connected,
+    print_object,
+    say,
+    whole_nl,
+)
 
 _NAME = "[a-z][a-z0-9_-]*"
 _BOUND = re.compile(rf"{_NAME}\.({BOLUS}|{DOSE_PER_DAY})\.({'|'.join(KINDS)})(\.{_NAME})?")
@@ -144,6 +156,7 @@ def outcome(
     ctx: typer.Context,
     command: Annotated[str, typer.Argument(metavar="ID", help="As `thecal` has named it: 3f2a91c0.17.0")],
     port: PortOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask what became of a command whose reply was lost."""
     from thecal_host import lost
@@ -154,5 +167,8 @@ def outcome(
         raise quantities.QuantityError(str(why)) from None
     with connected(ctx, port) as pump:
         answer = lost.outcome(pump, wanted)
+        if as_json:
+            print_object(answer)
+            return
         name = f"`{answer['command']}`" if "command" in answer else command
         say(f"Of {name}: {lost.text_of(answer)}.")

@@ -11,6 +11,7 @@ from thecal_host import ports
 from thecal_host.cli.base import (
     ANY_PUMP,
     SAID_NO,
+    JsonOption,
     PortOption,
     YesOption,
     app,
@@ -18,6 +19,7 @@ from thecal_host.cli.base import (
     confirm,
     connected,
     err,
+    print_object,
     print_rows,
     say,
 )
@@ -36,7 +38,7 @@ app.add_typer(rig_app, name="rig", rich_help_panel=ANY_PUMP)
 
 
 @rig_app.command()
-def show(ctx: typer.Context, port: PortOption = None) -> None:
+def show(ctx: typer.Context, port: PortOption = None, as_json: JsonOption = False) -> None:
     """Show the rig that the pump runs on, what it does not watch, and how well its volume is known."""
     from thecal_model import rig_words
 
@@ -49,6 +51,9 @@ def show(ctx: typer.Context, port: PortOption = None) -> None:
             raise PumpError(
                 f"{pump.hello['no_rig']}: the pump moves nothing until `thecal rig program FILE` gives it one"
             )
+        if as_json:
+            print_object({"number": kept.number, "rig": kept.rig.tables, "unwatched": kept.rig.unwatched()})
+            return
         print_rows(rig_words.rows(kept.rig), f"Rig {kept.number}:")
         print_unwatched(kept.rig.unwatched())
 

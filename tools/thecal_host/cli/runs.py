@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,7 +14,18 @@ from rich.table import Table
 from thecal_model import quantities
 from thecal_model.text import clock_text
 
-from thecal_host.cli.base import EXPERIMENTS, SAID_NO, YesOption, app, err, out, print_rows, say
+from thecal_host.cli.base import (
+    EXPERIMENTS,
+    SAID_NO,
+    JsonOption,
+    YesOption,
+    app,
+    err,
+    out,
+    print_object,
+    print_rows,
+    say,
+)
 
 if TYPE_CHECKING:
     from thecal_host.archive import KeptRun
@@ -28,8 +38,20 @@ runs_app = typer.Typer(
 )
 app.add_typer(runs_app, name="runs", rich_help_panel=EXPERIMENTS)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object per line")]
-RunArgument = Annotated[int, typer.Argument(metavar="RUN", min=1, help="Its number in `thecal runs list`")]
+
+def _runs_there(begun: str) -> list[tuple[str, str]]:
+    """For the shell: numbers of runs that begin so, each with what it is."""
+    from thecal_host.archive import Archive
+
+    with Archive() as archive:
+        runs = archive.runs()
+    return [(str(run.number), run.title) for run in runs if str(run.number).startswith(begun)]
+
+
+RunArgument = Annotated[
+    int,
+    typer.Argument(metavar="RUN", min=1, autocompletion=_runs_there, help="Its number in `thecal runs list`"),
+]
 
 HOW = {"end": "ended", "cut": "cut off", None: "is recorded"}
 GAPS = {"link": "the link lost it", "restart": "the pump was restarted", "host": "the recording was cut off"}
@@ -44,7 +66,7 @@ def list_runs(as_json: JsonOption = False) -> None:
         runs = archive.runs()
     if as_json:
         for run in runs:
-            print(json.dumps(_as_object(run)))
+            print_object(_as_object(run))
         return
     if not runs:
         say("No runs: `thecal record`, `thecal run` and `thecal simulate --keep` write them.")
@@ -69,7 +91,7 @@ def show(number: RunArgument, as_json: JsonOption = False) -> None:
         size = archive.size_bytes([number])
     if as_json:
         found = [vars(gap) for gap in gaps]
-        print(json.dumps({**_as_object(run), "kinds": kinds, "header": run.header, "missing": found}))
+        print_object({**_as_object(run), "kinds": kinds, "header": run.header, "missing": found})
         return
     rows = [
         ("what", run.title),
@@ -97,6 +119,7 @@ def compare(
         Path | None,
         typer.Option("--picture", "-o", help="Where the picture goes", show_default="runs-FIRST-SECOND.png"),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Lay two runs over each other, as a table and a picture."""
     from thecal_host.archive import Archive
@@ -109,8 +132,13 @@ def compare(
     with Archive() as archive, err.status("comparing") if err.is_terminal else nullcontext():
         runs = [run_of_archive(archive, number)[0] for number in (first, second)]
         draw((first, runs[0]), (second, runs[1]), target)
+    rows = comparison_rows(*runs)
+    if as_json:
+        for name, one, other in rows:
+            print_object({"type": "row", "name": name, str(first): one, str(second): other})
+        return
     table = Table("", f"run {first}", f"run {second}")
-    for row in comparison_rows(*runs):
+    for row in rows:
         table.add_row(*row)
     out.print(table)
     say(f"Picture: {target}")
@@ -125,7 +153,7 @@ def export(
     """Write a run to a file: as the record that it is, or as a table."""
     from thecal_host.archive import Archive
     from thecal_host.archive.exporting import export_run
-    from thecal_host.experiment import progress_bar
+    from thecal_host.progress import progress_bar
 
     with Archive() as archive, progress_bar(f"run {number}", err, out) as progress:
         lines = export_run(archive, number, file, force, progress)
