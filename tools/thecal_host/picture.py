@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from textwrap import fill
+from textwrap import fill, shorten
 from typing import TYPE_CHECKING
 
 from thecal_model.quantities import DAYS
@@ -42,6 +42,9 @@ DELIVERED_COLOUR = "#0072B2"
 ERROR_COLOUR = "#333333"
 MARK_COLOUR = "#888888"
 DENIED_COLOUR = "#D55E00"
+
+# What fits along the height of the upper panel.
+MARK_LETTERS = 72
 
 PICTURE_ENDINGS = (".png", ".pdf", ".svg")
 """The kinds of picture that `draw` makes."""
@@ -194,8 +197,8 @@ def _draw_marks(run: Run, volumes: Axes, errors: Axes, ms_per_unit: int) -> None
     for at_ms, label in run.marks:
         for axes in (volumes, errors):
             axes.axvline(at_ms / ms_per_unit, color=MARK_COLOUR, linewidth=0.9, linestyle=":")
-        volumes.annotate(
-            label,
+        words = volumes.annotate(
+            shorten(label, MARK_LETTERS, placeholder=" ..."),
             (at_ms / ms_per_unit, 0.985),
             xycoords=("data", "axes fraction"),
             rotation=90,
@@ -206,6 +209,8 @@ def _draw_marks(run: Run, volumes: Axes, errors: Axes, ms_per_unit: int) -> None
             fontsize=8,
             color="#555555",
         )
+        # Else a long mark squeezes the panels.
+        words.set_in_layout(False)
 
 
 # --- the course of a therapy
