@@ -180,6 +180,8 @@ def run_of_loaded(path: Path | str, loaded: Loaded, therapy: tuple[Therapy, Prof
             bound_steps=max(1, running + sum(_starts(event) for _, event in events)),
             course=replay.course(peak_nl) if _has_course(prescription) else None,
             rig=read(head["rig"]) if "rig" in head else None,
+            events=events,
+            asked=replay.course(None).asked,
             gaps=_gaps(records, head["tick_ms"]),
         )
     except RecordError:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from thecal.rig import Rig
 from thecal_model.rig_words import uncertainty_text, unwatched_text
@@ -97,6 +98,10 @@ class Run:
     rig: Rig | None = None
     gaps: list[tuple[int, int]] = field(default_factory=list)
     """Where the line was lost: ms of the samples before and after."""
+    events: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """What the pump told, each with its time (ms)."""
+    asked: list[Asked] = field(default_factory=list)
+    """Every bolus that was asked for."""
 
     def error_steps(self) -> list[Fraction]:
         """Delivered minus programmed at each sample, in microsteps, exact."""
