@@ -8,8 +8,19 @@ share; the other files hold the commands and are imported in the order in which 
 
 from __future__ import annotations
 
-from thecal_host.cli import watch, therapies, orders, pairing, rig, rig_check
-from thecal_host.cli import experiments, runs, weighing, completion
+from thecal_host.cli import (
+    watch,
+    therapies,
+    orders,
+    pairing,
+    rig,
+    rig_check,
+    experiments,
+    reports,
+    runs,
+    weighing,
+    completion,
+)
 from thecal_host.cli.base import app
 
 __all__ = [
@@ -19,6 +30,7 @@ __all__ = [
     "main",
     "orders",
     "pairing",
+    "reports",
     "rig",
     "rig_check",
     "runs",

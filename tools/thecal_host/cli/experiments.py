@@ -15,16 +15,13 @@ from thecal_model import quantities
 from thecal_host.cli.base import (
     EXPERIMENTS,
     SAID_NO,
-    JsonOption,
     app,
-    complain,
     err,
     out,
     print_object,
     print_rows,
     say,
 )
-from thecal_host.files import FileError
 
 SAMPLES = 1000
 
@@ -133,51 +130,13 @@ def run_demo(
     assert result.summary is not None
     counted = ("microsteps", f"{microsteps_text(result.summary)}, {run.plant.steps_seen} by the plant")
     kept = ("archive", f"run {run.number}")
-    _report(record_path, folder / "delivered.png", load_record(record_path), None, [counted, kept])
+    print_report(record_path, folder / "delivered.png", load_record(record_path), None, [counted, kept])
     if result.expect_failed:
         raise typer.Exit(SAID_NO)
 
 
-@app.command(rich_help_panel=EXPERIMENTS)
-def report(
-    file: Annotated[
-        Path, typer.Argument(help="A record of `thecal run`, `record` or `simulate --json --every`")
-    ],
-    picture: Annotated[
-        Path | None,
-        typer.Option("--picture", "-o", help="Where the picture goes", show_default="beside the record"),
-    ] = None,
-    therapy: Annotated[
-        Path | None, typer.Option(help="The file that was programmed, for a record that does not know")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Draw delivered against programmed volume from a record, with boluses and the window of the limit.
-
-    Exit status 1 when a part of the record is missing, which it says with file and line.
-    """
-    from thecal_bench.scenario import load_therapy
-
-    from thecal_host.picture import check_picture
-    from thecal_host.recording import load
-
-    if picture is not None:
-        check_picture(picture)
-        if picture.resolve() == file.resolve():
-            raise FileError(f"{picture} is the record itself: name another file for the picture")
-    loaded = load(file)
-    programmed = load_therapy(therapy) if therapy else None
-    beside = file.with_suffix(".png")
-    picture = picture or (beside if beside != file else Path(f"{file}.png"))
-    _report(file, picture, loaded, programmed, as_json=as_json)
-    for problem in loaded.problems:
-        complain(problem)
-    if loaded.problems:
-        raise typer.Exit(SAID_NO)
-
-
-def _report(
-    record_path: Path,
+def print_report(
+    record_path: Path | str,
     picture: Path,
     loaded: Loaded,
     therapy: tuple[Therapy, Profile] | None,
