@@ -27,12 +27,13 @@ COMMANDS = PROGRAM.commands  # type: ignore[attr-defined]
 RIGHT = {
     "command": "3f2a91c0.17.0",
     "file": "FILE",
+    "run": "FILE",
     "volume": "10 uL",
     "duration": "1 min",
     "on": "host",
     "balance_port": "/no/balance",
 }
-FILES = ("file", "check", "therapy", "image", "export", "picture", "folder")
+FILES = ("file", "run", "check", "therapy", "image", "export", "picture", "page", "folder")
 
 DEEP_JSON = '{"type":"header","format":3,"x":' + "[" * 5_000 + "]" * 5_000 + "}\n"
 CONTENTS = {

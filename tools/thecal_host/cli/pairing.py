@@ -12,12 +12,14 @@ from thecal.link.commands import ROLES
 from thecal_host.cli.base import (
     ANY_PUMP,
     SAID_NO,
+    JsonOption,
     Keys,
     PortOption,
     YesOption,
     app,
     connected,
     out,
+    print_object,
     say,
 )
 
@@ -59,12 +61,16 @@ def pair(ctx: typer.Context, port: PortOption = None) -> None:
 
 
 @keys_app.command("list")
-def list_keys() -> None:
+def list_keys(as_json: JsonOption = False) -> None:
     """List the pumps of which keys are held here, and for which roles; no key is shown."""
     from thecal_host.keys import Ring
 
     ring = Ring()
     pumps = ring.pumps()
+    if as_json:
+        for serial, held in pumps.items():
+            print_object({"type": "keys", "pump": serial, "roles": held.roles(), "pending": [*held.pending]})
+        return
     if not pumps:
         say("No keys: `thecal pair` makes those of a pump, `thecal keys import` takes one.")
         return

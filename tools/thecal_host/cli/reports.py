@@ -56,6 +56,8 @@ def report(
     number = int(run) if run.isdecimal() and not file.exists() else None
     if number is not None and page is None and picture is None:
         page = Path(f"run-{number}.html")
+    if page is None and (log or weights):
+        raise FileError("--log and --weights are for a page: name one with --page")
     _check_outputs(file, picture, page)
     name, text, loaded = _read(file, number)
     programmed = load_therapy(therapy) if therapy else None
