@@ -287,9 +287,7 @@ def accuracy(
         raise FileError(f"{picture} is the file itself: name another one for the picture")
     if picture is not None:
         check_picture(picture)
-    sample_s = quantities.parse_time_ms(sample) / 1000
-    if sample_s < 1:
-        raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{sample}"')
+    sample_s = _sample_s(quantities.parse_time_ms(sample) / 1000, sample)
     water = Water(temperature, buoyancy)
     said = {"start": start, "rate": rate, "bolus": bolus}
     series, weighed = _series(file, said, water, loss_of(evaporation))
@@ -345,8 +343,7 @@ def weigh(
     stopped_s, run_s, sample_s, over_s, every_s = (
         quantities.parse_time_ms(text) / 1000 for text in (stopped_for, run_for, sample, over, every)
     )
-    if sample_s < 1:
-        raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{sample}"')
+    _sample_s(sample_s, sample)
     test = None
     if bolus is not None:
         volume_nl = whole_nl("--bolus", bolus, prescription.MOST_BOLUS_NL)
@@ -365,6 +362,13 @@ def weigh(
             complain(f"interrupted; the pump is {pump.status()['state']}")
             raise typer.Exit(SAID_NO) from None
     say(f"The pump is STOPPED. Now: thecal accuracy {file}")
+
+
+def _sample_s(seconds: float, text: str) -> float:
+    """The sample interval that `text` says, if it is one. QuantityError."""
+    if seconds < 1:
+        raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{text}"')
+    return seconds
 
 
 def loss_of(text: str | None) -> float | None:
