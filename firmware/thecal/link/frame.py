@@ -16,6 +16,7 @@ from array import array
 
 from ..signals import RX_BYTES
 from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
+from .signing import AUTH_WAIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +24,12 @@ if TYPE_CHECKING:
     from .signing import Keys
 
 
-AUTH_WAIT = "auth_wait"
-
 LINE_BYTES = 4096  # longest line, without its LF
 # What is done for the link in one tick. One unit is a value of a request with its key; it takes half a
 # millisecond on the board, the longest numbers twice that: see host_tests/chip/test_parser_on_chip.py.
 WORK_A_TICK = 64
 LINE_WORK = 1  # a line, whatever it is
-SIGNED_WORK = 2  # and a signature: half a millisecond for the hashes of a short one
+SIGNED_WORK = 4  # and a signature, with its hashes: two milliseconds for a short one
 SIGNED_WORK_BYTES = 512  # of JSON are as much again
 MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
 # Of the lines that wait to be read so many are looked at in a tick, and only short ones: a stop with all that
@@ -213,6 +212,8 @@ class LineReader:
         length = end - start
         if length == 0:
             return self._line_is_read()
+        if self.keys.tries <= 0 and self.keys.drops(data, start, end):
+            return self._drop(start, end)
         for word in BARE_COMMANDS:
             if length == len(word) and data[start:end] == word:
                 self._line_is_read()
@@ -226,32 +227,31 @@ class LineReader:
                 self._line_is_read()
                 return self._refuse("bad_crc", "the CRC is not that of the line")
             end = self._without_signature(start, end - 9)
-            if end < 0:
-                self._line_is_read()
-                return self._refuse(AUTH_WAIT, "signatures did not hold: try again in a second")
         self.parser.begin(data, start, end)
         self.parsing = True
         return None
 
     def _without_signature(self, start: int, end: int):
-        """The end of the JSON of a line; what signature is behind it is judged. Negative if too many did not
-        hold to look at another one; a stop is read all the same. `digits` are of the JSON alone then.
+        """The end of the JSON of a line; what signature is behind it is judged. `digits` are of the JSON
+        alone then.
         """
         keys = self.keys
         at = keys.find(self.data, start, end) if self.data[end - 1] != 125 else -1
         if at < 0:
             return end
-        if keys.waits():
-            keys.bad += 1
-            if self.data.find(b"stop", start, min(at, start + MOST_AHEAD_BYTES)) < 0:
-                self.number = self._number_in(start, at)
-                return -1
-            keys.problem = AUTH_WAIT
-        else:
-            self.work -= SIGNED_WORK + (at - start) // SIGNED_WORK_BYTES
-            keys.judge(self.data, start, at, end)
+        self.work -= SIGNED_WORK + (at - start) // SIGNED_WORK_BYTES
+        keys.judge(self.data, start, at, end)
         self.crc(self.data, start, at, self.digits)
         return at
+
+    def _drop(self, start: int, end: int) -> None:
+        """A line that is not looked at: it is counted, and one in a second answered."""
+        self._line_is_read()
+        if not self.keys.tells_wait():
+            self.bad_lines += 1
+            return
+        self.number = self._number_in(start, end)
+        self._refuse(AUTH_WAIT, "signatures did not hold: try again in a second")
 
     def _number_in(self, start: int, end: int):
         """The `id` of a line that is not parsed, 0 where it is not at hand."""

@@ -13,8 +13,8 @@ whoever sends it, and is `trusted` or not.
 from binascii import unhexlify
 
 from . import commands
-from .frame import AUTH_WAIT, LINE_BYTES, STATUS_BYTES, LineReader
-from .signing import UNSIGNED, Keys
+from .frame import LINE_BYTES, STATUS_BYTES, LineReader
+from .signing import AUTH_WAIT, UNSIGNED, Keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,12 +23,15 @@ NO_KEY = bytes(KEY_BYTES)
 LABEL = b"thecal-link-1\n"
 
 UNSIGNED = -1
+AUTH_WAIT = "auth_wait"
+CRC_DIGITS = 9  # and the space before them
 COUNTER_DIGITS = 16
 BLOCK_BITS = 34  # counters of a boot: more than a line in each microsecond of an hour
 SIGNATURE_DIGITS = COUNTER_DIGITS + 1 + 2 * MAC_BYTES  # counter:mac
 
-# Signatures that do not hold and are looked at in a second. After them no signed line is, until the next one.
-MOST_BAD_A_SECOND = 4
+# Of signatures that do not hold so many are looked at, and then one in each second: a flood of them is not to
+# cost more of the loop than the dose has to spare (host_tests/chip/test_signed_on_chip.py).
+MOST_BAD = 4
 
 INNER = bytes([value ^ 0x36 for value in range(256)])
 OUTER = bytes([value ^ 0x5C for value in range(256)])
@@ -82,7 +85,8 @@ class Keys:
         self.reset_digest = ""  # of a reset of the keys that a hand at the pump may confirm
         self.proposed_by = 0  # role that the last proposal needed, and so does its confirmation
         self.second = 0
-        self.tries = MOST_BAD_A_SECOND  # left in this second
+        self.tries = MOST_BAD  # left now
+        self.wait_told = False  # in this second
         self.bad = 0  # signatures that did not hold and are not told yet ...
         self.unsigned_stops = 0  # ... and stops
         self.begin(0, b"", b"")
@@ -126,20 +130,36 @@ class Keys:
                 return at
         return -1
 
-    def waits(self) -> bool:
-        """Whether too many signatures did not hold for another one to be looked at in this second."""
-        return self.paired and self.tries <= 0
+    def drops(self, data, start: int, end: int):
+        """Whether a line, its CRC at the end, is not looked at: a signed one, no stop, and too many signatures
+        did not hold.
+        """
+        colon = end - CRC_DIGITS - 2 * MAC_BYTES - 1
+        if self.tries > 0 or colon - COUNTER_DIGITS - 1 < start:
+            return False
+        if data[colon] != 58 or data[colon - COUNTER_DIGITS - 1] != 58 or data.find(b"stop", start, end) >= 0:
+            return False
+        self.bad += 1
+        return True
+
+    def tells_wait(self) -> bool:
+        """Whether to say so: once a second."""
+        was_told = self.wait_told
+        self.wait_told = True
+        return not was_told
 
     def pass_time(self, second: int) -> None:
         """It is that second now."""
         if second != self.second:
+            self.tries = min(self.tries + second - self.second, MOST_BAD)
             self.second = second
-            self.tries = MOST_BAD_A_SECOND
+            self.wait_told = False
 
     def judge(self, data, start: int, at: int, end: int) -> None:
         """Who signed data[start:at], with what `find` has found behind it, into `role` and `problem`."""
-        if not self.paired:
-            self.problem = "unpaired"
+        if not self.paired or self.tries <= 0:
+            self.problem = AUTH_WAIT if self.paired else "unpaired"
+            self.bad += self.paired
             return
         counter_at = end - SIGNATURE_DIGITS
         counter = bytes(data[counter_at : counter_at + COUNTER_DIGITS])
