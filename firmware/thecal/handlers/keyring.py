@@ -96,7 +96,10 @@ class Keyring:
         tick = self.control.clock.tick
         if not self.keys.open:
             journal = self.persistence.journal
-            self.keys.open = journal.failed or (journal.state.started and journal.slots.kind != KEYS)
+            slots = journal.slots
+            # The boot is written down, and what keys the flash holds is not to change any more by itself.
+            settled = journal.state.started and slots.kind != KEYS and not slots.torn
+            self.keys.open = journal.failed or settled
         if self.phase == FOR_HAND:
             if self.jumper:
                 self.by_hand(False)

@@ -131,7 +131,7 @@ class Keys:
         return -1
 
     def drops(self, data, start: int, end: int):
-        """Whether a line, its CRC at the end, is not looked at: a signed one, no stop, and too many signatures
+        """Whether a line, its CRC at the end, is not looked at: signed, no stop, and too many signatures
         did not hold.
         """
         colon = end - CRC_DIGITS - 2 * MAC_BYTES - 1
