@@ -41,7 +41,6 @@ class Desk(PumpOnBench):
         if image:
             flash.image[:] = image
         super().__init__(flash=flash)
-        self.bench.jumper = True
         self.taken = taken
 
     def send(self, line: bytes) -> dict:
@@ -95,6 +94,7 @@ class Desk(PumpOnBench):
             self.bench.send(line)
         else:
             digest = self.ask("reset_keys")["digest"]
+            self.bench.jumper = True
             self.run(10)
             self.bench.send(frame(body("confirm", digest=digest)))
 
@@ -166,6 +166,19 @@ def test_a_cut_in_any_command_leaves_the_old_keys_or_the_new_ones(what):
         for way in sorted({"weak", CUTS[number % len(CUTS)]})
     ]
     assert set(left) == set(CHANGES[what])
+
+
+@cache
+def decisive(what: str) -> int:
+    """The command that completes the keys in their slot."""
+    return next(n for n in range(commands(what)) if life(what, n, "after", 0) == CHANGES[what][1])
+
+
+@pytest.mark.req("SEC-02", "SEC-06", "REC-05")
+@pytest.mark.parametrize("what", CHANGES)
+def test_keys_that_read_as_they_like_are_settled_before_anybody_uses_them(what):
+    """The cut leaves the command that completes them such that its bits read anew at every boot."""
+    assert {life(what, decisive(what), "weak", seed) for seed in range(10)} == set(CHANGES[what])
 
 
 @pytest.mark.long

@@ -189,6 +189,9 @@ def test_an_unsigned_stop_takes_no_ones_place(desk):
         desk.send(frame(b'{"id":%d,"run":"00000001","cmd":"stop"}' % number))
     assert desk.send(desk.signer.line(done, "clinician"))["ok"]
     assert desk.say("", "outcome", of_run="00000001", of=69)["outcome"] == "unknown"
+    for number in range(70):
+        desk.send(frame(b'{"id":%d,"run":"00000001","cmd":"reset_keys"}' % number))
+    assert desk.send(desk.signer.line(done, "clinician"))["ok"]
 
 
 @pytest.mark.req("SEC-02", "ALM-05")

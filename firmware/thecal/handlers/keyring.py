@@ -15,7 +15,7 @@ from ..link import commands
 from ..link.session import refusal, reply_to
 from ..link.signing import KEY_BYTES, NO_KEY
 from ..record import events
-from ..record.layout import KEYS, SERIALS, SOUND
+from ..record.layout import KEYS, PAGE, SERIALS, SOUND, UNIT
 from ..watch import alarms
 from .proposals import ResetKeysProposal
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 HAND_S = 30  # SEC-06
 KEYS_SERIAL = SERIALS[KEYS]
+# Before the keys, so that they take two flash commands, and the last key the second. A command that was cut
+# may look as if it had never been, and not so at a later boot: after the first one nothing is whole, and after
+# the second it shows that there was a first one.
+PADDING = bytes(PAGE - UNIT - (len(commands.ROLES) - 1) * KEY_BYTES)
 
 # What becomes of other keys: none are wanted; they wait for a hand, or for another slot to be written; they
 # are being written.
@@ -77,14 +81,14 @@ class Keyring:
         serial = slots.newest(KEYS)
         data = slots.read(KEYS, serial) if serial >= known else None
         if data is not None:
-            self.data = bytes(data)
+            self.data = bytes(data[len(PADDING) :])
         keys.use(self.data, known > 0 if data is None else self._pairs(self.data))
         if data is not None and serial > known:
             journal.words[KEYS_SERIAL] = serial
             if journal.status == SOUND and not persistence.busy():
                 # A cut came when they were written, and may have left them such that they read otherwise some
                 # day: they are written once more before anybody may use them.
-                slots.begin(KEYS, self.data)
+                slots.begin(KEYS, bytes(data))
         keys.open = not keys.paired or not persistence.sound()
         self.active = True
 
@@ -260,7 +264,7 @@ class Keyring:
         if persistence is None:
             self._use()
         elif not persistence.busy():
-            persistence.applied(KEYS, self.wanted)
+            persistence.applied(KEYS, PADDING + self.wanted)
             self.serial = persistence.journal.slots.serial
             self.phase = WRITTEN
 

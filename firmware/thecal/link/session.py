@@ -45,7 +45,7 @@ class Session:
     def __init__(self, crc) -> None:
         self.keys = keys = Keys(commands.ROLES)
         self.reader = LineReader(crc, keys)
-        self.trusted = True  # the last request was given by one who may give it
+        self.trusted = True  # somebody who may give the last request has signed it, or need not
         self.more = False  # there may be another request in this tick
         self.refusal = None  # a reply to send, for a request that was not accepted
         self.sent = 0  # `Outputs.tx_start` in the last tick
@@ -116,7 +116,7 @@ class Session:
         if command.name == commands.CONFIRM:
             role = max(role, self.keys.proposed_by)
         error = self._distrust(request, command, role)
-        self.trusted = not error or not self.keys.paired
+        self.trusted = not self.keys.paired or (not error and self.keys.role != UNSIGNED)
         if error and not (command.name == commands.STOP and is_stop(request)):
             message = SIGNATURE_PROBLEMS.get(error, "%s needs the role %s")
             if error in ("role", NOT_SIGNED):
