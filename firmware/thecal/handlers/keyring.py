@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 HAND_S = 30  # SEC-06
 KEYS_SERIAL = SERIALS[KEYS]
-# Before the keys, so that they take two flash commands, and the last key the second. A command that was cut
-# may look as if it had never been, and not so at a later boot: after the first one nothing is whole, and after
-# the second it shows that there was a first one.
+# Before the keys, so that they take two flash commands, and the last key the second. A command that was
+# cut may look as if it had never been, and not so at a later boot: after the first one nothing is whole, and
+# after the second one it shows that there was a first.
 PADDING = bytes(PAGE - UNIT - (len(commands.ROLES) - 1) * KEY_BYTES)
 
 # What becomes of other keys: none are wanted; they wait for a hand, or for another slot to be written; they
