@@ -129,6 +129,17 @@ def test_no_line_state_gives_a_prompt_or_costs_a_step(runs):
     no_prompt(runs.said)
 
 
+@pytest.mark.req("SEC-06", "SIM-01")
+@on_release_image
+def test_an_unpaired_one_takes_no_drug(runs):
+    flow = {"mode": "continuous", "rate_num": 5_000, "rate_den": 1}
+    therapy = {**flow, "drug": "morphine", "concentration_pg_nl": 1_000}
+    number = runs.client.request("program", therapy=therapy)
+    runs.run_ticks(10)
+    reply = runs.client.reply(number)
+    assert reply and not reply["ok"] and "pair it first" in reply["message"], reply
+
+
 class Stormed(EmulatedBoard):
     """A board under keys for its first two seconds, its jumper as the class says."""
 
