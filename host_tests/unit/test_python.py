@@ -11,7 +11,10 @@ import pytest
 import thecal_host
 from pylabrobot.pumps import Pump as FrontEnd
 from pylabrobot.pumps.backend import PumpBackend
+from signed_port import SignedPort
+from signed_port import account as account
 from thecal_host import AsyncPump, Denied, Event, LabPump, Pump, Status
+from thecal_host.keys import KeysError
 from thecal_host.pump import PumpError, Refused
 from thecal_host.python import notebook
 from thecal_host.python.bench_port import BenchPort
@@ -148,6 +151,25 @@ def test_the_notebook_runs_and_prints_what_is_written_in_it():
         "`python -m thecal_host.python.notebook` writes them anew"
     )
     assert any("bolus is denied" in text for text in notebook.printed(ran))
+
+
+def test_a_paired_pump_takes_what_this_computer_has_the_keys_for(run, account):
+    account("clinic")
+    port = SignedPort()
+    assert run(port, "pair").exit_code == 0
+    with Pump(port) as pump:
+        pump.confirm(pump.program(rate="6 mL/h"))
+        pump.start()
+        assert pump.status().state == "RUNNING"
+        pump.stop()
+    account("home")
+    with Pump(port) as pump:
+        assert pump.status().state == "STOPPED"
+        with pytest.raises(Refused) as refused:
+            pump.start()
+        assert refused.value.code == "not_signed"
+    with pytest.raises(KeysError, match="no patient key"):
+        Pump(port, role="patient")
 
 
 # --- lab automation

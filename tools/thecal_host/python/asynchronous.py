@@ -33,9 +33,9 @@ class AsyncPump:
         self._lock = asyncio.Lock()
 
     @classmethod
-    async def connect(cls, port: str | Port | None = None) -> AsyncPump:
-        """As `Pump(port)`."""
-        return cls(await asyncio.to_thread(Pump, port))
+    async def connect(cls, port: str | Port | None = None, role: str | None = None) -> AsyncPump:
+        """As `Pump(port, role)`."""
+        return cls(await asyncio.to_thread(Pump, port, role))
 
     @classmethod
     async def on_bench(cls) -> AsyncPump:

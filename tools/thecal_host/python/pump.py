@@ -26,8 +26,9 @@ from thecal_model.quantities import QuantityError
 from thecal_model.text import rate_text
 from thecal_model.therapy import Limit, Profile, Therapy
 
-from thecal_host import ports
+from thecal_host import pairing, ports
 from thecal_host.connection import Port
+from thecal_host.keys import Ring
 from thecal_host.pump import Pump as Conversation
 from thecal_host.pump import PumpError
 from thecal_host.python.amounts import rate_nl_h, time_ms, volume_nl
@@ -45,16 +46,20 @@ class Denied(PumpError):
 class Pump:
     """One pump. `port` is a serial device or `socket://HOST:PORT`; the only pump there is unless given.
 
-    Raises PortError where there is none, PumpError where it does not answer.
+    To one that is paired commands are signed with the keys that this computer holds for it (`thecal keys`),
+    in the least role that suffices, or in `role`. Raises PortError where there is no pump, PumpError where
+    it does not answer, KeysError where there is no key of that role.
     """
 
-    def __init__(self, port: str | Port | None = None) -> None:
+    def __init__(self, port: str | Port | None = None, role: str | None = None) -> None:
         opened = port if isinstance(port, Port) else ports.open_port(ports.choose_port(port))
         try:
             clock = getattr(opened, "clock_s", None)
             self.conversation = Conversation(opened) if clock is None else Conversation(opened, clock)
             """What the verbs stand on; every command of the link can be asked there."""
             self.conversation.connect()
+            if self.conversation.paired:
+                pairing.attach(self.conversation, Ring(), role)
         except BaseException:
             opened.close()
             raise
