@@ -11,8 +11,10 @@ pytestmark = pytest.mark.chip
 
 
 @pytest.mark.req("SEC-01", "SEC-02", "SEC-06", "SIM-01")
-def test_keys_roles_and_accounts_hold_on_the_image(image, run, account, therapy, tmp_path):
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_keys_roles_and_accounts_hold_on_the_image(image, run, account, therapy, tmp_path, fresh):
     with ChipBench(image=image) as bench:
         port = SignedPort(bench=bench)
         paired_programmed_and_refused(run, port, account, therapy)
-        as_a_fresh_account(run, port, account, therapy, tmp_path)
+        if fresh:
+            as_a_fresh_account(run, port, account, therapy, tmp_path)

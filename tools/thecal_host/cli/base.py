@@ -192,7 +192,13 @@ def _attach(pump: Pump, role: str | None, hurry: bool) -> None:
 
     ring = keys.Ring()
     if not hurry:
-        pairing.attach(pump, ring, role)
+        try:
+            pairing.attach(pump, ring, role)
+        except keys.KeysError as why:
+            if role is not None:
+                raise
+            # Whoever only reads needs no key; the pump refuses the rest.
+            complain(f"nothing is signed: {why}")
         return
     found: SimpleQueue[dict[str, bytes] | keys.KeysError] = SimpleQueue()
 
