@@ -223,3 +223,15 @@ def test_another_pump_at_the_port_is_told_apart(lossy):
 def test_what_is_no_id_is_said(text):
     with pytest.raises(ValueError, match="expected the ID of a command"):
         lost.Id.of(text)
+
+
+@pytest.mark.req("REC-03")
+def test_the_python_api_does_not_take_a_granted_bolus_for_a_denied_one(lossy, monkeypatch):
+    """After a reset the pump knows that it was granted, and its rate no more."""
+    from thecal_host import Pump as Steered
+
+    port, _ = lossy
+    steered = Steered(port)
+    told = {"ok": True, "outcome": "done", "command": "bolus"}
+    monkeypatch.setattr(steered.conversation, "ask", lambda cmd, **amounts: told)
+    assert steered.bolus("20 uL", over="20 s") == 3_600_000

@@ -354,26 +354,6 @@ def test_the_keys_of_one_pump_are_not_offered_to_another(account):
     assert encode({"id": 1}) and len(ring.pumps()) == 1
 
 
-@pytest.mark.req("SEC-02")
-def test_the_python_api_signs_too(account):
-    from thecal_host import Pump as Steered
-
-    port = SignedPort()
-    paired(port, account("clinic"))
-    with Steered(port) as steered:
-        steered.confirm(steered.program(rate="6 mL/h"))
-        steered.start()
-        assert steered.status().state == "RUNNING"
-    assert ("start", "clinician") in port.sent
-    with Steered(port, role="patient") as steered:
-        with pytest.raises(Refused, match="needs the role clinician"):
-            steered.start()
-        steered.stop()
-    account("nobody")
-    with pytest.raises(KeysError, match="has no patient key"):
-        Steered(port, role="patient")
-
-
 # --- as processes, each in an account of its own
 
 

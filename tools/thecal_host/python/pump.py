@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from thecal_model.quantities import QuantityError
+from thecal_model.quantities import MS_PER_HOUR, QuantityError
 from thecal_model.text import rate_text
 from thecal_model.therapy import Limit, Profile, Therapy
 
@@ -146,6 +146,8 @@ class Pump:
         named = {"accept": list(accept)} if accept else {}
         amounts = {"volume_nl": volume_nl("volume", volume), "duration_ms": time_ms("over", over)}
         reply = self.conversation.ask("bolus", **amounts, **named)
+        if reply.get("outcome") == "done":  # granted, and told once more after a reset: without its rate
+            return Fraction(amounts["volume_nl"] * MS_PER_HOUR, amounts["duration_ms"])
         if reply.get("granted") is not True:
             raise Denied(str(reply.get("reason") or "no reason given"), str(reply.get("message", "")))
         return Fraction(reply["rate_num"], reply["rate_den"])
