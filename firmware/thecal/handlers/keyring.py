@@ -17,7 +17,6 @@ from ..link.signing import KEY_BYTES, NO_KEY
 from ..record import events
 from ..record.layout import KEYS, PAGE, SERIALS, SOUND, UNIT
 from ..watch import alarms
-from .proposals import ResetKeysProposal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ KEYS_SERIAL = SERIALS[KEYS]
 # Before the keys, so that they take two flash commands, and the last key the second. A command that was
 # cut may look as if it had never been, and not so at a later boot: after the first one nothing is whole, and
 # after the second one it shows that there was a first.
-PADDING = bytes(PAGE - UNIT - (len(commands.ROLES) - 1) * KEY_BYTES)
+PADDING_BYTES = PAGE - UNIT - (len(commands.ROLES) - 1) * KEY_BYTES
 
 # What becomes of other keys: none are wanted; they wait for a hand, or for another slot to be written; they
 # are being written.
@@ -60,6 +59,7 @@ class Keyring:
         self.wanted = b""  # and those that are to be
         self.phase = NOTHING
         self.until_tick = 0  # a hand is waited for
+        self.readback = {}
         self.serial = 0  # of those that are being written
         self.tell_tick = 0  # of bad signatures the next may be told
 
@@ -81,7 +81,7 @@ class Keyring:
         serial = slots.newest(KEYS)
         data = slots.read(KEYS, serial) if serial >= known else None
         if data is not None:
-            self.data = bytes(data[len(PADDING) :])
+            self.data = bytes(data[PADDING_BYTES:])
         keys.use(self.data, known > 0 if data is None else self._pairs(self.data))
         if data is not None and serial > known:
             journal.words[KEYS_SERIAL] = serial
@@ -192,11 +192,21 @@ class Keyring:
         """No keys at all, whoever wants it by a hand at the pump."""
         self._check_reset()
         self._check_jumper(False)
-        answer = self.proposals.propose(ResetKeysProposal(self, self.serial_in_force()))
+        self.readback = {"reset_keys": self.serial_in_force()}
+        answer = self.proposals.propose(self)
         self.keys.reset_digest = answer["digest"]
         return answer
 
-    def reset_confirmed(self) -> None:
+    # As a proposal (`proposals`), which takes the keys away.
+    soft = ()
+    basal = ()
+    therapy = None
+
+    def ready(self, persistence, meant) -> bool:
+        """At any time."""
+        return True
+
+    def apply(self, digest: str) -> None:
         """That was confirmed."""
         self._check_reset()
         self._check_jumper(True)
@@ -264,7 +274,7 @@ class Keyring:
         if persistence is None:
             self._use()
         elif not persistence.busy():
-            persistence.applied(KEYS, PADDING + self.wanted)
+            persistence.applied(KEYS, bytes(PADDING_BYTES) + self.wanted)
             self.serial = persistence.journal.slots.serial
             self.phase = WRITTEN
 

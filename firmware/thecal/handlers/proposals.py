@@ -177,26 +177,6 @@ class RigProposal:
         self.rigging.confirmed(self.data, self.soft)
 
 
-class ResetKeysProposal:
-    """The pump is to have no keys any more; `serial` is the number of those that it has."""
-
-    soft = ()
-    basal = ()
-    therapy = None
-
-    def __init__(self, keyring, serial: int) -> None:
-        self.keyring = keyring
-        self.readback = {"reset_keys": serial}
-
-    def ready(self, persistence, meant) -> bool:
-        """At any time."""
-        return True
-
-    def apply(self, digest: str) -> None:
-        """They go when that is written."""
-        self.keyring.reset_confirmed()
-
-
 class Proposals:
     """The last proposal, if it was neither confirmed nor forgotten."""
 

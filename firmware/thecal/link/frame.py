@@ -200,7 +200,7 @@ class LineReader:
     def _read_line(self):
         """A bare word as a request; None for a line that is blank, refused or to be parsed."""
         self.work -= LINE_WORK
-        self.keys.forget()
+        keys = self.keys
         data = self.data
         start = self.start
         end = self.stop
@@ -212,8 +212,16 @@ class LineReader:
         length = end - start
         if length == 0:
             return self._line_is_read()
-        if self.keys.tries <= 0 and self.keys.drops(data, start, end):
-            return self._drop(start, end)
+        if keys.tries <= 0 and keys.drops(data, start, end):
+            keys.bad += 1
+            self.start = self.stop + 1
+            if keys.wait_told:
+                self.bad_lines += 1
+                return None
+            keys.wait_told = True  # one in a second is answered
+            self.number = self._number_in(start, end)
+            return self._refuse(AUTH_WAIT, "signatures did not hold: try again in a second")
+        keys.forget()
         for word in BARE_COMMANDS:
             if length == len(word) and data[start:end] == word:
                 self._line_is_read()
@@ -243,15 +251,6 @@ class LineReader:
         keys.judge(self.data, start, at, end)
         self.crc(self.data, start, at, self.digits)
         return at
-
-    def _drop(self, start: int, end: int) -> None:
-        """A line that is not looked at: it is counted, and one in a second answered."""
-        self._line_is_read()
-        if not self.keys.tells_wait():
-            self.bad_lines += 1
-            return
-        self.number = self._number_in(start, end)
-        self._refuse(AUTH_WAIT, "signatures did not hold: try again in a second")
 
     def _number_in(self, start: int, end: int):
         """The `id` of a line that is not parsed, 0 where it is not at hand."""

@@ -14,7 +14,7 @@ from binascii import unhexlify
 
 from . import commands
 from .frame import LINE_BYTES, STATUS_BYTES, LineReader
-from .signing import AUTH_WAIT, UNSIGNED, Keys
+from .signing import UNSIGNED, Keys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,13 +30,17 @@ PATIENCE_TICKS = 10
 
 NOT_SIGNED = "not_signed"
 # Why a line is refused for what is, or is not, its signature.
-SIGNATURE_PROBLEMS = {
-    "unpaired": "the pump has no keys: send it unsigned, or pair the pump first",
-    "bad_auth": "the signature is not that of these bytes under the role's key in this boot",
-    "replayed": "the counter is not above the highest of this role, or beyond those of this boot (see hello)",
-    NOT_SIGNED: "%s needs a signature in the role %s",
-    AUTH_WAIT: "signatures did not hold: try again in a second",
-}
+SIGNATURE_PROBLEMS = (
+    ("unpaired", "the pump has no keys: send it unsigned, or pair the pump first"),
+    ("bad_auth", "the signature is not that of these bytes under the role's key in this boot"),
+    (
+        "replayed",
+        "the counter is not above the highest of this role, or beyond those of this boot (see hello)",
+    ),
+    ("auth_wait", "signatures did not hold: try again in a second"),
+    ("not_signed", "%s needs a signature in the role %s"),
+    ("role", "%s needs the role %s"),
+)
 
 
 class Session:
@@ -118,7 +122,7 @@ class Session:
         error = self._distrust(request, command, role)
         self.trusted = not self.keys.paired or (not error and self.keys.role != UNSIGNED)
         if error and not (command.name == commands.STOP and is_stop(request)):
-            message = SIGNATURE_PROBLEMS.get(error, "%s needs the role %s")
+            message = [text for name, text in SIGNATURE_PROBLEMS if name == error][0]
             if error in ("role", NOT_SIGNED):
                 message %= command.name, commands.ROLES[role]
             self.refusal = refusal(request, error, message)

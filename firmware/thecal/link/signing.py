@@ -19,7 +19,7 @@ KEY_BYTES = 32
 BLOCK_BYTES = 64  # of SHA-256
 MAC_BYTES = 16
 CHIP_BYTES = 8  # of the number of the board: a shorter one is filled up
-NO_KEY = bytes(KEY_BYTES)
+NO_KEY = b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"  # in the image, as a constant
 LABEL = b"thecal-link-1\n"
 
 UNSIGNED = -1
@@ -33,14 +33,11 @@ SIGNATURE_DIGITS = COUNTER_DIGITS + 1 + 2 * MAC_BYTES  # counter:mac
 # cost more of the loop than the dose has to spare (host_tests/chip/test_signed_on_chip.py).
 MOST_BAD = 4
 
-INNER = bytes([value ^ 0x36 for value in range(256)])
-OUTER = bytes([value ^ 0x5C for value in range(256)])
-
 
 def pads_of(key: bytes):
     """What HMAC hashes before the message and before the inner hash, for a key of 64 bytes at most."""
     key = key + bytes(BLOCK_BYTES - len(key))
-    return bytes([INNER[value] for value in key]), bytes([OUTER[value] for value in key])
+    return bytes([value ^ 0x36 for value in key]), bytes([value ^ 0x5C for value in key])
 
 
 def hmac(pads, parts):
@@ -72,7 +69,7 @@ class Keys:
     """
 
     def __init__(self, names) -> None:
-        self.names = [name.encode() for name in names]
+        self.names = names
         self.pads = [None] * len(names)  # type: list
         self.paired = False
         self.open = True
@@ -110,7 +107,7 @@ class Keys:
     def counters(self):
         """The highest counter of each role with a key, by its name."""
         roles = [role for role in range(len(self.names)) if self.pads[role]]
-        return {self.names[role].decode(): self.highest[role].decode() for role in roles}
+        return {self.names[role]: self.highest[role].decode() for role in roles}
 
     # --- a line
 
@@ -126,7 +123,7 @@ class Keys:
             return -1
         for name in self.names:
             at = counter - 2 - len(name)
-            if at > start and data[at] == 32 and data[at + 1 : counter - 1] == name:
+            if at > start and data[at] == 32 and data[at + 1 : counter - 1] == name.encode():
                 return at
         return -1
 
@@ -135,18 +132,10 @@ class Keys:
         did not hold.
         """
         colon = end - CRC_DIGITS - 2 * MAC_BYTES - 1
-        if self.tries > 0 or colon - COUNTER_DIGITS - 1 < start:
+        counter = colon - COUNTER_DIGITS
+        if counter <= start or data[colon] != 58 or data[counter - 1] != 58:
             return False
-        if data[colon] != 58 or data[colon - COUNTER_DIGITS - 1] != 58 or data.find(b"stop", start, end) >= 0:
-            return False
-        self.bad += 1
-        return True
-
-    def tells_wait(self) -> bool:
-        """Whether to say so: once a second."""
-        was_told = self.wait_told
-        self.wait_told = True
-        return not was_told
+        return data.find(b"stop", start, counter) < 0
 
     def pass_time(self, second: int) -> None:
         """It is that second now."""
@@ -163,7 +152,7 @@ class Keys:
             return
         counter_at = end - SIGNATURE_DIGITS
         counter = bytes(data[counter_at : counter_at + COUNTER_DIGITS])
-        role = self.names.index(bytes(data[at + 1 : counter_at - 1]))
+        role = self.names.index(bytes(data[at + 1 : counter_at - 1]).decode())
         self.problem = self._problem(data, start, at, end, role, counter)
         if self.problem:
             self.tries -= 1
