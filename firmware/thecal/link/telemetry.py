@@ -63,7 +63,7 @@ class Telemetry:
         self._boluses = [Text(',"bolus":"%s"' % name) for name in ("none", "patient", "clinician")]
         self._fields = ("".join([',"%s":\0' % name for name in STATUS_FIELDS]) + "}").encode()
         self._event_head = Text('{"type":"event","seq":')
-        self._events = [Text(',"code":"%s"' % name) for name in events]
+        self._events = events
         self._tick = Text(',"tick":')
         self._a = Text(',"a":')
         self._b = Text(',"b":')
@@ -95,7 +95,7 @@ class Telemetry:
         writer.number(seq)
         writer.text(self._tick)
         writer.number(tick_s * TICKS_PER_S + tick_ms // TICK_MS)
-        writer.text(self._events[code])
+        writer.text(Text(',"code":"%s"' % self._events[code]))  # the record allocates, too
         writer.text(self._a)
         writer.number(a)
         writer.text(self._b)
