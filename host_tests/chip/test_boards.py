@@ -1,4 +1,8 @@
-"""Other boards than the Pico: an image of their own with the same firmware. `make test-long` builds them."""
+"""Other boards than the Pico: an image of their own with the same firmware.
+
+`make test-long` builds them: a new one takes a minute or two of processor time, too long for `make test`, and
+one of which only the firmware has changed takes some seconds.
+"""
 
 import pytest
 from image import build, record
