@@ -453,7 +453,7 @@ def profile(sequences: int, steps: int = 20) -> settings:
 @pytest.mark.req("LIM-01", "LIM-02", "LIM-03", "LIM-04", "LIM-05", "LIM-06", "LIM-13", "RES-05")
 @pytest.mark.req("DOSE-06", "DOSE-09", "DOSE-10", "DOSE-14", "DOSE-15")
 def test_no_order_of_events_gives_more_than_the_limit():
-    run_state_machine_as_test(LimitsMachine, settings=profile(2_000))
+    run_state_machine_as_test(LimitsMachine, settings=profile(600))
 
 
 @pytest.mark.long
