@@ -101,7 +101,7 @@ class Pump:
             control, critical, self.handlers, self.status, stop, persistence, session, self.writer
         )
         self.buttons = Buttons(control, critical, self.host, self.handlers.boluses, stop, patient)
-        self.startup = startup = Startup(control, regimen, guard, stop, persistence)
+        self.startup = startup = Startup(control, regimen, session.keys, guard, stop, persistence)
         self.watching = Watching(
             control, critical, startup, regimen, ledger, guard, reservoir, counts, journal
         )

@@ -2,6 +2,7 @@
 what follows from a therapy for those who watch over it.
 """
 
+from . import release
 from .dose.changes import Changes
 from .dose.formulary_data import LIBRARY
 from .record.therapies import Therapies
@@ -12,9 +13,15 @@ if TYPE_CHECKING:
     from .clock import Clock
     from .dose.line import Line
     from .dose.prescription import Prescription
+    from .link.signing import Keys
     from .watch.guard import Guard
     from .watch.limits import WindowLedger
     from .watch.reservoir import Reservoir
+
+
+def is_barred(therapy: "Prescription", keys: "Keys") -> bool:
+    """Whether the release image may not give it: a drug, while the pump has no keys (SEC-06)."""
+    return release.RELEASE and bool(therapy.concentration) and not keys.paired
 
 
 class Regimen:

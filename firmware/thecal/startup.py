@@ -1,17 +1,20 @@
 """From power-on to what the pump was before: what a reset found, the self-test, and the way on from there."""
 
 from . import states
-from .causes import ALARM, POWER_ON, RESET_FAULT, RESUME, SELF_TEST
+from .causes import ALARM, POWER_ON, RESET_FAULT, RESUME, SELF_TEST, UNPAIRED
 from .dose import formulary
 from .dose.delivery import KINDS
 from .dosing import NONE
+from .link import commands
 from .record import events
+from .regimen import is_barred
 from .watch import alarms, parts
 from .watch.resets import Resets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .control import Control
+    from .link.signing import Keys
     from .signals import Inputs
     from .watch.guard import Guard
 
@@ -22,8 +25,11 @@ OTHER_ENDS = {states.PRIMING: events.PRIME_END, states.JOGGING: events.JOG_END}
 class Startup:
     """Wakes one pump up. `persistence` says what is kept over a reset; None: nothing is."""
 
-    def __init__(self, control: "Control", regimen, guard: "Guard", stop_button, persistence) -> None:
+    def __init__(
+        self, control: "Control", regimen, keys: "Keys", guard: "Guard", stop_button, persistence
+    ) -> None:
         self.control = control
+        self.keys = keys
         self.regimen = regimen
         self.guard = guard
         self.stop_button = stop_button
@@ -101,6 +107,10 @@ class Startup:
             control.enter(states.HALTED, ALARM)
             return
         control.enter(states.STOPPED, SELF_TEST)
-        if control.found_state == states.RUNNING and not self.stop_button.held:
+        if control.found_state != states.RUNNING or self.stop_button.held:
+            return
+        if is_barred(self.regimen.prescription, self.keys):
+            control.teller.event(events.DENIED, commands.COMMANDS.find("start"), UNPAIRED)
+        else:
             control.raise_alarm(alarms.AUTO_RESUMED)
             control.enter(states.RUNNING, RESUME)

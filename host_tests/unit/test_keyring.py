@@ -4,8 +4,9 @@ import pytest
 from paired import PairedBench, PairedDesk, Signer, body, key_of, keys_of
 from pump_on_bench import ANSWER_TICKS, PumpOnBench
 from thecal import release
+from thecal.causes import UNPAIRED
 from thecal.clock import TICKS_PER_S
-from thecal.link.commands import ROLES
+from thecal.link.commands import COMMANDS, ROLES
 from thecal.record.journal import Journal
 from thecal.record.layout import KEYS, SERIALS
 from thecal.watch.alarms import LOOP_FAULT
@@ -269,6 +270,22 @@ def test_a_release_that_lost_its_keys_starts_no_drug(bench, monkeypatch):
     assert bench.ask("start")["reason"] == "unpaired"
     monkeypatch.setattr(release, "RELEASE", False)
     assert bench.ask("start")["ok"]
+
+
+@pytest.mark.req("SEC-06")
+def test_a_release_that_lost_its_keys_resumes_no_drug(bench, monkeypatch):
+    bench.confirm(MORPHINE)
+    assert bench.ask("start")["ok"]
+    bench.run(50)
+    monkeypatch.setattr(release, "RELEASE", True)
+    bench.reset()
+    assert bench.ask("status")["state"] == "STOPPED"
+    start = [command.name for command in COMMANDS].index("start")
+    assert (start, UNPAIRED) in [event[2:] for event in bench.of("denied")]
+    monkeypatch.setattr(release, "RELEASE", False)
+    assert bench.ask("start")["ok"]
+    bench.reset()
+    assert bench.ask("status")["state"] == "RUNNING"
 
 
 @pytest.mark.req("SEC-06")

@@ -1,12 +1,13 @@
 """Commands that let the pump run or rest: start, stop, prime, acknowledge, the time of day, silence."""
 
-from .. import plain, release, states
+from .. import plain, states
 from ..causes import COMMAND, LIBRARY_DAMAGED, NO_NEW_LINE, NO_THERAPY, THREE_STRIKES, UNPAIRED, Refused
 from ..clock import TICKS_PER_S, TICKS_PER_WEEK
 from ..dose import formulary
 from ..dose.delivery import CLINICIAN
 from ..dose.prescription import PrescriptionError
 from ..record import events
+from ..regimen import is_barred
 from ..watch import alarms
 
 TYPE_CHECKING = False
@@ -57,7 +58,7 @@ class Running:
         self.denials.check_stopped(starts=True)
         if therapy is None or not therapy.basal:
             raise Refused(NO_THERAPY, "no therapy with a flow is programmed")
-        if release.RELEASE and therapy.concentration and not self.keys.paired:
+        if is_barred(therapy, self.keys):
             raise Refused(UNPAIRED, "the pump lost its keys: pair it before it gives a drug")
         self.denials.check_not_empty()
         self.denials.check_fit()
