@@ -52,8 +52,8 @@ def calls(source=SOURCE, methods=TURNS):
     return list(dict.fromkeys(found))
 
 
-# What a probe and a new rig ask for is not called in a run; it would come to the same edge.
-ASKED_FOR = {"pads", "reset", "machine"}
+# What a probe, a new rig and keys ask for is not called in a run; it would come to the same edge.
+ASKED_FOR = {"pads", "reset", "machine", "maintenance"}
 NO_DRIVERS = {"time", "gc", "self", "pump", "loop", "board", "timing", "segment"} | ASKED_FOR
 LOOP = calls(LOOP_SOURCE, ("turn", "move", "_start_anew"))
 ALL = list(dict.fromkeys([*calls(), *((LOOP_NAMES.get(owner, owner), name) for owner, name in LOOP)]))

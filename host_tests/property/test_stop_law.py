@@ -129,8 +129,9 @@ def takes_commands_for_any_boot(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def starts_while_stop_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    for command in commands.COMMANDS:
-        monkeypatch.setattr(command, "moves", False)
+    monkeypatch.setattr(
+        commands.Command, "moves", property(lambda row: False, lambda row, moves: None), False
+    )
 
 
 def a_stop_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -456,15 +456,14 @@ def test_a_read_back_that_differs_ends_the_run(monkeypatch):
 def test_a_therapy_that_does_not_fit_into_a_frame_is_refused(monkeypatch):
     later = event("60 s", "program") + '[event.therapy]\nmode = "minimum"\ndrug = "' + "x" * 32 + '"\n'
     later += 'concentration = "1 mg/mL"\n'
-    encode, most = link.encode, 170
+    most = 170
 
-    def encode_short(message):
-        frame = encode(message)
+    def checked_short(frame):
         if len(frame) > most:
             raise link.LinkError(f"the frame is {len(frame)} bytes long")
         return frame
 
-    monkeypatch.setattr(link, "encode", encode_short)
+    monkeypatch.setattr(link, "_checked", checked_short)
     records, _ = run(HEAD + START + later)
     (refused,) = of_type(records, "refused")
     assert refused["error"] == "not_sent" and "bytes long" in refused["message"]

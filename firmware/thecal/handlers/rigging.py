@@ -75,7 +75,7 @@ class Rigging:
             rig = rigs.read(request["rig"])
             self._check_counts(rig)
         except rigs.RigError as problem:
-            raise Refused(BAD_RIG, str(problem)) from problem
+            raise Refused(BAD_RIG, str(problem)) from None  # the interpreter would print that it chains none
         self._check_alarms(rig)
         data = json.dumps(rig.tables).encode()
         proposal = RigProposal(self, data, readback(rig, self.rig))

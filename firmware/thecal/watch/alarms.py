@@ -140,6 +140,7 @@ ALARMS = Table(
     SERVICE_DUE,
 ) = range(len(ALARMS))
 
+USUAL = bytes([alarm.priority for alarm in ALARMS])  # the priority of each row
 RISING = tuple([(row, ALARMS[row].rises_ticks) for row in range(len(ALARMS)) if ALARMS[row].rises_ticks])
 NONE = -1  # no row, no tick
 
@@ -152,7 +153,7 @@ class Alarms:
         self.tick = 0
         self.standing = [False] * rows
         self.bits = 0  # the same, a bit for each row
-        self.priority = [alarm.priority for alarm in ALARMS]  # as it is now: it may have risen
+        self.priority = list(USUAL)  # as it is now: it may have risen
         self.raised_tick = [0] * rows
         self.first = NONE  # the most urgent row that stands
         self.first_cause = NONE  # the first row that was HIGH since the clinician cleared this
@@ -201,7 +202,7 @@ class Alarms:
             return False
         self.standing[row] = False
         self.bits &= ~(1 << row)
-        self.priority[row] = ALARMS[row].priority
+        self.priority[row] = USUAL[row]
         self.first = self.after(NONE)
         if self.first == NONE:
             self._end_silence()
