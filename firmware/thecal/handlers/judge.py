@@ -1,9 +1,10 @@
 """A therapy, held against the drug library (LIM-08) and what the rig does not watch (RIG-03)."""
 
-from .. import plain, release
+from .. import plain
 from ..clock import TICKS_PER_DAY
 from ..dose import formulary
 from ..dose.prescription import PrescriptionError
+from ..regimen import is_barred
 from ..rig import UNWATCHED
 
 TYPE_CHECKING = False
@@ -42,7 +43,7 @@ class Judge:
             self.regimen.library, therapy.drug, therapy.concentration, **self._doses(therapy)
         )
         unpaired = [] if self.keys.paired else [(UNPAIRED, UNPAIRED_TEXT)]
-        if release.RELEASE and unpaired:
+        if is_barred(therapy, self.keys):
             problems = problems + ["drug: %s; pair it first" % UNPAIRED_TEXT]
         if problems:
             raise PrescriptionError(problems)
