@@ -50,7 +50,7 @@ def find_or_tell() -> str | None:
     if path is None:
         print(
             f"a long run, and no {COMMAND} of Python {LEAST[0]}.{LEAST[1]} or newer: it goes on without, "
-            f"four times slower (Debian's package {COMMAND})",
+            f"slower (Debian's package {COMMAND})",
             file=sys.stderr,
         )
     return path
