@@ -15,6 +15,14 @@ from thecal.states import STATES
 PATIENCE_S = 20
 
 
+def until(condition):
+    """Wait for something that another thread or process does."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+
+
 class PtyPump:
     """The pump's own code under CPython at a pty, in a thread, at the pace of the clock. With a `link`, a
     path, its name is that, and stays the same over `unplug` and `plug`, while the pump goes on.

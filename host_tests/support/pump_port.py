@@ -1,6 +1,9 @@
 """Ports of the command `thecal` without a cable: pumps that run while somebody looks, and odd answers."""
 
 import json
+import socket
+import threading
+from contextlib import contextmanager
 
 import pytest
 from thecal_bench.inprocess import HostBench
@@ -130,6 +133,22 @@ class TalkingPort(SilentPort):
             if line:
                 request = json.loads(line[:-9])
                 self.said += encode({"type": "reply", "id": request["id"], **self.answer})
+
+
+@contextmanager
+def tcp_pump_in_use():
+    """The name of a TCP port whose pump another program has."""
+    with socket.create_server(("localhost", 0)) as server:
+
+        def refuse():
+            user, _ = server.accept()
+            with user:
+                user.sendall(connection.IN_USE)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        yield f"socket://localhost:{server.getsockname()[1]}"
+        thread.join(20)
 
 
 @pytest.fixture

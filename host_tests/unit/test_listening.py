@@ -6,10 +6,9 @@ pty that vanishes and comes back. The pump goes on all the while.
 
 import json
 import signal
-import time
 
 import pytest
-from pump_at_pty import PATIENCE_S, PtyPump, thecal
+from pump_at_pty import PATIENCE_S, PtyPump, thecal, until
 from pump_port import PumpPort
 from thecal_host import picture, record, recording, report, rigging
 from thecal_host.connection import PortError
@@ -194,13 +193,6 @@ def folders(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("THECAL_ARCHIVE", f"{folder}/archive.sqlite")
     yield folder
     shutil.rmtree(folder)
-
-
-def until(condition):
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
 
 
 @pytest.mark.req("LNK-05")

@@ -5,16 +5,14 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-from pump_port import PumpPort, SilentPort, TalkingPort
+from pump_port import PumpPort, SilentPort, TalkingPort, tcp_pump_in_use
 from rich.console import Console
-from thecal_host import cli, connection, progress
+from thecal_host import cli, progress
 from thecal_host.recording import Recorder
 from thecal_host.run import DEMO
 from typer.main import get_command
@@ -224,18 +222,8 @@ def test_what_takes_long_says_how_far_it_is_and_how_long_it_still_takes(
 
 
 def test_a_second_client_is_told_that_the_pump_is_in_use():
-    with socket.create_server(("localhost", 0)) as server:
-        name = f"socket://localhost:{server.getsockname()[1]}"
-
-        def refuse():
-            user, _ = server.accept()
-            with user:
-                user.sendall(connection.IN_USE)
-
-        thread = threading.Thread(target=refuse)
-        thread.start()
+    with tcp_pump_in_use() as name:
         result = CliRunner().invoke(cli.app, ["--port", name, "status"])
-        thread.join(20)
     assert result.exit_code == 1 and "is in use: another program" in result.stderr
 
 

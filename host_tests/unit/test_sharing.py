@@ -5,11 +5,11 @@ import pty
 import shutil
 import socket
 import tempfile
-import threading
 import time
 
 import pytest
-from pump_at_pty import PATIENCE_S, PtyPump, thecal
+from pump_at_pty import PATIENCE_S, PtyPump, thecal, until
+from pump_port import tcp_pump_in_use
 from thecal_host import connection, ports, sharing
 from thecal_host.connection import PortBusy, PortError
 from thecal_host.pump import Pump
@@ -24,13 +24,6 @@ def runtime_folder(monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
     yield folder
     shutil.rmtree(folder)
-
-
-def until(condition):
-    end_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
 
 
 class Pipe(connection.Port):
@@ -175,19 +168,12 @@ def test_a_bench_tells_a_second_tcp_client_that_the_pump_is_in_use():
 
 
 def test_a_second_tcp_client_is_told_that_the_pump_is_in_use():
-    with socket.create_server(("localhost", 0)) as server:
-        name = f"socket://localhost:{server.getsockname()[1]}"
-
-        def refuse():
-            user, _ = server.accept()
-            with user:
-                user.sendall(connection.IN_USE)
-
-        thread = threading.Thread(target=refuse)
-        thread.start()
-        with connection.TcpPort(name) as port, pytest.raises(PortError, match="in use: another program"):
-            Pump(port).connect()
-        thread.join(PATIENCE_S)
+    with (
+        tcp_pump_in_use() as name,
+        connection.TcpPort(name) as port,
+        pytest.raises(PortError, match="in use: another program"),
+    ):
+        Pump(port).connect()
 
 
 THERAPY = "[therapy]\nmode = 'continuous'\nrate = '6 mL/h'\n"
