@@ -50,3 +50,13 @@ def test_the_firmware_imports_no_tool():
     firmware = TOOLS.parent / "firmware"
     tools = {"thecal_model", "thecal_bench", "thecal_host", "image"}
     assert [str(path) for path in firmware.rglob("*.py") if imported(path) & tools] == []
+
+
+def test_the_firmware_chains_no_exceptions():
+    """MicroPython would print a warning, and on the board that goes to the host."""
+    chained = []
+    for path in (TOOLS.parent / "firmware").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise) and node.cause is not None:
+                chained += [] if ast.unparse(node.cause) == "None" else [f"{path.name}:{node.lineno}"]
+    assert chained == []
