@@ -5,6 +5,7 @@
 import pytest
 from images import on_release_image
 from thecal.watch import alarms
+from thecal_bench.bench import BOOT_TICKS, TICK_NS
 from thecal_bench.benchmarks.boot import POWER, RUN, WATCHDOG, RunningPump
 
 pytestmark = pytest.mark.chip
@@ -34,6 +35,7 @@ def test_after_any_reset_the_motor_is_off_until_post_is_over_and_basal_resumes_w
     image, measured
 ):
     pump = RunningPump(60_000_000, image)
+    assert pump.bench.first_tick_ns < BOOT_TICKS * TICK_NS, "a journal that was never written costs no time"
     young_s = [resets_and_resumes(pump, how) for how in (RUN, WATCHDOG)]
     pump.fill_journal()  # all rings and therapies
     full_s = resets_and_resumes(pump, POWER)

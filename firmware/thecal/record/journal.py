@@ -294,7 +294,10 @@ class Journal:
         if others:
             return LOST
         # The first sector ever used may be half erased; a rig and keys may be there already.
-        return VIRGIN if region.blank(region.sector_bytes, self.slots.standing_start) else FOREIGN
+        for start in range(region.sector_bytes, self.slots.standing_start, region.sector_bytes):
+            if region.in_use(start):
+                return FOREIGN
+        return VIRGIN
 
     def _go_on_with_events(self) -> None:
         """The last events back into the log's ring, for the link and for the faults."""
