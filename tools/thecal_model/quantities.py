@@ -17,16 +17,15 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-BASE = ("volume", "mass", "time", "pressure", "temperature", "voltage")
-"""What is counted apart from each other; in nL, pg, ms, Pa, K and V."""
+BASE = ("volume", "mass", "time", "pressure", "temperature", "voltage", "length", "frequency")
+"""What is counted apart from each other; in nL, pg, ms, Pa, K, V, mm and Hz."""
 
-Exponents = tuple[int, int, int, int, int, int]
-NONE: Exponents = (0, 0, 0, 0, 0, 0)
+Exponents = tuple[int, ...]
+NONE: Exponents = (0,) * len(BASE)
 
 
 def _exponents(name: str) -> Exponents:
-    v, m, t, p, k, u = (int(name == base) for base in BASE)
-    return (v, m, t, p, k, u)
+    return tuple(int(name == base) for base in BASE)
 
 
 # Pressure units that are not powers of ten: the pound-force (0.45359237 kg x 9.80665 m/s2) per square inch
@@ -68,11 +67,16 @@ _TABLE: dict[str, dict[str, Fraction | int]] = {
     },
     "temperature": {"K": 1},
     "voltage": {"V": 1, "mV": Fraction(1, 1000)},
+    "length": {"mm": 1, "cm": 10, "m": 1000},
+    "frequency": {"Hz": 1, "mHz": Fraction(1, 1000)},
     "": {"%": Fraction(1, 100)},
 }
 """By what they measure: the spellings of each unit, the usual one first, and its factor. The parser, the
 messages and `--help` read this table, and a test holds that of the scenarios' README to it. There is no
 megalitre and no megagram: "ML" and "MG" are mistakes."""
+
+PA_PER_MM = _PA_PER_CMH2O / 10
+"""Of a column of water, upright."""
 
 UNITS: dict[str, tuple[Fraction, Exponents]] = {
     name: (Fraction(factor), _exponents(base))
@@ -136,8 +140,7 @@ def _unit_expression(text: str) -> tuple[Fraction, Exponents]:
             # Only the first unit behind a "/" divides: "kPa/mL h" would be kPa h per mL.
             sign = -1 if number and position == 0 else 1
             factor *= unit_factor**sign
-            v, m, t, p, k, u = (a + sign * b for a, b in zip(total, unit_exponents, strict=True))
-            total = (v, m, t, p, k, u)
+            total = tuple(a + sign * b for a, b in zip(total, unit_exponents, strict=True))
     return factor, total
 
 
@@ -155,6 +158,9 @@ PRESSURE_PER_KELVIN = Dimension("a pressure per temperature", "Pa/K", "200 Pa/K"
 VOLTAGE_PER_PRESSURE = Dimension("a voltage per pressure", "V/Pa", "40 mV/kPa")
 RATIO = Dimension("a percentage", "%", "2 %", signed=True)
 VOLTAGE = Dimension("a voltage", "V", "4.5 V")
+LENGTH = Dimension("a length", "mm", "50 cm", signed=True)
+FREQUENCY = Dimension("a frequency", "Hz", "0.25 Hz")
+RATIO_PER_KELVIN = Dimension("a percentage per temperature", "%/K", "2 %/K", signed=True)
 
 DIMENSIONS = (
     VOLUME,
@@ -171,6 +177,9 @@ DIMENSIONS = (
     VOLTAGE_PER_PRESSURE,
     RATIO,
     VOLTAGE,
+    LENGTH,
+    FREQUENCY,
+    RATIO_PER_KELVIN,
 )
 
 _NUMBER = re.compile(
