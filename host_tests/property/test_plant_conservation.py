@@ -1,10 +1,13 @@
 """The plant loses no volume, pulsation moves none, and a bulk of steps is those steps one by one."""
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from thecal_bench.line import TONES
 from thecal_bench.parameters import NS_PER_MS, REFERENCE, Geometry, PlantParameters
 from thecal_bench.plant import SIDES, Plant
 from thecal_bench.sensor_faults import KINDS, SENSORS
@@ -135,6 +138,59 @@ def test_what_was_displaced_is_in_the_line_or_has_left(parameters, counts):
     displaced = float(plant.displaced_nl())
     assert plant.outflow_nl(end) + plant.stored_nl(end) == pytest.approx(displaced, abs=1e-6)
     assert left_nl == pytest.approx(plant.outflow_nl(end), rel=0.01, abs=31.25)
+
+
+WORLDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("height"), st.integers(-30_000, 30_000), st.none()),
+        st.tuples(st.sampled_from(TONES), st.integers(0, 10_000), st.sampled_from([0.1, 0.25, 1.2, 5])),
+        st.tuples(st.just("tap"), st.none(), st.none()),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(PARAMETERS, st.integers(-36, 40), COUNTS, WORLDS)
+def test_however_the_world_moves_what_was_displaced_is_in_the_line_or_has_left(
+    parameters, drift, counts, world
+):
+    """Outflow here is the integral of (p - b)/R over 2 ms trapezia, b as the world makes it."""
+    parameters = replace(parameters, compliance_drift_percent_k=Fraction(drift))
+    plant = Plant(parameters)
+    r_ms, height, tones, shut = float(parameters.resistance_pa_ms_nl), 0.0, {}, False
+    left_nl = most_nl = 0.0
+
+    def flow(at_ns):
+        b = float(parameters.back_pressure_pa) + height
+        for amplitude, hz, since_ns in tones.values():
+            b += amplitude * math.sin(2 * math.pi * hz * (at_ns - since_ns) / 1e9)
+        return 0.0 if shut else (plant.pressure_down_pa(at_ns) - b) / r_ms
+
+    for tick, count in enumerate(counts):
+        start = tick * TICK_NS
+        if tick % 3 == 2 and world:
+            what, value, hz = world.pop()
+            if what == "height":
+                plant.set_height(height := value, start)
+            elif what == "tap":
+                (plant.unocclude if shut else plant.occlude)("downstream", start)
+                shut = not shut
+            else:
+                plant.set_tone(what, value, hz, start)
+                tones[what] = (value, hz, start)
+        done, before = 0, flow(start)
+        for part in range(50):
+            to, at_ns = count * (part + 1) // 50, start + (part + 1) * TICK_NS // 50
+            plant.steps(to - done, start + part * TICK_NS // 50, at_ns)
+            done, now = to, flow(at_ns)
+            left_nl += (before + now) / 2 * 2
+            most_nl = max(most_nl, abs(left_nl))
+            before = now
+    end = len(counts) * TICK_NS
+    stored = plant.stored_nl(end)
+    assert plant.outflow_nl(end) + stored == pytest.approx(float(plant.displaced_nl()), abs=1e-6)
+    assert stored == pytest.approx(float(plant.displaced_nl()) - left_nl, rel=0.01, abs=31.25 + most_nl / 100)
 
 
 @given(COUNTS, st.lists(st.integers(0, 10**10), min_size=1, max_size=5))

@@ -11,6 +11,10 @@ from thecal_model import rig
 NS_PER_MS = 1_000_000
 
 
+MOST_COMPLIANCE_LOST_PERCENT = 90
+"""To temperature."""
+
+
 class PlantError(Exception):
     """Something that no plant can do, such as time going back; the message says what."""
 
@@ -54,6 +58,7 @@ class PlantParameters:
     adc_e11: bool = True
     calibration_error_percent: Fraction = Fraction(0)
     back_pressure_pa: Fraction = Fraction(1000)
+    compliance_drift_percent_k: Fraction = Fraction(0)
 
     def check(self) -> None:
         """PlantError where no plant is like that."""
@@ -65,3 +70,14 @@ class PlantParameters:
             raise PlantError(f"pulsation is {float(self.pulsation_percent):g} %, must be 0 to 200 %")
         if self.calibration_error_percent <= -100:
             raise PlantError("calibration_error must be above -100 %")
+        lost_percent = self.most_compliance_lost_percent
+        if lost_percent > MOST_COMPLIANCE_LOST_PERCENT:
+            raise PlantError(
+                f"compliance_drift takes {float(lost_percent):g} % of the compliance, must be at most "
+                f"{MOST_COMPLIANCE_LOST_PERCENT} %"
+            )
+
+    @property
+    def most_compliance_lost_percent(self) -> Fraction:
+        """To temperature, which goes away from that at the start for half of a day."""
+        return max(Fraction(0), -self.compliance_drift_percent_k * self.temperature_drift_k_day / 2)

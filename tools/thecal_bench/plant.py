@@ -31,7 +31,7 @@ Line. Compliance C fed by the head and drained through resistance R against the 
 Windkessel, the usual lumped model of a compliant line; own choice of values, see SCENARIOS): with p the
 excess over the back pressure, C dp/dt = q - p/R. A step is an impulse of volume, dp = v/C; a bulk is a
 constant flow, p(t) = p0 E + q R (1 - E), E = exp(-t/RC). What left the catheter is what was displaced less
-what the line stores, C p.
+what the line stores, C p. How height, breathing, the pulse and temperature move it is said in `line`.
 
 Occlusion downstream. R is infinite at the catheter's end: C dp/dt = q, so dp = v/C and nothing decays or
 leaves. Once open again, what is stored leaves with the time constant RC: the released bolus. The time to a
@@ -57,15 +57,15 @@ reads anything.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from fractions import Fraction
 
 from thecal.rig import Rig
 from thecal_model.rig import reference
 
-from thecal_bench.analogue import SAMPLE_NS, Analogue
+from thecal_bench.analogue import Analogue
 from thecal_bench.displacement import Displacement
+from thecal_bench.line import Line
 from thecal_bench.parameters import NS_PER_MS, Geometry, PlantError, PlantParameters
 from thecal_bench.sensor_faults import (
     CLEAR,
@@ -154,18 +154,7 @@ class Plant:
         self._most_sucked_units = int(-VAPOUR_PA * INLET_COMPLIANCE_NL_PA * self._d)
         self._missed_units = 0  # what the head would have displaced, had there been any
 
-        self._fill_line(p)
-
-    def _fill_line(self, p: PlantParameters) -> None:
-        self._c = float(p.compliance_nl_pa)
-        self._r_ns = float(p.resistance_pa_ms_nl) * NS_PER_MS  # Pa per (nL/ns)
-        self._tau_ns = self._c * self._r_ns
-        self._back_pa = float(p.back_pressure_pa)
-        self._excess_pa = 0.0  # line pressure over the back pressure ...
-        self._at_ns = 0  # ... then
-        self._peak_pa = 0.0
-        self._decay_span_ns = SAMPLE_NS
-        self._decay = math.exp(-SAMPLE_NS / self._tau_ns)
+        self.line = Line(p, self.analogue.temperature_k)
 
     # --- turning the rotor
 
@@ -176,11 +165,7 @@ class Plant:
         self.steps_seen += 1
         if self.stalled or self.driver_fault:
             return
-        volume_nl = self._displace(direction)
-        excess = self._excess_at(at_ns) + volume_nl / self._c
-        self._excess_pa, self._at_ns = excess, at_ns
-        if excess > self._peak_pa:
-            self._peak_pa = excess
+        self.line.add(self._displace(direction), at_ns)
         if self.on_turn is not None:
             self.on_turn(at_ns)
 
@@ -206,7 +191,7 @@ class Plant:
             self.index_count += self._index_fault.new_pulses(at_ns)
         count = self._free_steps_by(at_ns)
         if count:
-            self._bulk(count, self._at_ns, at_ns)
+            self._bulk(count, self.line.at_ns, at_ns)
 
     def _free_steps_by(self, at_ns: int) -> int:
         """Steps of free flow up to then that have not been made; they are from now on."""
@@ -216,19 +201,7 @@ class Plant:
         return count
 
     def _bulk(self, count: int, from_ns: int, to_ns: int) -> None:
-        span_ns = to_ns - from_ns
-        volume_nl = self._displace(count)
-        if self.occluded_down:
-            excess = self._excess_at(from_ns) + volume_nl / self._c
-        else:
-            if span_ns != self._decay_span_ns:  # nearly always one tick, so nearly never
-                self._decay_span_ns = span_ns
-                self._decay = math.exp(-span_ns / self._tau_ns)
-            decay = self._decay
-            excess = self._excess_at(from_ns) * decay + volume_nl / span_ns * self._r_ns * (1.0 - decay)
-        self._excess_pa, self._at_ns = excess, to_ns
-        if excess > self._peak_pa:
-            self._peak_pa = excess
+        self.line.flow(self._displace(count), from_ns, to_ns)
         if self.on_turn is not None:
             self.on_turn(to_ns)
 
@@ -272,7 +245,7 @@ class Plant:
         if _side(where) == UPSTREAM:
             self._occluded_up = True
         else:
-            self._tau_ns = math.inf
+            self.line.block(True)
 
     def unocclude(self, where: str, at_ns: int) -> None:
         """Open it again."""
@@ -281,12 +254,12 @@ class Plant:
             self._occluded_up = False
             self._sucked_units = 0
         else:
-            self._tau_ns = self._c * self._r_ns
+            self.line.block(False)
 
     @property
     def occluded_down(self) -> bool:
         """Whether nothing can leave the line."""
-        return self._tau_ns == math.inf
+        return self.line.blocked
 
     def free_flow(self, rate_nl_h: Fraction | int, at_ns: int) -> None:
         """The rotor turns forward by itself at that rate; 0 ends it."""
@@ -296,6 +269,16 @@ class Plant:
         self._free_steps_ns = Fraction(rate_nl_h) / self.geometry.step_nl / (3_600_000 * NS_PER_MS)
         self._free_from_ns, self._free_done = at_ns, 0
         self._changed()
+
+    def set_height(self, pressure_pa: Fraction | float, at_ns: int) -> None:
+        """The pump is so far below where it was at the start, as the pressure of a column of water."""
+        self._settle(at_ns)
+        self.line.set_height(float(pressure_pa), at_ns)
+
+    def set_tone(self, name: str, amplitude_pa: Fraction | float, hz: Fraction | float, at_ns: int) -> None:
+        """One of `line.TONES` moves the back pressure from now on, by its amplitude either way; 0 ends it."""
+        self._settle(at_ns)
+        self.line.set_tone(name, float(amplitude_pa), float(hz), at_ns)
 
     def set_stalled(self, stalled: bool) -> None:
         """STEP pulses turn the rotor no more, or again."""
@@ -342,7 +325,7 @@ class Plant:
     def _settle(self, at_ns: int) -> None:
         """Bring all up to then, before something changes."""
         self.advance(at_ns)
-        self._excess_pa, self._at_ns = self._excess_at(at_ns), at_ns
+        self.line.settle(at_ns)
 
     def _changed(self) -> None:
         pulses = (self._encoder_fault, self._index_fault, self.step_sense_fault)
@@ -368,8 +351,8 @@ class Plant:
         return Fraction(self.units, self._d)
 
     def stored_nl(self, at_ns: int) -> float:
-        """What the compliance of the line holds more than at rest."""
-        return self._c * self._excess_at(at_ns)
+        """What the compliance of the line holds more than at the start."""
+        return self.line.stored_nl(at_ns)
 
     def outflow_nl(self, at_ns: int) -> float:
         """What left the catheter since the start. An empty line lets nothing out until it is filled."""
@@ -409,25 +392,17 @@ class Plant:
 
     # --- pressure and what the sensors make of it
 
-    def _excess_at(self, at_ns: int) -> float:
-        span_ns = at_ns - self._at_ns
-        if not span_ns:
-            return self._excess_pa
-        if span_ns < 0:
-            raise PlantError(f"asked for {at_ns} ns, the rotor has turned at {self._at_ns} ns")
-        return self._excess_pa * math.exp(-span_ns / self._tau_ns)
-
     def pressure_down_pa(self, at_ns: int) -> float:
         """True pressure between the head and the catheter, over ambient."""
-        return self._back_pa + self._excess_at(at_ns)
+        return self.line.pressure_pa(at_ns)
 
     def pressure_up_pa(self, at_ns: int) -> float:
         """True pressure between reservoir and head, over ambient: a reservoir at ambient gives none."""
         return -float(self.inlet_lacks_nl() / INLET_COMPLIANCE_NL_PA) if self._sucked_units else 0.0
 
     def pressure_peak_pa(self) -> float:
-        """Highest true downstream pressure so far."""
-        return self._back_pa + self._peak_pa
+        """Highest true downstream pressure so far, of those at a step and when something changed."""
+        return self.line.peak_pa
 
     def temperature_k(self, at_ns: int) -> float:
         """Temperature over that of the sensors' calibration."""
@@ -435,7 +410,7 @@ class Plant:
 
     def adc_pressure_down(self, at_ns: int) -> int:
         """Code of the downstream sensor, 0 to 4095."""
-        return self.analogue.pressure_down(self._back_pa + self._excess_at(at_ns), at_ns)
+        return self.analogue.pressure_down(self.line.pressure_pa(at_ns), at_ns)
 
     def adc_pressure_up(self, at_ns: int) -> int:
         """Code of the upstream sensor, 0 to 4095."""
