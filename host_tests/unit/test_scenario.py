@@ -197,6 +197,17 @@ for = "10 s"
 at = "13 min"
 do = "press"
 button = "patient"
+[[event]]
+at = "11 min"
+do = "height"
+to = "-50 cm"
+[[event]]
+at = "11 min"
+do = "breathing"
+amplitude = "0 Pa"
+[[event]]
+at = "11 min"
+do = "pulse_wave"
 """
 
 
@@ -214,6 +225,9 @@ def test_what_happens_to_the_plant():
         ("air", {}),
         ("sensor_fault", {"which": "pressure_down", "kind": "stuck"}),
         ("low_supply", {"to": Fraction("9.5")}),
+        ("height", {"to": Fraction("-4903.325")}),
+        ("breathing", {"amplitude": 0}),
+        ("pulse_wave", {}),
     ]
     assert [event.for_ms for event in events if event.do == "air"] == [2000, 0]
     assert [(event.button, event.asks_for_a_bolus) for event in events[-2:]] == [
@@ -253,6 +267,7 @@ def test_reference_plant_is_the_table_of_scenarios_md():
     adc_e11 = true
     calibration_error = "0 %"
     back_pressure = "1 kPa"
+    compliance_drift = "0 %/K"
     """
     lsb = rigs.reference().pressure_down
     assert lsb is not None
@@ -551,7 +566,8 @@ def test_every_name_of_scenarios_md_is_in_a_table():
     """The lists of SCENARIOS.md, typed off: a name missing here would be refused as a typing error."""
     events = """start stop patient_bolus clinician_bolus prime bridge program refill acknowledge audio_pause
         set_time occlude unocclude stall unstall free_flow air sensor_fault low_supply reset power_cut hang
-        host_disconnect host_connect press new_line rig spikes bounce tremble"""
+        host_disconnect host_connect press new_line rig spikes bounce tremble
+        height breathing pulse_wave"""
     expects = "bolus alarm state delivered ledger outflow window_peak resets reservoir refused unwatched"
     therapy = "mode rate drug concentration dose kvo line step patient_bolus limit"
     alarms = """OCCLUSION_DOWN OCCLUSION_UP AIR STALL RUNAWAY FREE_FLOW OVER_INFUSION UNDER_INFUSION

@@ -12,11 +12,18 @@ from thecal_model.therapy import Therapy
 
 from thecal_bench.bench import Bench, NotPossible
 from thecal_bench.checks import PATIENT, Bolus
+from thecal_bench.line import TONE_HZ, TONE_PA, TONES
 from thecal_bench.plant import Plant
 from thecal_bench.run_log import RunLog
 from thecal_bench.runner.commands import Commands
 from thecal_bench.runner.findings import Findings
 from thecal_bench.scenario import ON_THE_LINK, ON_THE_WIRES, Event, Scenario
+
+
+def _set_tone(name: str, plant: Plant, keys: Mapping[str, Any], now_ns: int) -> None:
+    amplitude_pa, hz = keys.get("amplitude", TONE_PA[name]), keys.get("frequency", TONE_HZ[name])
+    plant.set_tone(name, amplitude_pa, hz, now_ns)
+
 
 ON_PLANT: dict[str, Callable[[Plant, Mapping[str, Any], int], None]] = {
     "occlude": lambda plant, keys, now_ns: plant.occlude(keys["where"], now_ns),
@@ -27,6 +34,8 @@ ON_PLANT: dict[str, Callable[[Plant, Mapping[str, Any], int], None]] = {
     "air": lambda plant, keys, now_ns: plant.set_air(True),
     "sensor_fault": lambda plant, keys, now_ns: plant.sensor_fault(keys["which"], keys["kind"], now_ns),
     "low_supply": lambda plant, keys, now_ns: plant.set_supply(keys["to"]),
+    "height": lambda plant, keys, now_ns: plant.set_height(keys["to"], now_ns),
+    **{name: partial(_set_tone, name) for name in TONES},
 }
 """What an event of `scenario.ON_THE_PLANT` does to the plant, given its keys and the plant's time."""
 

@@ -11,15 +11,19 @@ from thecal_model import quantities as q
 from thecal_model.document import Key, Keys
 
 from thecal_bench import disturbances
+from thecal_bench.line import TONES
 from thecal_bench.plant import SIDES
 from thecal_bench.scenario.values import (
+    amplitude,
     bounds,
     calibration_error,
     concentration,
     days,
     duration,
     free_flow,
+    frequency,
     hazards,
+    height,
     name_of_drug,
     not_negative,
     one_of,
@@ -112,6 +116,7 @@ TABLES: dict[str, dict[str, Key]] = {
         "adc_e11": Key(yes),
         "calibration_error": Key(calibration_error),
         "back_pressure": Key(quantity(q.PRESSURE)),
+        "compliance_drift": Key(quantity(q.RATIO_PER_KELVIN)),
     },
 }
 
@@ -128,6 +133,7 @@ PLANT_FIELDS = {
     "adc_e11": "adc_e11",
     "calibration_error": "calibration_error_percent",
     "back_pressure": "back_pressure_pa",
+    "compliance_drift": "compliance_drift_percent_k",
 }
 """Where a key of `[plant]` goes in `PlantParameters`."""
 
@@ -143,7 +149,8 @@ CONFIRMED = ("program", "refill", "bridge", "new_line", "rig")
 BUTTONS = ("patient", "stop")
 
 ON_THE_PLANT = (
-    "occlude", "unocclude", "stall", "unstall", "free_flow", "air", "sensor_fault", "low_supply"
+    "occlude", "unocclude", "stall", "unstall", "free_flow", "air", "sensor_fault", "low_supply", "height",
+    *TONES,
 )  # fmt: skip
 """Events that happen to the pump's mechanics and sensors, whatever it does."""
 
@@ -197,6 +204,8 @@ EVENTS: dict[str, Keys] = {
         "for": Key(q.parse_time_ms, required=True),
     },
     "low_supply": {"to": Key(quantity(q.VOLTAGE), required=True)},
+    "height": {"to": Key(height, required=True)},
+    **{name: {"amplitude": Key(amplitude), "frequency": Key(frequency)} for name in TONES},
     "reset": {},
     "power_cut": {"for": Key(duration, required=True)},
     "hang": {},

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any
 
+from thecal_model import quantities as q
 from thecal_model.document import Document, read_text
 from thecal_model.therapy import Profile, Therapy
 
-from thecal_bench.parameters import PlantParameters
+from thecal_bench.parameters import MOST_COMPLIANCE_LOST_PERCENT, PlantParameters
 from thecal_bench.scenario import senses
 from thecal_bench.scenario.events import Events
 from thecal_bench.scenario.expectations import Expectations
@@ -54,6 +55,12 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
         document.problem(("therapy",), "missing; expected a table [therapy]")
     reservoir = _section(document, "reservoir")
     plant = _section(document, "plant")
+    parameters = PlantParameters(**{PLANT_FIELDS[key]: value for key, value in plant.items()})
+    lost_percent = parameters.most_compliance_lost_percent
+    if lost_percent > MOST_COMPLIANCE_LOST_PERCENT:
+        lost = q.show(lost_percent, q.RATIO)
+        text = f"expected a drift that leaves a tenth of the compliance, this takes {lost} of it"
+        document.problem(("plant", "compliance_drift"), text)
     events = Events(document, therapies, duration_ms).read(therapy)
     expects = Expectations(document, duration_ms, events, therapy).read()
     # An experiment knows its line, if only as the reference one; of a real one only the therapy can tell.
@@ -80,7 +87,7 @@ def _read(name: str, document: Document, therapy_only: bool = False) -> Scenario
         clock_ms=head.get("clock", 0),
         seed=head.get("seed", 1),
         reservoir=Reservoir(fill_nl) if "reservoir" in document.top else None,
-        plant=PlantParameters(**{PLANT_FIELDS[key]: value for key, value in plant.items()}),
+        plant=parameters,
         events=tuple(events),
         expects=tuple(expects),
         therapy_line=document.line_of(("therapy",)),

@@ -12,6 +12,7 @@ from thecal.rig import UNWATCHED
 from thecal_model import quantities as q
 from thecal_model.document import Expected, Read
 
+from thecal_bench.line import MOST_HEIGHT_PA, MOST_TONE_HZ, MOST_TONE_PA
 from thecal_bench.plant import MOST_FREE_FLOW_NL_H
 
 
@@ -148,6 +149,37 @@ def free_flow(value: Any) -> Fraction:
     if number > MOST_FREE_FLOW_NL_H:
         most = q.show(MOST_FREE_FLOW_NL_H, q.RATE, "mL/h")
         raise Expected(f'expected a rate of at most {most}, as fast as the motor turns, found "{value}"')
+    return number
+
+
+def height(value: Any) -> Fraction:
+    """In Pa, of a length or of the pressure of such a column of water."""
+    try:
+        pressure_pa = q.parse(value, q.LENGTH) * q.PA_PER_MM
+    except q.QuantityError:
+        try:
+            pressure_pa = q.parse(value, q.PRESSURE)
+        except q.QuantityError as problem:
+            raise Expected(f'{problem}; or {q.LENGTH.name} such as "{q.LENGTH.example}"') from None
+    if abs(pressure_pa) > MOST_HEIGHT_PA:
+        most = q.show(MOST_HEIGHT_PA, q.PRESSURE, "kPa")
+        raise Expected(f'expected a height of at most {most} (3 m of water) either way, found "{value}"')
+    return pressure_pa
+
+
+def amplitude(value: Any) -> Fraction:
+    number = not_negative(q.PRESSURE, value)
+    if number > MOST_TONE_PA:
+        most = q.show(MOST_TONE_PA, q.PRESSURE, "kPa")
+        raise Expected(f'expected an amplitude of at most {most}, found "{value}"')
+    return number
+
+
+def frequency(value: Any) -> Fraction:
+    number = above_zero(q.FREQUENCY, value)
+    if number > MOST_TONE_HZ:
+        text = f"expected a frequency of at most {MOST_TONE_HZ} Hz, half of what the sensor is read at"
+        raise Expected(f'{text}, found "{value}"')
     return number
 
 
