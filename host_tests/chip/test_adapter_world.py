@@ -149,9 +149,13 @@ mode = "continuous"
 rate = "12 mL/h"
 [plant]
 pressure_noise = "0 Pa"
+compliance_drift = "10 %/K"
 """
 EVENTS = (
     ("1 s", "start", {}),
+    ("2 s", "height", {"to": "50 cm"}),
+    ("2.5 s", "breathing", {}),
+    ("3 s", "pulse_wave", {"amplitude": "100 Pa"}),
     ("5 s", "occlude", {"where": "downstream"}),
     ("10 s", "unocclude", {"where": "downstream"}),
     ("12 s", "occlude", {"where": "upstream"}),
@@ -197,6 +201,8 @@ def test_one_story_of_faults_reads_the_same_on_the_host_and_on_the_chip(image):
         for name in ("pressure_down_raw", "pressure_up_raw"):
             assert abs(host[name] - chip[name]) <= 3, (tick, name, host[name], chip[name])
     codes = [on_host[tick]["pressure_down_raw"] for tick in (40, 100, 120)]
+    # 4.9 kPa of height are 98 codes, and there all but a quarter of it 2 s after
+    assert on_host[40]["pressure_down_raw"] > on_host[20]["pressure_down_raw"] + 60
     # 5 s at 3.33 uL/s are 33 kPa, 667 codes; a third of them is left after 2 s
     assert codes[1] > codes[0] + 600 and abs(codes[2] - codes[0]) < 300
     assert on_host[170]["pressure_up_raw"] == 0  # 33 kPa of suction, the channel ends at 20
