@@ -34,6 +34,7 @@ class Desk:
         self.model = ModelBalance(plant.outflow_nl, parameters, seed=seed)
         self.balance_port = BalancePort(self.port, self.model)
         self.pump = Pump(self.port, self.port.clock_s)
+        self.pump.sleep = self.wait
         self.pump.connect()
         self.pump.confirm(self.pump.propose(SIX_ML_H))
         self.asked = []  # what a person was asked to confirm
@@ -107,16 +108,16 @@ LOST = PortError("test pump is gone: was it unplugged?")
 
 @pytest.mark.req("CAL-01")
 @pytest.mark.parametrize("why", [KeyboardInterrupt, LOST])
-def test_an_interruption_loses_nothing_and_leaves_the_pump_stopped(why, tmp_path, monkeypatch):
+def test_an_interruption_loses_nothing_and_leaves_the_pump_stopped(why, tmp_path):
     desk = Desk(1, BalanceParameters(noise_g=0))
     path = tmp_path / "calibration.ndjson"
     notebook = Notebook(path, plan(revolutions=3))
 
-    def plugged_in_again(name):
+    def plugged_in_again():
         desk.port.cut_after(None)
         return desk.port
 
-    monkeypatch.setattr("thecal_host.ports.open_port", plugged_in_again)
+    desk.pump.reopen = plugged_in_again
     course = desk.course(notebook)
     course.run(1)
     # Of three minutes one and a half have passed.
@@ -143,13 +144,13 @@ def test_an_interruption_loses_nothing_and_leaves_the_pump_stopped(why, tmp_path
 
 
 @pytest.mark.req("CAL-01")
-def test_a_pump_that_cannot_be_reached_any_more_comes_to_rest_by_itself(monkeypatch):
+def test_a_pump_that_cannot_be_reached_any_more_comes_to_rest_by_itself():
     desk = Desk(1)
 
-    def nothing(name):
+    def nothing():
         raise PortError("there is no port")
 
-    monkeypatch.setattr("thecal_host.ports.open_port", nothing)
+    desk.pump.reopen = nothing
     desk.bench.schedule(desk.bench.tick + 100, lambda: desk.port.cut_after(0, LOST))
     with pytest.raises(motion.Cut, match="IT MAY STILL TURN, and cannot be reached .*STOP button"):
         desk.mover().turn_to(3_200)

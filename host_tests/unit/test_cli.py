@@ -798,8 +798,8 @@ def test_a_scenario_runs_on_a_pump_at_a_port(scenario_file, monkeypatch, port_cl
     monkeypatch.setattr(ports, "open_port", lambda name: port)
     from thecal_host import serial_bench
 
-    def on_its_clock(name):
-        return SerialBench(name, port.clock_s)
+    def on_its_clock(name, role):
+        return SerialBench(name, port.clock_s, role)
 
     monkeypatch.setattr(serial_bench, "SerialBench", on_its_clock)
     # A real pump has no plant to ask: what was delivered cannot be told, the ledger can.

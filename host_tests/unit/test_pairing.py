@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from functools import partial
 
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, thecal
@@ -19,12 +20,15 @@ from signed_port import (
 from signed_port import account as account
 from signed_port import therapy as therapy
 from thecal.link.commands import ROLES
-from thecal_host import keys, pairing
+from thecal_host import keys, pairing, rigging, serial_bench
 from thecal_host.keys import FileStore, Held, KeysError
 from thecal_host.pump import Pump, PumpError, Refused
 from thecal_host.watching import _Sent
+from thecal_host.weighing.motion import stop_again
 from thecal_model import signing
 from thecal_model.link import encode
+
+RATE = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 
 
 def met(port, ring=None, role=None):
@@ -292,6 +296,100 @@ def test_a_hello_whose_counters_jump_is_not_believed(account):
     hello["counters"] = {**hello["counters"], "service": "f" * 16}
     with pytest.raises(ValueError, match="the counter of service jumps"):
         pump.signer.hear(hello)
+
+
+# --- what opens a pump for longer than a command signs as each command does
+
+SCENARIO = """
+duration = "10 s"
+[therapy]
+mode = "continuous"
+rate = "6 mL/h"
+[[event]]
+at = "0 s"
+do = "start"
+[[event]]
+at = "3 s"
+do = "clinician_bolus"
+volume = "5 uL"
+duration = "5 s"
+[[event]]
+at = "9 s"
+do = "stop"
+[[expect]]
+what = "bolus"
+at = "3 s"
+granted = true
+[[expect]]
+what = "ledger"
+value = "20 uL"
+"""
+
+
+@pytest.mark.req("SEC-02")
+def test_a_scenario_at_the_port_of_a_paired_pump_is_signed(run, account, tmp_path, monkeypatch):
+    port = SignedPort()
+    paired(port, account("clinic"))
+    on_its_clock = partial(serial_bench.SerialBench, clock_s=port.clock_s)
+    monkeypatch.setattr(serial_bench, "SerialBench", on_its_clock)
+    file = tmp_path / "scenario.toml"
+    file.write_text(SCENARIO)
+    done = run(port, "simulate", file, "--on", "/dev/pump")
+    assert done.exit_code == 0, done.output + done.stderr
+    given = port.roles_of("program", "confirm", "set_time", "start", "bolus", "stop")
+    assert {role for cmd, role in given if cmd != "stop"} == {"clinician"} and ("stop", "patient") in given
+    assert len(given) == 6 and "BAD_AUTH" not in done.output
+    as_service = run(port, "--role", "service", "simulate", file, "--on", "/dev/pump")
+    assert as_service.exit_code == 0 and ("start", "service") in port.roles_of("start")
+    account("other")
+    refused = run(port, "simulate", file, "--on", "/dev/pump")
+    assert refused.exit_code == 1 and "this computer has no key for it" in refused.stderr
+    assert port.roles_of("program") == []
+
+
+@pytest.mark.req("SEC-02", "CAL-01")
+def test_a_pump_that_turns_and_is_reached_again_gets_a_signed_stop(account):
+    port = SignedPort()
+    paired(port, account("clinic"))
+    pump = met(port, account("clinic"))
+    pump.ask("confirm", digest=pump.ask("program", therapy={**RATE})["digest"])
+    pump.ask("start")
+    port.sent.clear()
+    assert stop_again(pump) == "It was reached again, and is STOPPED."
+    assert port.roles_of("stop") == [("stop", "patient")]
+
+
+class RestartingPort(SignedPort):
+    """It goes away when the pump starts anew, and comes back where it is opened again."""
+
+    @property
+    def bench(self):
+        return self._bench
+
+    @bench.setter
+    def bench(self, bench):
+        self._bench = bench
+        reset = bench.reset
+
+        def goes_away():
+            reset()
+            self.gone = True
+
+        bench.reset = goes_away
+
+    def close(self):
+        self.gone = False
+
+
+@pytest.mark.req("SEC-02", "RIG-02")
+def test_a_paired_pump_comes_back_on_its_new_rig_though_its_port_went_away(run, account, monkeypatch):
+    port = RestartingPort()
+    paired(port, account("clinic"))
+    monkeypatch.setattr(rigging, "AGAIN_S", 0)
+    done = run(port, "rig", "program", "lab", "--yes")
+    assert done.exit_code == 0, done.output + done.stderr
+    assert "lab, is in force; the pump is STOPPED" in done.output
+    assert run(port, "rig", "program", "reference", "--yes").exit_code == 0
 
 
 # --- a stop comes through, whatever becomes of its signature

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Self
 
 from thecal.clock import TICK_MS
+from thecal_model.signing import Signer
 
 from thecal_bench.plant import Plant
 
@@ -45,6 +46,8 @@ class Bench(ABC):
         self.plant = plant
         self.on_data: Callable[[bytes], object] = _drop
         """Called with bytes that the pump sent, as they come."""
+        self.signer = Signer({})
+        """Signs what is sent to a pump that is paired. It has heard the hello of this boot, or no pump's."""
 
     @property
     @abstractmethod

@@ -34,11 +34,12 @@ class NoSuchBoard(Exception):
     """`--on` names no board and no port."""
 
 
-def open_bench(name: str, plant: Plant, rig: Rig | None) -> Bench:
+def open_bench(name: str, plant: Plant, rig: Rig | None, role: str | None = None) -> Bench:
     """The board called `name`, one of BOARDS or a port, with `plant` on it (a port has its own). Its pump was
-    told that `rig` hangs on its pins; None: it was never told.
+    told that `rig` hangs on its pins; None: it was never told. What goes to a port is signed, in a `role` if
+    one is given.
 
-    Raises NoSuchBoard, BenchError (no image, no MicroPython), PortError or PumpError.
+    Raises NoSuchBoard, BenchError (no image, no MicroPython), PortError, PumpError or KeysError.
     """
     if name == "host":
         from thecal_bench.inprocess import HostBench
@@ -57,7 +58,7 @@ def open_bench(name: str, plant: Plant, rig: Rig | None) -> Bench:
         raise NoSuchBoard(f"--on {name}: expected one of {boards}; or a device path or socket://HOST:PORT")
     from thecal_host.serial_bench import SerialBench
 
-    return SerialBench(name)
+    return SerialBench(name, role=role)
 
 
 def prescription(scenario: Scenario, clock_ms: int | None = None) -> dict[str, Any]:

@@ -137,25 +137,31 @@ class Pump:
         """Whether it wants signatures, as it last said."""
         return self.signer.paired
 
-    def open_again(self) -> bool:
-        """Try once to open a port that went away, and to reach the same pump there; whether that was so.
-
-        PumpError where it is another one.
+    def reach_again(self) -> None:
+        """Open a port that went away, and reach the same pump there, signing as before. PortError where it
+        does not open; PumpError where no pump answers, or another one.
         """
-        self.port.close()
-        if self.reopen is None:
-            return False
+        self._open_port_again()
+        self.connect()
+
+    def open_again(self) -> bool:
+        """Try once, and not for long, to do so; whether it is there. PumpError where it is another one."""
         try:
-            self.port = self.reopen()
-            self.client.line_lost()
+            self._open_port_again()
             self.port.write(b"\n")
-            said = self.wait([self.client.request("hello")], self.clock_s() + HELLO_AGAIN_S)
-            if said is None:
+            if self.wait([self.client.request("hello")], self.clock_s() + HELLO_AGAIN_S) is None:
                 return False
             self.connect()
         except PortError:
             return False
         return True
+
+    def _open_port_again(self) -> None:
+        self.port.close()
+        if self.reopen is None:
+            raise PortError(f"{self.port.name} is lost: give the command again")
+        self.port = self.reopen()
+        self.client.line_lost()
 
     def poll(self, timeout_s: float) -> list[dict[str, Any]]:
         """The frames that have arrived, waiting at most `timeout_s` for the first bytes."""

@@ -7,8 +7,6 @@ away for a moment, and what answers then has passed its self-test on the new rig
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,7 @@ from thecal import rig as wire
 from thecal_model.rig import spread
 from thecal_model.rig_words import rows
 
-from thecal_host.connection import Port, PortError
+from thecal_host.connection import PortError
 from thecal_host.pump import Proposal, Pump, PumpError, Refused
 
 RESTART_TIMEOUT_S = 30.0
@@ -82,10 +80,11 @@ def _value(value: Any) -> str:
     return "not fitted" if value is None else str(value)
 
 
-def wait(pump: Pump, number: int, reopen: Callable[[], Port] | None = None) -> dict[str, Any]:
+def wait(pump: Pump, number: int) -> dict[str, Any]:
     """The hello of the pump once it runs on another rig than that of `number`, its self-test over.
 
-    `reopen` opens the port anew where it goes away with the pump. Raises PumpError where nothing comes.
+    A port that goes away with the pump is opened again, where the pump has a way to. Raises PumpError where
+    nothing comes.
     """
     deadline_s = pump.clock_s() + RESTART_TIMEOUT_S
     while pump.clock_s() < deadline_s:
@@ -96,10 +95,10 @@ def wait(pump: Pump, number: int, reopen: Callable[[], Port] | None = None) -> d
         except PumpError:
             continue  # it has not begun to speak
         except PortError:
-            if reopen is None:
+            if pump.reopen is None:
                 raise
-            time.sleep(AGAIN_S)
-            pump = _again(pump, reopen)
+            pump.sleep(AGAIN_S)
+            pump.open_again()
             continue
         if hello.get("rig_number", 0) != number and hello["state"] not in ("BOOT", "POST"):
             return hello
@@ -108,10 +107,3 @@ def wait(pump: Pump, number: int, reopen: Callable[[], Port] | None = None) -> d
         f"the pump has not come back on its new rig within {RESTART_TIMEOUT_S:.0f} s: look with "
         "`thecal rig show`, and `thecal alarms`"
     )
-
-
-def _again(pump: Pump, reopen: Callable[[], Port]) -> Pump:
-    try:
-        return Pump(reopen(), pump.clock_s)
-    except PortError:
-        return pump

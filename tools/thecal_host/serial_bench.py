@@ -13,8 +13,9 @@ from collections.abc import Callable
 from thecal_bench.bench import TICK_MS, TICK_NS, Bench, BenchError, NotPossible
 from thecal_model.link import Decoder, FrameError
 
-from thecal_host import ports
+from thecal_host import pairing, ports
 from thecal_host.connection import Port
+from thecal_host.keys import KeysError, Ring
 from thecal_host.pump import Pump
 
 # The pump sends a status every second; after three without a word it is not there any more.
@@ -25,12 +26,18 @@ LOOK_S = TICK_MS / 2000
 
 
 class SerialBench(Bench):
-    """The pump at a port. Raises PortError or PumpError when there is none that answers."""
+    """The pump at a port, signed for with the keys that this computer holds, in `role` only if one is named.
+
+    Raises PortError or PumpError when there is none that answers, KeysError where it wants keys and none are
+    held.
+    """
 
     # USB takes a few milliseconds, the operating system some more: an answer may come a tick later.
     slack_ticks = 1
 
-    def __init__(self, port_name: str, clock_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, port_name: str, clock_s: Callable[[], float] = time.monotonic, role: str | None = None
+    ) -> None:
         super().__init__(None)
         self._clock_s = clock_s
         self._port_name = port_name
@@ -39,6 +46,13 @@ class SerialBench(Bench):
         self._actions: list[tuple[int, Callable[[], object]]] = []
         try:
             pump = Pump(self._port, clock_s)
+            pump.connect()
+            if pump.paired and not pairing.attach(pump, Ring(), role).keys:
+                raise KeysError(
+                    f"pump {pairing.serial_of(pump)} is paired, and this computer has no key for it: `thecal "
+                    "keys import FILE` takes one that was exported for you"
+                )
+            self.signer = pump.signer
             self.hello = pump.connect()
         except Exception:
             self.close()

@@ -143,6 +143,7 @@ class _Run:
         self._end = -(-scenario.duration_ms // TICK_MS)
         self._step_nl = Fraction(0)
         bench.on_data = link.feed
+        link.signer = bench.signer
         link.on_event = self._on_event
         link.on_status = self.log.status
 

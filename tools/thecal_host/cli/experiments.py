@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 @app.command(rich_help_panel=EXPERIMENTS)
 def simulate(
+    ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="Scenario (TOML)")],
     on: Annotated[
         str, typer.Option(metavar="BOARD", help="host, micropython, chip, or the port of a real pump")
@@ -65,7 +66,7 @@ def simulate(
     board = BOARDS.get(on, on)
     with (
         keeping(board) if keep else nullcontext() as kept,
-        open_bench(on, plant, plant.rig) as bench,
+        open_bench(on, plant, plant.rig, ctx.obj.role) as bench,
         progress_bar(file.name, err, out) as progress,
     ):
         head = header(

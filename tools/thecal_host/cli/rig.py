@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from thecal_host import ports
 from thecal_host.cli.base import (
     ANY_PUMP,
     SAID_NO,
@@ -92,7 +91,7 @@ def change_rig(pump: Pump, rig: Rig, yes: bool, question: str) -> None:
     kept = "the pump keeps the rig it has" if before else "the pump has no rig"
     confirm(pump, proposal, questions, yes, kept)
     with err.status("the pump restarts") if err.is_terminal else nullcontext():
-        hello = rigging.wait(pump, before, lambda: ports.open_port(pump.port.name))
+        hello = rigging.wait(pump, before)
     say(f"Rig {hello['rig_number']}, {hello['rig']}, is in force; the pump is {hello['state']}.")
     failed = failed_names(pump.status())
     if failed:

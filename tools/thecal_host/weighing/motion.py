@@ -96,15 +96,9 @@ class Mover:
 
 def stop_again(pump: Pump) -> str:
     """Reach a pump anew whose link was lost, and stop it; what came of it, as a sentence."""
-    from thecal_host import ports
-
-    name = pump.port.name
-    pump.port.close()
     try:
-        with ports.open_port(name) as port:
-            again = Pump(port, pump.clock_s)
-            again.connect()
-            again.ask("stop")
-            return f"It was reached again, and is {again.status()['state']}."
+        pump.reach_again()
+        pump.ask("stop")
+        return f"It was reached again, and is {pump.status()['state']}."
     except (PortError, PumpError) as why:
         return f"IT MAY STILL TURN, and cannot be reached ({why}): press its STOP button, or cut its supply."
