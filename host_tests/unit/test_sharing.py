@@ -3,6 +3,7 @@
 import os
 import pty
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -10,9 +11,10 @@ import time
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, thecal, until
 from pump_port import tcp_pump_in_use
-from thecal_host import connection, ports, sharing
+from thecal_host import cli, connection, ports, sharing
 from thecal_host.connection import PortBusy, PortError
 from thecal_host.pump import Pump
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix sockets and ptys")
 
@@ -176,6 +178,15 @@ def test_a_second_tcp_client_is_told_that_the_pump_is_in_use():
         Pump(port).connect()
 
 
+def test_no_stop_goes_past_one_that_has_a_tcp_port(monkeypatch):
+    def suspended(name):
+        raise sharing.NotAnswered(f"the command that has {name} open does not answer")
+
+    monkeypatch.setattr(ports, "open_port", suspended)
+    stopped = CliRunner().invoke(cli.app, ["--port", "socket://localhost:1", "stop"])
+    assert stopped.exit_code == 1 and "does not answer" in stopped.stderr
+
+
 THERAPY = "[therapy]\nmode = 'continuous'\nrate = '6 mL/h'\n"
 
 
@@ -197,6 +208,32 @@ def test_stop_reaches_a_pump_whose_port_another_command_has(tmp_path):
             # Who has the port hears of it as of everything else, and goes on.
             for line in monitor.stdout:
                 if "RUNNING to STOPPED" in line:
+                    break
+            else:
+                raise AssertionError("monitor ended")
+            monitor.terminate()
+
+
+@pytest.mark.req("LNK-01", "ALM-05")
+def test_stop_goes_past_a_command_that_has_the_port_and_is_suspended(tmp_path):
+    file = tmp_path / "therapy.toml"
+    file.write_text(THERAPY)
+    with PtyPump() as pump:
+        for args in (["program", "--yes", str(file)], ["start"]):
+            assert thecal(pump, *args).wait(PATIENCE_S) == 0
+        with thecal(pump, "monitor") as monitor:
+            assert monitor.stdout is not None and "RUNNING" in monitor.stdout.readline()
+            monitor.send_signal(signal.SIGSTOP)
+            said, wrong = thecal(pump, "status").communicate(timeout=PATIENCE_S)
+            assert said == "" and "does not answer: continue it (`fg`) if it is suspended" in wrong
+            assert pump.state == "RUNNING"
+            said, wrong = thecal(pump, "stop").communicate(timeout=PATIENCE_S)
+            assert said == "The pump is STOPPED.\n" and "this goes past it" in wrong
+            assert pump.state == "STOPPED"
+            # Who has the port goes on with it, as if somebody had pressed STOP.
+            monitor.send_signal(signal.SIGCONT)
+            for line in monitor.stdout:
+                if " STOPPED " in line:
                     break
             else:
                 raise AssertionError("monitor ended")

@@ -52,15 +52,17 @@ class Port(ABC):
 
 
 class SerialPort(Port):
-    """A USB serial port, or the pty of an emulated bench. `baud` is for what hangs on a real line."""
+    """A USB serial port, or the pty of an emulated bench. `baud` is for what hangs on a real line. One that
+    another program has is opened only if it need not be `exclusive`.
+    """
 
-    def __init__(self, name: str, baud: int = BAUD) -> None:
+    def __init__(self, name: str, baud: int = BAUD, exclusive: bool = True) -> None:
         import serial
 
         self.name = name
         try:
             self._serial = serial.Serial(
-                name, baud, timeout=0, write_timeout=CONNECT_TIMEOUT_S, exclusive=True
+                name, baud, timeout=0, write_timeout=CONNECT_TIMEOUT_S, exclusive=exclusive
             )
         except (serial.SerialException, OSError, ValueError) as why:
             raise _why_not_open(name, why) from None

@@ -36,7 +36,8 @@ class FoundPort:
 def open_port(name: str) -> Port:
     """Open a device path, a pty or `socket://HOST:PORT`, for this command and, through it, for others.
 
-    Where another `thecal` of this user has it open, the port is that one's. Raises PortError with what to do.
+    Where another `thecal` of this user has it open, the port is that one's. Raises PortError with what to do,
+    NotAnswered where that one is suspended.
     """
     shared = sharing.join(name)
     if shared is not None:

@@ -3,8 +3,9 @@
 A serial port has one owner. So that `thecal stop` reaches a pump while `thecal monitor`, `record` or a
 `program` that waits for a yes has its port, `Hub` wraps the owner's port: a thread reads it, and a Unix
 socket beside it, in the user's runtime folder, gives every other command the same bytes and takes whole lines
-from it. `join` is the other end. Requests are told apart by their ids, which every command begins anywhere
-(`pump`), so all commands work through a hub as they do on the port itself.
+from it. `join` is the other end. A hub greets whoever has joined with an empty line; one that does not is
+suspended. Requests are told apart by their ids, which every command begins anywhere (`pump`), so all commands
+work through a hub as they do on the port itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from thecal_host.connection import CONNECT_TIMEOUT_S, READ_BYTES, Port, PortErro
 # How long a thread waits before it looks whether it should end.
 LOOK_S = 0.05
 
+GREETING = b"\n"
+GREETING_TIMEOUT_S = 2.0
+
 # Someone who reads nothing for so long is hung up on: the others must not wait.
 SLOW_S = 0.5
 
@@ -33,6 +37,10 @@ def _socket_path(name: str) -> Path:
     """Where the hub of a port is: by the device that the name leads to, since several names may."""
     key = name if name.startswith("socket://") else os.path.realpath(name)
     return runtime_folder() / f"port-{hashlib.sha256(key.encode()).hexdigest()[:16]}.sock"
+
+
+class NotAnswered(PortError):
+    """The command that has the port open does nothing with it."""
 
 
 class GuestPort(Port):
@@ -66,7 +74,7 @@ class GuestPort(Port):
 
 
 def join(name: str) -> Port | None:
-    """The port through the command that has it open; None where none of this user's has."""
+    """The port through the command that has it open; None where none of this user's has. NotAnswered."""
     if not hasattr(socket, "AF_UNIX"):
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -75,6 +83,21 @@ def join(name: str) -> Port | None:
         connection.connect(str(_socket_path(name)))
     except OSError:
         # None there, one that died and left its socket (whoever opens the port replaces it), or no folder.
+        connection.close()
+        return None
+    connection.settimeout(GREETING_TIMEOUT_S)
+    try:
+        greeting = connection.recv(len(GREETING))
+    except TimeoutError:
+        connection.close()
+        raise NotAnswered(
+            f"the command that has {name} open does not answer: continue it (`fg`) if it is suspended, or "
+            "end it"
+        ) from None
+    except OSError:
+        greeting = b""
+    if not greeting:
+        # It has ended just now.
         connection.close()
         return None
     return GuestPort(name, connection)
@@ -184,6 +207,8 @@ class Hub(Port):
                     if key.fileobj is self._listener:
                         guest, _ = self._listener.accept()
                         guest.settimeout(SLOW_S)
+                        with contextlib.suppress(OSError):  # gone again: that shows when it is read
+                            guest.sendall(GREETING)
                         selector.register(guest, selectors.EVENT_READ)
                         with self._guests_lock:
                             self._guests[guest] = bytearray()

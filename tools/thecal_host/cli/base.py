@@ -26,10 +26,10 @@ from thecal_model import quantities
 from thecal_model.link import LinkError
 
 from thecal_host import ports
-from thecal_host.connection import PortError
+from thecal_host.connection import Port, PortError, SerialPort
 from thecal_host.files import FileError, why_not
 from thecal_host.pump import Proposal, Pump, PumpError
-from thecal_host.sharing import Hub
+from thecal_host.sharing import Hub, NotAnswered
 
 # So long a stop waits for the key ring.
 HURRY_S = 2.0
@@ -168,10 +168,10 @@ def connected(ctx: typer.Context, port: str | None, keys: Keys = Keys.USE) -> It
     """The pump that the command is about, after its hello, with the keys that are held for it."""
     wanted = port or ctx.obj.port
     name = ports.choose_port(wanted)
-    opened = ports.open_port(name)
+    opened = _open(name, keys is Keys.HURRY)
     pump = Pump(opened)
     # A cable that is plugged in again may have another name; the pump says whether it is the same.
-    pump.reopen = lambda: ports.open_port(ports.choose_port(wanted))
+    pump.reopen = lambda: _open(ports.choose_port(wanted), keys is Keys.HURRY)
     try:
         if isinstance(opened, Hub) and opened.note:
             complain(opened.note)
@@ -182,6 +182,19 @@ def connected(ctx: typer.Context, port: str | None, keys: Keys = Keys.USE) -> It
         yield pump
     finally:
         pump.port.close()
+
+
+def _open(name: str, hurry: bool) -> Port:
+    """The port; for who is in a hurry past a command that has it and is suspended, whose serial port may be
+    opened twice. What the pump says comes to one of the two then.
+    """
+    try:
+        return ports.open_port(name)
+    except NotAnswered as why:
+        if not hurry or name.startswith("socket://"):
+            raise
+        complain(f"{why}; this goes past it")
+        return SerialPort(name, exclusive=False)
 
 
 def _attach(pump: Pump, role: str | None, hurry: bool) -> None:
