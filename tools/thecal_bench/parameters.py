@@ -11,6 +11,12 @@ from thecal_model import rig
 NS_PER_MS = 1_000_000
 
 
+MOST_PULSATION_PERCENT = 200
+"""Peak to peak: there the flow just stops between the rollers."""
+
+MOST_DIP_PERCENT = 500
+"""Of the mean flow: then a roller takes back 29 % of what its pitch displaces."""
+
 MOST_COMPLIANCE_LOST_PERCENT = 90
 """To temperature."""
 
@@ -55,6 +61,7 @@ class PlantParameters:
     pressure_drift_pa_k: Fraction = Fraction(200)
     temperature_drift_k_day: Fraction = Fraction(5)
     pulsation_percent: Fraction = Fraction(0)
+    dip_percent: Fraction = Fraction(0)
     adc_e11: bool = True
     calibration_error_percent: Fraction = Fraction(0)
     back_pressure_pa: Fraction = Fraction(1000)
@@ -65,9 +72,12 @@ class PlantParameters:
         lsb_pa = 1 if self.pressure_lsb_pa is None else self.pressure_lsb_pa
         if self.compliance_nl_pa <= 0 or self.resistance_pa_ms_nl <= 0 or lsb_pa <= 0:
             raise PlantError("compliance, resistance and pressure_lsb must be above 0")
-        if not 0 <= self.pulsation_percent <= 200:
-            # at 200 % the flow just stops between the rollers
-            raise PlantError(f"pulsation is {float(self.pulsation_percent):g} %, must be 0 to 200 %")
+        if not 0 <= self.pulsation_percent <= MOST_PULSATION_PERCENT:
+            text = f"must be 0 to {MOST_PULSATION_PERCENT} %"
+            raise PlantError(f"pulsation is {float(self.pulsation_percent):g} %, {text}")
+        if not 0 <= self.dip_percent <= MOST_DIP_PERCENT:
+            text = f"must be 0 to {MOST_DIP_PERCENT} %"
+            raise PlantError(f"a dip of {float(self.dip_percent):g} % of the flow, {text}")
         if self.calibration_error_percent <= -100:
             raise PlantError("calibration_error must be above -100 %")
         lost_percent = self.most_compliance_lost_percent

@@ -12,6 +12,7 @@ from thecal_model.document import Key, Keys
 
 from thecal_bench import disturbances
 from thecal_bench.line import TONES
+from thecal_bench.parameters import MOST_DIP_PERCENT, MOST_PULSATION_PERCENT
 from thecal_bench.plant import SIDES
 from thecal_bench.scenario.values import (
     amplitude,
@@ -28,8 +29,8 @@ from thecal_bench.scenario.values import (
     not_negative,
     one_of,
     only_true,
+    percent_up_to,
     positive,
-    pulsation,
     quantity,
     refill_volume,
     text,
@@ -112,7 +113,8 @@ TABLES: dict[str, dict[str, Key]] = {
         "pressure_lsb": Key(positive(q.PRESSURE)),
         "pressure_drift": Key(quantity(q.PRESSURE_PER_KELVIN)),
         "temperature_drift": Key(quantity(q.TEMPERATURE_RATE)),
-        "pulsation": Key(pulsation),
+        "pulsation": Key(partial(percent_up_to, MOST_PULSATION_PERCENT)),
+        "dip": Key(partial(percent_up_to, MOST_DIP_PERCENT)),
         "adc_e11": Key(yes),
         "calibration_error": Key(calibration_error),
         "back_pressure": Key(quantity(q.PRESSURE)),
@@ -130,6 +132,7 @@ PLANT_FIELDS = {
     "pressure_drift": "pressure_drift_pa_k",
     "temperature_drift": "temperature_drift_k_day",
     "pulsation": "pulsation_percent",
+    "dip": "dip_percent",
     "adc_e11": "adc_e11",
     "calibration_error": "calibration_error_percent",
     "back_pressure": "back_pressure_pa",

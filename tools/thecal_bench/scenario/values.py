@@ -130,10 +130,10 @@ def hazards(value: Any) -> tuple[str, ...]:
     return tuple(code for code in known if code in named)
 
 
-def pulsation(value: Any) -> Fraction:
+def percent_up_to(most: int, value: Any) -> Fraction:
     number = q.parse(value, q.RATIO)
-    if not 0 <= number <= 200:
-        raise Expected(f'expected 0 % to 200 %, found "{value}"')
+    if not 0 <= number <= most:
+        raise Expected(f'expected 0 % to {most} %, found "{value}"')
     return number
 
 
