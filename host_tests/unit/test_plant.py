@@ -134,6 +134,40 @@ def test_pulsation_has_the_asked_peak_to_peak_and_is_near_a_sine():
         assert flow == pytest.approx(1 + 0.2 * math.sin(2 * math.pi * (step + 0.5) / 3000), abs=0.2 * 0.061)
 
 
+def test_a_dip_is_as_deep_and_as_wide_as_asked_and_takes_back():
+    # 4 000 microsteps a pitch; 200 % deep: 20 % above the mean elsewhere, -80 % at 3/4 of the pitch.
+    geometry = Geometry(nl_per_rev=12_000, steps_per_rev=12_000, rollers=3)
+    plant = Plant(PlantParameters(dip_percent=Fraction(200)), geometry)
+    flows = []
+    for step in range(4000):
+        before = plant.displaced_nl()
+        plant.step(1, step * NS_PER_MS)
+        flows.append(float(plant.displaced_nl() - before))
+    assert sum(flows) == pytest.approx(4000, rel=1e-12)
+    assert all(flow == pytest.approx(1.2, rel=1e-9) for flow in flows[:2700] + flows[3300:])
+    for step in range(2700, 3300):
+        z = (step + 0.5 - 2700) / 600
+        assert flows[step] == pytest.approx(1.2 - 2 * 4 * z * (1 - z), abs=1e-4)
+    # It flows backwards where 8 z (1 - z) is above 1.2; that takes back 2 x 600 x (2/3 (2 d)^3) with
+    # d = sqrt(1/4 - 0.15): 5 % of the pitch, and 202.4 uL of it here.
+    d = math.sqrt(1 / 4 - 0.15)
+    assert -sum(flow for flow in flows if flow < 0) == pytest.approx(600 * 2 * 2 / 3 * (2 * d) ** 3, rel=1e-4)
+
+
+def test_a_dip_and_a_sine_add_up():
+    geometry = Geometry(nl_per_rev=9000, steps_per_rev=9000, rollers=3)
+    both, sine, dip, plain = (
+        Plant(PlantParameters(pulsation_percent=Fraction(a), dip_percent=Fraction(d)), geometry)
+        for a, d in ((40, 150), (40, 0), (0, 150), (0, 0))
+    )
+    for tick in range(97):
+        for plant in (both, sine, dip, plain):
+            plant.steps(61, tick * TICK_NS, (tick + 1) * TICK_NS)
+        ripples = [plant.displaced_nl() - plain.displaced_nl() for plant in (both, sine, dip)]
+        assert ripples[0] == ripples[1] + ripples[2]
+    assert both.reservoir_nl() == both.fill_nl - both.displaced_nl()
+
+
 def test_reading_is_linear_in_pressure_without_noise_drift_and_erratum():
     plant = Plant(replace(QUIET, adc_e11=False))
     assert plant.adc_pressure_down(0) == 400 + 1000 // 50
@@ -218,6 +252,8 @@ def test_time_does_not_go_back():
         ({"resistance_pa_ms_nl": Fraction(0)}, "above 0"),
         ({"pressure_lsb_pa": Fraction(0)}, "above 0"),
         ({"pulsation_percent": Fraction(201)}, "pulsation is 201 %"),
+        ({"dip_percent": Fraction(501)}, "a dip of 501 % of the flow, must be 0 to 500 %"),
+        ({"dip_percent": Fraction(-1)}, "a dip of -1 %"),
         ({"pulsation_percent": Fraction(-1)}, "pulsation is -1 %"),
         ({"calibration_error_percent": Fraction(-100)}, "calibration_error"),
     ],

@@ -264,6 +264,7 @@ def test_reference_plant_is_the_table_of_scenarios_md():
     pressure_drift = "200 Pa/K"
     temperature_drift = "5 K/day"
     pulsation = "0 %"
+    dip = "0 %"
     adc_e11 = true
     calibration_error = "0 %"
     back_pressure = "1 kPa"
