@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from fractions import Fraction
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -800,18 +801,31 @@ HAPPENING = (
     ("17 s", "sensor_fault", {"which": "supply", "kind": "open"}, (170, "adc_supply", 4095)),
     ("18 s", "free_flow", {"rate": "1 mL/h"}, (180, "restless", True)),
     ("19 s", "air", {}, (190, "air", True)),
+    ("20 s", "height", {"to": "2 kPa"}, (200, "line.back_pa", 3000.0)),
+    ("21 s", "breathing", {}, (210, "line.tones", {"breathing": (300.0, 0.25)})),
+    (
+        "22 s",
+        "pulse_wave",
+        {"amplitude": "1 kPa", "frequency": "2 Hz"},
+        (220, "line.tones", {"breathing": (300.0, 0.25), "pulse_wave": (1000.0, 2.0)}),
+    ),
 )
 
 
 def test_every_event_on_the_plant_is_done_at_its_tick():
-    names = ("occluded_down", "stalled", "air", "adc_supply", "restless")
+    names = ("occluded_down", "stalled", "air", "adc_supply", "restless", "line.back_pa", "line.tones")
     seen = []
 
     class Watched(HostBench):
         def _turn(self, tick, at_cycles):
             super()._turn(tick, at_cycles)
-            values = (getattr(self.plant, name) for name in names)
-            seen.append((tick, [value(self.now_ns) if callable(value) else value for value in values]))
+            values = (attrgetter(name)(self.plant) for name in names)
+            seen.append((tick, [plain(value, self.now_ns) for value in values]))
+
+    def plain(value, now_ns):
+        if isinstance(value, dict):
+            return {name: (tone.amplitude_pa, tone.hz) for name, tone in value.items()}
+        return value(now_ns) if callable(value) else value
 
     text = HEAD + "".join(event(at, do, **keys) for at, do, keys, *_ in HAPPENING)
     assert {do for _, do, *_ in HAPPENING} == set(scenario.ON_THE_PLANT) == set(runner.ON_PLANT)

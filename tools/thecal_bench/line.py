@@ -51,13 +51,14 @@ class Tone:
     """One of TONES since `began_ns`."""
 
     amplitude_pa: float
-    rad_per_ns: float
+    hz: float
     began_ns: int
 
     def passed_pa(self, at_ns: int, tau_ns: float) -> float:
         """What a line of that time constant makes of it."""
-        turn = self.rad_per_ns * tau_ns
-        angle = self.rad_per_ns * (at_ns - self.began_ns) - math.atan(turn)
+        rad_per_ns = 2e-9 * math.pi * self.hz
+        turn = rad_per_ns * tau_ns
+        angle = rad_per_ns * (at_ns - self.began_ns) - math.atan(turn)
         return self.amplitude_pa / math.hypot(1.0, turn) * math.sin(angle)
 
 
@@ -71,7 +72,7 @@ class Line:
         self._r_ns = float(p.resistance_pa_ms_nl) * NS_PER_MS  # Pa per (nL/ns)
         self._tau_ns = self._c * self._r_ns
         self._first_back_pa = self.back_pa = float(p.back_pressure_pa)
-        self._tones: dict[str, Tone] = {}
+        self.tones: dict[str, Tone] = {}
         self.blocked = False
         self._excess_pa = 0.0  # line pressure over the back pressure ...
         self.at_ns = 0  # ... then, by when all that is said of it has happened
@@ -94,7 +95,7 @@ class Line:
         """A volume spread evenly over a span, which has nothing else in it."""
         span_ns = to_ns - from_ns
         excess = self.excess_at(from_ns)
-        if self._drift_k or self._tones:
+        if self._drift_k or self.tones:
             self._keep(excess, from_ns)
             self._keep(self._later(to_ns, volume_nl / span_ns), to_ns)
         elif self.blocked:
@@ -146,9 +147,9 @@ class Line:
         if not 0 < hz <= MOST_TONE_HZ:
             raise PlantError(f"{name} has {hz:g} Hz, must be above 0 and at most {MOST_TONE_HZ}")
         self.settle(at_ns)
-        self._tones.pop(name, None)
+        self.tones.pop(name, None)
         if amplitude_pa:
-            self._tones[name] = Tone(float(amplitude_pa), 2e-9 * math.pi * float(hz), at_ns)
+            self.tones[name] = Tone(float(amplitude_pa), float(hz), at_ns)
 
     # --- how it is
 
@@ -159,7 +160,7 @@ class Line:
             return self._excess_pa
         if span_ns < 0:
             raise PlantError(f"asked for {at_ns} ns, the rotor has turned at {self.at_ns} ns")
-        if self._drift_k or self._tones:
+        if self._drift_k or self.tones:
             return self._later(at_ns, 0.0)
         return self._excess_pa if self.blocked else self._excess_pa * math.exp(-span_ns / self._tau_ns)
 
@@ -203,7 +204,7 @@ class Line:
         tau_ns = c * self._r_ns
         steady = flow_nl_ns * self._r_ns
         before = after = steady
-        for tone in self._tones.values():
+        for tone in self.tones.values():
             before += tone.passed_pa(from_ns, tau_ns)
             after += tone.passed_pa(to_ns, tau_ns)
         return after + (excess - before) * math.exp(-span_ns / tau_ns)
