@@ -385,7 +385,7 @@ class Pump:
             if left_s <= 0:
                 return None
             frames = self.poll(min(left_s, 0.1))
-            self.overheard.extend(frame for frame in frames if frame.get("type") in ("status", "event"))
+            self.overheard.extend(frame for frame in frames if frame.get("id") not in request_ids)
 
     def _check(self, cmd: str, reply: dict[str, Any]) -> None:
         if reply.get("ok") is not True:
