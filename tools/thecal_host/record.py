@@ -66,18 +66,29 @@ def header(
     return known
 
 
+def told_therapies(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The therapies that the pump told of while it was recorded, as it keeps them."""
+    pages: dict[int, list[dict[str, Any]]] = {}
+    for reply in records:
+        if reply["type"] == "reply" and "therapy" in reply and "tick_s" in reply:
+            pages.setdefault(reply["number"], []).append(reply)
+    return [joined(of_one) for of_one in pages.values()]
+
+
+def _before_the_first(records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """What was prescribed to a pump whose first therapy is in the record: nothing; None where none is."""
+    told = told_therapies(records)
+    return prescription_of(Therapy("stopped"), therapy_of(told[0]["therapy"])[1]) if told else None
+
+
 def _with_later_therapies(
     prescription: dict[str, Any], head: dict[str, Any], records: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The same with the therapies that the pump told of while it was recorded."""
     first = next((r for r in records if r["type"] == "status"), None)
-    pages: dict[int, list[dict[str, Any]]] = {}
-    for reply in records:
-        if reply["type"] == "reply" and "therapy" in reply and "tick_s" in reply:
-            pages.setdefault(reply["number"], []).append(reply)
-    if first is None or not pages:
+    told = told_therapies(records)
+    if first is None or not told:
         return prescription
-    told = [joined(of_one) for of_one in pages.values()]
     later = [
         _therapy_of(kept["tick_s"] * 1000 - first["tick"] * head["tick_ms"], therapy_of(kept["therapy"])[0])
         for kept in told
@@ -152,6 +163,8 @@ def run_of_loaded(path: Path | str, loaded: Loaded, therapy: tuple[Therapy, Prof
     """The same of a record that was read already from `path`."""
     head, records = loaded.header, loaded.records
     prescription = prescription_of(*therapy) if therapy is not None else head.get("prescription")
+    if prescription is None:
+        prescription = _before_the_first(records)
     if prescription is None:
         raise RecordError(
             f"{path}: does not say what was prescribed: give the file that was programmed with --therapy"

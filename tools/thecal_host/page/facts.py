@@ -16,6 +16,7 @@ from thecal_model.text import clock_text, event_text, rate_text, short_volume, v
 from thecal_host import log as pump_log
 from thecal_host.page.timeline import Stood, alarms_of, drawing, states_of
 from thecal_host.readbacks import kept_rows, week_time
+from thecal_host.record import told_therapies
 from thecal_host.recording import Loaded
 from thecal_host.report import Run, in_force, summary_rows, window_fill
 
@@ -74,6 +75,12 @@ def _programmed(given: Given) -> Section:
     else:
         for therapy in head.get("prescription", {}).get("therapies", []):
             section.rows += _prescribed(therapy)
+    for kept in told_therapies(given.loaded.records):
+        if run.rig is None:
+            break
+        when = clock_text(kept["tick_s"] * 1000)
+        section.rows.append(("therapy", f"number {kept['number']}, confirmed {when} after the first boot"))
+        section.rows += kept_rows(kept, run.rig)
     confirmed = [
         (clock_text(at_ms), event_text(event))
         for at_ms, event in run.events
