@@ -32,7 +32,12 @@ def parse(text: str, name: str = "scenario") -> Scenario:
 
 def load_therapy(path: str | FilePath) -> tuple[Therapy, Profile]:
     """`[therapy]` and `[profile]` of a file that may have everything else of a scenario too, or not."""
-    scenario = _read(str(path), Document(str(path), read_text(path)), therapy_only=True)
+    return therapy_of(str(path), read_text(path))
+
+
+def therapy_of(name: str, text: str) -> tuple[Therapy, Profile]:
+    """The same of the text of a file that is called so."""
+    scenario = _read(name, Document(name, text), therapy_only=True)
     return scenario.therapy, scenario.profile
 
 
