@@ -10,6 +10,7 @@ from typing import Any
 from thecal.dose import prescription
 from thecal.rig import Rig
 from thecal_model.quantities import CONCENTRATION, of_message, show
+from thecal_model.rig_words import SENTENCES
 from thecal_model.text import clock_text, mass_text, rate_text, volume_text
 
 H_PER_DAY = 24
@@ -34,6 +35,15 @@ class Proposal:
     def soft(self) -> list[str]:
         """The soft limits that the confirmation must accept by name."""
         return self.readback.get("soft", [])
+
+
+def meant(name: str) -> str:
+    """What a soft limit of this name is about, to be asked."""
+    if name == "unpaired":
+        return "The pump is unpaired: whoever has its port may change the therapy (`thecal pair`)"
+    if name in SENTENCES:
+        return f"{name} goes unwatched: {SENTENCES[name]}"
+    return f"Outside the soft limit {name}"
 
 
 def week_time(second_of_week: int) -> str:

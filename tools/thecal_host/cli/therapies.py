@@ -37,7 +37,7 @@ def program(
     from thecal_model import foreknown
 
     from thecal_host.pump import PumpError, Refused
-    from thecal_host.readbacks import readback_rows
+    from thecal_host.readbacks import meant, readback_rows
 
     therapy, profile = load_therapy(file)
     message = therapy.message(profile)
@@ -51,21 +51,10 @@ def program(
             placed = foreknown.placed(str(file), file.read_text(encoding="utf-8-sig"), therapy, why.message)
             raise PumpError(f"the pump refuses the therapy:\n{placed}") from None
         print_rows(readback_rows(proposal), "The pump read back:")
-        questions = [f"{_meant(name)}. Is that meant?" for name in proposal.soft]
+        questions = [f"{meant(name)}. Is that meant?" for name in proposal.soft]
         questions.append("Is this the therapy you want?")
         confirm(pump, proposal, questions, yes, "the pump keeps the therapy it has")
         say(f"Therapy {proposal.digest} is in force; the pump is {pump.status()['state']}.")
-
-
-def _meant(name: str) -> str:
-    """What a soft limit of this name is about, to be asked."""
-    from thecal_model.rig_words import SENTENCES
-
-    if name == "unpaired":
-        return "The pump is unpaired: whoever has its port may change the therapy (`thecal pair`)"
-    if name in SENTENCES:
-        return f"{name} goes unwatched: {SENTENCES[name]}"
-    return f"Outside the soft limit {name}"
 
 
 @app.command(rich_help_panel=ANY_PUMP)
