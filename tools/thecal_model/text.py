@@ -129,6 +129,9 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "therapy": lambda a, b: f"therapy: {rate_text(a)}, at most {rate_text(b)}",
     "denied": lambda a, b: f"denied: {_named(_COMMAND_NAMES, a)}, {cause_text(b)}",
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
+    "patient_bolus_start": lambda a, b: f"patient bolus begins: {volume_text(a)} at {short_rate(b)}",
+    "patient_bolus_end": lambda a, b: f"patient bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
+    "soft_limits": lambda a, b: f"{a} soft limits confirmed by name, drug library {b}",
     "new_line": lambda a, b: f"new line: {volume_text(a)} to fill",
     "rig": lambda a, b: f"rig {a} confirmed, in force after a restart; {b or 'no'} hazards go unwatched",
     "bridge": lambda a, b: (
