@@ -87,6 +87,12 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
         path.unlink(missing_ok=True)
 
 
+def bench_of(process_id: int) -> str | None:
+    """The port of the bench that a process serves; None as long as it announces none."""
+    ours = f", process {process_id},"
+    return next((found.name for found in find_benches() if ours in f"{found.description},"), None)
+
+
 def find_benches() -> list[FoundPort]:
     """The emulated benches that run on this machine; files of those that have died are removed."""
     found = []
