@@ -1,0 +1,236 @@
+"""The live cards of a pump: what it does, what is wrong, how much, how full, what watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from nicegui import ui
+from thecal.dose.prescription import Prescription
+from thecal_model.rig_words import uncertainty_text, unwatched_rows
+from thecal_model.text import (
+    alarm_name,
+    alarm_rows,
+    clock_text,
+    event_text,
+    failed_text,
+    rate_text,
+    short_volume,
+    volume_text,
+)
+
+from thecal_host import vitals
+from thecal_host.desk import chart, style
+from thecal_host.desk.pages import Page, state_text
+from thecal_host.desk.session import Session
+from thecal_host.readbacks import kept_rows
+
+EVENT_LINES = 8
+H_PER_DAY = 24
+
+NO_ALARM = "✓ No alarm stands."
+
+
+def show(page: Page) -> None:
+    """All of them, as long as the page is open."""
+    session = page.session
+    with ui.element("main").classes("cards"):
+        for title, name, text in (
+            ("State", "state", _state),
+            ("Rate", "rate", _rate),
+            ("Bolus", "bolus", _bolus),
+            ("Pressure and supply", "pressure", _pressure),
+            ("Reservoir", "reservoir", _reservoir),
+            ("Rig", "rig", _rig),
+            ("Link and archive", "link", _link),
+        ):
+            _card(page, title, name, text)
+            if name == "state":
+                with _section("Alarms", "alarms"):
+                    page.on_change(alarm_box(session))
+        _delivered(page)
+        _events(page)
+
+
+def _section(title: str, name: str, classes: str = "card") -> ui.element:
+    section = ui.element("section").classes(classes).props(f'data-testid="card-{name}" aria-label="{title}"')
+    with section, ui.element("h2"):
+        ui.label(title)
+    return section
+
+
+def _card(page: Page, title: str, name: str, text: Callable[[Session], tuple[str, str]]) -> None:
+    """One thing in big letters, and what belongs to it in small ones."""
+    session = page.session
+    with _section(title, name):
+        big, small = ui.label().classes("big"), ui.label().classes("small")
+
+    def look() -> None:
+        said = ("not known", "") if session.status is None else text(session)
+        big.set_text(said[0])
+        small.set_text(said[1])
+
+    page.on_change(look)
+
+
+def alarm_box(session: Session) -> Callable[[], None]:
+    """Every alarm that stands, in colour, mark and word; the function that shows it anew."""
+    box = ui.element("div").classes("alarms")
+    shown: list[Any] = []
+
+    def look() -> None:
+        alarms = session.alarms
+        status = session.status or {"first_cause": -1, "state": ""}
+        first = "" if status["first_cause"] < 0 else alarm_name(status["first_cause"])
+        what = [alarms["alarms"], first, alarms["failed"], status["state"] == "HALTED", bool(session.hello)]
+        if what == shown:
+            return
+        shown[:] = what
+        box.clear()
+        with box:
+            for priority, code, text in alarm_rows(alarms["alarms"]):
+                with ui.element("div").classes(f"alarm {priority}").props(f'data-alarm="{code}"'):
+                    mark = f"{style.SHAPES.get(priority, '')} {style.MARKS.get(priority, '')}"
+                    with ui.element("span").classes("marks"):
+                        ui.label(mark).style("display: inline")
+                    ui.label(f"{priority} {code.replace('_', ' ')}: {text}").style("display: inline")
+            if not alarms["alarms"]:
+                ui.label(NO_ALARM if session.hello else "not known")
+            if first:
+                ui.label(f"First cause: {first.replace('_', ' ')}").classes("small")
+            if alarms["failed"]:
+                ui.label(f"Failed: {failed_text(alarms['failed'])}").classes("small")
+            if status["state"] == "HALTED":
+                ui.label("The pump is HALTED: Acknowledge comes next.").classes("small")
+
+    look()
+    return look
+
+
+def age_text(session: Session) -> str:
+    """How long ago the pump was heard, in words."""
+    age_s = session.age_s
+    heard = "never heard" if age_s is None else "heard just now" if age_s < 2 else f"heard {age_s:.0f} s ago"
+    return f"{heard}: {session.why}" if session.why else heard
+
+
+def _state(session: Session) -> tuple[str, str]:
+    assert session.status is not None
+    up = clock_text(session.status["tick"] * session.hello["tick_ms"])
+    keys = "paired" if session.paired else "not paired: whoever has its port may do everything"
+    return state_text(session).partition(",")[0], f"since its first boot {up}\n{keys}"
+
+
+def _rate(session: Session) -> tuple[str, str]:
+    assert session.status is not None
+    rows: list[tuple[str, str]] = []
+    if session.kept is not None and session.rig is not None:
+        rows = [
+            row for row in kept_rows(session.kept, session.rig) if row[0] in ("mode", "drug", "dose", "rate")
+        ]
+    programmed = ", ".join(text for _, text in rows) or "no therapy is programmed"
+    return rate_text(session.status["rate_nl_h"]), f"programmed: {programmed}"
+
+
+def _bolus(session: Session) -> tuple[str, str]:
+    status = session.status
+    assert status is not None
+    big = "none flows"
+    if status["bolus"] != "none":
+        big = f"{status['bolus']}: {short_volume(status['bolus_left_nl'])} left"
+    lines = []
+    left_ms = session.lockout_left_ms
+    if status["bolus"] == "patient":
+        lines.append("the lockout begins when it ends")
+    elif left_ms is not None:
+        lines.append(f"lockout: {clock_text(left_ms).partition('.')[0]} left")
+    elif session.therapy is not None and session.therapy.patient_bolus is not None:
+        lines.append("no lockout runs")
+    else:
+        lines.append("the therapy has no patient bolus")
+    if status["limit_steps"]:
+        held, most = (status[key] * session.nl_per_step for key in ("window_steps", "limit_steps"))
+        lines.append(f"window of the limit: {short_volume(held)} of {short_volume(most)}")
+    return big, "\n".join(lines)
+
+
+def _pressure(session: Session) -> tuple[str, str]:
+    assert session.status is not None
+    supply = vitals.supply_text(session.status["supply_raw"], session.rig)
+    return vitals.pressures_text(session.status, session.rig), f"motor supply: {supply}"
+
+
+def _reservoir(session: Session) -> tuple[str, str]:
+    status = session.status
+    assert status is not None
+    if not vitals.reservoir_is_known(status):
+        return "not known", "Refill tells the pump what it holds"
+    left, _, empty = vitals.reservoir_text(status, session.empty_nl).partition(", ")
+    return left, "\n".join(filter(None, (refill_text(session.therapy, status, datetime.now()), empty)))
+
+
+def refill_text(therapy: Prescription | None, status: dict[str, Any], now: datetime) -> str:
+    """By when it has to be refilled: the earliest at which LOW can come, every permitted bolus taken."""
+    if therapy is None:
+        return "no therapy is programmed"
+    left_nl = max(status["reservoir_ul"] * vitals.NL_PER_UL - therapy.low_nl, 0)
+    hours = left_nl * H_PER_DAY // therapy.most_daily_nl()
+    return f"refill by {now + timedelta(hours=hours):%Y-%m-%d %H}:00, in {hours / H_PER_DAY:.1f} days"
+
+
+def _rig(session: Session) -> tuple[str, str]:
+    rig = session.rig
+    if rig is None:
+        return "none", f"{session.hello.get('no_rig', 'not told')}: nothing moves"
+    rows = unwatched_rows(rig.unwatched())
+    watched = [f"✖ {code.replace('_', ' ')} unwatched: {text}" for code, text in rows] or [
+        "✓ everything is watched"
+    ]
+    return rig.name, "\n".join([f"{volume_text(rig.nl_per_rev)} a turn, {uncertainty_text(rig)}", *watched])
+
+
+def _link(session: Session) -> tuple[str, str]:
+    age = age_text(session)
+    kept = f"run {session.run} of the archive" if session.run else f"NOT KEPT: {session.not_kept}"
+    return age.partition(":")[0], "\n".join(
+        filter(None, (session.why, kept, session.losses, session.no_keys))
+    )
+
+
+def _delivered(page: Page) -> None:
+    """Numbers, and the chart of the last ten minutes."""
+    session = page.session
+    with _section("Delivered against programmed", "delivered", "card wide"):
+        big, small = ui.label().classes("big"), ui.label().classes("small")
+        drawn = ui.echart(chart.options(())).style("height: 240px; width: 100%")
+    seen = [-1]
+
+    def look() -> None:
+        status = session.status
+        if status is None or status["tick"] == seen[0]:
+            return
+        seen[0] = status["tick"]
+        made, owed = (status[key] * session.nl_per_step for key in ("executed_steps", "owed_steps"))
+        big.set_text(f"{short_volume(made)} of {short_volume(owed)}")
+        error = status["executed_steps"] - status["owed_steps"]
+        small.set_text(f"since the first boot; error {error:+d} microsteps")
+        drawn.options.update(chart.options(list(session.points)))
+        drawn.update()
+
+    page.on_change(look)
+
+
+def _events(page: Page) -> None:
+    session = page.session
+    with _section("Last events", "events", "card wide"):
+        lines = ui.label().classes("small")
+
+    def look() -> None:
+        told = list(session.events)[-EVENT_LINES:][::-1]
+        tick_ms = session.hello.get("tick_ms", 100)
+        lines.set_text(
+            "\n".join(f"{clock_text(event['tick'] * tick_ms)}  {event_text(event)}" for event in told)
+        )
+
+    page.on_change(look)
