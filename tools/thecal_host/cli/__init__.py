@@ -19,6 +19,7 @@ from thecal_host.cli import (
     reports,
     runs,
     weighing,
+    desk,
     completion,
 )
 from thecal_host.cli.base import app
@@ -26,6 +27,7 @@ from thecal_host.cli.base import app
 __all__ = [
     "app",
     "completion",
+    "desk",
     "experiments",
     "main",
     "orders",

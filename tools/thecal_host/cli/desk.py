@@ -1,0 +1,50 @@
+"""The command that shows pumps on a page."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from thecal_host.cli.base import ANY_PUMP, PortOption, app, err, say, until_interrupted
+from thecal_host.files import FileError
+
+NO_NICEGUI = "the desk needs the package nicegui, which is not installed: `make desk` brings it"
+
+
+@app.command(rich_help_panel=ANY_PUMP)
+def desk(
+    ctx: typer.Context,
+    port: PortOption = None,
+    bench: Annotated[bool, typer.Option("--bench", help="Bring an emulated pump of its own")] = False,
+    rig: Annotated[
+        str, typer.Option(metavar="FILE", help="With --bench: what hangs on its pins, a rig file or a name")
+    ] = "reference",
+    address: Annotated[
+        str, typer.Option("--address", help="Serve at this address of the machine, for others too")
+    ] = "127.0.0.1",
+    at: Annotated[int, typer.Option("--at", metavar="NUMBER", min=0, max=65535, help="TCP port; 0: any")] = 0,
+) -> None:
+    """Show all pumps on a page in a browser, to look and to drive, until Ctrl-C.
+
+    Whoever has the address that it prints, with the token in it, may do what this computer's keys may.
+    """
+    if find_spec("nicegui") is None:
+        raise FileError(NO_NICEGUI)
+    from thecal_host.desk import server
+
+    # A friendly kill ends it as Ctrl-C does: the bench goes, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with until_interrupted(), ExitStack() as stack:
+        name = port or ctx.obj.port
+        if bench:
+            with err.status("booting the image"):
+                name = stack.enter_context(server.bench(rig))
+        server.serve(server.Desk(name, ctx.obj.role), address, at, _tell)
+
+
+def _tell(where: str) -> None:
+    say(f"The desk is at\n  {where}\nCtrl-C ends it; the pumps go on.")
