@@ -9,7 +9,17 @@ import pytest
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
-COMPOSES = {"archive_day", "cli", "emulated", "experiment", "python", "run", "serial_bench", "showcase"}
+COMPOSES = {
+    "archive_day",
+    "cli",
+    "desk",
+    "emulated",
+    "experiment",
+    "python",
+    "run",
+    "serial_bench",
+    "showcase",
+}
 """Of `thecal_host`: the commands, and what opens boards, runs or shows experiments, or stands for a board."""
 
 

@@ -1,0 +1,253 @@
+"""The desk without a browser: what it knows of a pump, what each button sends, and in which role.
+
+The pump is the firmware's own code at a pty, in a thread; it goes on while nobody waits for it.
+"""
+
+import threading
+
+import pytest
+from pump_at_pty import PATIENCE_S, PtyPump, until
+from thecal.link.commands import COMMANDS, ROLES
+from thecal_host import pairing, ports
+from thecal_host.archive import Archive
+from thecal_host.desk import orders, reports
+from thecal_host.desk.session import Session
+from thecal_host.keys import Held, Ring
+from thecal_host.pump import Pump, PumpError, Refused
+from thecal_model.problems import InputError
+from thecal_model.text import event_text
+
+pytestmark = pytest.mark.req("DESK-01")
+
+PLAIN = '[therapy]\nmode = "continuous"\nrate = "6 mL/h"\n'
+LIMITED = f'{PLAIN}[therapy.limit]\nvolume = "6 mL"\nwindow = "1 h"\n'
+MORPHINE = """[therapy]
+mode = "continuous"
+drug = "morphine"
+concentration = "20 mg/mL"
+dose = "2.4 mg/day"
+[therapy.patient_bolus]
+volume = "1 uL"
+duration = "1 s"
+lockout = "10 min"
+max_per_day = 6
+[therapy.limit]
+dose = "4 mg"
+window = "4 h"
+"""
+
+
+pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
+
+
+@pytest.fixture
+def pump():
+    with PtyPump() as pump:
+        yield pump
+
+
+@pytest.fixture
+def session(pump):
+    session = Session(pump.name)
+    session.start()
+    until(lambda: not session.why)
+    yield session
+    session.close()
+
+
+def program(session, text=PLAIN):
+    proposal = orders.propose_therapy(session, text)
+    orders.confirm(session, proposal, proposal.soft)
+
+
+def test_it_knows_what_the_pump_tells(session, pump):
+    assert session.hello["rig"] == "reference" and session.rig is not None and not session.rig.unwatched()
+    assert session.status is not None and session.status["state"] == "STOPPED" and session.kept is None
+    program(session)
+    orders.start(session)
+    until(lambda: session.status["state"] == "RUNNING" and session.kept is not None)
+    until(lambda: len(session.points) > 3 and session.points[-1].delivered_nl > 0)
+    assert "state: STOPPED to RUNNING" in [event_text(event) for event in session.events]
+    assert orders.stop(session) == "The pump is STOPPED."
+    assert pump.state == "STOPPED"
+
+
+def test_a_therapy_needs_each_of_its_soft_limits_by_name(session, pump):
+    proposal = orders.propose_therapy(session, MORPHINE)
+    assert len(proposal.soft) > 1 and len(proposal.why) == len(proposal.soft)
+    for name in proposal.soft:
+        with pytest.raises(PumpError, match=name):
+            orders.confirm(session, proposal, [other for other in proposal.soft if other != name])
+    assert pump.pump_port.bench.pump.regimen.prescription is None
+    orders.confirm(session, proposal, proposal.soft)
+    until(lambda: session.kept is not None and session.kept["digest"] == proposal.digest)
+
+
+def test_a_refusal_is_the_pumps_own_sentence(session):
+    with Pump(ports.open_port(session.name)).port as port:
+        asked = Pump(port)
+        asked.connect()
+        with pytest.raises(Refused) as own:
+            asked.ask("start")
+    with pytest.raises(PumpError) as shown:
+        orders.start(session)
+    assert own.value.message and own.value.message in str(shown.value)
+
+
+def test_a_bolus_that_is_denied_says_why(session):
+    program(session, LIMITED)
+    orders.start(session)
+    with pytest.raises(PumpError, match=r"limit of 6 mL, with this bolus .*\(max_dose\)"):
+        orders.bolus(session, "1 mL", "1 min")
+    until(lambda: session.alarms["alarms"] == [["MAX_DOSE", "LOW"]])
+    assert "STOPPED" not in orders.acknowledge(session)
+    until(lambda: not session.alarms["alarms"])
+
+
+def test_what_is_wrong_in_the_form_is_said_with_its_line(session):
+    with pytest.raises(InputError, match="the therapy:3: therapy.rate"):
+        orders.propose_therapy(session, PLAIN.replace("6 mL/h", "6 mL"))
+
+
+def test_the_lockout_runs_down_from_the_end_of_the_patients_bolus(session):
+    program(session, MORPHINE)
+    orders.start(session)
+    assert session.lockout_left_ms is None
+    assert "Granted" in orders.patient_bolus(session)
+    until(lambda: session.lockout_left_ms is not None)
+    ended_ms = next(event["tick"] * 100 for event in session.events if event["code"] == "patient_bolus_end")
+    until(lambda: session.lockout_left_ms < 590_000)
+    left_ms, now_ms = session.lockout_left_ms, session.points[-1].at_ms
+    assert abs(left_ms + now_ms - ended_ms - 600_000) <= 1_000  # the two may be of two statuses
+    with pytest.raises(PumpError, match="lockout"):
+        orders.patient_bolus(session)
+
+
+def test_who_comes_later_knows_of_the_lockout_too(session, pump):
+    program(session, MORPHINE)
+    orders.start(session)
+    orders.patient_bolus(session)
+    until(lambda: session.lockout_left_ms is not None)
+    later = Session(pump.name)
+    later.start()
+    try:
+        until(lambda: not later.why)
+        assert later.bolus_end_tick == session.bolus_end_tick
+    finally:
+        later.close()
+
+
+def test_refill_and_new_line_are_read_back_before_they_count(session):
+    proposal = orders.propose_refill(session, "20 mL")
+    assert proposal.readback == {"refill_nl": 20_000_000}
+    told = session.status["tick"]
+    until(lambda: session.status["tick"] > told)
+    assert session.status["reservoir_ul"] == 0
+    orders.confirm(session, proposal, [])
+    until(lambda: session.status["reservoir_ul"] == 20_000)
+    program(session, f'{PLAIN}line = "200 uL"\n')
+    with pytest.raises(PumpError, match="new_line"):
+        orders.prime(session, "10 uL")
+    proposal = orders.propose_new_line(session)
+    orders.confirm(session, proposal, [])
+    assert orders.prime(session, "10 uL") == "The pump is PRIMING."
+
+
+def test_a_stop_waits_for_nobody(session, monkeypatch):
+    """Another order hangs between its question and its answer."""
+    program(session)
+    orders.start(session)
+    asked, go_on = threading.Event(), threading.Event()
+    ask = Pump.ask
+
+    def slow(self, cmd, **args):
+        if cmd == "refill":
+            asked.set()
+            assert go_on.wait(PATIENCE_S)
+        return ask(self, cmd, **args)
+
+    monkeypatch.setattr(Pump, "ask", slow)
+    other = threading.Thread(target=orders.propose_refill, args=(session, "20 mL"))
+    other.start()
+    assert asked.wait(PATIENCE_S)
+    assert orders.stop(session) == "The pump is STOPPED."
+    go_on.set()
+    other.join(PATIENCE_S)
+
+
+@pytest.mark.req("DESK-02", "DESK-03")
+def test_everything_is_kept_as_record_keeps_it(session):
+    program(session)
+    orders.start(session)
+    until(lambda: session.status["state"] == "RUNNING")
+    number = session.turn_over()
+    until(lambda: session.run == number + 1)
+    with Archive() as archive:
+        run = next(run for run in archive.runs() if run.number == number)
+        text = archive.text(number)
+    assert run.how == "end" and '"code":"therapy"' in text and '"type":"status"' in text
+    # The therapy of the event, which the recording asks for by itself, and the desk too.
+    assert '"therapy":{"mode":"continuous"' in text
+    # A page can be made of it, though no therapy was in force as it began.
+    page = reports.html_of_run(number)
+    assert "number 1, confirmed" in page and "6 mL/h" in page and "Incomplete" not in page
+
+
+# --- in which role
+
+
+@pytest.mark.req("SEC-01")
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_that_was_named_may_what_the_table_of_commands_says(role, session):
+    session.role = role
+    for command in COMMANDS:
+        may = command.name == "stop" or command.role <= ROLES.index(role)
+        assert (orders.why_not(session, command.name) == "") == may, command.name
+    assert orders.stop(session) == "The pump is STOPPED."
+
+
+@pytest.mark.req("SEC-01", "SEC-02")
+def test_a_paired_pump_obeys_the_key_that_is_here_and_the_desk_sends_nothing_else(
+    pump, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("THECAL_KEYS", str(tmp_path / "keys"))
+    ring = Ring()
+    with ports.open_port(pump.name) as port:
+        clinic = Pump(port)
+        clinic.connect()
+        pairing.pair(clinic, ring, lambda what, within_s: pump.press("stop", 3))
+        serial = pairing.serial_of(clinic)
+    session = Session(pump.name)
+    session.start()
+    try:
+        until(lambda: not session.why)
+        program(session, MORPHINE)
+        orders.start(session)
+    finally:
+        session.close()
+    ring.put(serial, Held({"patient": ring.get(serial).keys["patient"]}))
+    session = Session(pump.name)
+    session.start()
+    try:
+        until(lambda: not session.why)
+        assert "Granted" in orders.patient_bolus(session)
+        with pytest.raises(PumpError, match="nothing was sent: .*no clinician key"):
+            orders.bolus(session, "1 uL", "1 min")
+        assert orders.stop(session) == "The pump is STOPPED."  # signed, else it says so
+    finally:
+        session.close()
+
+
+def test_a_pump_that_is_not_there_is_named_and_tried_again(tmp_path):
+    link = tmp_path / "pump"
+    session = Session(str(link))
+    session.start()
+    try:
+        until(lambda: str(link) in session.why)
+        with pytest.raises(ports.PortError):
+            orders.stop(session)
+        with PtyPump(link):
+            until(lambda: not session.why)
+            assert session.status is not None
+    finally:
+        session.close()
