@@ -122,9 +122,9 @@ READS = [
 
 TELL_NOTHING = {
     "acknowledge", "begin-anew", "bench", "bolus", "calibrate", "completion", "desk", "keys export",
-    "keys import", "keys reset", "keys revoke", "keys rotate", "library", "new-line", "pair", "patient-bolus", "prime",
-    "program", "record", "refill", "rig check", "rig program", "run", "runs delete", "runs export",
-    "set-time", "silence", "start", "stop", "weigh",
+    "keys import", "keys reset", "keys revoke", "keys rotate", "library", "new-line", "pair",
+    "patient-bolus", "prime", "program", "record", "refill", "rig check", "rig program", "run",
+    "runs delete", "runs export", "set-time", "silence", "start", "stop", "weigh",
 }  # fmt: skip
 """Commands that change or write something, and say so."""
 
