@@ -20,14 +20,16 @@ FILES = {
     "between_ticks": (90, b"bolus_end"),
     "power_cut_in_lockout": (30, b"boot"),
     "reset_in_basal": (30, b"boot"),
+    "pair": (60, b'"keys"'),
 }
+SHORT = ("between_ticks", "power_cut_in_lockout", "reset_in_basal")
 
 
 @pytest.mark.req("SIM-01", "SIM-02", "REC-01", "REC-02", "REC-04")
 @pytest.mark.parametrize(
     ("name", "image"),
     [
-        *((name, BENCH) for name in FILES),
+        *(pytest.param(name, BENCH, marks=() if name in SHORT else pytest.mark.long) for name in FILES),
         *(pytest.param(name, RELEASE, marks=pytest.mark.long) for name in FILES),
     ],
     indirect=["image"],

@@ -35,6 +35,7 @@ from thecal_bench.chip.nets import load_nets
 from thecal_bench.scenario import format
 from thecal_host import cli
 from thecal_host.run import DEMO
+from thecal_host.sharing import GREETING_TIMEOUT_S
 from thecal_model import quantities
 from thecal_model.quantities import decimal_text
 from thecal_model.rig import reference
@@ -374,6 +375,7 @@ FIGURES = [
     f"or a volume of {MOST_JOG_NL // 1_000_000} mL allow",
     f"and at {MOST_JOG_NL_H // 1_000_000} mL/h at most:",
     f"{MOST_JOG_NL_H // 1_000_000} mL/h at most and from STOPPED",
+    f"after {GREETING_TIMEOUT_S:g} s opens the serial port past it",
 ]
 
 # Numbers that are no figures: a name, a count of what is shown beside it, what a person does.

@@ -568,7 +568,7 @@ def test_every_name_of_scenarios_md_is_in_a_table():
     events = """start stop patient_bolus clinician_bolus prime bridge program refill acknowledge audio_pause
         set_time occlude unocclude stall unstall free_flow air sensor_fault low_supply reset power_cut hang
         host_disconnect host_connect press new_line rig spikes bounce tremble
-        height breathing pulse_wave"""
+        height breathing pulse_wave pair"""
     expects = "bolus alarm state delivered ledger outflow window_peak resets reservoir refused unwatched"
     therapy = "mode rate drug concentration dose kvo line step patient_bolus limit"
     alarms = """OCCLUSION_DOWN OCCLUSION_UP AIR STALL RUNAWAY FREE_FLOW OVER_INFUSION UNDER_INFUSION

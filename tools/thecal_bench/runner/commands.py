@@ -4,6 +4,9 @@ tick is exact on every board. What is read back is proposed earlier, a long ther
 After a reset the pump's ticks are behind those of the world by what passed while it hung, had no power,
 started, and since its last record: the event `boot` tells by how much, and commands are sent for its ticks.
 What is due while the power is cut is not sent.
+
+A pump that is to be paired is sent keys, and a hand presses its STOP button; what is sent once it says that
+they are in force is signed with them.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from thecal_model import programming
+from thecal_model import programming, signing
 from thecal_model.link import LinkClient, LinkError
 from thecal_model.therapy import Profile
 
@@ -29,6 +33,10 @@ LATEST_TICKS = 2
 
 MOST_HELD = 8
 """Commands that the pump holds back at a time (`thecal.link.session`)."""
+
+
+HAND_TICKS = 3
+"""After `pair` a hand presses STOP, and lets go of it as long after that."""
 
 
 @dataclass
@@ -66,6 +74,7 @@ class Commands:
         self._profile = profile
         self._begin = begin_tick
         self.connected = True
+        self.keys: dict[str, bytes] = {}  # with which a pump is paired
         self.open: list[Command] = []  # asked, and not answered
         self._waiting: deque[Command] = deque()
         self._stops: list[tuple[int, int]] = []  # at which tick, and from which on a start is taken again
@@ -134,6 +143,8 @@ class Commands:
             args = {"week_s": event.week_ms // 1000}
         elif event.do == "prime":
             args = {"volume_nl": event.volume_nl}
+        elif event.do == "pair":
+            args = {"keys": {role: signing.key_digits(key) for role, key in self.keys.items()}}
         self._request(command, "bolus" if event.bolus is not None else event.do, **args)
         return True
 
@@ -256,13 +267,23 @@ class Commands:
                 self._findings.answered(command.bolus, reply)
             elif not reply["ok"]:
                 self._findings.refused(command.event, reply)
-            elif command.event.rig is not None:
-                self._findings.rig = command.event.rig
-            elif command.event.therapy is not None:
-                self._findings.therapies.append((command.tick - self._begin, command.event.therapy))
-            elif command.event.week_ms is not None:
-                self._findings.clocks.append((command.tick - self._begin, command.event.week_ms))
+            else:
+                self._taken(command)
         self.open = still_open
+
+    def _taken(self, command: Command) -> None:
+        """What follows from a command that the pump has taken."""
+        event = command.event
+        if event.rig is not None:
+            self._findings.rig = event.rig
+        elif event.therapy is not None:
+            self._findings.therapies.append((command.tick - self._begin, event.therapy))
+        elif event.week_ms is not None:
+            self._findings.clocks.append((command.tick - self._begin, event.week_ms))
+        elif event.do == "pair":
+            self._bench.signer.keys = dict(self.keys)
+            press = partial(self._bench.press, "stop", HAND_TICKS)
+            self._bench.schedule(command.tick + HAND_TICKS, press)
 
     def _after_stops(self, tick: int) -> int:
         """When a command for `tick` may be sent: a stop, or the STOP button, cancels what waits when its time

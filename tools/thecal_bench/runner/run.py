@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from thecal.clock import TICK_MS
+from thecal.link.commands import ROLES
 from thecal.rig import Rig
 from thecal.states import STATES
 from thecal_model import quantities as q
@@ -95,6 +97,11 @@ def run_scenario(
     return RunResult(_Run(scenario, bench, link, every_ms, progress, keep_ledger, rig))
 
 
+def keys_of(seed: int) -> dict[str, bytes]:
+    """The keys of a pump that is paired in an experiment. Who has the file has them: they are for a bench."""
+    return {role: hashlib.sha256(f"{seed} {role}".encode()).digest() for role in ROLES}
+
+
 def canonical_records(result: RunResult) -> bytes:
     """Ledger and events of a finished run from t=0 on, in ticks: the same bytes on every board (SIM-02).
 
@@ -142,6 +149,7 @@ class _Run:
         self._every_ticks = None if every_ms is None else max(1, -(-every_ms // TICK_MS))
         self._end = -(-scenario.duration_ms // TICK_MS)
         self._step_nl = Fraction(0)
+        self._hello_id = 0  # of the question after a boot, or new keys, while there is no answer
         bench.on_data = link.feed
         link.signer = bench.signer
         link.on_event = self._on_event
@@ -192,6 +200,7 @@ class _Run:
         preparation.program()
         begin, executed_steps = preparation.set_clock(self.log.lost_ticks)
         self._commands = Commands(bench, self._link, self.log, findings, scenario.profile, begin)
+        self._commands.keys = keys_of(scenario.seed)
         self._truths = Truths(bench, findings, scenario.therapy.limit, begin, self._end)
         self.log.begin(begin, executed_steps, self._end)
         bench.on_data = self._on_data
@@ -216,14 +225,21 @@ class _Run:
     # --- what the pump says
 
     def _on_data(self, data: bytes) -> None:
-        if any(frame.get("type") == "reply" for frame in self._link.feed(data)):
-            self._commands.read_replies()
+        if not any(frame.get("type") == "reply" for frame in self._link.feed(data)):
+            return
+        hello = self._link.reply(self._hello_id)
+        if hello is not None:
+            self._hello_id = 0
+            self._bench.signer.hear(hello)
+        self._commands.read_replies()
 
     def _on_event(self, frame: Record) -> None:
         log, records = self.log, self._findings.records
         if frame["code"] == "boot" and (log.begin_tick is not None or self._is_given_one):
             log.lost_ticks = self._bench.tick - frame["tick"]
-            self._link.request("hello")  # for the number of the boot
+            self._hello_id = self._link.request("hello")  # for the number of the boot
+        elif frame["code"] == "keys":
+            self._hello_id = self._link.request("hello")
         alarms, states = len(log.alarms), len(log.states)
         event = log.event(frame)
         if event is None:

@@ -15,7 +15,7 @@ from thecal_bench.checks import PATIENT, Bolus
 from thecal_bench.line import TONE_HZ, TONE_PA, TONES
 from thecal_bench.plant import Plant
 from thecal_bench.run_log import RunLog
-from thecal_bench.runner.commands import Commands
+from thecal_bench.runner.commands import HAND_TICKS, Commands
 from thecal_bench.runner.findings import Findings
 from thecal_bench.scenario import ON_THE_LINK, ON_THE_WIRES, Event, Scenario
 
@@ -67,12 +67,18 @@ class Timeline:
             if event.asks_for_a_bolus:
                 bolus = _bolus_of(event, ticks(event.at_ms), therapy)
                 self._findings.boluses.append(bolus)
+            if event.do == "pair" and bench.plant is None:
+                why = "nobody is there to press its STOP button; `thecal pair` pairs it"
+                bench.schedule(tick, partial(self._findings.skipped, event, why, None))
+                continue
             if event.do == "power_cut":
                 commands.is_dark_from(tick, tick + ticks(event.for_ms))
             if event.do in ON_THE_LINK:
                 commands.add(event, tick, bolus)
             else:
                 bench.schedule(tick, self._action(event, bolus))
+            if event.do == "pair":
+                commands.stops(tick + HAND_TICKS, tick + 2 * HAND_TICKS)
             if event.do == "stop" or event.button == "stop":
                 commands.stops(tick, tick + (ticks(event.for_ms) if event.button else 0))
             if event.do == "refill" and event.volume_nl is not None and bench.plant is not None:

@@ -35,6 +35,9 @@ Values = dict[str, Any]
 RESTART_MS = 2000
 """A pump that starts anew is up again by then (REC-04). What it was told before its time it has forgotten."""
 
+PAIRED_MS = 2000
+"""A hand has pressed STOP by then, the keys are in force, and what is sent is signed with them."""
+
 APART_TICKS = 2
 """So many ticks must see a button up, or the pump cannot tell two presses from one."""
 
@@ -62,6 +65,7 @@ class Events:
         self._connected_ms = -LINK_LEAD_MS
         self._read_back_ms = -2 * LINK_LEAD_MS
         self._started = "reset", -RESTART_MS - LINK_LEAD_MS  # what the pump starts after, when that is over
+        self._paired_ms = -PAIRED_MS - LINK_LEAD_MS  # when it was paired
         self._dark_ms = 0  # until then there is no power
         self._ended_ms: dict[str, int] = {}  # when a button or the air goes away
         self._standing: set[tuple[str, str]] = set()  # what has to be undone
@@ -88,6 +92,8 @@ class Events:
                 self._look_at_readback(listed)
             if listed.do in ON_THE_LINK:
                 self._look_at_reach(listed)
+            if listed.do == "pair":
+                self._paired_ms = listed.at_ms
             if listed.do == "rig":
                 self._started = listed.do, listed.at_ms  # written down, it is the reason to start anew
             events.append(self._event(listed, bolus))
@@ -191,6 +197,9 @@ class Events:
             self._problem(listed, "at", text)
         elif self._dark_ms <= at_ms < started_ms + RESTART_MS + LINK_LEAD_MS:
             text = f"expected 3 s or more after {cause}: the pump starts, and it is sent before"
+            self._problem(listed, "at", text)
+        elif at_ms < self._paired_ms + PAIRED_MS + LINK_LEAD_MS:
+            text = "expected 3 s or more after pair: a hand presses STOP, and it is sent before its time"
             self._problem(listed, "at", text)
 
     def _problem(self, listed: _Listed, key: str, text: str) -> None:

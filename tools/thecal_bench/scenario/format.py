@@ -142,7 +142,7 @@ PLANT_FIELDS = {
 
 ON_THE_LINK = (
     "start", "stop", "acknowledge", "patient_bolus", "clinician_bolus", "prime", "program", "bridge",
-    "refill", "set_time", "audio_pause", "new_line", "rig",
+    "refill", "set_time", "audio_pause", "new_line", "rig", "pair",
 )  # fmt: skip
 """Events that reach the pump as commands, so not while the host is disconnected."""
 
@@ -176,6 +176,7 @@ EVENTS: dict[str, Keys] = {
     },
     "new_line": {},
     "rig": {"file": Key(text, required=True)},
+    "pair": {},
     "prime": {"volume": Key(whole_volume, required=True)},
     "bridge": {"concentration": Key(concentration, required=True)},
     "program": {},  # its `therapy` table is read like the file's own

@@ -2,7 +2,7 @@
 
 A rig changes what the pump can notice and nothing about what may happen to it. So an occlusion without a
 pressure sensor is an experiment; an alarm that only the sensor could raise, a fault of the sensor, noise on
-its wire, or a press of the button is a mistake.
+its wire, a press of the button or a pairing by it is a mistake.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ def look(document: Document, rig: Rig) -> None:
             _missing(document, rig, (*path, "which"), which)
         elif do == "press" and not _has(rig, f"button_{table.get('button')}"):
             _missing(document, rig, (*path, "button"), f"button {table.get('button')}")
+        elif do == "pair" and not _has(rig, "button_stop"):
+            _missing(document, rig, (*path, "do"), "button stop, by which it is paired")
     for path, table in document.tables("expect", document.top):
         part = RAISED_BY.get(str(table.get("code")))
         if table.get("what") == "alarm" and "at" in table and part is not None and not _has(rig, part):
