@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 
 import pytest
+from long_story import a_rolling_day, told
 from pump_on_bench import NL_PER_STEP, SIX_ML_H, ForgetfulOnBench, PumpOnBench
 from thecal import causes, forecast, states, watching
 from thecal.clock import TICKS_PER_DAY
@@ -70,25 +71,16 @@ def test_lockout_runs_from_the_end_of_an_aborted_bolus_too(desk):
 
 
 @pytest.mark.req("LIM-01", "LIM-07", "LIM-13")
-def test_no_more_than_so_many_in_a_rolling_day_whatever_is_programmed(desk):
-    limit = {"volume_nl": 60_000_000, "window_ms": 600_000}
-    fast = {**BOLUS, "volume_nl": 10_000, "lockout_ms": 0}
-    desk.start(patient_bolus=fast, limit=limit)
-    first = desk.tick + 2
-    for _ in range(3):
-        assert desk.ask("patient_bolus")["granted"]
-        desk.run(20)
-    assert desk.ask("patient_bolus")["reason"] == "max_per_day"
-    desk.program(patient_bolus=fast, limit=limit, rate_num=2_000)
-    assert desk.ask("patient_bolus")["reason"] == "max_per_day", "programming clears no count"
-    found = desk.ask("attempts")
-    assert (found["granted_last_day"], found["denied_last_day"], found["denied"]) == (3, 2, 2)
-    desk.bench.advance_to_tick(first + TICKS_PER_DAY - 3)
-    assert desk.ask("patient_bolus")["reason"] == "max_per_day"
-    assert desk.ask("patient_bolus")["granted"], "the first grant is a day old"
-    desk.run(200)  # now all of the first day's attempts are
-    found = desk.ask("attempts")
-    assert (found["granted_last_day"], found["denied_last_day"], found["denied"]) == (1, 1, 3)
+def test_no_more_than_so_many_in_a_rolling_day_whatever_is_programmed():
+    assert told(a_rolling_day) == {
+        "granted": ["granted"] * 3,
+        "fourth": "max_per_day",
+        "programmed": "max_per_day",  # it clears no count
+        "first day": [3, 2, 2],
+        "within a day": "max_per_day",
+        "a day old": "granted",  # the first grant is
+        "second day": [1, 1, 3],
+    }
 
 
 @pytest.mark.req("DOSE-08", "DOSE-12")
