@@ -36,7 +36,7 @@ HOUR_MS = 3_600_000
 A_WEEK = ("flex_week", "limit_is_the_basal")
 """Files that take minutes."""
 
-IN_CPYTHON = ("day_count_over_reset", "flex_week")
+IN_CPYTHON = ("slowest_rate", "flex_week")
 """Long ones that run here all the same; the others in PyPy, if there is one, as `thecal simulate` does it."""
 
 HEAD = """
