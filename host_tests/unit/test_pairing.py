@@ -298,6 +298,39 @@ def test_a_hello_whose_counters_jump_is_not_believed(account):
         pump.signer.hear(hello)
 
 
+@pytest.mark.req("SEC-02", "REC-03")
+def test_a_line_that_was_held_back_is_good_for_nothing_once_its_outcome_was_asked_for(run, account):
+    """Whoever is in the cable keeps it, lets everything else pass, and delivers it when nobody expects it."""
+    ring = account("clinic")
+    port = SignedPort()
+    paired(port, ring)
+    pump = met(port, ring)
+    pump.ask("confirm", digest=pump.ask("program", therapy={**RATE})["digest"])
+    pump.ask("start")
+    send, kept = port.bench.send, []
+
+    def hold_back(data):
+        for line in data.splitlines(keepends=True):
+            (kept.append if b'"cmd":"bolus"' in line else send)(line)
+
+    port.bench.send = hold_back
+    with pytest.raises(PumpError, match="the pump does not know of it: it was not carried out"):
+        pump.ask("bolus", volume_nl=20_000, duration_ms=20_000)
+    assert len(kept) == 1 and signing.parts(kept[0][:-1])
+    port.bench.send = send
+    told = len(pump.client.events)
+    port.bench.send(kept[0])
+    port.sleep(2)
+    pump.poll(0)
+    assert [event["code"] for event in pump.client.events[told:]] == ["alarm", "bad_auth"]
+    # Nobody's keys are worn by that: the next one is good.
+    assert pump.ask("bolus", volume_nl=20_000, duration_ms=20_000)["granted"] is True
+    port.sent.clear()
+    asked = run(port, "outcome", f"{pump.client.run}.{pump.client.last_id}.0")
+    assert asked.exit_code == 0 and "Of `bolus`: it has been carried out." in asked.output
+    assert [role for _, role in port.roles_of("outcome")] == list(ROLES), "it may have been given in each"
+
+
 # --- what opens a pump for longer than a command signs as each command does
 
 SCENARIO = """

@@ -4,7 +4,8 @@ The reply may be lost (the pump is silent, the cable was pulled) or the command 
 outcome of each ID, over a reset too, so it is asked, once the line is there again. Of one that the pump knows
 the same line is sent again: it is not carried out again, and its first answer comes. So whoever gave the
 command learns of it as if nothing had been lost. One that the pump does not know is not sent again: a bolus
-must not come late.
+must not come late. Nor does it if somebody in the cable has held it back: the question is signed in the same
+role, and once it was taken no signature of that role from before it is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LINE_TIMEOUT_S = 30.0
 # Who wants a stop is to be told soon that there is a button.
 STOP_TIMEOUT_S = 3.0
 
-# Then for each answer, and for a command that waits to be carried out.
+# Then for the first answer, and for a command that waits to be carried out.
 ANSWER_TIMEOUT_S = 3.0
 WAITING_TIMEOUT_S = 10.0
 AGAIN_S = 0.3
@@ -71,24 +72,25 @@ def text_of(answer: dict[str, Any]) -> str:
     return said + (f" ({answer['reason']})" if "reason" in answer else "")
 
 
-def outcome(pump: Pump, id: Id) -> dict[str, Any]:
-    """The pump's answer about the command with this ID, as soon as it is over; {} where none comes."""
+def outcome(pump: Pump, id: Id, role: str | None = None) -> dict[str, Any]:
+    """The pump's answer about the command with this ID, as soon as it is over; {} where none comes. It is
+    asked in `role`, if that is given.
+    """
     until_s = pump.clock_s() + WAITING_TIMEOUT_S
+    named = {} if id.boot is None else {"of_boot": id.boot}
     while True:
-        named = {} if id.boot is None else {"of_boot": id.boot}
-        asked = pump.client.request("outcome", of_run=id.run, of=id.number, **named)
-        said = pump.wait([asked], pump.clock_s() + ANSWER_TIMEOUT_S)
+        said = pump.answer_in(role, "outcome", of_run=id.run, of=id.number, **named)
         if said is None or said.get("outcome") != "waiting" or pump.clock_s() >= until_s:
             return said or {}
         pump.poll(AGAIN_S)
 
 
-def answer(pump: Pump, id: Id, always: bool = False) -> dict[str, Any] | str:
+def answer(pump: Pump, id: Id, role: str | None = None, always: bool = False) -> dict[str, Any] | str:
     """The first answer to a command whose reply was lost; where there is none, what is known of it.
 
-    `always`: it does no harm to send it again in any case, as a stop.
+    It was given in `role`. `always`: it does no harm to send it again in any case, as a stop.
     """
-    said = {} if always else outcome(pump, id)
+    said = {} if always else outcome(pump, id, role)
     if always or said.get("outcome") in _KNOWN:
         pump.client.again(id.number)
         found = pump.wait([id.number], pump.clock_s() + ANSWER_TIMEOUT_S)

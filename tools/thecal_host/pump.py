@@ -188,6 +188,15 @@ class Pump:
         self._check(cmd, reply)
         return reply
 
+    def answer_in(self, role: str | None, cmd: str, **args: Any) -> dict[str, Any] | None:
+        """What is answered to a question, refusals too; None where nothing is. Signed in `role` if given."""
+        signer = self.signer
+        before, signer.role = signer.role, role or signer.role
+        try:
+            return self._answer(cmd, self.client.request(cmd, **args))
+        finally:
+            signer.role = before
+
     def _answer(self, cmd: str, request_id: int) -> dict[str, Any] | None:
         """The reply to a request, None where none comes in time; after another signature where that helps.
 
@@ -232,7 +241,8 @@ class Pump:
                     )
                 self.sleep(REOPEN_S)
             silent = f"the line was lost before `{cmd}` was answered"
-        answer = lost.answer(self, id, cmd == STOP)
+        role = self.signer.role_for(cmd) if self.paired else None
+        answer = lost.answer(self, id, role, cmd == STOP)
         if isinstance(answer, str):
             raise PumpError(f"{silent}: {answer}")
         return answer
