@@ -191,6 +191,19 @@ def test_what_is_damaged_or_joined_makes_no_page(run, folder, tmp_path, damage, 
     assert not (tmp_path / "p.html").exists()
 
 
+def test_a_status_that_somebody_asked_for_in_the_tick_of_another_one_is_no_step_back(run, folder, tmp_path):
+    port = PumpPort()
+    assert run(port, "program", "--yes", folder / "presses.toml").exit_code == 0
+    assert run(port, "record", tmp_path / "r.ndjson", "--for", "5 s").exit_code == 0
+    *lines, end = map(json.loads, (tmp_path / "r.ndjson").read_text().splitlines())
+    last = max(number for number, line in enumerate(lines) if line["type"] == "status")
+    lines.insert(last + 1, {**lines[last], "seq": lines[last]["seq"] + 1})
+    lines.append({**end, "lines": len(lines) + 1})
+    (tmp_path / "r.ndjson").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    result = thecal("report", tmp_path / "r.ndjson", "--page", tmp_path / "p.html")
+    assert result.exit_code == 0, result.stderr
+
+
 def test_an_incomplete_record_makes_a_page_that_says_so_if_asked(run, folder, tmp_path):
     port = PumpPort()
     assert run(port, "program", "--yes", folder / "presses.toml").exit_code == 0

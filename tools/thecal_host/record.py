@@ -264,7 +264,10 @@ def _from_frames(head: dict[str, Any], records: list[dict[str, Any]]) -> tuple[l
         if status["tick"] < first["tick"] + (samples[-1].at_ms // tick_ms if samples else 0):
             raise ValueError(f"the pump restarted after tick {first['tick'] + samples[-1].at_ms // tick_ms}")
         delivered_nl = (status["executed_steps"] - first["executed_steps"]) * nl_per_step
-        samples.append(Sample((status["tick"] - first["tick"]) * tick_ms, delivered_nl))
+        sample = Sample((status["tick"] - first["tick"]) * tick_ms, delivered_nl)
+        if samples and samples[-1].at_ms == sample.at_ms:
+            samples.pop()  # somebody asked for one in the tick of the one that comes by itself
+        samples.append(sample)
     events = [
         ((r["tick"] - first["tick"]) * tick_ms, r)
         for r in records
