@@ -132,6 +132,7 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "patient_bolus_start": lambda a, b: f"patient bolus begins: {volume_text(a)} at {short_rate(b)}",
     "patient_bolus_end": lambda a, b: f"patient bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
     "soft_limits": lambda a, b: f"{a} soft limits confirmed by name, drug library {b}",
+    "refill": lambda a, b: f"refill: {volume_text(a)}, {volume_text(b * 1000)} were left",
     "new_line": lambda a, b: f"new line: {volume_text(a)} to fill",
     "rig": lambda a, b: f"rig {a} confirmed, in force after a restart; {b or 'no'} hazards go unwatched",
     "bridge": lambda a, b: (
