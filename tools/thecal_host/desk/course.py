@@ -1,0 +1,208 @@
+"""A calibration that is under way, beside the page that shows it: it asks, and goes on when it is answered.
+
+The course is that of `thecal calibrate` (`weighing`), in a thread and in a conversation of its own. Where the
+command would ask at the terminal it leaves a `Question`, which whoever opens the page finds. What was weighed
+is in a file beside the archive as soon as it was, so that one that was cut short goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from thecal.dose import prescription
+from thecal_model.quantities import MS_PER_HOUR
+from thecal_model.text import clock_text, rate_text, short_volume, volume_text
+
+from thecal_host import rigging
+from thecal_host.archive.store import place
+from thecal_host.desk import orders
+from thecal_host.desk.session import Session
+from thecal_host.pairing import serial_of
+from thecal_host.pump import Pump, PumpError
+from thecal_host.python.amounts import rate_nl_h
+from thecal_host.readbacks import Proposal
+from thecal_host.weighing import WeighingError
+from thecal_host.weighing.balance import Weight, grams_of
+from thecal_host.weighing.calibration import Calibration, result_of, rig_file_lines, rows_of
+from thecal_host.weighing.motion import Mover
+from thecal_host.weighing.notebook import Notebook, Plan
+from thecal_host.weighing.water import water_g_ml
+
+GRAMS, YES, RIG = "grams", "yes", "rig"
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked: for GRAMS, for a YES (or a no, where that is an answer), or to confirm a RIG
+    with `rows` of its read-back.
+    """
+
+    kind: str
+    text: str
+    rows: tuple[tuple[str, str], ...] = ()
+    proposal: Proposal | None = None
+    may_be_no: bool = False
+
+
+class Left(Exception):
+    """A person has ended it."""
+
+
+class Course:
+    """One calibration of `session`'s pump. `told` is what was said so far, `question` what is asked now."""
+
+    often_s = None  # a person reads the balance
+
+    def __init__(self, session: Session, rate: str, revolutions: int, weighings: int, celsius: float) -> None:
+        water_g_ml(celsius)
+        self._session = session
+        self._rate_nl_h = None if not rate.strip() else rate_nl_h("rate", rate)
+        self._revolutions, self._weighings, self._celsius = revolutions, weighings, celsius
+        self._answers: queue.Queue[Any] = queue.Queue()
+        self._thread = threading.Thread(target=self._go, daemon=True, name="calibration")
+        self.told: list[str] = []
+        self.question: Question | None = None
+        self.result: list[tuple[str, str]] = []
+        self.why = ""  # it ended before its end
+        self.over = False
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def answer(self, given: Any) -> None:
+        """To the question; None ends the course. WeighingError for what is no weight."""
+        question = self.question
+        if question is None:
+            return
+        if question.kind == GRAMS and given is not None:
+            given = grams_of(str(given))
+        self.question = None
+        self._answers.put(given)
+
+    # --- the thread
+
+    def _go(self) -> None:
+        try:
+            with orders.conversation(self._session, "jog") as pump:
+                self._calibrate(pump)
+        except Left:
+            self.why = "It was ended here."
+        except orders.MENDABLE as why:
+            self.why = str(why)
+        finally:
+            self.question, self.over = None, True
+
+    def _ask(self, question: Question) -> Any:
+        self.question = question
+        given = self._answers.get()
+        if given is None:
+            raise Left
+        return given
+
+    def read(self, what: str) -> Weight:
+        """A weight, as `calibration.Scale` gives it."""
+        return self._ask(Question(GRAMS, f"Grams that the balance shows, {what}"))
+
+    def _calibrate(self, pump: Pump) -> None:
+        kept = rigging.ask(pump)
+        if kept is None:
+            raise PumpError("the pump has no rig, and moves nothing: see `thecal rig program`")
+        head = kept.rig.nl_per_rev, kept.rig.steps_per_rev
+        plan = Plan(*head, self._revolutions, self._rate_of_use(pump), self._celsius, True)
+        path = place().with_name(f"calibration-{serial_of(pump)}.ndjson")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        notebook = Notebook(path, plan)
+        self._say_what_comes(plan)
+        mover = Mover(pump, plan.rate_nl_h, self._nobody_is_connected)
+        course = Calibration(notebook, mover, self, _waiter(pump), self.told.append)
+        try:
+            if len(notebook.weighings) < self._weighings:
+                self._prepare(course, notebook)
+                course.run(self._weighings)
+        except BaseException:
+            self.told.append(notebook.standing())
+            raise
+        result = result_of(notebook)
+        self.result = rows_of(result)
+        self._conclude(pump, rigging.propose(pump, result.rig(kept.rig)), result.rig(kept.rig))
+        notebook.close(result.record())
+        self._put_away(path)
+        self.told += ["For your rig file:", *rig_file_lines(result)]
+
+    def _rate_of_use(self, pump: Pump) -> int:
+        state = pump.status()["state"]
+        if state != "STOPPED":
+            raise PumpError(f"the pump is {state}: a calibration begins with Stop")
+        rate = self._rate_nl_h
+        if rate is None:
+            kept = pump.therapy()
+            if kept is None or "rate_num" not in kept["therapy"]:
+                raise PumpError("no continuous therapy is in force: say at which rate the pump is used")
+            rate = Fraction(kept["therapy"]["rate_num"], kept["therapy"]["rate_den"])
+        if not 1 <= rate <= prescription.MOST_RATE_NL_H:
+            raise PumpError(f"a calibration at {rate_text(rate)} is none")
+        return int(rate)
+
+    def _say_what_comes(self, plan: Plan) -> None:
+        volume_nl = plan.nl_per_rev * plan.revolutions
+        span = clock_text(Fraction(volume_nl, plan.rate_nl_h) * MS_PER_HOUR)
+        each = f"about {short_volume(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
+        self.told.append(
+            f"{self._weighings} weighings of {each} each. What flows counts as given, like any other volume."
+        )
+
+    def _nobody_is_connected(self, said: dict[str, Any]) -> None:
+        may = volume_text(said["jog_nl"])
+        self._ask(Question(YES, f"Nobody is connected to this pump. It may deliver {may} then."))
+
+    def _prepare(self, course: Calibration, notebook: Notebook) -> None:
+        if notebook.resumed:
+            self.told.append(f"{len(notebook.weighings)} weighings are kept; it goes on from there.")
+        if notebook.begun is not None:
+            text = "A weighing was begun. Has the beaker stood untouched on the balance since?"
+            if self._ask(Question(YES, text, may_be_no=True)) != YES:
+                notebook.drop_begun()
+        if notebook.begun is None:
+            self._ask(Question(YES, "The line is full, without air, and its end is in the beaker."))
+            self.told.append("One revolution that is not weighed takes up the play.")
+            course.prime()
+
+    def _conclude(self, pump: Pump, proposal: Proposal, rig: Any) -> None:
+        """Have the pump take it for its head."""
+        before = pump.hello.get("rig_number", 0)
+        text = "This is the head from now on. The therapy in force ends, and the pump restarts."
+        accepted = self._ask(Question(RIG, text, tuple(rigging.readback_rows(rig, proposal)), proposal))
+        lacking = [name for name in proposal.soft if name not in accepted]
+        if lacking:
+            raise WeighingError(f"nothing was confirmed: {', '.join(lacking)} was not accepted by name")
+        pump.confirm(proposal)
+        hello = rigging.wait(pump, before)
+        self.told.append(
+            f"Rig {hello['rig_number']}, {hello['rig']}, is in force; the pump is {hello['state']}."
+        )
+
+    def _put_away(self, path: Path) -> None:
+        os.replace(path, path.with_name(f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}.ndjson"))
+
+
+def _waiter(pump: Pump) -> Callable[[float], None]:
+    """A wait that listens to the pump meanwhile."""
+
+    def wait(seconds: float) -> None:
+        for _ in pump.listen(pump.clock_s() + seconds):
+            pass
+
+    return wait
+
+
+COURSES: dict[str, Course] = {}
+"""By the name of the port: the last calibration there."""
