@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from nicegui import ui
@@ -27,7 +28,7 @@ from thecal_host.desk.session import Session
 from thecal_host.readbacks import kept_rows
 
 EVENT_LINES = 8
-H_PER_DAY = 24
+H_PER_DAY, MIN_PER_H = 24, 60
 
 NO_ALARM = "✓ No alarm stands."
 
@@ -175,8 +176,9 @@ def refill_text(therapy: Prescription | None, status: dict[str, Any], now: datet
     if therapy is None:
         return "no therapy is programmed"
     left_nl = max(status["reservoir_ul"] * vitals.NL_PER_UL - therapy.low_nl, 0)
-    hours = left_nl * H_PER_DAY // therapy.most_daily_nl()
-    return f"refill by {now + timedelta(hours=hours):%Y-%m-%d %H}:00, in {hours / H_PER_DAY:.1f} days"
+    hours = Fraction(left_nl * H_PER_DAY, therapy.most_daily_nl())
+    date = now + timedelta(minutes=int(hours * MIN_PER_H))
+    return f"refill by {date:%Y-%m-%d %H:%M}, in {vitals.span_text(hours)}"
 
 
 def _rig(session: Session) -> tuple[str, str]:

@@ -28,13 +28,13 @@ LOOK_S = 0.5
 NOTHING = "What becomes of an order is said here."
 NEVER = "A bench prototype: never for use on a person or an animal, never with a drug in it."
 
-WAYS = (("", "Live"), ("therapy", "Therapy"), ("log", "Log"))
+WAYS = (("", "Live"), ("therapy", "Therapy"), ("calibration", "Calibration"), ("log", "Log"))
 """The pages of a pump: the end of the address, and what it is called."""
 
 
 def register(desk: Desk) -> None:
     """Make all pages known. Once in a process."""
-    from thecal_host.desk import cards, drive, logs, overview, programming, reports
+    from thecal_host.desk import calibrating, cards, drive, logs, overview, programming, reports
 
     ui.page("/")(lambda: overview.show(desk))
 
@@ -43,7 +43,7 @@ def register(desk: Desk) -> None:
         cards.show(page)
         reports.show(page)
 
-    shown = {"": live, "therapy": programming.show, "log": logs.show}
+    shown = {"": live, "therapy": programming.show, "calibration": calibrating.show, "log": logs.show}
     for end, name in WAYS:
         path = f"/pump/{{number}}/{end}".rstrip("/")
         ui.page(path, title=f"{name} - Thecal")(_page_of(desk, end, shown[end]))
@@ -152,7 +152,7 @@ def frame(
             ui.label(title).classes("name").props('role="heading" aria-level="1"')
             if session is not None:
                 state = ui.label().classes("sub").props('data-testid="head-state"')
-                alarm = ui.label().classes("sub").props('data-testid="head-alarm" role="alert"')
+                alarm = ui.label().classes("none").props('data-testid="head-alarm" role="alert"')
                 heads.append(lambda: _show_head(session, state, alarm))
         if stop is not None:
             # After the name for the eye, before it for the keyboard.
@@ -202,5 +202,8 @@ def alarm_line(session: Session) -> str:
 
 def _show_head(session: Session, state: ui.label, alarm: ui.label) -> None:
     state.set_text(state_text(session))
-    alarm.set_text(alarm_line(session))
-    alarm.set_visibility(bool(alarm.text))
+    line = alarm_line(session)
+    if line != alarm.text:
+        alarm.set_text(line)
+        urgent = next((priority for priority in style.SHAPES if priority in line), "")
+        alarm.classes(replace=f"flag {urgent}" if line else "none")
