@@ -116,14 +116,19 @@ class Walker:
     def type(self, label, text):
         """Into the field of a dialog with this label."""
         field = self.until(lambda: next(iter(self.all(f'input[aria-label="{label}"]')), None))
-        field.clear()
-        field.send_keys(text)
+        self._write(field, text)
 
     def fill(self, name, text):
         """Into the field with this `data-testid`."""
         field = self.find(name)
         field = field if field.tag_name in ("input", "textarea") else field.find_element("tag name", "input")
-        field.clear()
+        self._write(field, text)
+
+    def _write(self, field, text):
+        from selenium.webdriver.common.keys import Keys
+
+        field.send_keys(Keys.CONTROL + "a")
+        field.send_keys(Keys.DELETE)
         field.send_keys(text)
 
     def sees(self, name, *words):
