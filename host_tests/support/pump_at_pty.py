@@ -25,11 +25,13 @@ def until(condition):
 
 class PtyPump:
     """The pump's own code under CPython at a pty, in a thread, at the pace of the clock. With a `link`, a
-    path, its name is that, and stays the same over `unplug` and `plug`, while the pump goes on.
+    path, its name is that, and stays the same over `unplug` and `plug`, while the pump goes on. Each of its
+    ticks takes `tick_s` at least.
     """
 
-    def __init__(self, link=None, bench=None):
+    def __init__(self, link=None, bench=None, tick_s=0.02):
         self._link = link
+        self._tick_s = tick_s
         self._lock = threading.Lock()
         self.plug()
         self.pump_port = PumpPort(bench=bench)
@@ -69,7 +71,7 @@ class PtyPump:
         while not self._ended.is_set():
             with self._lock:
                 self._turn()
-            time.sleep(0.02)
+            time.sleep(self._tick_s)
 
     def _turn(self):
         try:

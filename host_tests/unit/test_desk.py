@@ -3,6 +3,7 @@
 The pump is the firmware's own code at a pty, in a thread; it goes on while nobody waits for it.
 """
 
+import itertools
 import threading
 
 import pytest
@@ -11,9 +12,11 @@ from thecal.link.commands import COMMANDS, ROLES
 from thecal_host import pairing, ports
 from thecal_host.archive import Archive
 from thecal_host.desk import orders, reports
+from thecal_host.desk.course import GRAMS, YES, Course
 from thecal_host.desk.session import Session
 from thecal_host.keys import Held, Ring
 from thecal_host.pump import Pump, PumpError, Refused
+from thecal_host.weighing import WeighingError, calibration
 from thecal_model.problems import InputError
 from thecal_model.text import event_text
 
@@ -236,6 +239,85 @@ def test_a_paired_pump_obeys_the_key_that_is_here_and_the_desk_sends_nothing_els
         assert orders.stop(session) == "The pump is STOPPED."  # signed, else it says so
     finally:
         session.close()
+
+
+# --- the guided calibration
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """A pump that turns faster than time goes, with its session; the beaker needs no rest."""
+    monkeypatch.setattr(calibration, "REST_S", 0.1)
+    monkeypatch.setenv("THECAL_ARCHIVE", str(tmp_path / "archive.sqlite"))
+    with PtyPump(tick_s=0.001) as pump:
+        session = Session(pump.name)
+        session.start()
+        until(lambda: not session.why)
+        yield session
+        session.close()
+
+
+def answered(course, grams):
+    """Answer what is asked with a yes, and each reading with what follows; the questions."""
+    asked = []
+    while True:
+        until(lambda: course.over or course.question is not None)
+        if course.over:
+            return asked
+        question = course.question
+        asked.append((question.kind, question.text))
+        course.answer(
+            next(grams) if question.kind == GRAMS else question.proposal.soft if question.rows else YES
+        )
+
+
+@pytest.mark.req("CAL-01")
+def test_a_calibration_asks_for_each_weight_and_changes_the_head_when_it_is_confirmed(quick):
+    course = Course(quick, "6 mL/h", 1, 3, 20.0)
+    course.start()
+    readings = itertools.accumulate([50.0] + 3 * [0.10272, 0.0])
+    asked = answered(course, (f"{grams:.4f}" for grams in readings))
+    assert course.why == "" and [kind for kind, _ in asked].count(GRAMS) == 6
+    assert any("Nobody is connected" in text for _, text in asked)
+    until(lambda: quick.hello["rig_number"] == 2 and not quick.why)
+    assert quick.hello["nl_per_rev"] == pytest.approx(103_000, rel=0.001)
+    assert dict(course.result)["change"].startswith("+3.0")
+
+
+@pytest.mark.req("CAL-01")
+def test_a_calibration_that_is_ended_changes_nothing_and_goes_on_from_there(quick):
+    course = Course(quick, "6 mL/h", 1, 3, 20.0)
+    course.start()
+    until(lambda: course.question is not None)
+    course.answer(YES)  # the line is full
+    until(lambda: course.question is not None)
+    course.answer(YES)  # nobody is connected
+    until(lambda: course.question is not None)
+    with pytest.raises(WeighingError, match="expected a weight"):
+        course.answer("heavy")
+    course.answer("50.0000")
+    until(lambda: course.question is not None)
+    course.answer(None)
+    until(lambda: course.over)
+    assert "ended here" in course.why and quick.hello["rig_number"] == 1
+    again = Course(quick, "6 mL/h", 1, 3, 20.0)
+    again.start()
+    until(lambda: again.question is not None)
+    assert again.question.may_be_no and "untouched" in again.question.text
+    again.answer(None)
+    until(lambda: again.over)
+
+
+def test_a_stop_ends_what_a_calibration_turns(quick):
+    course = Course(quick, "6 mL/h", 10, 3, 20.0)
+    course.start()
+    for _ in range(2):
+        until(lambda: course.question is not None)
+        course.answer(YES)
+    until(lambda: quick.status["state"] == "JOGGING")
+    assert orders.stop(quick) == "The pump is STOPPED."
+    until(lambda: course.over)
+    assert "somebody has stopped the pump" in course.why
 
 
 def test_a_pump_that_is_not_there_is_named_and_tried_again(tmp_path):
