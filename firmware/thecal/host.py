@@ -169,6 +169,8 @@ class Host:
         elif self.queue.full():
             text = "%d commands wait, and no more can (see `held`, `cancel`)" % MOST_WAITING
             self._send(outputs, refusal(request, "busy", text))
+        elif not self.session.trusted and (self.working or self.queue.waiting):
+            self._send(outputs, refusal(request, "busy", "what somebody has signed comes first"))
         elif command.is_large and self.queue.holds_large():
             self._send(outputs, refusal(request, "busy", "a therapy or a library waits already"))
         else:

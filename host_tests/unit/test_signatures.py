@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pytest
-from paired import PairedDesk, arguments_of, body, key_of
+from paired import PairedBench, PairedDesk, arguments_of, body, key_of
 from pump_on_desk import PumpOnDesk, frame, request
 from thecal.link import commands, signing
 from thecal.link.commands import COMMANDS, ROLES
@@ -192,6 +192,28 @@ def test_an_unsigned_stop_takes_no_ones_place(desk):
     for number in range(70):
         desk.send(frame(b'{"id":%d,"run":"00000001","cmd":"reset_keys"}' % number))
     assert desk.send(desk.signer.line(done, "clinician"))["ok"]
+
+
+WEEK = [{"at_ms": hour * 3_600_000, "rate_num": 36_000 + hour, "rate_den": 1} for hour in range(24)]
+
+
+@pytest.mark.req("SEC-03", "SEC-06")
+def test_what_nobody_has_signed_waits_in_no_ones_place(desk):
+    """`reset_keys` is the one command that changes something and that a hand at the pump gives unsigned."""
+    refused = [desk.say("", "reset_keys", at_tick=10_000)["error"] for _ in range(9)]
+    assert refused == ["not_signed"] * 9
+    assert desk.say("observer", "reset_keys", at_tick=10_000)["held"] is True
+    bench = PairedBench()
+    bench.bench.send(bench.signer.line(body("program", therapy={"mode": "flex", "steps": WEEK}), "clinician"))
+    while bench.pump.host.working is None:
+        bench.run(1)
+    for _ in range(9):
+        bench.bench.send(frame(body("reset_keys")))
+    bench.bench.send(bench.signer.line(body("set_time", week_s=3, at_tick=10_000), "clinician"))
+    while not bench.pump.host.queue.waiting:
+        assert bench.pump.host.working is not None
+        bench.run(1)
+    assert [entry.command.name for entry in bench.pump.host.queue.waiting] == ["set_time"]
 
 
 @pytest.mark.req("SEC-02", "ALM-05")

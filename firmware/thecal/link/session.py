@@ -139,6 +139,8 @@ class Session:
         keys = self.keys
         if keys.problem:
             return keys.problem
+        if keys.paired and keys.role == UNSIGNED and "at_tick" in request:
+            return NOT_SIGNED  # it would take somebody's place among what waits
         if self.role_of(request) >= role:
             return ""
         if command.name == commands.CONFIRM and request["digest"] == keys.reset_digest:
