@@ -31,6 +31,7 @@ venv: system
 	@tools/setup/venv.sh
 
 desk: setup ## what only some commands need: Parquet, reports as pages, lab automation
+	@tools/setup/system.sh desk
 	@tools/setup/venv.sh desk
 
 image: system ## the UF2 for a board, build/image/thecal-pico.uf2 [BOARD=THECAL_PICO_W] [RELEASE=1] [MICROPYTHON_DIR=<checkout>]

@@ -4,8 +4,10 @@
 # that a tool from elsewhere counts too. What is missing is installed with apt-get, as root or by sudo; where that
 # cannot be done the packages are named and nothing is changed. What only makes things faster is a `want` line: it
 # is asked for once, before .venv is made, and nothing stops for lack of it.
+# With an extra of pyproject.toml as its argument it also asks for what that wants.
 set -eu
 cd "$(dirname "$0")/../.."
+extra=${1:-}
 
 missing=
 wanted=
@@ -21,6 +23,7 @@ want() {
 }
 have() { command -v "$1"; }
 arm_library() { [ -e "$(arm-none-eabi-gcc -print-file-name="$1")" ]; } # a bare name back means: not found
+broker() { have mosquitto || [ -x /usr/sbin/mosquitto ]; }
 python_headers() { # counted as there for a Python that is not Debian's: the package would not help it
     python3 - <<'PYTHON'
 import os, sys, sysconfig
@@ -40,6 +43,7 @@ check() {
     need libstdc++-arm-none-eabi-newlib arm_library libstdc++.a
     [ -e .venv/.ready ] || want python3-dev python_headers
     [ -e .venv/.ready ] || want pypy3 have pypy3 # long in-process runs, see tools/thecal_bench/pypy
+    [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want mosquitto broker # tests of the gateway
 }
 
 stop() {
