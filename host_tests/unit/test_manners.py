@@ -121,8 +121,8 @@ READS = [
 """Commands that tell something: each tells it as JSON too."""
 
 TELL_NOTHING = {
-    "acknowledge", "begin-anew", "bench", "bolus", "calibrate", "completion", "desk", "keys export",
-    "keys import", "keys reset", "keys revoke", "keys rotate", "library", "new-line", "pair",
+    "acknowledge", "begin-anew", "bench", "bolus", "calibrate", "completion", "desk", "gateway",
+    "keys export", "keys import", "keys reset", "keys revoke", "keys rotate", "library", "new-line", "pair",
     "patient-bolus", "prime", "program", "record", "refill", "rig check", "rig program", "run",
     "runs delete", "runs export", "set-time", "silence", "start", "stop", "weigh",
 }  # fmt: skip

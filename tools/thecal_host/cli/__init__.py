@@ -20,6 +20,7 @@ from thecal_host.cli import (
     runs,
     weighing,
     desk,
+    gateway,
     completion,
 )
 from thecal_host.cli.base import app
@@ -29,6 +30,7 @@ __all__ = [
     "completion",
     "desk",
     "experiments",
+    "gateway",
     "main",
     "orders",
     "pairing",

@@ -48,6 +48,7 @@ def _status_of(why: Exception) -> int | None:
 
     from thecal_host.archive import ArchiveError
     from thecal_host.experiment import NoSuchBoard
+    from thecal_host.gateway import GatewayError, OptionError
     from thecal_host.keys import KeysError
     from thecal_host.log import LogError
     from thecal_host.readbacks import KeptError
@@ -56,10 +57,11 @@ def _status_of(why: Exception) -> int | None:
     from thecal_host.weighing.balance import BalanceError
 
     said_no = PortError | PumpError | KeptError | KeysError | LinkError | BenchError | RunError | BalanceError
+    said_no |= GatewayError
     if isinstance(why, said_no):
         return SAID_NO
     unreadable = InputError | RecordError | LogError | FileError | WeighingError | ArchiveError
-    if isinstance(why, unreadable | NoSuchBoard | quantities.QuantityError):
+    if isinstance(why, unreadable | NoSuchBoard | OptionError | quantities.QuantityError):
         return NOT_UNDERSTOOD
     return None
 
