@@ -30,28 +30,39 @@ from thecal_host.readbacks import kept_rows
 EVENT_LINES = 8
 H_PER_DAY, MIN_PER_H = 24, 60
 
+OLD = "What is shown is old, for the pump is not heard"
+NOT_HEARD = "Not known: the pump is not heard."
 NO_ALARM = "✓ No alarm stands."
 
 
 def show(page: Page) -> None:
     """All of them, as long as the page is open."""
     session = page.session
-    with ui.element("main").classes("cards"):
+    old = ui.label().props('data-testid="old"')
+    with ui.element("main").classes("cards") as cards:
         for title, name, text in (
             ("State", "state", _state),
             ("Rate", "rate", _rate),
             ("Bolus", "bolus", _bolus),
             ("Pressure and supply", "pressure", _pressure),
             ("Reservoir", "reservoir", _reservoir),
-            ("Rig", "rig", _rig),
-            ("Link and archive", "link", _link),
         ):
             _card(page, title, name, text)
             if name == "state":
                 with _section("Alarms", "alarms"):
                     page.on_change(alarm_box(session))
+        _card(page, "Link and archive", "link", _link, "card wide")
         _delivered(page)
         _events(page)
+        _card(page, "Rig", "rig", _rig, "card full")
+
+    def look() -> None:
+        silence = session.silence
+        old.set_text(f"{OLD}: {silence}" if silence else "")
+        old.classes(replace="said no" if silence else "none")
+        cards.classes(replace="cards old" if silence else "cards")
+
+    page.on_change(look)
 
 
 def _section(title: str, name: str, classes: str = "card") -> ui.element:
@@ -61,10 +72,12 @@ def _section(title: str, name: str, classes: str = "card") -> ui.element:
     return section
 
 
-def _card(page: Page, title: str, name: str, text: Callable[[Session], tuple[str, str]]) -> None:
+def _card(
+    page: Page, title: str, name: str, text: Callable[[Session], tuple[str, str]], classes: str = "card"
+) -> None:
     """One thing in big letters, and what belongs to it in small ones."""
     session = page.session
-    with _section(title, name):
+    with _section(title, name, classes):
         big, small = ui.label().classes("big"), ui.label().classes("small")
 
     def look() -> None:
@@ -84,7 +97,8 @@ def alarm_box(session: Session) -> Callable[[], None]:
         alarms = session.alarms
         status = session.status or {"first_cause": -1, "state": ""}
         first = "" if status["first_cause"] < 0 else alarm_name(status["first_cause"])
-        what = [alarms["alarms"], first, alarms["failed"], status["state"] == "HALTED", bool(session.hello)]
+        heard = not session.silence and bool(session.hello)
+        what = [alarms["alarms"], first, alarms["failed"], status["state"] == "HALTED", heard]
         if what == shown:
             return
         shown[:] = what
@@ -97,7 +111,7 @@ def alarm_box(session: Session) -> Callable[[], None]:
                         ui.label(mark).style("display: inline")
                     ui.label(f"{priority} {code.replace('_', ' ')}: {text}").style("display: inline")
             if not alarms["alarms"]:
-                ui.label(NO_ALARM if session.hello else "not known")
+                ui.label(NO_ALARM if heard else NOT_HEARD)
             if first:
                 ui.label(f"First cause: {first.replace('_', ' ')}").classes("small")
             if alarms["failed"]:
@@ -113,7 +127,7 @@ def age_text(session: Session) -> str:
     """How long ago the pump was heard, in words."""
     age_s = session.age_s
     heard = "never heard" if age_s is None else "heard just now" if age_s < 2 else f"heard {age_s:.0f} s ago"
-    return f"{heard}: {session.why}" if session.why else heard
+    return f"{heard}: {session.silence}" if session.silence else heard
 
 
 def _state(session: Session) -> tuple[str, str]:
@@ -196,7 +210,7 @@ def _link(session: Session) -> tuple[str, str]:
     age = age_text(session)
     kept = f"run {session.run} of the archive" if session.run else f"NOT KEPT: {session.not_kept}"
     return age.partition(":")[0], "\n".join(
-        filter(None, (session.why, kept, session.losses, session.no_keys))
+        filter(None, (session.silence, kept, session.losses, session.no_keys))
     )
 
 

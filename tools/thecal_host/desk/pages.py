@@ -184,8 +184,9 @@ def stop_button(session: Session) -> ui.button:
 def state_text(session: Session) -> str:
     """State and rate, or why neither is known."""
     status = session.status
-    if status is None or session.why:
-        return f"NOT HEARD: {session.why}"
+    silence = session.silence
+    if status is None or silence:
+        return f"NOT HEARD: {silence}"
     mark = style.STATES.get(status["state"], "")
     return f"{mark} {status['state']}, {short_rate(status['rate_nl_h'])}".strip()
 

@@ -33,6 +33,9 @@ from thecal_host.recording import Recorder, host_time
 
 AGAIN_S = 2.0
 
+# A status comes every second.
+SILENCE_S = 5.0
+
 # Ten minutes of statuses, and what fits beside the cards.
 MOST_POINTS, MOST_EVENTS = 600, 50
 
@@ -94,6 +97,14 @@ class Session:
     def age_s(self) -> float | None:
         """How long ago the pump was heard last."""
         return time.monotonic() - self._heard_s if self._heard_s else None
+
+    @property
+    def silence(self) -> str:
+        """Why what is known may be old: the pump is not heard. Empty where it is."""
+        age_s = self.age_s
+        if self.why or age_s is None or age_s <= SILENCE_S:
+            return self.why
+        return f"it has said nothing for {age_s:.0f} s"
 
     @property
     def paired(self) -> bool:
