@@ -58,14 +58,14 @@ def chromium():
 
 
 class Walker:
-    """A person at the desk at `address`."""
+    """A person at the desk at `address`, with `patience_s` for each thing."""
 
-    def __init__(self, driver, address):
+    def __init__(self, driver, address, patience_s=PATIENCE_S):
         from selenium.webdriver.support.ui import WebDriverWait
 
         self.driver = driver
         self.base = address.partition("?")[0].rstrip("/")
-        self._until = WebDriverWait(driver, PATIENCE_S, 0.1).until
+        self._until = WebDriverWait(driver, patience_s, 0.1).until
         self.size(*WIDE)
         driver.get(address)
 

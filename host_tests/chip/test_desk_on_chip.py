@@ -1,0 +1,89 @@
+"""`thecal desk --bench` and a browser: one walk from programming to the report, against the emulated chip.
+
+Pictures of what is seen on the way go to build/desk, beside those of the tests without a chip.
+"""
+
+import pytest
+from desk_process import Walker, chromium, desk
+from thecal_bench.chip.bench import DEFAULT_IMAGE
+
+pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
+
+MORPHINE = {
+    "therapy.drug": "morphine",
+    "therapy.concentration": "20 mg/mL",
+    "therapy.dose": "2.4 mg/day",
+    "therapy.limit.dose": "1 mg",
+    "therapy.limit.window": "4 h",
+}
+
+# The emulator is as slow as what else the machine does makes it.
+PATIENCE_S = 180
+
+
+@pytest.mark.chip
+@pytest.mark.req("DESK-01", "LIM-08", "LNK-04", "RIG-03")
+def test_a_soft_limit_a_bolus_an_alarm_a_stop_and_the_report():
+    assert DEFAULT_IMAGE.exists(), "`make image` first"
+    with chromium() as browser, desk("desk", "--bench", "--rig", "pressure") as address:
+        walker = Walker(browser, address, PATIENCE_S)
+        walker.sees("pump-1", "STOPPED", "rig pressure", "not watched: ")
+        walker.picture("chip-1-overview")
+        walker.open("/pump/1/therapy")
+        for name, text in MORPHINE.items():
+            walker.fill(name, text)
+        walker.click("Have it read back")
+        walker.sees("asked", "2.4 mg a day", "50 uL in any 4 h", "soft limit")
+        soft = {tick.get_attribute("data-soft"): tick for tick in walker.all("[data-soft]")}
+        assert {"morphine.start_dose.high.naive", "unpaired", "stall", "air"} <= set(soft)
+        assert not walker.find("confirm").is_enabled()
+        walker.picture("chip-2-readback")
+        for tick in [*soft.values(), walker.find("is-it")]:
+            tick.click()
+        walker.click("Confirm")
+        walker.said("is in force")
+
+        walker.open("/pump/1")
+        walker.sees("card-rig", "unwatched:")
+        walker.click("Start")
+        walker.said("Started: the pump is RUNNING.")
+        walker.click("Clinician bolus")
+        walker.type("Volume", "5 uL")
+        walker.type("Over", "20 s")
+        walker.click("Give it")
+        walker.said("Granted: 5 uL at 900 uL/h on top of the basal rate.")
+        walker.sees("card-bolus", "clinician:", "left")
+        walker.click("Clinician bolus")
+        walker.type("Volume", "46 uL")
+        walker.type("Over", "1 min")
+        walker.click("Give it")
+        walker.said("the bolus is denied: ", "(")
+        walker.sees("card-events", "bolus complete: 5 uL")
+        walker.click("Clinician bolus")
+        walker.type("Volume", "46 uL")
+        walker.type("Over", "1 min")
+        walker.click("Give it")
+        walker.said("would hold more than its limit of", "(max_dose)")
+        walker.sees("card-alarms", "LOW MAX DOSE")
+        walker.picture("chip-3-alarm")
+        walker.click("Acknowledge")
+        walker.said("Acknowledged")
+        walker.sees("card-alarms", "No alarm stands.")
+        walker.click("Stop")
+        walker.said("The pump is STOPPED.")
+        walker.sees("card-state", "STOPPED")
+        walker.click("End this run and report it")
+        walker.said("has ended")
+        walker.driver.get(walker.button("Report of run").get_attribute("href"))
+        text = walker.driver.find_element("tag name", "body").text
+        for said in (
+            "Programmed and confirmed",
+            "morphine",
+            "MAX_DOSE",
+            "max_dose",
+            "granted",
+            "Not watched",
+        ):
+            assert said in text
+        walker.picture("chip-4-report")
+        assert walker.complaints() == []
