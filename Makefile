@@ -30,7 +30,7 @@ system:
 venv: system
 	@tools/setup/venv.sh
 
-desk: setup ## what only some commands need: Parquet, reports as pages, lab automation
+desk: setup ## what only some commands need: the pages of the desk, Parquet, reports as pages, lab automation
 	@tools/setup/system.sh desk
 	@tools/setup/venv.sh desk
 
@@ -74,6 +74,7 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --write-measured
 	$(PYTHON) -m thecal_host.showcase
+	$(PYTHON) -m thecal_host.desk.showcase
 
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
 	$(PYTHON) -m thecal_bench.quick
