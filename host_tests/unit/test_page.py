@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from pump_port import PumpPort
 from thecal_host import cli
-from thecal_host.page import render, timeline
+from thecal_host.page import facts, render, timeline
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.req("DESK-03")
@@ -107,6 +107,7 @@ def test_a_page_says_all_that_is_known_of_a_run_and_needs_no_other_file(folder):
     assert "Never for use on a person" in said
     assert "6 mL/h" in said and "100 uL at 60 mL/h" in said and "4 mL in any 0.5 h" in said
     assert "2 asked for, 1 granted, 1 denied." in said
+    assert "by whom not told by the pump" in said
     assert re.search(r"5:00.\d patient granted, 100.000 uL", said), said[:6000]
     denied = r"10:00.\d patient denied: the lockout after the last bolus was not over \(lockout\)"
     assert re.search(denied, said), said[6000:]
@@ -117,6 +118,20 @@ def test_a_page_says_all_that_is_known_of_a_run_and_needs_no_other_file(folder):
     assert thecal("runs", "export", 1, folder / "r.ndjson", "--force").exit_code == 0
     hashed = subprocess.run(["sha256sum", folder / "r.ndjson"], capture_output=True, text=True).stdout
     assert hashed.split()[0] == digest
+
+
+@pytest.mark.parametrize(
+    ("paired", "said"),
+    [
+        ((1, 1), "a clinician or service key, as the pump was paired; which of them is not told by the pump"),
+        ((0, 0), "not told by the pump, which was not paired and took it from whoever had its port"),
+        ((0, 1), "not told by the pump"),
+        ((), "not told by the pump"),
+    ],
+)
+def test_a_page_says_of_who_confirmed_no_more_than_is_known(paired, said):
+    records = [{"type": "status", "paired": known} for known in paired]
+    assert facts.by_whom([{"type": "event"}, *records]) == said
 
 
 def test_a_record_of_a_pump_is_held_against_its_log(run, folder, tmp_path):
@@ -134,6 +149,7 @@ def test_a_record_of_a_pump_is_held_against_its_log(run, folder, tmp_path):
     said = " ".join(filter(None, reader.texts))
     assert "no edit, no gap" in said and "events of the record" in said and 'class="bad"' not in text
     assert "number 1, in force as the recording began" in said and "digest" in said
+    assert said.count("by whom not told by the pump") == 1  # it was confirmed before the recording
     assert "protocol 2" in said and "counted pulses" in said
     # An edit of the log, and an event of which the log knows nothing.
     edited = (tmp_path / "l.log").read_text().replace("2", "3", 40)

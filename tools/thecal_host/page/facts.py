@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from thecal.link.commands import CONFIRM, ROLES, find
 from thecal.version import VERSION
 from thecal_model import rig_words
 from thecal_model.quantities import MS_PER_WEEK
@@ -21,6 +23,8 @@ from thecal_host.recording import Loaded
 from thecal_host.report import Run, in_force, summary_rows, window_fill
 
 Rows = list[tuple[str, ...]]
+
+NOT_TOLD = "not told by the pump"
 
 
 @dataclass
@@ -72,6 +76,7 @@ def _programmed(given: Given) -> Section:
         section.rows = [*kept_rows(kept, run.rig)]
         section.rows.insert(0, ("therapy", f"number {kept['number']}, in force as the recording began"))
         section.rows.append(("confirmed", f"{clock_text(kept['tick_s'] * 1000)} after the pump's first boot"))
+        section.rows.append(("by whom", NOT_TOLD))
     else:
         for therapy in head.get("prescription", {}).get("therapies", []):
             section.rows += _prescribed(therapy)
@@ -87,11 +92,28 @@ def _programmed(given: Given) -> Section:
         if event["code"] in ("therapy", "soft_limits", "library", "refill")
     ]
     section.rows += [(f"at {when}", what) for when, what in confirmed]
+    if confirmed or "therapy" not in head:
+        section.rows.append(("by whom", by_whom(given.loaded.records)))
     section.sentences.append(
         "The pump read each therapy back, and put it in force when the digest of that was confirmed over the "
         "link."
     )
     return section
+
+
+def by_whom(records: Sequence[dict[str, Any]]) -> str:
+    """Who confirmed what was confirmed while it was recorded: the pump keeps no role of it, but what it takes
+    from whom is known.
+    """
+    paired = {record["paired"] for record in records if "paired" in record and record["type"] == "status"}
+    confirm = find(CONFIRM)
+    assert confirm is not None
+    if paired == {1}:
+        roles = " or ".join(ROLES[confirm.role :])
+        return f"a {roles} key, as the pump was paired; which of them is {NOT_TOLD}"
+    if paired == {0}:
+        return f"{NOT_TOLD}, which was not paired and took it from whoever had its port"
+    return NOT_TOLD
 
 
 def _prescribed(therapy: dict[str, Any]) -> Rows:
