@@ -90,6 +90,23 @@ def test_everybody_hears_the_pump_and_everybody_reaches_it():
     assert sharing.join(pipe.name) is None
 
 
+@pytest.mark.req("DESK-04", "LNK-03")
+def test_an_owner_that_reads_nothing_keeps_the_newest_and_no_more(monkeypatch):
+    """A lab pump that turns for a week is asked nothing, and tells all the while."""
+    monkeypatch.setattr(sharing, "MOST_UNREAD", 10)
+    pipe = Pipe()
+    with sharing.Hub(pipe) as owner:
+        guest = sharing.join(pipe.name)
+        assert guest is not None
+        told = [b"%03d\n" % number for number in range(100)]
+        for piece in told:
+            pipe.theirs.sendall(piece)
+            assert read_all(guest, len(piece)) == piece
+        assert owner.read(PATIENCE_S) == b"".join(told[-10:])
+        pipe.theirs.sendall(b"next\n")
+        assert read_all(owner, 5) == b"next\n"
+
+
 def test_a_port_that_goes_ends_it_for_everybody():
     pipe = Pipe()
     with sharing.Hub(pipe) as owner:

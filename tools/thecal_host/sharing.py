@@ -32,6 +32,10 @@ GREETING_TIMEOUT_S = 2.0
 # Someone who reads nothing for so long is hung up on: the others must not wait.
 SLOW_S = 0.5
 
+# Pieces of at most READ_BYTES that the owner has not read: of more the oldest are dropped, as a serial port
+# does. Telemetry of a quarter of an hour.
+MOST_UNREAD = 1_000
+
 
 def _socket_path(name: str) -> Path:
     """Where the hub of a port is: by the device that the name leads to, since several names may."""
@@ -190,6 +194,9 @@ class Hub(Port):
             if not data:
                 continue
             self._data.put(data)
+            while self._data.qsize() > MOST_UNREAD:
+                with contextlib.suppress(queue.Empty):  # the owner reads just now
+                    self._data.get_nowait()
             with self._guests_lock:
                 guests = list(self._guests)
             for guest in guests:
