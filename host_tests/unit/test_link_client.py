@@ -6,6 +6,7 @@ The property tests of the codec are in host_tests/property/test_frame_client.py.
 import zlib
 
 import pytest
+from thecal_model import link
 from thecal_model.link import FRAME_MAX_BYTES, Decoder, FrameError, LinkClient, LinkError, encode
 
 
@@ -86,6 +87,17 @@ def test_requests_are_numbered_and_replies_come_back_by_number():
     early = {"type": "reply", "id": first, "ok": False, "error": "busy"}
     client.feed(encode(late) + encode(early))
     assert client.reply(first) == early and client.reply(second) == late
+
+
+@pytest.mark.req("DESK-05")
+def test_a_client_that_asks_for_ever_keeps_the_last_replies_only(monkeypatch):
+    monkeypatch.setattr(link, "MOST_REPLIES", 3)
+    client = LinkClient(lambda _: None)
+    asked = [client.request("hello") for _ in range(9)]
+    for number in asked:
+        client.feed(encode({"type": "reply", "id": number, "ok": True}))
+        assert client.reply(number) is not None
+    assert [number for number in asked if client.reply(number) is not None] == asked[-3:]
 
 
 @pytest.mark.req("LNK-01")

@@ -47,6 +47,9 @@ REQUEST_ID_END = LARGEST + 1
 # What a client draws when it starts; with the number of a request it is the ID of a command.
 RUN_BITS = 31
 
+# Replies that a client keeps; whoever asked has looked for his by then.
+MOST_REPLIES = 256
+
 # What the other end said that was no frame, kept for error messages: a few lines tell what it is.
 _NOISE_LINES = 8
 
@@ -292,7 +295,10 @@ class LinkClient:
             if isinstance(request_id, int) and request_id in self._asked and ours:
                 if frame.get("held") is not True and frame.get("error") not in UNHEARD:
                     del self._asked[request_id]
+                self._replies.pop(request_id, None)
                 self._replies[request_id] = frame
+                if len(self._replies) > MOST_REPLIES:
+                    del self._replies[next(iter(self._replies))]
                 self.boot = frame.get("boot", self.boot)
             else:
                 self.stray_replies += 1
