@@ -3,6 +3,7 @@ motor off.
 """
 
 import pytest
+from forked import from_boot
 from rig import FAILING_LOOP, Rig
 from thecal.watch import alarms
 from thecal_bench.chip import EmulatedBoard
@@ -136,9 +137,9 @@ def test_a_loop_that_keeps_failing_resets_the_board_with_the_motor_off(image):
 
 
 @pytest.mark.req("SEC-04")
-def test_a_running_pump_has_no_prompt(image):
+@from_boot
+def test_a_running_pump_has_no_prompt(rig):
     """Ctrl-C, Ctrl-D, Ctrl-A and a break in the middle of everything are noise to the pump."""
-    rig = Rig(image)
     rig.start(6_000_000)
     for keys in (b"\x03", b"\x03\x03\x01", b"\x04", b"\x02", b"import machine\r\nmachine.reset()\r\n"):
         rig.bench.send(keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from forked import from_boot
 from rig import Rig
 from test_flash import STORAGE_START
 from thecal import causes
@@ -41,8 +42,8 @@ def written_flash(count: int) -> bytes:
 
 
 @pytest.mark.req("REC-06", "MOT-05", "SIM-01")
-def test_a_log_of_thousands_is_read_while_the_motor_runs_and_costs_it_nothing(image):
-    rig = Rig(image)
+@from_boot
+def test_a_log_of_thousands_is_read_while_the_motor_runs_and_costs_it_nothing(rig):
     image_bytes = written_flash(2_600)
     rig.board.mcu.flash[STORAGE_START : STORAGE_START + len(image_bytes)] = image_bytes
     rig.board.power_cycle()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import thecal
+from forked import from_boot
 from rig import Rig
 from thecal.watch import alarms
 from thecal_bench.bench import TICK_NS
@@ -138,9 +139,9 @@ def test_a_driver_or_a_part_that_fails_delivers_no_more_than_a_second(image, pla
 
 @pytest.mark.req("SAFE-03", "SAFE-04", "MOT-04")
 @pytest.mark.parametrize("tenths", [0, pytest.param(2, marks=pytest.mark.long)])
-def test_a_processor_that_stops_dead_stops_the_motor_and_is_reset(image, tenths):
+@from_boot
+def test_a_processor_that_stops_dead_stops_the_motor_and_is_reset(rig, tenths):
     """Interrupts masked, `tenths` of a millisecond into a tick."""
-    rig = Rig(image)
     rig.start(RATE_NL_H)
     rig.run_ticks(10)
     at_ns = rig.bench._due_ns(rig.bench.tick + 1) + tenths * 100_000

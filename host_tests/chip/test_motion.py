@@ -4,6 +4,7 @@ import random
 from fractions import Fraction
 
 import pytest
+from forked import from_boot
 from rig import STEPS_PER_NL, Rig
 
 pytestmark = pytest.mark.chip
@@ -23,8 +24,8 @@ while True:
 
 
 @pytest.mark.req("DOSE-01", "DOSE-02", "DOSE-07", "MOT-01", "SIM-01")
-def test_thirty_thousand_edges_are_made_counted_and_where_they_should_be(image, measured):
-    rig = Rig(image)
+@from_boot
+def test_thirty_thousand_edges_are_made_counted_and_where_they_should_be(rig, measured):
     rig.start(60_000_000)
     rig.run_ticks(70)
     rig.bolus(300_000, 20_000)  # 54 mL/h more
@@ -67,8 +68,8 @@ def test_garbage_collection_and_a_bad_host_move_no_edge(image, host, measured):
 
 
 @pytest.mark.req("MOT-05")
-def test_a_stall_of_the_flash_of_400_ms_moves_no_edge(image, measured):
-    rig = Rig(image)
+@from_boot
+def test_a_stall_of_the_flash_of_400_ms_moves_no_edge(rig, measured):
     rig.start(60_000_000)
     for phase_ms in (0, 3, 37, 61, 95):
         rig.run_ticks(5)
@@ -86,8 +87,8 @@ def test_a_stall_of_the_flash_of_400_ms_moves_no_edge(image, measured):
 
 @pytest.mark.req("MOT-04", "SAFE-04")
 @pytest.mark.parametrize("phase_ms", [0, 1, 42, 99])
-def test_a_hung_loop_stops_the_motor_within_a_second(image, phase_ms):
-    rig = Rig(image)
+@from_boot
+def test_a_hung_loop_stops_the_motor_within_a_second(rig, phase_ms):
     rig.start(60_000_000)
     rig.run_ticks(20)
     rig.board.run_for_ms(phase_ms)
@@ -109,8 +110,8 @@ def test_a_hung_loop_stops_the_motor_within_a_second(image, phase_ms):
 
 
 @pytest.mark.req("SAFE-01")
-def test_the_motor_driver_is_off_from_reset_until_started_and_again_after_one(image):
-    rig = Rig(image)
+@from_boot
+def test_the_motor_driver_is_off_from_reset_until_started_and_again_after_one(rig):
     seen = []
     rig.board.listen("EN", lambda level, _ns, _cycle: seen.append(level))
     rig.run_ticks(5)
@@ -129,13 +130,13 @@ def test_the_motor_driver_is_off_from_reset_until_started_and_again_after_one(im
 
 
 @pytest.mark.req("DOSE-01")
-def test_the_first_pulse_of_a_slow_rate_is_where_arithmetic_puts_it(image):
+@from_boot
+def test_the_first_pulse_of_a_slow_rate_is_where_arithmetic_puts_it(rig):
     """2 mL/h is 16/9 microsteps a tick: the first pulse is due a quarter of a period after the start.
 
     The first segment lasts to an even tick. In 200 ms are floor(32/9 + 1/4) = 3 steps, in 100 ms floor(16/9 +
     1/4) = 2.
     """
-    rig = Rig(image)
     rig.start(2_000_000)
     tick = max(rig.changes)
     rig.run_ticks(12)

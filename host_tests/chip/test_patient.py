@@ -1,16 +1,17 @@
 """The patient's button on the pin of the emulated board: a bolus, then a denial with its reason."""
 
 import pytest
-from rig import STEPS_PER_NL, Rig
+from forked import from_boot
+from rig import STEPS_PER_NL
 from thecal import causes
 
 pytestmark = pytest.mark.chip
 
 
 @pytest.mark.req("LIM-01", "LIM-02", "LIM-07", "SIM-01")
-def test_the_first_press_gives_a_bolus_and_the_next_a_denial_with_its_reason(image):
+@from_boot
+def test_the_first_press_gives_a_bolus_and_the_next_a_denial_with_its_reason(rig):
     """2 uL at 12 mL/h take 0.6 s; then lockout. The motor makes the bolus, no step for the denied press."""
-    rig = Rig(image)
     therapy = {
         "mode": "continuous",
         "rate_num": 2_000,
@@ -47,9 +48,9 @@ def test_the_first_press_gives_a_bolus_and_the_next_a_denial_with_its_reason(ima
 
 
 @pytest.mark.req("LIM-04", "MOT-05")
-def test_the_prediction_of_a_full_window_fits_into_its_tick(image):
+@from_boot
+def test_the_prediction_of_a_full_window_fits_into_its_tick(rig):
     """A history looked through for a press while the motor runs: no tick is merged by it."""
-    rig = Rig(image)
     therapy = {
         "mode": "continuous",
         "rate_num": 5_000_000,

@@ -1,6 +1,7 @@
 """What is felt stops the motor on the emulated board: the rotor's encoder and index mark, a blocked line."""
 
 import pytest
+from forked import from_boot
 from rig import Rig
 from thecal.watch import alarms
 from thecal_bench.chip.recorders import EdgeRecorder
@@ -12,12 +13,12 @@ CPU_CYCLES_PER_MS = 125_000
 
 
 @pytest.mark.req("MOT-02", "SIM-01")
-def test_the_index_is_counted_and_a_rotor_that_stalls_halts_the_motor(image):
+@from_boot
+def test_the_index_is_counted_and_a_rotor_that_stalls_halts_the_motor(rig):
     """60 mL/h, a revolution in 6 s: the second one without an alarm means that marks and pulses agree. Then
     the rotor stands. The encoder tells its place to a pitch, so two pitches behind are one to three of lost
     steps, and what a tick makes (54) is seen at its end.
     """
-    rig = Rig(image)
     rig.start(60_000_000)
     rig.run_ticks(130)
     assert rig.plant.index_count == 2 and rig.plant.encoder_count >= 200
@@ -33,9 +34,9 @@ def test_the_index_is_counted_and_a_rotor_that_stalls_halts_the_motor(image):
 
 
 @pytest.mark.req("MOT-02", "OCC-01", "SIM-01")
-def test_an_index_that_does_not_come_is_missed_after_a_revolution(image):
+@from_boot
+def test_an_index_that_does_not_come_is_missed_after_a_revolution(rig):
     """So the image does count it: its wire is cut before the first mark, 100 pulses or 6 s at 60 mL/h."""
-    rig = Rig(image)
     rig.plant.sensor_fault("index", "open", rig.bench.now_ns)
     rig.start(60_000_000)
     rig.run_ticks(58)
