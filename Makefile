@@ -79,8 +79,9 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute
 	$(PYTHON) -m thecal_bench.quick
 
-bench-archive: desk ## sizes, CPU and memory of a day of telemetry of four pumps in the archive and out again
+bench-archive: desk ## sizes, CPU and memory of a day of telemetry of four pumps in the archive and out again, and on a page
 	$(PYTHON) -m thecal_host.archive_day
+	$(PYTHON) -m thecal_host.desk.cost
 
 cycles: setup image ## where the cycles of a tick go, by Python function
 	$(PYTHON) -m thecal_bench.cycles

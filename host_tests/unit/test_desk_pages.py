@@ -3,11 +3,13 @@
 One pump, the firmware's own code at a pty, one desk, one browser for all of it. Pictures go to build/desk.
 """
 
+import io
 import re
 
 import pytest
 from desk_process import PHONE, WIDE, Walker, chromium, desk
 from pump_at_pty import PtyPump, until
+from rich.console import Console
 
 pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
 pytestmark = pytest.mark.req("DESK-01")
@@ -250,6 +252,17 @@ def test_a_role_finds_shut_what_it_may_not_with_the_reason(everything, pump):
         assert not walker.find("propose").is_enabled()
         walker.click("Stop")
         walker.said("The pump is STOPPED.")
+
+
+def test_what_the_desk_costs_is_measured_and_its_memory_bounded(browser):
+    """Ten minutes of four pumps here; `make bench-archive` takes a day."""
+    from thecal_host.desk import cost
+
+    with io.StringIO() as said:
+        found = cost.benchmark(600, Console(file=said), steady_s=4.0)
+        assert f"{found.memory_mb:.0f} MB" in said.getvalue()
+    assert 50 < found.memory_mb < 300
+    assert found.replay_s > 0 and found.refresh_s > 0
 
 
 def test_a_pump_that_is_gone_is_said_to_be_and_found_again(browser, tmp_path):

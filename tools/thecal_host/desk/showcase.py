@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from thecal_host.desk import server
+from thecal_host.files import FileError
 from thecal_host.python.pump import Pump
 
 PICTURE = Path(__file__).parents[1] / "pictures" / "desk.png"
@@ -28,7 +29,9 @@ LOOKS_S = 120.0
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser without a window."""
+    """A browser without a window. FileError where the machine has none."""
+    if not os.path.exists(DRIVER):
+        raise FileError(f"{DRIVER} is not there: Debian's packages chromium and chromium-driver bring it")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
