@@ -19,6 +19,7 @@ from paired import PairedBench, body
 from pump_at_pty import PtyPump, until
 from pump_on_bench import SIX_ML_H
 from thecal.link import commands
+from thecal_bench.flash_model import blank_flash
 from thecal_host import cli
 from thecal_host.cli.gateway import gateway  # noqa: F401 (registers the command)
 from thecal_host.gateway.topics import EVENT
@@ -189,6 +190,19 @@ def test_one_pump_at_two_ports_is_served_once(monkeypatch, tmp_path):
     ):
         until(lambda: is_served(reader, [pump]))
         until(lambda: any("the one at" in note for note in served.notes))
+
+
+def test_a_pump_that_was_never_told_what_hangs_on_its_pins_is_served(monkeypatch, tmp_path):
+    pump = LivePump("pump0", NumberedBench("pump0", flash=blank_flash(None)))
+    with (
+        Broker(tmp_path) as broker,
+        Reader(broker.port) as reader,
+        Served(monkeypatch, broker.port, [pump]),
+    ):
+        until(lambda: is_served(reader, [pump]) and reader.said(pump.of("state")))
+        assert reader.said(pump.of("hello"))["no_rig"]
+        state = reader.said(pump.of("state"))
+        assert (state["state"], state["supply_v"], state["reservoir_ml"]) == ("STOPPED", None, None)
 
 
 def test_two_gateways_of_one_name_are_told_of_each_other(monkeypatch, tmp_path):
