@@ -31,7 +31,7 @@ concentration = "20 mg/mL"
 dose = "2.4 mg/day"
 [therapy.patient_bolus]
 volume = "1 uL"
-duration = "1 s"
+duration = "5 s"
 lockout = "10 min"
 max_per_day = 6
 [therapy.limit]
@@ -318,6 +318,34 @@ def test_a_stop_ends_what_a_calibration_turns(quick):
     assert orders.stop(quick) == "The pump is STOPPED."
     until(lambda: course.over)
     assert "somebody has stopped the pump" in course.why
+
+
+@pytest.mark.req("LNK-05", "DESK-02")
+def test_what_happened_without_a_line_is_known_when_it_is_back_and_the_gap_is_kept(tmp_path):
+    link = tmp_path / "pump"
+    with PtyPump(link) as pump:
+        session = Session(str(link))
+        session.start()
+        try:
+            until(lambda: not session.why)
+            program(session, MORPHINE)
+            orders.start(session)
+            orders.patient_bolus(session)
+            until(lambda: session.status["bolus"] == "patient")
+            pump.unplug()
+            until(lambda: "the line is lost" in session.why)
+            begun, lockout = pump.pump_port.bench.tick, pump.pump_port.bench.pump.handlers.denials.lockout
+            until(lambda: lockout.ended and pump.pump_port.bench.tick > begun + 50)
+            assert pump.state == "RUNNING"
+            pump.plug()
+            until(lambda: not session.why)
+            until(lambda: session.bolus_end_tick is not None)
+            number = session.turn_over()
+        finally:
+            session.close()
+    with Archive() as archive:
+        text = archive.text(number)
+    assert text.count('"type":"gap"') == 1 and '"code":"patient_bolus_end"' in text
 
 
 def test_a_pump_that_is_not_there_is_named_and_tried_again(tmp_path):

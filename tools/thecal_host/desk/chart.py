@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from thecal_host.desk.session import Point
+from thecal_host.desk.known import Point
 
 MOST = 100
 NL_PER_UL = 1_000

@@ -43,18 +43,13 @@ class Cost:
 
 
 class Replayed(Session):
-    """A session that hears no port: it is fed."""
+    """A session that hears no port: it is given statuses."""
 
     def start(self) -> None:
-        self._set(why="")
+        self.why = ""
 
     def close(self) -> None:
         pass
-
-    def feed(self, frame: dict[str, Any]) -> None:
-        """As if the pump had just sent it."""
-        self._heard_s = time.monotonic()
-        self._take_status(frame)
 
 
 def _sessions() -> list[Replayed]:
@@ -81,7 +76,7 @@ def _replay(sessions: list[Replayed], frames: list[dict[str, Any]], archive: str
         recorders = [Recorder(None, head, keeping) for keeping in keepings]
         for frame in day(frames, seconds):
             for session, recorder in zip(sessions, recorders, strict=True):
-                session.feed(frame)
+                session.take_status(frame)
                 recorder.write({**frame, "host_time": host_time()})
         for recorder in recorders:
             recorder.end()
@@ -93,7 +88,7 @@ def _cpu_of(sessions: list[Replayed], later: Iterator[dict[str, Any]], seconds: 
     while time.monotonic() < until_s:
         frame = next(later)
         for session in sessions:
-            session.feed(frame)
+            session.take_status(frame)
         time.sleep(EVERY_S)
     return time.process_time() - begun_s
 
