@@ -9,7 +9,7 @@ from nicegui import ui
 from thecal_model.rig_words import unwatched_text
 
 from thecal_host.desk import orders, pages
-from thecal_host.desk.cards import age_text, alarm_box
+from thecal_host.desk.alarms import age_text, alarm_box
 from thecal_host.desk.session import Session
 
 if TYPE_CHECKING:
