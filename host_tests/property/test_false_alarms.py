@@ -1,6 +1,6 @@
 """OCC-03: no alarm of a line that is not blocked, in many pumps' lives at random.
 
-`thecal_bench.vectorised_occlusion` says how they live and how they are run so fast; `test_occlusion_law`
+`thecal_bench.lives` says how they live, `vectorised_occlusion` how they are run so fast; `test_occlusion_law`
 shows that it is the device's detector that is run. With no alarm in 3 x 10^5 hours the rate is below one in
 10^5 hours with 95 % confidence (Poisson: exp(-3) = 0.05). Those hours take ten minutes of a core: `make
 test-long` runs them and leaves its figures in host_tests/false_alarms.toml, which `make test` holds
@@ -9,35 +9,17 @@ against the detector as it is.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import time
-import tokenize
 import tomllib
 from pathlib import Path
 
 import pytest
-from thecal.watch import occlusion
-from thecal_bench.vectorised_occlusion import SEED, Campaign
+from thecal_bench.lives import SEED, Campaign, detector_digest
 
 FIGURES = Path(__file__).parents[1] / "false_alarms.toml"
 LANES, HOURS = 12_288, 25  # 307 200 pump-hours
 SLICE_LANES, SLICE_HOURS = 8_192, 0.25
 PROOF_HOURS = 300_000
-
-
-def detector_digest() -> str:
-    """Of the detector's code: neither comments, docstrings nor layout count."""
-    source = Path(str(occlusion.__file__)).read_text()
-    kept, fresh_line = [], True
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type in (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT):
-            continue
-        if token.type == tokenize.STRING and fresh_line:
-            continue
-        fresh_line = token.type == tokenize.NEWLINE
-        kept.append(token.string.strip())
-    return hashlib.sha256(" ".join(kept).encode()).hexdigest()[:16]
 
 
 @pytest.mark.req("OCC-03")

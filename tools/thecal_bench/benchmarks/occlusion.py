@@ -37,9 +37,9 @@ from rich.table import Table
 from thecal.watch.occlusion import THRESHOLD_PA, TREND, Occlusion
 from thecal_model.text import rate_text
 
+from thecal_bench.lives import DAILY_PA
 from thecal_bench.vectorised_occlusion import (
     COMPLIANCE_NL_PA,
-    DAILY_PA,
     LSB_PA,
     RESISTANCE_PA_ML_H,
     STEP_NL,
