@@ -72,6 +72,7 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 	@PYTHONPATH=tools python3 -m image.stock
 	$(PYTHON) -m thecal_bench.benchmark
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
+	$(PYTHON) -m thecal_bench.benchmarks.moving
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --write-measured
 	$(PYTHON) -m thecal_host.showcase
 	$(PYTHON) -m thecal_host.desk.showcase
