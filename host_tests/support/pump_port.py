@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 from thecal_bench.inprocess import HostBench
 from thecal_host import cli, connection, ports
+from thecal_host.connection import PortError
 from thecal_host.ports import FoundPort
 from thecal_host.pump import Pump
 from thecal_model.link import encode
@@ -81,6 +82,61 @@ class CutPort(PumpPort):
         if self._looks is not None and self._looks < 0:
             raise self.why
         super().write(data)
+
+
+class CutAtPort(PumpPort):
+    """A pump whose cable is pulled at the command `cut_at`: once the pump has heard it and had `TICKS_TO_ACT`
+    for it, or, if `deaf`, before. It is plugged in again after `away` tries in vain.
+    """
+
+    TICKS_TO_ACT = 30
+
+    def __init__(self, bench=None):
+        super().__init__(bench=bench)
+        self.cut_at = ""
+        self.deaf = False
+        self.gone = False
+        self.away = self.opened = 0
+        self.sent = []
+        self.bench.advance_to_tick(30)  # it has told of its boot
+        self._data.clear()
+
+    def sends(self, request, line):
+        """A request goes over the line."""
+        self.sent.append(request["cmd"])
+
+    def write(self, data):
+        if self.gone:
+            raise PortError("the cable is out")
+        for line in data.split(b"\n"):
+            if not line:
+                continue
+            request = json.loads(line[: line.rindex(b"}") + 1])
+            self.sends(request, line)
+            if request["cmd"] == self.cut_at:
+                self.cut_at, self.gone = "", True
+                if not self.deaf:
+                    super().write(data)
+                    self.bench.advance_to_tick(self.bench.tick + self.TICKS_TO_ACT)
+                raise PortError("the cable is out")
+        super().write(data)
+
+    def read(self, timeout_s):
+        if self.gone:
+            raise PortError("the cable is out")
+        return super().read(timeout_s)
+
+    def reopen(self):
+        self.opened += 1
+        self.away -= 1
+        if self.away >= 0:
+            raise PortError("there is no port")
+        self.gone = False
+        self._data.clear()
+        return self
+
+    def sleep(self, seconds):
+        self.bench.advance_to_tick(self.bench.tick + max(1, int(seconds * 10)))
 
 
 class SlowPort(PumpPort):

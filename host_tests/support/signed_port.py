@@ -1,13 +1,10 @@
 """A pump that can be paired, with a hand at it and a cable that may be pulled; and how people go the way."""
 
-import json
-
 import pytest
-from pump_port import PumpPort
+from pump_port import CutAtPort
 from thecal.link.commands import ROLES
 from thecal_bench.bench import Bench
 from thecal_host import keys
-from thecal_host.connection import PortError
 from thecal_host.keys import FileStore, Held, Ring
 from thecal_model import signing
 
@@ -26,61 +23,26 @@ max_per_day = 6
 """
 
 
-class SignedPort(PumpPort):
+class SignedPort(CutAtPort):
     """`hand`: ticks after `pair` at which STOP is pressed, None for nobody; and whether somebody `fits` the
-    jumper when it is asked for. `cut_at`: the command at which the cable is pulled, once the pump has heard
-    it (`deaf`: before), for `away` tries.
+    jumper when it is asked for. `sent` has pairs of command and role, None where nobody signed it.
     """
 
+    TICKS_TO_ACT = 100  # keys are written down
+
     def __init__(self, hand: int | None = 20, bench: Bench | None = None):
-        super().__init__(bench=bench)
+        super().__init__(bench)
         self.hand = hand
         self.fits = False
-        self.cut_at = ""
-        self.deaf = False
-        self.gone = False
-        self.away = 1
-        self.sent = []  # (command, role or None)
-        self.bench.advance_to_tick(30)
-        self._data.clear()
 
-    def write(self, data):
-        if self.gone:
-            raise PortError("the cable is out")
-        for line in data.split(b"\n"):
-            if not line:
-                continue
-            cmd = json.loads(line[: line.rindex(b"}") + 1])["cmd"]
-            signed = signing.parts(line)
-            self.sent.append((cmd, None if signed is None else signed.role))
-            if cmd == "pair" and self.hand is not None:
-                self.bench.schedule(self.bench.tick + self.hand, lambda: self.bench.press("stop", 3))
-            if self.fits and cmd == "confirm":
-                self.bench.jumper = True
-                self.bench.advance_to_tick(self.bench.tick + 3)
-            if cmd == self.cut_at:
-                self.cut_at, self.gone = "", True
-                if not self.deaf:
-                    super().write(data)
-                    self.bench.advance_to_tick(self.bench.tick + 100)
-                raise PortError("the cable is out")
-        super().write(data)
-
-    def read(self, timeout_s):
-        if self.gone:
-            raise PortError("the cable is out")
-        return super().read(timeout_s)
-
-    def reopen(self):
-        self.away -= 1
-        if self.away > 0:
-            raise PortError("there is no port")
-        self.gone = False
-        self._data.clear()
-        return self
-
-    def sleep(self, seconds):
-        self.bench.advance_to_tick(self.bench.tick + max(1, int(seconds * 10)))
+    def sends(self, request, line):
+        cmd, signed = request["cmd"], signing.parts(line)
+        self.sent.append((cmd, None if signed is None else signed.role))
+        if cmd == "pair" and self.hand is not None:
+            self.bench.schedule(self.bench.tick + self.hand, lambda: self.bench.press("stop", 3))
+        if self.fits and cmd == "confirm":
+            self.bench.jumper = True
+            self.bench.advance_to_tick(self.bench.tick + 3)
 
     def roles_of(self, *cmds):
         """In which roles these were sent since the last look."""

@@ -4,10 +4,8 @@
 before the pump has heard it, or after it was carried out.
 """
 
-import json
-
 import pytest
-from pump_port import PumpPort
+from pump_port import CutAtPort
 from thecal_host import lost
 from thecal_host.connection import PortError
 from thecal_host.pump import Pump, PumpError, Refused
@@ -15,46 +13,23 @@ from thecal_model.link import Decoder, encode
 
 RATE = {"mode": "continuous", "rate_num": 6_000_000, "rate_den": 1}
 BOLUS = {"volume_nl": 20_000, "duration_ms": 20_000}
-TICKS_TO_ACT = 30
 
 
-class LossyPort(PumpPort):
-    """`lose` is the command whose first reply is lost; `cut_at` that at which the cable is pulled, `deaf`
-    before the pump hears it. The cable is plugged in again after `away` tries.
-    """
+class LossyPort(CutAtPort):
+    """`lose` is the command whose first reply is lost."""
 
     def __init__(self):
         super().__init__()
-        self.lose = self.cut_at = None
-        self.deaf = False
+        self.lose = self._lost_id = None
         self.away = 2
-        self.opened = 0
-        self.gone = False
-        self.sent = []
-        self._lost_id = None
         self._decoder = Decoder()
 
-    def write(self, data):
-        if self.gone:
-            raise PortError("the cable is out")
-        for line in data.splitlines():
-            if not line:
-                continue
-            request = json.loads(line[: line.rindex(b"}") + 1])
-            self.sent.append(request["cmd"])
-            if request["cmd"] == self.lose:
-                self.lose, self._lost_id = None, request["id"]
-            if request["cmd"] == self.cut_at:
-                self.cut_at, self.gone = None, True
-                if not self.deaf:
-                    super().write(data)
-                    self.bench.advance_to_tick(self.bench.tick + TICKS_TO_ACT)
-                raise PortError("the cable is out")
-        super().write(data)
+    def sends(self, request, line):
+        super().sends(request, line)
+        if request["cmd"] == self.lose:
+            self.lose, self._lost_id = None, request["id"]
 
     def read(self, timeout_s):
-        if self.gone:
-            raise PortError("the cable is out")
         said = b""
         for frame in self._decoder.feed(super().read(timeout_s)):
             assert isinstance(frame, dict)
@@ -64,17 +39,6 @@ class LossyPort(PumpPort):
                 said += encode(frame)
         return said
 
-    def reopen(self):
-        self.opened += 1
-        if self.opened <= self.away:
-            raise PortError("there is no port")
-        self.gone = False
-        self._data.clear()
-        return self
-
-    def sleep(self, seconds):
-        self.bench.advance_to_tick(self.bench.tick + max(1, int(seconds * 10)))
-
     @property
     def boluses(self):
         return self.bench.pump.boluses.clinician
@@ -83,8 +47,6 @@ class LossyPort(PumpPort):
 @pytest.fixture
 def lossy():
     port = LossyPort()
-    port.bench.advance_to_tick(TICKS_TO_ACT)  # it has told of its boot
-    port._data.clear()
     pump = Pump(port, port.clock_s)
     pump.reopen, pump.sleep = port.reopen, port.sleep
     pump.connect()
@@ -151,7 +113,7 @@ def test_a_bolus_given_while_the_cable_was_out_is_told_of(lossy):
 
 
 @pytest.mark.req("REC-03")
-@pytest.mark.parametrize("ticks_before", [0, TICKS_TO_ACT])
+@pytest.mark.parametrize("ticks_before", [0, LossyPort.TICKS_TO_ACT])
 def test_a_reset_in_between_is_told_of_and_the_bolus_never_comes_late(lossy, ticks_before):
     port, pump = lossy
     port.cut_at, port.deaf = "bolus", not ticks_before
