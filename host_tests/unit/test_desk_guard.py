@@ -1,5 +1,6 @@
 """Who may talk to the desk: its own server is asked by a plain client that says what it likes of itself."""
 
+import asyncio
 import base64
 import socket
 from http.client import HTTPConnection
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from desk_process import desk
 from pump_at_pty import PtyPump
+from thecal_host.desk import guard
 
 pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
 pytestmark = pytest.mark.req("DESK-01", "SEC-01")
@@ -101,6 +103,38 @@ def test_a_page_of_another_site_reaches_nothing(client, origin):
     said = origin.replace("HERE", client.at)
     assert client.get("/", Origin=said, Cookie=client.cookie)[0] == 403
     assert client.upgrade(Origin=said, Cookie=client.cookie) == 403
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "passes"),
+    [
+        ("127.0.0.1", "192.0.2.7:80", False),
+        ("192.0.2.7", "192.0.2.7:80", True),
+        ("192.0.2.7", "192.0.2.8:80", False),
+        ("0.0.0.0", "192.0.2.8:80", True),
+        ("0.0.0.0", "192.0.2.8:81", False),
+        ("0.0.0.0", "pump.example:80", False),
+        ("::", "[2001:db8::7]:80", True),
+        ("2001:db8::7", "[2001:db8::7]:80", True),
+    ],
+)
+def test_served_to_others_it_answers_to_its_address_and_to_no_name(address, host, passes):
+    sent, reached = [], []
+
+    async def application(scope, receive, send):
+        reached.append(scope)
+
+    async def receive():
+        raise AssertionError("nothing is read before it is known who comes")
+
+    async def send(message):
+        sent.append(message)
+
+    guarded = guard.Guard(application, "token", address, 80)
+    headers = [(b"host", host.encode()), (b"cookie", f"{guarded.cookie}=token".encode())]
+    scope = {"type": "http", "path": "/", "query_string": b"", "headers": headers, "method": "GET"}
+    asyncio.run(guarded(scope, receive, send))
+    assert bool(reached) == passes and [message.get("status") for message in sent[:1]] == [403] * (not passes)
 
 
 def test_a_websocket_without_the_token_is_refused(client):
