@@ -9,9 +9,10 @@ import threading
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, until
 from thecal.link.commands import COMMANDS, ROLES
-from thecal_host import pairing, ports
+from thecal_host import cli, pairing, ports
 from thecal_host.archive import Archive
-from thecal_host.desk import orders, reports
+from thecal_host.cli import desk as cli_desk
+from thecal_host.desk import orders, reports, server
 from thecal_host.desk.course import GRAMS, YES, Course
 from thecal_host.desk.session import Session
 from thecal_host.keys import Held, Ring
@@ -19,6 +20,7 @@ from thecal_host.pump import Pump, PumpError, Refused
 from thecal_host.weighing import WeighingError, calibration
 from thecal_model.problems import InputError
 from thecal_model.text import event_text
+from typer.testing import CliRunner
 
 pytestmark = pytest.mark.req("DESK-01")
 
@@ -196,6 +198,40 @@ def test_everything_is_kept_as_record_keeps_it(session):
     assert "number 1, confirmed" in page and "6 mL/h" in page and "Incomplete" not in page
 
 
+def test_the_desk_finds_pumps_that_come_later_and_each_keeps_its_number(monkeypatch):
+    found = []
+    monkeypatch.setattr(server, "LOOK_S", 0.05)
+    monkeypatch.setattr(ports, "find_ports", lambda: list(found))
+    with PtyPump() as one, PtyPump() as other:
+        found += [ports.FoundPort(one.name, "serial", "a pump", True)]
+        found += [ports.FoundPort("/dev/modem", "serial", "something else", False)]
+        desk = server.Desk()
+        desk.start()
+        try:
+            assert [session.name for session in desk.sessions.values()] == [one.name]
+            found.insert(0, ports.FoundPort(other.name, "serial", "a pump", True))
+            until(lambda: len(desk.sessions) == 2)
+            assert {number: session.name for number, session in desk.sessions.items()} == {
+                1: one.name,
+                2: other.name,
+            }
+            until(lambda: not any(session.why for session in desk.sessions.values()))
+        finally:
+            desk.close()
+    assert all(session.why == "the desk is closed" for session in desk.sessions.values())
+
+
+def test_without_its_package_the_command_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(cli_desk, "find_spec", lambda name: None)
+    result = CliRunner().invoke(cli.app, ["desk"])
+    assert result.exit_code == 2 and "`make desk` brings it" in result.stderr
+
+
+def test_a_bench_that_does_not_boot_says_why():
+    with pytest.raises(PumpError, match="does not boot: .*no_such_rig"), server.bench("no_such_rig"):
+        raise AssertionError("there is no such rig")
+
+
 # --- in which role
 
 
@@ -303,7 +339,8 @@ def test_a_calibration_that_is_ended_changes_nothing_and_goes_on_from_there(quic
     again = Course(quick, "6 mL/h", 1, 3, 20.0)
     again.start()
     until(lambda: again.question is not None)
-    assert again.question.may_be_no and "untouched" in again.question.text
+    asked = again.question
+    assert asked is not None and asked.may_be_no and "untouched" in asked.text
     again.answer(None)
     until(lambda: again.over)
 
@@ -331,7 +368,7 @@ def test_what_happened_without_a_line_is_known_when_it_is_back_and_the_gap_is_ke
             program(session, MORPHINE)
             orders.start(session)
             orders.patient_bolus(session)
-            until(lambda: session.status["bolus"] == "patient")
+            until(lambda: (session.status or {})["bolus"] == "patient")
             pump.unplug()
             until(lambda: "the line is lost" in session.why)
             begun, lockout = pump.pump_port.bench.tick, pump.pump_port.bench.pump.handlers.denials.lockout

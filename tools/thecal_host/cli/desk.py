@@ -34,6 +34,8 @@ def desk(
     """
     if find_spec("nicegui") is None:
         raise FileError(NO_NICEGUI)
+    from thecal_model import rig as rigs
+
     from thecal_host.desk import server
 
     # A friendly kill ends it as Ctrl-C does: the bench goes, too.
@@ -41,6 +43,7 @@ def desk(
     with until_interrupted(), ExitStack() as stack:
         name = port or ctx.obj.port
         if bench:
+            rigs.load(rig)  # says what is wrong with it before anything boots
             with err.status("booting the image"):
                 name = stack.enter_context(server.bench(rig))
         server.serve(server.Desk(name, ctx.obj.role), address, at, _tell)

@@ -105,7 +105,7 @@ def bound(address: str, port: int) -> socket.socket:
     except OSError as why:
         made.close()
         raise PortError(
-            f"{address}:{port} cannot be served ({why.strerror}): name another with --at"
+            f"{address}:{port} cannot be served ({why.strerror}): name others with --address and --at"
         ) from None
     return made
 
