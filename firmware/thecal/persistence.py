@@ -265,7 +265,7 @@ class Persistence:
         number = self.rig_number()
         if number > self.journal.found_rig_number:
             data = self.journal.slots.read(CALIBRATION, number)
-            self.journal.slots.begin(CALIBRATION, bytes(data))
+            self.journal.slots.begin(CALIBRATION, (bytes(data),))
 
     def _restore_line(self) -> None:
         """What is booked counts as made: it has used up credit, and cleared a bridge."""
@@ -292,7 +292,7 @@ class Persistence:
 
     def _stored_therapy(self, serial: int):
         data = self.journal.slots.read(THERAPY, serial)
-        return None if data is None else bytes(data)
+        return None if data is None else (data,)
 
     def _therapy(self, serial: int):
         """The Prescription of that number, None where none can be read; and whether another rig ended it."""
@@ -424,13 +424,13 @@ class Persistence:
         """Whether the last therapy, library or rig is still being written."""
         return self.journal.slots.kind >= 0
 
-    def applied(self, kind: int, data: bytes) -> None:
-        """A therapy or a library, as bytes, is in force, or a rig is to be: have it written. A cut before
-        that is done finds the last one, with all that was delivered meanwhile.
+    def applied(self, kind: int, pieces) -> None:
+        """A therapy or a library, in pieces of bytes, is in force, or a rig is to be: have it written. A cut
+        before that is done finds the last one, with all that was delivered meanwhile.
         """
         if self.busy():  # and always will be: the journal has failed
             self.journal.slots.drop()
-        self.journal.slots.begin(kind, data)
+        self.journal.slots.begin(kind, pieces)
         if kind == CALIBRATION:
             self.restarting = True
             self.resets.forget()  # whoever changes the rig again and again makes no loop of resets

@@ -61,7 +61,7 @@ def test_what_is_booked_survives_resets_and_power_cuts(make_board):
     assert prompt.run(BOOT).split()[:5] == ["0", "0", "0", "0", "0"]  # a new board
     prompt.run(
         """
-j.slots.begin(0, b'therapy ' * 60)
+j.slots.begin(0, (b'therapy ' * 60,))
 while not j.slots.done():
     m.turn()
 j.slots.adopt()

@@ -309,7 +309,7 @@ def memory(draw):
         ledger.set_flow(draw.below(50), draw.below(1_000), 1_000)
         tick, executed = book.words[layout.TICK], book.words[layout.EXECUTED]
         book.state.save()
-        book.slots.begin(0, b"therapy %d" % boot * 20)
+        book.slots.begin(0, (b"therapy %d" % boot * 20,))
         done = ok = False
         for turn in range(150):
             book.heard(done, ok)

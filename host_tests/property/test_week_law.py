@@ -259,19 +259,20 @@ def test_twelve_of_the_largest_fit_their_slots():
     packed = program.pack("f" * 8, (1 << 30) - 1, head, therapy)
     count, sectors = layout.SLOTS[layout.THERAPY]
     assert count == 12 and len(therapy.basal) == 336
-    assert len(packed) <= sectors * layout.SECTOR - layout.UNIT
+    assert len(b"".join(packed)) <= sectors * layout.SECTOR - layout.UNIT
 
 
 @settings(max_examples=25, deadline=None)
 @pytest.mark.req("DOSE-06", "LIM-11")
-@given(weeks(8), st.sampled_from(["", "morphine"]))
-def test_what_is_kept_is_read_again_to_the_grain(steps, drug):
+@given(weeks(8), st.sampled_from(["", "morphine"]), st.data())
+def test_what_is_kept_is_read_again_to_the_grain(steps, drug, data):
     head: dict[str, Any] = {"mode": "flex", "kvo_num": 1, "kvo_den": 1, "low_nl": 2_000_000}
     head["kvo_num"] = 2_000
     if drug:
         head |= {"drug": drug, "concentration_pg_nl": [1, 2]}
     therapy = prescription.parse({**head, "steps": steps}, MECHANISM)
-    packed = program.Packed(program.pack("12345678", 77, head, therapy))
+    pieces = program.pack("12345678", 77, head, therapy)
+    packed = program.Packed(data.draw(st.sampled_from([pieces, (memoryview(b"".join(pieces)),)])))
     assert (packed.digest, packed.tick_s, packed.head) == ("12345678", 77, head)
     again = packed.read(MECHANISM)
     assert again.readback() == therapy.readback()
@@ -286,7 +287,7 @@ def flawed(**changes) -> bytes:
     therapy = prescription.parse({"mode": "flex", "steps": spread(3, 60)}, MECHANISM)
     for name, (index, value) in changes.items():
         getattr(therapy.basal, name)[index] = value
-    return program.pack("12345678", 0, {"mode": "flex"}, therapy)
+    return b"".join(program.pack("12345678", 0, {"mode": "flex"}, therapy))
 
 
 @pytest.mark.req("REC-05", "DOSE-06")
@@ -305,7 +306,7 @@ def flawed(**changes) -> bytes:
 )
 def test_what_is_kept_and_is_no_therapy_is_said_to_be_none(data, said):
     with pytest.raises(prescription.PrescriptionError, match=said):
-        program.Packed(data).read(MECHANISM)
+        program.Packed((data,)).read(MECHANISM)
 
 
 @pytest.mark.req("DOSE-06", "LIM-10")

@@ -258,7 +258,8 @@ class Device:
     def _confirm(self) -> None:
         journal = self.journal
         if journal.slots.kind < 0 and self.confirming and journal.state.started:
-            journal.slots.begin(*self.confirming[0])
+            kind, data = self.confirming[0]
+            journal.slots.begin(kind, (data[:50], data[50:]))
         elif journal.slots.done():
             kind, data = self.confirming.pop(0)
             serial = journal.slots.adopt()

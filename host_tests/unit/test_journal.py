@@ -239,7 +239,7 @@ def test_the_last_therapies_are_kept_and_the_one_in_force_is_never_overwritten()
     texts = {}
     for number in range(30):
         text = b"therapy %d " % number * 40
-        journal.slots.begin(layout.THERAPY, text)
+        journal.slots.begin(layout.THERAPY, (text[:100], text[100:]))
         while not journal.slots.done():
             desk.turn()
             in_force = journal.words[layout.SERIALS[layout.THERAPY]]
@@ -290,10 +290,10 @@ def test_a_change_of_unit_counts_once_however_long_ago(late_minutes):
 def test_a_slot_refuses_what_is_too_long_and_a_second_one():
     journal = Desk().boot().journal
     with pytest.raises(layout.JournalError, match="8161 bytes, must be 1 to 8160"):
-        journal.slots.begin(layout.THERAPY, bytes(8_161))
-    journal.slots.begin(layout.THERAPY, bytes(8_160))
+        journal.slots.begin(layout.THERAPY, (bytes(8_161),))
+    journal.slots.begin(layout.THERAPY, (bytes(8_160),))
     with pytest.raises(layout.JournalError, match="another one"):
-        journal.slots.begin(layout.LIBRARY, b"x")
+        journal.slots.begin(layout.LIBRARY, (b"x",))
 
 
 def test_a_region_of_the_wrong_size_is_refused():

@@ -57,7 +57,7 @@ def install(flash: FlashModel, data: bytes) -> None:
     """Write a rig, the bytes of its tables, into the journal there as the pump does, for the next boot."""
     journal = Journal(crc_into)
     journal.recover(flash.image)
-    journal.slots.begin(CALIBRATION, data)
+    journal.slots.begin(CALIBRATION, (data,))
     said = Inputs()
     while not journal.slots.done():
         journal.slots.order(True)

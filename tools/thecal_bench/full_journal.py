@@ -56,7 +56,7 @@ def longest_therapy() -> bytes:
     for step in LONGEST_STEPS:
         reader.step(step, "step")
     therapy = reader.finish()
-    return program.pack("0" * 8, 0x3FFF_FFFF, LONGEST_HEAD, therapy)
+    return b"".join(program.pack("0" * 8, 0x3FFF_FFFF, LONGEST_HEAD, therapy))
 
 
 class _Filler:
@@ -120,7 +120,7 @@ class _Filler:
             raise ValueError("the journal to go on from has no therapy")
         slots = journal.slots.layout[layout.THERAPY][0]
         for data in [longest_therapy()] * (slots - 1) + [bytes(in_force)]:
-            journal.slots.begin(layout.THERAPY, data)
+            journal.slots.begin(layout.THERAPY, (data,))
             self.settle()
             journal.slots.adopt()
             journal.state.save()

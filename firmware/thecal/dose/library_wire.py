@@ -210,6 +210,18 @@ def _keys(table, known, prefix: str, problems: list) -> None:
             problems.append("%s%s: unknown key" % (prefix, shown(key)))
 
 
+def pack(library):
+    """The bytes to keep of a library, a line of JSON, in pieces: one for each drug."""
+    version, drugs, crc = library
+    pieces = [b"[%d,[" % version]
+    for number, drug in enumerate(drugs):
+        if number:
+            pieces.append(b",")
+        pieces.append(json.dumps(drug).encode())
+    pieces.append(b"],%d]" % crc)
+    return pieces
+
+
 def _whole(table, key: str, least: int, most: int, problems):
     value = table.get(key)
     return value if _check_whole(value, least, most, key, problems) else None

@@ -13,8 +13,9 @@ names part and key. Steps are read as they come and kept as the ten bytes each o
 
 Bytes. What the journal keeps of a therapy (LIM-11) is all that was proposed, and when: a line of JSON,
 [digest, seconds since first boot, therapy without its steps, calibration, number of the rig], and behind it
-the steps of a flex therapy as the arrays of the `Schedule`, in grains of that calibration. `unpack` gives it
-back, read by the same `Reader`.
+the steps of a flex therapy as the arrays of the `Schedule`, in grains of that calibration. `Packed` gives it
+back, read by the same `Reader`. They are in pieces, each below 2 kB: a heap that has been in use for long has
+no holes for more.
 """
 
 import binascii
@@ -28,18 +29,15 @@ from .schedule import MOST_STEPS, Schedule
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .mechanism import Mechanism
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .mechanism import Mechanism
     from .prescription import Prescription
 
 
 MOST_PART_STEPS = 24  # as long as a page of a read-back
 MOST_PARTS = 1 + MOST_STEPS
 HEAD, STEPS = "therapy", "steps"
+STEP_WIDTHS = (4, 2, 4)  # of a start, of whole microsteps, of grains
 STEP_BYTES = 4 + 2 + 4
+NEWLINE = 10
 
 
 class Draft:
@@ -123,38 +121,34 @@ def digest(readback: dict, basal=()):
 
 
 def pack(digest: str, tick_s: int, head: dict, therapy: "Prescription", rig: int = 0):
-    """The bytes to keep of `therapy`, a Prescription under the rig of that number; `head` is the object that
-    it was read from, without its steps. At most 2 kB and 3.4 kB of steps: all of `head` has been read, so it
-    is short.
+    """The bytes to keep of `therapy`, a Prescription under the rig of that number, in pieces; `head` is the
+    object that it was read from, without its steps. At most 2 kB and 3.4 kB of steps: all of `head` has been
+    read, so it is short.
     """
-    text = json.dumps([digest, tick_s, head, _calibration(therapy.mechanism), rig])
-    if therapy.mode != "flex":
-        return text.encode() + b"\n"
-    basal = therapy.basal
-    return b"".join(
-        [text.encode(), b"\n", bytes(basal.starts), bytes(basal.rate_steps), bytes(basal.rate_grains)]
-    )
+    text = json.dumps([digest, tick_s, head, _calibration(therapy.mechanism), rig]).encode()
+    basal = therapy.basal if therapy.mode == "flex" else Schedule()
+    return text, b"\n", bytes(basal.starts), bytes(basal.rate_steps), bytes(basal.rate_grains)
 
 
 class Packed:
-    """What `pack` made: `digest`, `tick_s`, `head`, `rig`, and `basal`, a Schedule, empty but for a flex
-    therapy. Raises PrescriptionError for bytes that are no therapy.
+    """What `pack` made, its pieces or, from the flash, one piece that is all of them: `digest`, `tick_s`,
+    `head`, `rig`, and `basal`, a Schedule, empty but for a flex therapy. Raises PrescriptionError for bytes
+    that are no therapy.
     """
 
-    def __init__(self, data: bytes) -> None:
-        end = data.find(b"\n")
+    def __init__(self, pieces) -> None:
+        data = pieces[0]
+        end = len(data) if len(pieces) > 1 else _line_end(data)
         try:
-            self.digest, self.tick_s, self.head, self.calibration, self.rig = json.loads(data[: max(end, 0)])
+            fields = json.loads(bytes(data[:end]))
+            self.digest, self.tick_s, self.head, self.calibration, self.rig = fields
         except (ValueError, TypeError):
             raise PrescriptionError(["therapy: what is kept of it can not be read"]) from None
-        self.basal = Schedule()
-        count, rest = divmod(len(data) - end - 1, STEP_BYTES)
-        if rest:
-            raise PrescriptionError(["therapy: %d bytes behind its steps" % rest])
-        at = end + 1
-        for name, code, width in (("starts", "i", 4), ("rate_steps", "H", 2), ("rate_grains", "i", 4)):
-            setattr(self.basal, name, array(code, bytes(data[at : at + width * count])))
-            at += width * count
+        starts, steps, grains = pieces[2:] if len(pieces) > 1 else _columns(data, end + 1)
+        self.basal = basal = Schedule()
+        basal.starts = array("i", bytes(starts))
+        basal.rate_steps = array("H", bytes(steps))
+        basal.rate_grains = array("i", bytes(grains))
 
     def read(self, mechanism: "Mechanism"):
         """The Prescription again. Raises PrescriptionError where it is not one for this mechanism."""
@@ -165,6 +159,26 @@ class Packed:
                 reader.say("calibration: the steps are those of another mechanism")
             reader.take(self.basal)
         return reader.finish()
+
+
+def _line_end(data):
+    """Where the line of JSON ends; 0 where it does not."""
+    for at in range(len(data)):
+        if data[at] == NEWLINE:
+            return at
+    return 0
+
+
+def _columns(data, at: int):
+    """The steps from there on, as the pieces that they were. Raises PrescriptionError."""
+    count, rest = divmod(len(data) - at, STEP_BYTES)
+    if rest:
+        raise PrescriptionError(["therapy: %d bytes behind its steps" % rest])
+    columns = []
+    for width in STEP_WIDTHS:
+        columns.append(data[at : at + width * count])
+        at += width * count
+    return columns
 
 
 def _calibration(mechanism: "Mechanism"):

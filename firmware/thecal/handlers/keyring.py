@@ -88,7 +88,7 @@ class Keyring:
             if journal.status == SOUND and not persistence.busy():
                 # A cut came when they were written, and may have left them such that they read otherwise some
                 # day: they are written once more before anybody may use them.
-                slots.begin(KEYS, bytes(data))
+                slots.begin(KEYS, (bytes(data),))
         keys.open = not keys.paired or not persistence.sound()
         self.active = True
 
@@ -274,7 +274,7 @@ class Keyring:
         if persistence is None:
             self._use()
         elif not persistence.busy():
-            persistence.applied(KEYS, bytes(PADDING_BYTES) + self.wanted)
+            persistence.applied(KEYS, (bytes(PADDING_BYTES) + self.wanted,))
             self.serial = persistence.journal.slots.serial
             self.phase = WRITTEN
 

@@ -5,9 +5,7 @@ of a `basal`; the `therapy`, if it is one; `soft`, the names that the confirmati
 whether it can be applied in this tick, if it is the one that is `meant`; `apply`.
 """
 
-import json
-
-from ..dose import formulary, program
+from ..dose import formulary, library_wire, program
 from ..record import events
 from ..record.layout import LIBRARY
 from ..watch import alarms
@@ -68,7 +66,7 @@ class LibraryProposal:
         regimen = self.regimen
         library = self.library
         if self.persistence:
-            self.persistence.applied(LIBRARY, json.dumps(library).encode())
+            self.persistence.applied(LIBRARY, library_wire.pack(library))
         self.control.teller.event(events.LIBRARY, library[0], regimen.library[0])
         regimen.library = library
         regimen.changes.accepted = 0  # of bounds that may be others now

@@ -95,7 +95,7 @@ class Rigging:
     def confirmed(self, data: bytes, unwatched) -> None:
         """It is to be written, and then in force. Raises, and changes nothing, where that can not be now."""
         self._check_rests()
-        self.persistence.applied(CALIBRATION, data)
+        self.persistence.applied(CALIBRATION, (data,))
         self.control.teller.event(events.RIG, self.persistence.journal.slots.serial, len(unwatched))
         self.regimen.end()
 

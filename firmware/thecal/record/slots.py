@@ -52,7 +52,7 @@ class Slots:
         self.torn = []  # of what stands those that are not whole, each the offset of its slot
         self.torn_failures = 0
         self.kind = NONE
-        self.data = b""
+        self.pieces = ()
         self.length = 0
         self.crc = bytearray(4)
         self.slot = 0
@@ -63,14 +63,17 @@ class Slots:
         self.number = 0  # of the slot begun, since this boot ...
         self.way_number = 0  # ... and of that which a command on its way is for
 
-    def begin(self, kind: int, data) -> None:
-        """Start to write one. Raises JournalError if another one is being written, or if it is too long."""
+    def begin(self, kind: int, pieces) -> None:
+        """Start to write one, given in pieces. Raises JournalError if another one is being written, or if it
+        is too long.
+        """
         if self.kind >= 0:
             raise JournalError("slot: another one is being written")
         count, sectors = self.layout[kind]
         most = sectors * self.region.sector_bytes - UNIT
-        if not 0 < len(data) <= most:
-            raise JournalError("slot: %d bytes, must be 1 to %d" % (len(data), most))
+        length = sum(len(piece) for piece in pieces)
+        if not 0 < length <= most:
+            raise JournalError("slot: %d bytes, must be 1 to %d" % (length, most))
         serials = self.serials[kind]
         newest = 0
         for slot in range(count):
@@ -80,9 +83,9 @@ class Slots:
         self.serial = max(serials[newest], self.words[SERIALS[kind]]) + 1
         self.slot = newest
         self._take_next(kind)
-        self.data = data
-        self.length = len(data)
-        self.crc[:] = self.region.digest(data, 0, len(data))
+        self.pieces = pieces
+        self.length = length
+        self.crc[:] = self.region.digest_of(pieces)
         self.number += 1
         self.kind = kind
         self.command.asked = True
@@ -121,7 +124,7 @@ class Slots:
     def drop(self) -> None:
         """Forget the slot begun."""
         self.kind = NONE
-        self.data = b""
+        self.pieces = ()
 
     def order(self, erase_allowed: bool) -> bool:
         """Write the slot begun, or erase what is torn. Whether a command is ordered."""
@@ -149,11 +152,22 @@ class Slots:
             command.program(self, start + at, 0)
         place = at % PAGE
         length = min(PAGE - place, end - at)
-        source = self.data
-        for index in range(length):
-            data[place + index] = source[at - UNIT + index]
+        self._copy(at - UNIT, data, place, length)
         command.length += length
         return True
+
+    def _copy(self, at: int, data, place: int, length: int) -> None:
+        """So many bytes from `at` on into data[place:]."""
+        end = place + length
+        for piece in self.pieces:
+            size = len(piece)
+            while at < size and place < end:
+                data[place] = piece[at]
+                at += 1
+                place += 1
+            at -= size
+            if place == end:
+                return
 
     def _erase_torn(self, allowed: bool) -> bool:
         if not self.torn or not allowed:

@@ -1,4 +1,4 @@
-"""Every therapy that was applied, whole, as bytes (LIM-11). What they say is the dose's affair.
+"""Every therapy that was applied, whole, as pieces of bytes (LIM-11). What they say is the dose's affair.
 
 They are numbered from 1, and the last `KEPT` can be asked for. They lie in the journal's slots; only one that
 is still being written, or never will be, is in memory. Without a journal all are.
@@ -13,14 +13,14 @@ def nothing_stored(number: int) -> None:
 
 
 class Therapies:
-    """The therapies applied so far, the last one in force. `stored(number)` gives the bytes of those that the
-    journal has, or None.
+    """The therapies applied so far, the last one in force. `stored(number)` gives the pieces of those that
+    the journal has, or None.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.most = KEPT  # in memory
-        self.held = {}  # bytes by number
+        self.held = {}  # pieces by number
         self.stored = nothing_stored
 
     def use(self, stored, count: int) -> None:
@@ -29,10 +29,10 @@ class Therapies:
         self.stored = stored
         self.count = count
 
-    def add(self, data: bytes):
+    def add(self, pieces):
         """One was applied. Returns its number."""
         self.count += 1
-        self.held[self.count] = data
+        self.held[self.count] = pieces
         self.held.pop(self.count - self.most, None)
         return self.count
 
@@ -41,7 +41,7 @@ class Therapies:
         self.held.pop(self.count, None)
 
     def get(self, number: int):
-        """The bytes of a therapy, None if it is not kept."""
+        """The pieces of a therapy, None if it is not kept."""
         if not self.count - KEPT < number <= self.count or number < 1:
             return None
         held = self.held.get(number)
