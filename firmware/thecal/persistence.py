@@ -8,10 +8,8 @@ A snapshot is written whenever a field other than the ledger's differs from the 
 allocates but programming and `restore`.
 """
 
-import json
-
 from .booking import Booking
-from .dose import program
+from .dose import library_wire, program
 from .dose.delivery import KINDS
 from .dose.line import Bridge
 from .dose.prescription import PrescriptionError
@@ -244,8 +242,7 @@ class Persistence:
         serial = self.journal.words[SERIALS[LIBRARY]]
         text = self.journal.slots.read(LIBRARY, serial)
         if text is not None:
-            version, drugs, crc = json.loads(bytes(text))
-            self.regimen.library = (version, _tuples(drugs), crc)
+            self.regimen.library = library_wire.unpack(text)
         elif serial:
             self.regimen.library = NO_LIBRARY
 
@@ -460,8 +457,3 @@ class Persistence:
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1
         words[ACCEPTED] = changes.accepted
-
-
-def _tuples(value):
-    """JSON's lists as the tuples that a library is made of."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -259,6 +259,7 @@ def test_twelve_of_the_largest_fit_their_slots():
     packed = program.pack("f" * 8, (1 << 30) - 1, head, therapy)
     count, sectors = layout.SLOTS[layout.THERAPY]
     assert count == 12 and len(therapy.basal) == 336
+    assert max(map(len, packed)) <= 2_048, "holes in a heap are no larger (chip/test_memory.py)"
     assert len(b"".join(packed)) <= sectors * layout.SECTOR - layout.UNIT
 
 

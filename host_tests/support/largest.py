@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from thecal.dose import formulary, library_wire
+
 RIG: dict[str, dict[str, Any]] = {
     "rig": {"name": "n" * 24},
     "motor": {"full_steps": 400, "microsteps": 256, "gear": [3_125, 1_024], "most_steps_s": 1_199},
@@ -58,3 +60,27 @@ def week(more: int = 0) -> dict[str, Any]:
         )
     limit = {"volume_nl": 10_000_000, "window_ms": 86_400_000}
     return {"mode": "flex", "drug": "morphine", "concentration_pg_nl": 1_000, "limit": limit, "steps": steps}
+
+
+def library(version: int = 9, drugs: int = 9) -> dict[str, Any]:
+    """One that fills its place in the flash: as many bounds as a drug can have, and short ones."""
+    value = 100 * version  # the least of any bound
+    of_each = [
+        (quantity, kind, use)
+        for quantity in formulary.QUANTITIES
+        for use in ("", "a")
+        for kind in formulary.KINDS
+    ][: library_wire.MOST_BOUNDS]
+    bounds = [
+        [
+            quantity,
+            kind,
+            use,
+            [value + number, 1] if quantity == formulary.CONCENTRATION else value + number,
+            f"s{number}",
+            False,
+        ]
+        for number, (quantity, kind, use) in enumerate(of_each)
+    ]
+    told = {"strengths": [], "source": "s", "verified": False, "bounds": bounds, "approved": False}
+    return {"version": version, "drugs": [{"name": f"d{index}", **told} for index in range(drugs)]}

@@ -5,6 +5,9 @@ Wire form, `{"version": n, "drugs": [drug, ...]}` with each drug a table of `nam
 fraction. It is longer than a line of the link, so it comes one drug at a time: a part is a drug's table with
 `version`, `index` (0, 1, ...) and `count` added. Index 0 begins anew, the last one completes the library;
 nothing of it is used until it is confirmed.
+
+In the journal it is a line of JSON, [version, CRC], and one for each drug. Either way a drug is read by
+itself, and each of its words is in memory once: the largest library would not fit otherwise.
 """
 
 import json
@@ -15,8 +18,9 @@ from .units import CONCENTRATION_TEXT, concentration_of
 
 MOST_VERSION = 0x3FFFFFFF
 MOST_DRUGS = 32
-# Of its text in the journal: what a slot holds (record/layout.py). A drug with five bounds takes about 500.
-MOST_BYTES = 4 * 4_096 - 32
+# Of its text in the journal. A slot holds twice that (record/layout.py), but the heap no more than one in
+# force and another one on its way (host_tests/chip/test_memory.py). A drug of five bounds takes about 500.
+MOST_BYTES = 2 * 4_096 - 32
 MOST_STRENGTHS = 6
 MOST_BOUNDS = 16
 MOST_NAME = 32
@@ -41,6 +45,7 @@ class Draft:
         self.version = 0
         self.count = 0
         self.drugs = []
+        self.words = {}  # that were in it so far
         self.bytes = 0  # that they take in the journal, about
 
     def take(self, part):
@@ -68,12 +73,12 @@ class Draft:
         _new_name(drug, self.drugs, problems)
         if not problems:
             self.bytes += len(json.dumps(drug)) + 2
-            if self.bytes + len(json.dumps([self.version, [], 0])) + CRC_DIGITS > MOST_BYTES:
-                problems.append("library: longer than the %d bytes that the flash keeps" % MOST_BYTES)
+            if self.bytes + len(json.dumps([self.version, 0])) + CRC_DIGITS > MOST_BYTES:
+                problems.append("library: longer than the %d bytes that the pump keeps" % MOST_BYTES)
         if problems:
             self._forget()
             return None, problems.told()
-        self.drugs.append(drug)
+        self.drugs.append(frozen(drug, self.words))
         if len(self.drugs) < self.count:
             return None, []
         library = seal(self.version, self.drugs)
@@ -210,16 +215,48 @@ def _keys(table, known, prefix: str, problems: list) -> None:
             problems.append("%s%s: unknown key" % (prefix, shown(key)))
 
 
-def pack(library):
-    """The bytes to keep of a library, a line of JSON, in pieces: one for each drug."""
-    version, drugs, crc = library
-    pieces = [b"[%d,[" % version]
-    for number, drug in enumerate(drugs):
-        if number:
-            pieces.append(b",")
-        pieces.append(json.dumps(drug).encode())
-    pieces.append(b"],%d]" % crc)
-    return pieces
+class Packed:
+    """The bytes to keep of a library, in pieces: its lines. Each is made when it is asked for."""
+
+    def __init__(self, library) -> None:
+        self.version, self.drugs, self.crc = library
+
+    def __len__(self) -> int:
+        return 1 + len(self.drugs)
+
+    def __getitem__(self, index: int) -> bytes:
+        if index == 0:
+            return json.dumps((self.version, self.crc)).encode()
+        return ("\n" + json.dumps(self.drugs[index - 1])).encode()
+
+
+def unpack(data):
+    """The library again that `Packed` wrote."""
+    lines = _lines(data)
+    version, crc = json.loads(next(lines))
+    words = {}
+    return version, tuple(frozen(json.loads(line), words) for line in lines), crc
+
+
+def _lines(data):
+    start = 0
+    while start < len(data):
+        length, end = 256, -1
+        while end < 0:
+            length *= 2
+            line = bytes(data[start : start + length])
+            end = line.find(b"\n") if start + length < len(data) else (line + b"\n").find(b"\n")
+        yield line[:end]
+        start += end + 1
+
+
+def frozen(value, words: dict):
+    """`value` with tuples for its lists, and for each text the one in `words` that is like it, or it is put
+    there.
+    """
+    if isinstance(value, (list, tuple)):
+        return tuple([frozen(item, words) for item in value])
+    return words.setdefault(value, value) if isinstance(value, str) else value
 
 
 def _whole(table, key: str, least: int, most: int, problems):

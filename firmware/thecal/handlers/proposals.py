@@ -66,7 +66,7 @@ class LibraryProposal:
         regimen = self.regimen
         library = self.library
         if self.persistence:
-            self.persistence.applied(LIBRARY, library_wire.pack(library))
+            self.persistence.applied(LIBRARY, library_wire.Packed(library))
         self.control.teller.event(events.LIBRARY, library[0], regimen.library[0])
         regimen.library = library
         regimen.changes.accepted = 0  # of bounds that may be others now

@@ -4,7 +4,7 @@ Everything in these tables is the layout of VERSION: changing any of it makes a 
 little-endian.
 """
 
-VERSION = 5
+VERSION = 6
 
 UNIT = 32
 PAGE = 256

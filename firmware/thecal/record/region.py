@@ -42,13 +42,6 @@ class Region:
         self.crc(data, start, end, value)
         return value
 
-    def digest_of(self, pieces):
-        """The same of several, one behind the other."""
-        value = self.digest(pieces[0], 0, len(pieces[0]))
-        for piece in pieces[1:]:
-            self.crc(piece, 0, len(piece), value)
-        return value
-
     def valid(self, at: int, end: int, number: int):
         """The units of the record at `at`, 0 if there is no valid one of ring `number`."""
         image = self.image

@@ -53,6 +53,7 @@ class Slots:
         self.torn_failures = 0
         self.kind = NONE
         self.pieces = ()
+        self.ends = []  # of each, from the first one's start
         self.length = 0
         self.crc = bytearray(4)
         self.slot = 0
@@ -64,14 +65,22 @@ class Slots:
         self.way_number = 0  # ... and of that which a command on its way is for
 
     def begin(self, kind: int, pieces) -> None:
-        """Start to write one, given in pieces. Raises JournalError if another one is being written, or if it
-        is too long.
+        """Start to write one, given in pieces, each of which may be asked for again and again. Raises
+        JournalError if another one is being written, or if it is too long.
         """
         if self.kind >= 0:
             raise JournalError("slot: another one is being written")
         count, sectors = self.layout[kind]
         most = sectors * self.region.sector_bytes - UNIT
-        length = sum(len(piece) for piece in pieces)
+        ends = []
+        crc = self.crc
+        crc[:] = bytes(4)
+        length = 0
+        for index in range(len(pieces)):
+            piece = pieces[index]
+            length += len(piece)
+            ends.append(length)
+            self.region.crc(piece, 0, len(piece), crc)
         if not 0 < length <= most:
             raise JournalError("slot: %d bytes, must be 1 to %d" % (length, most))
         serials = self.serials[kind]
@@ -84,8 +93,8 @@ class Slots:
         self.slot = newest
         self._take_next(kind)
         self.pieces = pieces
+        self.ends = ends
         self.length = length
-        self.crc[:] = self.region.digest_of(pieces)
         self.number += 1
         self.kind = kind
         self.command.asked = True
@@ -125,6 +134,7 @@ class Slots:
         """Forget the slot begun."""
         self.kind = NONE
         self.pieces = ()
+        self.ends = []
 
     def order(self, erase_allowed: bool) -> bool:
         """Write the slot begun, or erase what is torn. Whether a command is ordered."""
@@ -159,13 +169,16 @@ class Slots:
     def _copy(self, at: int, data, place: int, length: int) -> None:
         """So many bytes from `at` on into data[place:]."""
         end = place + length
-        for piece in self.pieces:
-            size = len(piece)
-            while at < size and place < end:
-                data[place] = piece[at]
-                at += 1
+        for index in range(len(self.ends)):
+            if at >= self.ends[index]:
+                continue
+            piece = self.pieces[index]
+            source = at - self.ends[index] + len(piece)
+            while source < len(piece) and place < end:
+                data[place] = piece[source]
+                source += 1
                 place += 1
-            at -= size
+                at += 1
             if place == end:
                 return
 
