@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from thecal.dose import formulary, library_wire
+from thecal.dose import formulary
 
 RIG: dict[str, dict[str, Any]] = {
     "rig": {"name": "n" * 24},
@@ -62,15 +62,15 @@ def week(more: int = 0) -> dict[str, Any]:
     return {"mode": "flex", "drug": "morphine", "concentration_pg_nl": 1_000, "limit": limit, "steps": steps}
 
 
-def library(version: int = 9, drugs: int = 9) -> dict[str, Any]:
-    """One that fills its place in the flash: as many bounds as a drug can have, and short ones."""
+def library(version: int = 9, drugs: int = 7) -> dict[str, Any]:
+    """One that fills its place in the flash: as many bounds as go into it, short ones."""
     value = 100 * version  # the least of any bound
     of_each = [
         (quantity, kind, use)
         for quantity in formulary.QUANTITIES
         for use in ("", "a")
         for kind in formulary.KINDS
-    ][: library_wire.MOST_BOUNDS]
+    ][:15]
     bounds = [
         [
             quantity,

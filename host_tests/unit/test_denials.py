@@ -489,7 +489,7 @@ def test_a_library_that_is_too_long_is_refused_by_name(desk):
         }
         reply = desk.ask("library", part=part)
         if not reply["ok"]:
-            assert f"longer than the {library_wire.MOST_BYTES} bytes" in reply["message"] and index > 6
+            assert f"longer than the {library_wire.MOST_BYTES} bytes" in reply["message"] and index > 4
             return
     raise AssertionError("all drugs were taken")
 

@@ -18,9 +18,9 @@ from .units import CONCENTRATION_TEXT, concentration_of
 
 MOST_VERSION = 0x3FFFFFFF
 MOST_DRUGS = 32
-# Of its text in the journal. A slot holds twice that (record/layout.py), but the heap no more than one in
+# Of its text in the journal. A slot holds more (record/layout.py), but the heap no more than one in
 # force and another one on its way (host_tests/chip/test_memory.py). A drug of five bounds takes about 500.
-MOST_BYTES = 2 * 4_096 - 32
+MOST_BYTES = 6_000
 MOST_STRENGTHS = 6
 MOST_BOUNDS = 16
 MOST_NAME = 32
