@@ -6,8 +6,6 @@ words. Waits are only there so that what is broken ends in a failure and not in 
 
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,45 +14,28 @@ import pytest
 
 PATIENCE_S = 30
 PICTURES = Path(__file__).parents[2] / "build" / "desk"
-DRIVER = "/usr/bin/chromedriver"
 WIDE, PHONE = (1200, 1000), (390, 844)
 
 
 @contextmanager
-def desk(*options, **more):
+def desk(*options):
     """The desk with these options of `thecal`; gives the address that it prints."""
-    command = [sys.executable, "-m", "thecal_host.cli", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **more) as process:
-        try:
-            assert process.stdout is not None
-            lines = iter(process.stdout.readline, "")
-            yield next(line.strip() for line in lines if "http://" in line)
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    from thecal_host.desk import showcase
+
+    with showcase.desk(*options) as address:
+        yield address
 
 
 @contextmanager
 def chromium():
     """A browser without a window; the test is skipped where the machine has none."""
-    selenium = pytest.importorskip("selenium.webdriver", reason="selenium comes with `make desk`")
-    from selenium.webdriver.chrome.service import Service
+    pytest.importorskip("selenium", reason="selenium comes with `make desk`")
+    from thecal_host.desk import showcase
 
-    if shutil.which("chromium") is None or not os.path.exists(DRIVER):
+    if shutil.which("chromium") is None or not os.path.exists(showcase.DRIVER):
         pytest.skip("no Chromium here: Debian's packages chromium and chromium-driver bring it")
-    options = selenium.ChromeOptions()
-    options.add_argument("--headless=new")
-    if os.geteuid() == 0:
-        options.add_argument("--no-sandbox")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = selenium.Chrome(options, Service(DRIVER))
-    try:
+    with showcase.chromium() as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 class Walker:

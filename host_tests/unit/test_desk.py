@@ -42,9 +42,6 @@ window = "4 h"
 """
 
 
-pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
-
-
 @pytest.fixture
 def pump():
     with PtyPump() as pump:

@@ -11,7 +11,6 @@ from desk_process import desk
 from pump_at_pty import PtyPump
 from thecal_host.desk import guard
 
-pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
 pytestmark = pytest.mark.req("DESK-01", "SEC-01")
 
 WEBSOCKET = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"

@@ -26,7 +26,7 @@ ADDRESS = "127.0.0.1"
 
 # An emulated board under load boots in some ten seconds.
 BENCH_S = 120.0
-END_S = 5.0
+END_S = 10.0
 
 
 class Desk:
@@ -66,18 +66,25 @@ class Desk:
 
 
 @contextmanager
-def bench(rig: str) -> Iterator[str]:
-    """The port of an emulated pump of its own, in a process beside. PumpError where it does not boot."""
-    command = [sys.executable, "-m", "thecal_host.cli", "bench", "--rig", rig]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+def beside(*arguments: str, stdout: int, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
+    """`thecal` with these arguments in a process of its own, which ends with the context."""
+    command = [sys.executable, "-m", "thecal_host.cli", *arguments]
+    with subprocess.Popen(command, stdout=stdout, stderr=stderr, text=True) as process:
         try:
-            yield _port_of(process)
+            yield process
         finally:
             process.terminate()
             try:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@contextmanager
+def bench(rig: str) -> Iterator[str]:
+    """The port of an emulated pump of its own, in a process beside. PumpError where it does not boot."""
+    with beside("bench", "--rig", rig, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        yield _port_of(process)
 
 
 def _port_of(process: subprocess.Popen[str]) -> str:

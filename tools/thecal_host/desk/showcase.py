@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +39,7 @@ def chromium() -> Iterator[Any]:
     options.add_argument("--hide-scrollbars")
     if os.geteuid() == 0:  # as root it runs without its sandbox only
         options.add_argument("--no-sandbox")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, Service(DRIVER))
     try:
         yield driver
@@ -50,14 +50,10 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def desk(*options: str) -> Iterator[str]:
     """The desk in a process beside; where it is."""
-    command = [sys.executable, "-m", "thecal_host.cli", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            lines = iter(process.stdout.readline, "")
-            yield next(line.strip() for line in lines if "http://" in line)
-        finally:
-            process.terminate()
+    with server.beside(*options, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        yield next(line.strip() for line in lines if "http://" in line)
 
 
 def _flow(pump: Pump) -> None:
