@@ -138,8 +138,8 @@ class Host:
         if session.stop_ahead():
             # Behind a flood: it acts now, and is answered, and may silence something, when it is its turn.
             self._stop_now(outputs)
-        if session.keys.bad:
-            self.keyring.tell_bad()
+        if session.keys.bad and not self.keyring.active:
+            self.keyring.tell_bad()  # else in its next step
 
     def _take(self, request: dict, inputs: "Inputs", outputs: "Outputs") -> None:
         """A request whose form is right."""

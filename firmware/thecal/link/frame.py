@@ -174,7 +174,20 @@ class LineReader:
         empty when no more is read in this tick.
         """
         self.error = ""
+        keys = self.keys
         while self.work > 0 and (self.parsing or self._find_line()):
+            # Of a flood of bad signatures each is dropped here, in few steps; one in a second is answered.
+            if (
+                keys.tries <= 0
+                and keys.wait_told
+                and not (self.parsing or self.overlong)
+                and keys.drops(self.data, self.start, self.stop)
+            ):
+                self.work -= LINE_WORK
+                keys.bad += 1
+                self.bad_lines += 1
+                self.start = self.stop + 1
+                continue
             request = self._parse() if self.parsing else self._read_line()
             if request is not None or self.error:
                 return request
