@@ -115,11 +115,14 @@ def mean_us(ticks):
         a.outputs.tx_start = a.outputs.tx_end = 0
         total_us += a.inputs.loop_us
     return total_us // ticks
+keys.second = a.inputs.tick_s  # the lines before came at seconds of their own
+keys.tries = 1
 flooding = False
-quiet_us = mean_us(50)
+quiet_us = mean_us({ticks})
 flooding = True
 mean_us(10)
 before = session.reader.bad_lines
+assert keys.tries <= 0
 loud_us = mean_us({ticks})
 a.stepper.halt()
 print()
@@ -134,7 +137,7 @@ def signer_of(prompt) -> Signer:
 
 
 def told(prompt, program: str):
-    return ast.literal_eval(prompt.run(program, limit_ms=120_000).strip().splitlines()[-1])
+    return ast.literal_eval(prompt.run(program, limit_ms=150_000).strip().splitlines()[-1])
 
 
 @pytest.mark.req("SEC-02")
