@@ -4,8 +4,10 @@ The decision is the call of `Control.enter`: the program that is typed at the pr
 What comes between the two is the rest of the tick, the report of the alarm among it.
 """
 
+from functools import partial
+
 import pytest
-from rig import Rig
+from forked import from_boot
 from thecal.watch import alarms
 
 pytestmark = pytest.mark.chip
@@ -46,9 +48,9 @@ CAUSES = {
 
 @pytest.mark.req("OCC-04")
 @pytest.mark.parametrize("cause", list(CAUSES))
-def test_the_last_edge_comes_within_10_ms_of_the_decision(image, cause):
+@partial(from_boot, program=PROGRAM)
+def test_the_last_edge_comes_within_10_ms_of_the_decision(rig, cause):
     do, row = CAUSES[cause]
-    rig = Rig(image, PROGRAM)
     # Faster, the inlet is below what its sensor can mean before it is known to be closed.
     rig.start(12_000_000 if cause == "occlusion_up" else 60_000_000)
     rig.run_ticks(20)

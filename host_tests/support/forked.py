@@ -23,16 +23,18 @@ __all__ = ("from_boot",)
 
 
 @functools.cache
-def _booted(image: Path) -> Rig:
+def _booted(image: Path, program: str | None) -> Rig:
     """One that nobody lets go on in this process."""
-    return Rig(image)
+    return Rig(image, program)
 
 
-def from_boot(test: Callable[..., None]) -> Callable[..., None]:
-    """`test(rig, ...)` as a test that takes `image` and whatever else it asks for."""
+def from_boot(test: Callable[..., None], program: str | None = None) -> Callable[..., None]:
+    """`test(rig, ...)` as a test that takes `image` and whatever else it asks for. With a `program`, typed at
+    the prompt, write `@partial(from_boot, program=PROGRAM)`.
+    """
 
     def run(image: Path, **fixtures: object) -> None:
-        rig = _booted(image)
+        rig = _booted(image, program)
         source, sink = os.pipe()
         child = os.fork()
         if not child:
