@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from thecal_model import programming, signing
@@ -75,6 +74,7 @@ class Commands:
         self._begin = begin_tick
         self.connected = True
         self.keys: dict[str, bytes] = {}  # with which a pump is paired
+        self._waits_for_hand = False  # the pump that is to be paired
         self.open: list[Command] = []  # asked, and not answered
         self._waiting: deque[Command] = deque()
         self._stops: list[tuple[int, int]] = []  # at which tick, and from which on a start is taken again
@@ -91,6 +91,12 @@ class Commands:
     def stops(self, tick: int, free_tick: int) -> None:
         """A stop acts at `tick`, and from `free_tick` on nothing keeps a start from being taken."""
         self._stops.append((tick, free_tick))
+
+    def hand(self) -> None:
+        """Press STOP, if the pump waits for that to be paired: one that runs does not."""
+        if self._waits_for_hand:
+            self._waits_for_hand = False
+            self._bench.press("stop", HAND_TICKS)
 
     def is_dark_from(self, tick: int, end_tick: int) -> None:
         """There is no power in these ticks."""
@@ -282,8 +288,7 @@ class Commands:
             self._findings.clocks.append((command.tick - self._begin, event.week_ms))
         elif event.do == "pair":
             self._bench.signer.keys = dict(self.keys)
-            press = partial(self._bench.press, "stop", HAND_TICKS)
-            self._bench.schedule(command.tick + HAND_TICKS, press)
+            self._waits_for_hand = True
 
     def _after_stops(self, tick: int) -> int:
         """When a command for `tick` may be sent: a stop, or the STOP button, cancels what waits when its time

@@ -78,6 +78,7 @@ class Timeline:
             else:
                 bench.schedule(tick, self._action(event, bolus))
             if event.do == "pair":
+                bench.schedule(tick + HAND_TICKS, commands.hand)
                 commands.stops(tick + HAND_TICKS, tick + 2 * HAND_TICKS)
             if event.do == "stop" or event.button == "stop":
                 commands.stops(tick, tick + (ticks(event.for_ms) if event.button else 0))
