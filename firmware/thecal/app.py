@@ -15,7 +15,7 @@ from machine import Pin
 
 from . import loop, pump, word_table
 from .causes import RESET_COMMAND, RESET_FAULT
-from .drivers import fast_crc, fast_readings, fast_text, flash, pads, reset, segment, slots
+from .drivers import fast_crc, fast_readings, fast_text, flash, pads, reset, slots
 from .drivers.annunciator import Annunciator
 from .drivers.memory import Image, heap_holds_patterns
 from .drivers.pace import Pace
@@ -64,6 +64,7 @@ class App:
         self.inputs.reset_cause = reset.cause()
         self.inputs.post_failures = self._self_test(ram_holds)
         self.faults = 0
+        self.started_us = 0  # the tick that is run
         self.watchdog = None  # type: Watchdog | None  # armed by `run`
         gc.collect()
         now_ms = time.ticks_ms()
@@ -112,7 +113,7 @@ class App:
 
     def tick(self) -> None:
         """One turn of the loop; the tick must be due."""
-        started_us = time.ticks_us()
+        started_us = self.started_us = time.ticks_us()
         loop.turn(self.pump, self, self.inputs, self.outputs)
         if self.watchdog is not None:
             self.watchdog.feed(self.outputs.checked_in, selftest.ALL_PARTS)
@@ -127,8 +128,9 @@ class App:
         """Fill in all that a tick knows of the world."""
         inputs.tick_s = self.pace.tick_s
         inputs.tick_ms = self.pace.tick_ms
-        self.pace.started()
         self.stepper.read(inputs)
+        inputs.late_us = time.ticks_diff(self.started_us, self.pace.due_counter_us)
+        self.pace.started()
         self.sensors.read(inputs)
         if outputs.probe:
             inputs.levels = pads.levels()
@@ -162,9 +164,8 @@ class App:
         """What is left of this tick, us."""
         return self.pace.left_us(time.ticks_us())
 
-    def wait_until_left(self, units: int) -> None:
-        """Wait until no more than so much of it is, in units of a segment."""
-        left_us = units * 16 // segment.UNITS_PER_16_US
+    def wait_until_left(self, left_us: int) -> None:
+        """Wait until no more than so much of it is."""
         while self.pace.left_us(time.ticks_us()) > left_us:
             pass
 

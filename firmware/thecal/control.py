@@ -53,7 +53,7 @@ class Control:
         self.state = state
         if state in states.MOVING:
             self.dosing.begin(state == states.RUNNING)
-            self.senses.begin(self.position.executed_steps, state == states.DRAW_BACK)
+            self.senses.begin(self.position.counted_steps, state == states.DRAW_BACK)
         if state == states.RUNNING:
             self.follow_schedule()
         self.teller.event(events.STATE, left, state)

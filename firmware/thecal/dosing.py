@@ -6,7 +6,7 @@ that is through) is told to it.
 """
 
 from .dose.boluses import Boluses
-from .dose.delivery import CLINICIAN, KINDS, PATIENT
+from .dose.course import CLINICIAN, KINDS, PATIENT
 from .record import events
 
 TYPE_CHECKING = False

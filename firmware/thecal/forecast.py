@@ -8,11 +8,11 @@ of the old drug.
 from . import plain
 from .causes import GRANTED, HISTORY, MAX_DOSE, RESERVOIR, Refused
 from .clock import TICK_MS, TICKS_PER_DAY, TICKS_PER_S, TICKS_PER_WEEK
-from .dose.delivery import CLINICIAN, PATIENT
+from .dose.course import CLINICIAN, PATIENT
 from .dose.prescription import PrescriptionError
 from .states import MOVING, STOPPED
 from .watch.ahead import MOST_LOOKS, peak_steps
-from .watch.stretches import AHEAD_TICKS, TICKS
+from .watch.stretches import AHEAD_TICKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,7 +135,6 @@ class Forecast:
         early = 0 if self.control.state == STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
-            middle -= middle % TICKS
             if self._basal_fits_after(therapy, week_tick, middle, bridge):
                 late = middle
             else:

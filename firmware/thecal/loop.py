@@ -9,7 +9,7 @@ telling take milliseconds, and it is to stop within ten of the decision (OCC-04)
 """
 
 from .drivers import segment
-from .signals import QUEUE_SEGMENTS
+from .signals import EARLY_US
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def move(outputs: "Outputs", motor, timing) -> None:
     if outputs.motion_flush:
         _start_anew(outputs, motor, timing)
         return
-    for index in range(outputs.target_count):
-        motor.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
+    if outputs.target_count:
+        _fill(outputs, motor, 0, outputs.target_count)
 
 
 def _start_anew(outputs: "Outputs", motor, timing) -> None:
@@ -50,11 +50,19 @@ def _start_anew(outputs: "Outputs", motor, timing) -> None:
     motor.turn(outputs.reverse)
     # The first segment takes what is left of this tick once the queue is filled; Pace has seen to it that
     # something is.
-    units = segment.first_units(timing.left_us())
-    motor.queue(outputs.targets[0], units)
-    for index in range(1, outputs.target_count):
-        if index == QUEUE_SEGMENTS:
-            # The queue is full; the last segment fits when the first one runs.
-            timing.wait_until_left(units)
-            motor.go()
-        motor.queue(outputs.targets[index], outputs.target_ticks[index] * segment.TICK_UNITS)
+    us = segment.first_us(timing.left_us())
+    motor.queue(outputs.targets[0], us * segment.CYCLES_PER_US, outputs.firsts[0], outputs.lags[0])
+    last = outputs.target_count - 1
+    _fill(outputs, motor, 1, last)
+    # The queue is full; the last segment fits when the first one runs.
+    timing.wait_until_left(us + EARLY_US)
+    motor.go()
+    _fill(outputs, motor, last, last + 1)
+
+
+def _fill(outputs: "Outputs", motor, index: int, end: int) -> None:
+    """Queue the segments from that one on."""
+    while index < end:
+        cycles = outputs.target_ticks[index] * segment.TICK_CYCLES
+        motor.queue(outputs.targets[index], cycles, outputs.firsts[index], outputs.lags[index])
+        index += 1

@@ -89,10 +89,6 @@ class Motion:
         self.planned_steps = 0  # position at the end of the last segment ordered
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
 
-    def orders(self, queue_free):
-        """Whether this tick orders any segment."""
-        return self.control.state in states.MOVING and (self.delivery.replan or queue_free > 0)
-
     def order(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """The segments of this tick, or a halt."""
         moving = self.control.state in states.MOVING
@@ -128,12 +124,12 @@ class Motion:
         outputs.motion_flush = True
         self.control.to_boundary()
         self.planned_steps = self.position.executed_steps
-        self._order(outputs, self.delivery.position(), 1, 1)
+        self._order(outputs, self.delivery.plan_to_boundary(), 1, 1)
         self.delivery.plan_from_now()
 
     def _segment_ticks(self, ahead: int):
-        """How long the segment is that begins so many ticks from now: up to an even tick, so that the history
-        knows where the motor's segments end; and a single tick where half of the steps are too many.
+        """How long the segment is that begins so many ticks from now: up to an even tick; and a single tick
+        where half of the steps are too many.
         """
         if (self.control.clock.tick + ahead) % SEGMENT_TICKS:
             return 1
@@ -187,4 +183,6 @@ class Motion:
         index = outputs.target_count
         outputs.targets[index] = target_steps - self.position.base_steps
         outputs.target_ticks[index] = ticks
+        outputs.firsts[index] = self.delivery.first
+        outputs.lags[index] = self.delivery.lag
         outputs.target_count = index + 1

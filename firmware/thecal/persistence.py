@@ -10,7 +10,7 @@ allocates but programming and `restore`.
 
 from .booking import Booking
 from .dose import library_wire, program
-from .dose.delivery import KINDS
+from .dose.course import KINDS
 from .dose.line import Bridge
 from .dose.prescription import PrescriptionError
 from .dose.units import concentration_of

@@ -10,7 +10,8 @@ class Position:
 
     def __init__(self) -> None:
         self.base_steps = 0  # executed before the last reset
-        self.executed_steps = 0
+        self.counted_steps = 0  # executed so far, as of the last look
+        self.executed_steps = 0  # of those, what was due by this tick (`Delivery.due`)
         self.entered_steps = 0  # of those, entered in the window
         self.dose_steps = 0  # executed, what filled the line left out
 
@@ -27,5 +28,5 @@ class Position:
 
     def resume(self, executed_steps: int, dose_steps: int) -> None:
         """Go on from there, after a reset."""
-        self.base_steps = self.executed_steps = self.entered_steps = executed_steps
+        self.base_steps = self.counted_steps = self.executed_steps = self.entered_steps = executed_steps
         self.dose_steps = dose_steps

@@ -167,9 +167,14 @@ class Pump:
         ticks = self.clock.advance(inputs.tick_s, inputs.tick_ms)
         self.alarms.advance(self.clock.tick)
         self.senses.read(inputs, self.clock.tick)
-        self.position.executed_steps = inputs.executed_steps + self.position.base_steps
+        position = self.position
+        executed_steps = inputs.executed_steps + position.base_steps
+        position.counted_steps = executed_steps
+        if self.delivery.owed.flow:
+            executed_steps = self.delivery.due(executed_steps, ticks, inputs.late_us)
+        position.executed_steps = executed_steps
         if critical.words.trusted:
-            self.ledger.advance(ticks, self.position.enter(self.line))
+            self.ledger.advance(ticks, position.enter(self.line))
         stop = self.buttons.stop
         if inputs.button_stop or stop.held:
             stop.look(inputs.button_stop, self.clock.passed_ticks)
@@ -209,8 +214,11 @@ class Pump:
     def _motion_part(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Order the motor's next segments."""
         motion = self.motion
-        orders = motion.orders(inputs.queue_free)
+        orders = self.control.state in states.MOVING
         if orders:
+            if not inputs.queue_free and not self.delivery.replan:
+                outputs.enable = True
+                return
             self.critical.compare(words.PLAN)
         comes_to_rest = self.control.state not in states.MOVING and motion.settling == 1
         if self.delivery.replan and self.control.state in states.MOVING:
@@ -242,9 +250,11 @@ class Pump:
             active = delivery.owed.active
             bolus = through >= 0 or active[0] or active[1]
             executed_steps = self.position.executed_steps
-            row = self.senses.motion.compare(ticks, delivery.position(), executed_steps, bolus)
-            if row >= 0:
-                self.control.raise_alarm(row)
+            owed_steps = delivery.origin_steps + delivery.owed.due_steps
+            if executed_steps != owed_steps or self.senses.motion.beyond_sign:
+                row = self.senses.motion.compare(ticks, owed_steps, executed_steps, bolus)
+                if row >= 0:
+                    self.control.raise_alarm(row)
         cut = self.motion.cut
         if cut.ticks or cut.steps:
             cut.pass_tick()

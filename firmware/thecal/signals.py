@@ -5,7 +5,10 @@ of the tick, in whole ticks since boot; the loop's own lateness never shows in i
 """
 
 SEGMENT_TICKS = 2  # a motion segment lasts exactly 200 ms, or 100 ms around the end of a bolus
-QUEUE_SEGMENTS = 4  # depth of the PIO's transmit FIFO: segments that wait behind the running one
+QUEUE_SEGMENTS = 4  # segments that wait in the PIO's transmit FIFO behind the running one
+# Segments end so long before the tick: longer than what a start may be late and an edge off, so a step that
+# is due on a tick is made by then.
+EARLY_US = 128
 RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack
 TX_BYTES = 8192  # frames on their way to the host
 
@@ -36,7 +39,8 @@ class Inputs:
     def __init__(self) -> None:
         self.tick_s = 0  # nominal time of this tick since boot: whole seconds ...
         self.tick_ms = 0  # ... and milliseconds, 0, 100 .. 900
-        self.executed_steps = 0  # microsteps counted at STEP_SENSE since boot, forward minus backward
+        self.executed_steps = 0  # microsteps counted at STEP_SENSE since boot, forward minus backward ...
+        self.late_us = 0  # ... so long after the tick was due, or a little later
         self.reverse_steps = 0  # microsteps counted backward since boot
         self.queue_free = QUEUE_SEGMENTS  # motion segments that the queue can take now
         self.starved = False  # the queue ran dry since the last tick, while motion was ordered
@@ -69,7 +73,8 @@ class Outputs:
     `motion_flush` the queue is emptied first and the new segments start at once: the first one takes what is
     left of this tick, so that every segment ends on a tick. `halt` empties the queue and orders nothing. The
     driver issues `target - ordered` steps and never a negative number: a target that lies behind is a segment
-    without steps.
+    without steps. The first step of a segment comes `firsts[k]` after its beginning (below 0: evenly from
+    there on), the last one `lags[k]` before its end, in 0.1 us.
     """
 
     def __init__(self) -> None:
@@ -78,6 +83,8 @@ class Outputs:
         self.target_count = 0
         self.targets = [0] * (QUEUE_SEGMENTS + 1)
         self.target_ticks = [0] * (QUEUE_SEGMENTS + 1)
+        self.firsts = [0] * (QUEUE_SEGMENTS + 1)
+        self.lags = [0] * (QUEUE_SEGMENTS + 1)
         self.reverse = False  # the segments go backward, down to their targets
         self.enable = False  # power to the motor driver
         self.alarm_priority = -1  # what is annunciated: 0 HIGH to 2 LOW, -1 for nothing

@@ -3,7 +3,7 @@
 from . import states
 from .causes import ALARM, POWER_ON, RESET_FAULT, RESUME, SELF_TEST, UNPAIRED
 from .dose import formulary
-from .dose.delivery import KINDS
+from .dose.course import KINDS
 from .dosing import NONE
 from .link import commands
 from .record import events

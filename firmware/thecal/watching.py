@@ -63,7 +63,7 @@ class Watching:
             self._look_at_counts()
         if not self.ledger.sound():
             self.critical.fault()
-        if executed_steps > self.guard.ordered_steps:
+        if control.position.counted_steps > self.guard.ordered_steps:
             control.raise_alarm(alarms.RUNAWAY)
         bridge = control.dosing.line.bridge
         if bridge and bridge.left_steps == 0:
@@ -89,17 +89,17 @@ class Watching:
         senses = control.senses
         teller = control.teller
         tick = control.clock.tick
-        executed_steps = control.position.executed_steps
+        counted_steps = control.position.counted_steps
         moving = control.state in states.MOVING
         running = control.state == states.RUNNING
-        row = senses.look(inputs, tick, ticks, executed_steps, self.guard.ordered_steps, moving, running)
+        row = senses.look(inputs, tick, ticks, counted_steps, self.guard.ordered_steps, moving, running)
         while senses.failed.untold:
             part = senses.failed.tell()
             teller.event(events.PART_FAILED, part, senses.failed.kinds[part])
         if row >= 0 and control.raise_alarm(row) and row == alarms.OCCLUSION_DOWN:
             teller.event(events.OCCLUSION, senses.stored_nl(), senses.blocked())
         if moving and senses.motion.stall_tick >= 0:
-            stalled_ticks = senses.motion.recovered_ticks(tick, executed_steps)
+            stalled_ticks = senses.motion.recovered_ticks(tick, counted_steps)
             if stalled_ticks >= 0:
                 teller.event(events.STALL_RECOVERED, stalled_ticks // TICKS_PER_S, 0)
         if self.journal is not None and self.journal.failed:

@@ -4,13 +4,13 @@ to write the complement of each. What for, says `words.py`.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .dose.delivery import Course
+    from .dose.course import Course
 
 
 # Of a course: what changes with time; what changes when it takes another turn, by an order or by itself; and
 # what there is to know of its boluses, compared while there is one.
 RUNNING = (
-    ("", ("week_tick",)),
+    ("", ("week_tick", "due_steps", "part")),
     ("basal", ("steps", "grains")),
     ("boluses[0]", ("steps", "grains")),
     ("boluses[1]", ("steps", "grains")),
@@ -18,6 +18,7 @@ RUNNING = (
 TURN = (
     ("active", (0, 1)),
     ("", ("most_steps", "most_grains", "kvo_steps", "kvo_grains", "kvo", "index", "next_start")),
+    ("", ("flow_steps", "flow_grains", "flow", "shift")),
     ("basal", ("rate_steps", "rate_grains", "grains_per_step")),
     ("boluses[0]", ("grains_per_step",)),
     ("boluses[1]", ("grains_per_step",)),
@@ -31,8 +32,8 @@ BOLUSES = (
     ("boluses[1]", ("rate_steps", "rate_grains", "limit_steps", "limit_grains", "endless")),
 )
 COURSE = RUNNING + TURN + BOLUSES
-WITH_TIME = (15, 9, 9, 6)  # so many of a group change with time: the first
-BEFORE_BOLUSES, OF_BOLUSES = 23, 14  # words of DOSE and of PLAN
+WITH_TIME = (13, 11, 11, 5)  # so many of a group change with time: the first
+BEFORE_BOLUSES, OF_BOLUSES = 29, 14  # words of DOSE and of PLAN
 
 TIME, DOSE, PLAN, HISTORY = range(4)
 OF_TIME = (
@@ -41,7 +42,6 @@ OF_TIME = (
     ("line", ("credit_steps",)),
     ("line.bridge", ("left_steps",)),
     ("ledger", ("content", "part", "turn", "early_steps")),
-    ("ledger.history", ("half", "odd")),
     ("control", ("state",)),
     ("position", ("base_steps",)),
     ("line", ("drawn_from_steps",)),
@@ -68,7 +68,7 @@ OF_PLAN = (
 )
 OF_HISTORY = (
     ("ledger.history.open", ("units", "steps", "remainder")),
-    ("ledger.reader", ("unit", "mid", "rest")),
+    ("ledger.reader", ("unit", "rest")),
     ("ledger.history.open", ("a", "b")),
     ("ledger.history", ("first", "head", "held_units")),
     ("ledger", ("parts", "epoch")),
@@ -86,8 +86,8 @@ PARTS = (
     ("", OF_HISTORY),
 )
 GROUPS = range(4)
-FIRST = (0, 48, 85, 122, 145)  # number of each group's first word, and how many there are
-OPTIONAL = (8, 39, 40, 41, 42)  # words of what there is only now and then
+FIRST = (0, 46, 89, 132, 154)  # number of each group's first word, and how many there are
+OPTIONAL = (8, 37, 38, 39, 40)  # words of what there is only now and then
 # What follows is the table once more, word by word: a loop over names takes ten times as long. What is
 # written is each word's complement, to keep it or to compare it with what is kept.
 # `host_tests/unit/test_bit_flips.py` holds it against the table.
@@ -95,7 +95,6 @@ OPTIONAL = (8, 39, 40, 41, 42)  # words of what there is only now and then
 
 def write_clock(words, kept) -> None:
     ledger = words.ledger
-    history = ledger.history
     line = words.line
     kept[0] = ~words.clock.tick
     kept[1] = ~words.clock.tick_s
@@ -109,8 +108,6 @@ def write_clock(words, kept) -> None:
     kept[10] = ~ledger.part
     kept[11] = ~ledger.turn
     kept[12] = ~ledger.early_steps
-    kept[13] = ~history.half
-    kept[14] = not history.odd
 
 
 def write_set(words, kept) -> None:
@@ -121,35 +118,35 @@ def write_set(words, kept) -> None:
     mechanism = words.delivery.mechanism
     line = words.line
     remainder = words.delivery.remainder
-    kept[15] = ~words.control.state
-    kept[16] = ~words.position.base_steps
-    kept[17] = ~line.drawn_from_steps
-    kept[18] = ~words.clock.week_offset
-    kept[19] = not words.clock.known
-    kept[20] = ~words.control.failures
-    kept[21] = ~guard.limit_steps
-    kept[22] = ~guard.reservoir_most
-    kept[23] = ~guard.segment_most[1]
-    kept[24] = ~guard.segment_most[2]
-    kept[25] = ~guard.nl_per_rev
-    kept[26] = ~guard.steps_per_rev
-    kept[27] = not reservoir.known
-    kept[28] = ~reservoir.low_steps
-    kept[29] = ~reservoir.empty_steps
-    kept[30] = ~reservoir.fill_steps
-    kept[31] = ~lockout.count
-    kept[32] = ~lockout.end_tick
-    kept[33] = not lockout.ended
-    kept[34] = ~ledger.window_ticks
-    kept[35] = ~mechanism.nl_per_rev
-    kept[36] = ~mechanism.steps_per_rev
-    kept[37] = ~mechanism.grains_per_step
-    kept[38] = ~words.delivery.quarter
-    kept[43] = ~remainder.steps
-    kept[44] = ~remainder.grains
-    kept[45] = not remainder.settled
-    kept[46] = ~line.least_steps
-    kept[47] = ~words.regimen.changes.accepted
+    kept[13] = ~words.control.state
+    kept[14] = ~words.position.base_steps
+    kept[15] = ~line.drawn_from_steps
+    kept[16] = ~words.clock.week_offset
+    kept[17] = not words.clock.known
+    kept[18] = ~words.control.failures
+    kept[19] = ~guard.limit_steps
+    kept[20] = ~guard.reservoir_most
+    kept[21] = ~guard.segment_most[1]
+    kept[22] = ~guard.segment_most[2]
+    kept[23] = ~guard.nl_per_rev
+    kept[24] = ~guard.steps_per_rev
+    kept[25] = not reservoir.known
+    kept[26] = ~reservoir.low_steps
+    kept[27] = ~reservoir.empty_steps
+    kept[28] = ~reservoir.fill_steps
+    kept[29] = ~lockout.count
+    kept[30] = ~lockout.end_tick
+    kept[31] = not lockout.ended
+    kept[32] = ~ledger.window_ticks
+    kept[33] = ~mechanism.nl_per_rev
+    kept[34] = ~mechanism.steps_per_rev
+    kept[35] = ~mechanism.grains_per_step
+    kept[36] = ~words.delivery.quarter
+    kept[41] = ~remainder.steps
+    kept[42] = ~remainder.grains
+    kept[43] = not remainder.settled
+    kept[44] = ~line.least_steps
+    kept[45] = ~words.regimen.changes.accepted
 
 
 def write_optional(words, kept) -> None:
@@ -157,10 +154,10 @@ def write_optional(words, kept) -> None:
     bridge = words.line.bridge
     bolus = words.regimen.prescription.patient_bolus if words.regimen.prescription else None
     kept[8] = ~bridge.left_steps if bridge else 0
-    kept[39] = ~bridge.old if bridge else 0
-    kept[40] = ~bridge.new if bridge else 0
-    kept[41] = ~bolus.lockout_ticks if bolus else 0
-    kept[42] = ~bolus.max_per_day if bolus else 0
+    kept[37] = ~bridge.old if bridge else 0
+    kept[38] = ~bridge.new if bridge else 0
+    kept[39] = ~bolus.lockout_ticks if bolus else 0
+    kept[40] = ~bolus.max_per_day if bolus else 0
 
 
 def write_running(course: "Course", kept) -> None:
@@ -168,32 +165,38 @@ def write_running(course: "Course", kept) -> None:
     patient = course.boluses[0]
     clinician = course.boluses[1]
     kept[2] = ~course.week_tick
-    kept[3] = ~basal.steps
-    kept[4] = ~basal.grains
-    kept[5] = ~patient.steps
-    kept[6] = ~patient.grains
-    kept[7] = ~clinician.steps
-    kept[8] = ~clinician.grains
+    kept[3] = ~course.due_steps
+    kept[4] = ~course.part
+    kept[5] = ~basal.steps
+    kept[6] = ~basal.grains
+    kept[7] = ~patient.steps
+    kept[8] = ~patient.grains
+    kept[9] = ~clinician.steps
+    kept[10] = ~clinician.grains
 
 
 def write_turn(course: "Course", kept) -> None:
     basal = course.basal
     patient = course.boluses[0]
     clinician = course.boluses[1]
-    kept[9] = not course.active[0]
-    kept[10] = not course.active[1]
-    kept[11] = ~course.most_steps
-    kept[12] = ~course.most_grains
-    kept[13] = ~course.kvo_steps
-    kept[14] = ~course.kvo_grains
-    kept[15] = not course.kvo
-    kept[16] = ~course.index
-    kept[17] = ~course.next_start
-    kept[18] = ~basal.rate_steps
-    kept[19] = ~basal.rate_grains
-    kept[20] = ~basal.grains_per_step
-    kept[21] = ~patient.grains_per_step
-    kept[22] = ~clinician.grains_per_step
+    kept[11] = not course.active[0]
+    kept[12] = not course.active[1]
+    kept[13] = ~course.most_steps
+    kept[14] = ~course.most_grains
+    kept[15] = ~course.kvo_steps
+    kept[16] = ~course.kvo_grains
+    kept[17] = not course.kvo
+    kept[18] = ~course.index
+    kept[19] = ~course.next_start
+    kept[20] = ~course.flow_steps
+    kept[21] = ~course.flow_grains
+    kept[22] = ~course.flow
+    kept[23] = ~course.shift
+    kept[24] = ~basal.rate_steps
+    kept[25] = ~basal.rate_grains
+    kept[26] = ~basal.grains_per_step
+    kept[27] = ~patient.grains_per_step
+    kept[28] = ~clinician.grains_per_step
 
 
 def write_boluses(course: "Course", kept) -> None:
@@ -222,8 +225,7 @@ def write_history_clock(words, kept) -> None:
     kept[1] = ~stretch.steps
     kept[2] = ~stretch.remainder
     kept[3] = ~reader.unit
-    kept[4] = not reader.mid
-    kept[5] = ~reader.rest
+    kept[4] = ~reader.rest
 
 
 def write_history_turn(words, kept) -> None:
@@ -232,20 +234,20 @@ def write_history_turn(words, kept) -> None:
     stretch = history.open
     reader = ledger.reader
     record = reader.record
-    kept[6] = ~stretch.a
-    kept[7] = ~stretch.b
-    kept[8] = ~history.first
-    kept[9] = ~history.head
-    kept[10] = ~history.held_units
-    kept[11] = ~ledger.parts
-    kept[12] = ~ledger.epoch
-    kept[13] = ~reader.at
-    kept[14] = ~reader.weight
-    kept[15] = ~record.kind
-    kept[16] = ~record.units
-    kept[17] = ~record.whole
-    kept[18] = ~record.a
-    kept[19] = ~record.b
-    kept[20] = ~record.m
-    kept[21] = not ledger.mixed
-    kept[22] = ~ledger.excess
+    kept[5] = ~stretch.a
+    kept[6] = ~stretch.b
+    kept[7] = ~history.first
+    kept[8] = ~history.head
+    kept[9] = ~history.held_units
+    kept[10] = ~ledger.parts
+    kept[11] = ~ledger.epoch
+    kept[12] = ~reader.at
+    kept[13] = ~reader.weight
+    kept[14] = ~record.kind
+    kept[15] = ~record.units
+    kept[16] = ~record.whole
+    kept[17] = ~record.a
+    kept[18] = ~record.b
+    kept[19] = ~record.m
+    kept[20] = not ledger.mixed
+    kept[21] = ~ledger.excess

@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 from forked import from_boot
 from rig import STEPS_PER_NL, Rig
+from thecal.signals import EARLY_US
 
 pytestmark = pytest.mark.chip
 
@@ -132,16 +133,13 @@ def test_the_motor_driver_is_off_from_reset_until_started_and_again_after_one(ri
 @pytest.mark.req("DOSE-01")
 @from_boot
 def test_the_first_pulse_of_a_slow_rate_is_where_arithmetic_puts_it(rig):
-    """2 mL/h is 16/9 microsteps a tick: the first pulse is due a quarter of a period after the start.
-
-    The first segment lasts to an even tick. In 200 ms are floor(32/9 + 1/4) = 3 steps, in 100 ms floor(16/9 +
-    1/4) = 2.
+    """2 mL/h is 16/9 microsteps a tick: the first pulse is due three quarters of a period after the start,
+    where it is owed but for the quarter that is added (dose/delivery).
     """
     rig.start(2_000_000)
     tick = max(rig.changes)
     rig.run_ticks(12)
     period_ns = 100_000_000 / Fraction(16, 9)
     due_ns = rig.bench._due_ns(tick)
-    first_period_ns = Fraction(100_000_000, 2) if tick % 2 else Fraction(200_000_000, 3)
-    assert abs(rig.edges.rising[0] * 8 - due_ns - first_period_ns / 4) < 100_000
-    assert period_ns * 0.9 < (rig.edges.rising[9] - rig.edges.rising[0]) * 8 / 9 < period_ns * 1.1
+    assert -EARLY_US * 1_000 <= rig.edges.rising[0] * 8 - due_ns - period_ns * Fraction(3, 4) < 8_000
+    assert abs((rig.edges.rising[9] - rig.edges.rising[0]) * 8 - 9 * period_ns) < 8_000

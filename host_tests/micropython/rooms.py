@@ -133,12 +133,12 @@ def window(draw):
 
 
 def segments(draw):
+    cutter = segment.Cutter(segment.LEAST_PULSE, segment.MIN_PERIOD_CYCLES)
     for _ in range(100):
-        length = segment.MIN_UNITS + draw.below(segment.SEGMENT_UNITS - segment.MIN_UNITS)
-        steps = draw.below(segment.most_steps(length) + 1)
-        at = draw.below(length * 4)
-        low, high = segment.word_low(steps, length), segment.word_high(steps, length)
-        print("segment", low, high, segment.edges_by(at, steps, length))
+        cycles = 20_000 + draw.below(segment.SEGMENT_CYCLES - 20_000)
+        first = draw.below(cycles) - 5_000
+        steps = cutter.cut(draw.below(260), cycles, first, draw.below(cycles))
+        print("segment", steps, cutter.q, cutter.lead, cutter.tail, cutter.early)
 
 
 def pace(draw):

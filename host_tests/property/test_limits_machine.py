@@ -31,6 +31,7 @@ from skipping_bench import SkippingBench, counts_by_tick
 from thecal import forecast, states
 from thecal.causes import CAUSES
 from thecal.control import Control
+from thecal.drivers import segment
 from thecal.record import events
 from thecal.record.repeats import code_and_numbers
 from thecal.watch import alarms
@@ -688,6 +689,15 @@ SCRATCH = (
     "pump.host.writer",
     "pump.senses",
     "pump.control.alarms.tick",
+    # Of the last segment that was planned.
+    "pump.delivery.first",
+    "pump.delivery.lag",
+    # To a unit of a motor's waits: what is carried from segment to segment comes of all segments before.
+    "motor.cutter",
+    "motor._cut",
+    "motor._waiting",
+    "motor._start_cycles",
+    "motor._end_cycles",
 )
 
 stretches = st.lists(
@@ -739,7 +749,10 @@ def lived(therapy: dict[str, Any], stretches: list[tuple[str, int]], skip: bool)
         bench.advance_to_tick(bench.tick + ticks)
     # On until a status has been sent, whose numbers are kept.
     bench.advance_to_tick(bench.tick + 12)
-    left = fields(bench.pump) | fields(bench.motor, "motor")
+    motor = bench.motor
+    left = fields(bench.pump) | fields(motor, "motor")
+    left["segments"] = [cut.steps for cut in (motor._cut, *motor._waiting)]
+    left["ends"] = round(motor._end_cycles / segment.TICK_CYCLES)
     # The last line; behind it stands what is left of longer ones.
     left["pump.writer.buffer"] = bytes(left["pump.writer.buffer"]).split(b"\n")[0]
     ledger = bench.pump.ledger

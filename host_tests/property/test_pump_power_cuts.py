@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from thecal import states
 from thecal.dose import program
-from thecal.dose.delivery import PATIENT
+from thecal.dose.course import PATIENT
 from thecal.persistence import Persistence
 from thecal.record.events import CAPACITY, EVENTS
 from thecal.record.layout import KINDS
@@ -327,7 +327,6 @@ def bolus_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def erased_while_the_queue_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thecal.motion.QUEUE_SEGMENTS", 1)
-    monkeypatch.setattr("thecal.loop.QUEUE_SEGMENTS", 1)
     monkeypatch.setattr("thecal_bench.inprocess.QUEUE_SEGMENTS", 1)
 
 

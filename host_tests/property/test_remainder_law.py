@@ -14,7 +14,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pump_on_bench import NL_PER_STEP, ForgetfulOnBench
-from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
+from thecal.dose.course import CLINICIAN, PATIENT
+from thecal.dose.delivery import Delivery
 from thecal.dose.schedule import Schedule
 from thecal_model.rig import reference
 

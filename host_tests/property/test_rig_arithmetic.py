@@ -5,7 +5,6 @@ leave 30 bits.
 """
 
 from fractions import Fraction
-from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -214,12 +213,11 @@ def step_gaps_us(motor):
     gaps_us = []
     queue = motor.queue
 
-    def watched(target_steps, units, at_cycles):
-        queue(target_steps, units, at_cycles)
-        steps, units = motor._waiting[-1] if motor._waiting else (motor._steps, motor._units)
-        if steps > 1:
-            edges = [segment.edge_cycles(index, steps, units) for index in range(steps)]
-            gaps_us.append(min(b - a for a, b in pairwise(edges)) * 1_000_000 // segment.PIO_HZ)
+    def watched(target_steps, cycles, first, lag, at_cycles):
+        queue(target_steps, cycles, first, lag, at_cycles)
+        cut = motor._waiting[-1] if motor._waiting else motor._cut
+        if cut.steps > 1:
+            gaps_us.append(cut.period // segment.CYCLES_PER_US)
 
     motor.queue = watched
     return gaps_us
@@ -277,7 +275,7 @@ def test_a_slow_motor_gets_no_steps_faster_than_it_follows_after_a_reset_too():
         motor = desk.bench.motor
         gaps_us = step_gaps_us(motor)
         before = motor.ordered_steps
-        motor.queue(before + 1_000, segment.TICK_UNITS, desk.bench._at_cycles)
+        motor.queue(before + 1_000, segment.TICK_CYCLES, -1, 0, desk.bench._at_cycles)
         assert motor.ordered_steps - before == 19
         assert 5_000 <= min(gaps_us) < 5_300
         desk.reset()

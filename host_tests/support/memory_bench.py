@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from thecal.dose.delivery import KINDS
+from thecal.dose.course import KINDS
 from thecal.pump import Pump
 from thecal.states import BOOT, POST
 from thecal_bench.inprocess import HostBench, host_crc

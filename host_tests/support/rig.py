@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections import defaultdict
 from fractions import Fraction
@@ -14,7 +15,7 @@ from thecal_bench.chip.recorders import EdgeRecorder, SegmentRecorder
 from thecal_bench.plant import Plant
 from thecal_model.link import LinkClient
 
-CPU_CYCLES_PER_PIO_CYCLE = 125_000_000 // segment.PIO_HZ
+CPU_CYCLES_PER_PIO_CYCLE = Fraction(125_000_000, segment.PIO_HZ)
 STEPS_PER_NL = Fraction(3_200, 100_000)
 TICKS_PER_HOUR = 36_000
 FAILING_LOOP = """
@@ -32,27 +33,19 @@ app.run()
 """A pump whose ticks all fail from the thirty-first on."""
 
 
-def pulse_cycles(word: int) -> list[int]:
-    """When the pulses of a segment rise, in PIO cycles after it was taken: lead, long and short periods."""
-    q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
-    at = 14 + q
-    cycles = []
-    for _ in range(long_periods):
-        cycles.append(at)
-        at += 4 * (q + 13)
-    at += 2
-    for _ in range(short_periods):
-        cycles.append(at)
-        at += 4 * (q + 12)
-    return cycles
+def pulse_cycles(word: int, other: int) -> list[int]:
+    """When the pulses of a segment rise, in PIO cycles after its first word was taken: lead, then periods."""
+    q, steps = word & 0xFFFFFF, word >> 24
+    lead = 38 + 32 * (other & 0xFFFF)
+    return [lead + number * (q + 62) for number in range(steps)]
 
 
-def segment_cycles(word: int) -> int:
-    """How long the step machine is busy with a word, in PIO cycles."""
-    q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
-    if not short_periods:
-        return 4 * (q + 5)
-    return 4 * (long_periods * (q + 13) + short_periods * (q + 12) + 1)
+def segment_cycles(word: int, other: int) -> int:
+    """How long the step machine is busy with a segment's words, in PIO cycles."""
+    waits = 32 * ((other & 0xFFFF) + (other >> 16))
+    if not word >> 24:
+        return 71 + waits
+    return waits + 38 + ((word >> 24) - 1) * ((word & 0xFFFFFF) + 62) + 91
 
 
 class Rig:
@@ -115,18 +108,17 @@ class Rig:
         """The largest deviation of an edge from its segment's schedule, in CPU cycles; every pulse must be
         there.
 
-        The schedule is that of the word which the step machine took, by the cycle counts of its program. A
+        The schedule is that of the words which the step machine took, by the cycle counts of its program. A
         segment that was cut off by a flush or a halt owes its pulses up to the last one that came.
         """
         seen = self.edges.rising
         taken = self.segments.taken
-        starts = [entry.cycle for entry in taken]
+        starts = [entry.cycle for entry in taken[::2]]
+        words = [(entry.word, other.word) for entry, other in zip(taken[::2], taken[1::2], strict=True)]
         worst = matched = 0
-        for start, word, following in zip(
-            starts, (entry.word for entry in taken), [*starts[1:], 1 << 62], strict=True
-        ):
-            expected = [start + at * CPU_CYCLES_PER_PIO_CYCLE for at in pulse_cycles(word)]
-            end = start + segment_cycles(word) * CPU_CYCLES_PER_PIO_CYCLE
+        for start, pair, following in zip(starts, words, [*starts[1:], 1 << 62], strict=True):
+            expected = [start + at * CPU_CYCLES_PER_PIO_CYCLE for at in pulse_cycles(*pair)]
+            end = start + segment_cycles(*pair) * CPU_CYCLES_PER_PIO_CYCLE
             came = seen[matched : bisect(seen, following)]
             matched += len(came)
             if abs(following - end) > CPU_CYCLES_PER_PIO_CYCLE:
@@ -134,7 +126,7 @@ class Rig:
                 expected = expected[: len(came)]
             assert len(came) == len(expected), f"{len(came)} pulses of {len(expected)} at cycle {start}"
             for made, due in zip(came, expected, strict=True):
-                worst = max(worst, abs(made - due))
+                worst = max(worst, math.ceil(abs(made - due)))
         assert matched == len(seen), "pulses before the first segment"
         return worst
 

@@ -19,12 +19,13 @@ from memory_bench import MemoryBench
 from thecal import states
 from thecal.clock import TICKS_PER_WEEK
 from thecal.drivers import segment
-from thecal.signals import QUEUE_SEGMENTS, SEGMENT_TICKS
+from thecal.signals import EARLY_US, QUEUE_SEGMENTS, SEGMENT_TICKS
 from thecal.watch import alarms
 from thecal.watch.ahead import peak_steps
-from thecal.watch.stretches import BLOCK, LUMP, MOST_UNITS, PAIR, TICKS, Record
+from thecal.watch.growing import MOST_UNITS
+from thecal.watch.stretches import BLOCK, LINE_UNITS, LUMP, Record
 from thecal.watching import LONG_STOP_TICKS
-from thecal_bench.inprocess import TICK_CYCLES
+from thecal_bench.inprocess import TICK_CYCLES, Cut
 from thecal_model.rig import reference
 
 DAY_TICKS = 864_000
@@ -85,11 +86,18 @@ class Flow:
         """Steps owed by a tick."""
         return (self.held + self.rate * (tick - self.now)) // self.one + self.origin
 
-    def executed(self, tick: Any) -> Any:
-        """Whole segments, and of a segment half done the larger half of its steps."""
-        start = tick - (tick - self.grid) % SEGMENT_TICKS
-        done = self.position(start)
-        return done + (self.position(start + SEGMENT_TICKS) - done + 1) // 2 * (tick - start)
+    def ends(self, tick: int) -> tuple[int, int]:
+        """How long after a tick the first step of a segment comes, and how long before its end the last, in
+        cycles of the motor.
+        """
+        begins = (self.held + self.rate * (tick - self.now)) % self.one
+        ends = (self.held + self.rate * (tick + SEGMENT_TICKS - self.now)) % self.one
+        return (self.one - begins) * TICK_CYCLES // self.rate, ends * TICK_CYCLES // self.rate
+
+
+def _lasts_whole(cut: Cut) -> bool:
+    """But for what the waits leave."""
+    return abs(cut.length - segment.SEGMENT_CYCLES) <= 2 * segment.UNIT_CYCLES
 
 
 def _agree(owed: Any, planned: Any, ahead: int) -> bool:
@@ -173,7 +181,7 @@ class SkippingBench(MemoryBench):
         delivery = pump.delivery
         if not self._runs_evenly():
             return False
-        grid = motor._end_cycles // TICK_CYCLES  # a tick at which a segment ends
+        grid = round(motor._end_cycles / TICK_CYCLES)  # a tick at which a segment ends
         ahead = SEGMENT_TICKS * QUEUE_SEGMENTS + grid - self._tick
         kind = delivery.planned.flowing()
         if not _agree(delivery.owed, delivery.planned, ahead):
@@ -183,18 +191,19 @@ class SkippingBench(MemoryBench):
             return False
         room = self._room_before_change(room, flow, kind)
         room -= room % SEGMENT_TICKS
-        while room >= LEAST_SKIP_TICKS and self._would_cut(room, flow.rate, flow.held, flow.executed):
+        while room >= LEAST_SKIP_TICKS and self._would_cut(room, flow.rate, flow.held, flow.position):
             room = room // 4
             room -= room % SEGMENT_TICKS
         if room < LEAST_SKIP_TICKS:
             return False
         self._make_steps(room, flow)
-        _move_history(pump.ledger, self._tick, room, flow.rate, flow.held, flow.one, flow.executed)
+        _move_history(pump.ledger, self._tick, room, flow.rate, flow.held, flow.one)
         for course in (delivery.owed, delivery.planned):
             course.basal.advance(room)
             if kind >= 0:
                 course.boluses[kind].advance(room)
             course.week_tick = (course.week_tick + room) % TICKS_PER_WEEK
+            course.place(delivery.quarter)
         self._pass(room)
         self._move_motor(room, flow)
         pump.critical.words.keep_all()
@@ -205,21 +214,19 @@ class SkippingBench(MemoryBench):
         delivery, motor = self.pump.delivery, self.motor
         if delivery.replan or delivery.ahead or motor.starved or not motor._running:
             return False
-        if motor._units != segment.SEGMENT_UNITS or len(motor._waiting) != QUEUE_SEGMENTS:
+        if len(motor._waiting) != QUEUE_SEGMENTS:
             return False
-        if any(units != segment.SEGMENT_UNITS for _, units in motor._waiting):
-            return False
-        return motor._end_cycles % TICK_CYCLES == 0
+        return all(_lasts_whole(cut) for cut in (motor._cut, *motor._waiting))
 
     def _stands_at(self, flow: Flow, ahead: int) -> bool:
         """Whether motor and plan are where `flow` says that they are."""
-        motor, grid = self.motor, flow.grid
+        pump, motor, grid = self.pump, self.motor, flow.grid
         first = flow.position(grid - SEGMENT_TICKS)
-        if motor._base_steps != first or motor._steps != flow.position(grid) - first:
+        if motor._base_steps != first or motor._cut.steps != flow.position(grid) - first:
             return False
-        return self._executed_steps == flow.executed(
-            self._tick
-        ) and self.pump.motion.planned_steps == flow.position(self._tick + ahead)
+        if pump.position.executed_steps != flow.position(self._tick):
+            return False
+        return pump.motion.planned_steps == flow.position(self._tick + ahead)
 
     def _room_before_change(self, room: int, flow: Flow, kind: int) -> int:
         """How many of `room` ticks nothing changes in: no start, no end of a bolus, no level."""
@@ -245,14 +252,11 @@ class SkippingBench(MemoryBench):
 
     def _make_steps(self, room: int, flow: Flow) -> None:
         """All steps of the next `room` ticks, each told with its tick."""
-        start, end = self._executed_steps, flow.executed(self._tick + room)
+        start, end = self._executed_steps, flow.position(self._tick + room)
         self._plant.steps(end - start, 0, 0)
         numbers = numpy.arange(start + 1, end + 1, dtype=numpy.int64)
-        # The first tick at whose end so many steps are owed, the segment that makes them, and the half of it.
-        due = flow.now + -(-((numbers - flow.origin) * flow.one - flow.held) // flow.rate)
-        last = flow.grid + -(-(due - flow.grid) // SEGMENT_TICKS) * SEGMENT_TICKS
-        ticks = numpy.where(flow.executed(last - 1) >= numbers, last - 1, last)
-        self.on_steps(ticks)
+        # The first tick at whose end so many steps are owed.
+        self.on_steps(flow.now + -(-((numbers - flow.origin) * flow.one - flow.held) // flow.rate))
         self.seen_steps = end
 
     def _move_motor(self, room: int, flow: Flow) -> None:
@@ -261,18 +265,24 @@ class SkippingBench(MemoryBench):
         segments = range(-1, QUEUE_SEGMENTS + 1)
         bounds = [flow.position(flow.grid + room + SEGMENT_TICKS * number) for number in segments]
         motor._base_steps = bounds[0]
-        motor._steps = bounds[1] - bounds[0]
-        motor._waiting = deque(
-            (bounds[index + 1] - bounds[index], segment.SEGMENT_UNITS)
-            for index in range(1, QUEUE_SEGMENTS + 1)
-        )
+        cutter = motor.cutter
+        start = (flow.grid + room - SEGMENT_TICKS) * TICK_CYCLES - EARLY_US * segment.CYCLES_PER_US
+        cutter.early = 0
+        cuts = []
+        for index in range(QUEUE_SEGMENTS + 1):
+            first, lag = flow.ends(flow.grid + room + SEGMENT_TICKS * (index - 1))
+            cutter.cut(bounds[index + 1] - bounds[index], segment.SEGMENT_CYCLES, first, lag)
+            cuts.append(Cut.of(cutter))
+        motor._cut, *waiting = cuts
+        motor._waiting = deque(waiting)
         motor.ordered_steps = bounds[-1]
-        motor._start_cycles += room * TICK_CYCLES
-        motor._end_cycles += room * TICK_CYCLES
+        motor._start_cycles = start
+        motor._end_cycles = start + motor._cut.length
         pump.line.moved(self.seen_steps - self._executed_steps)
         pump.position.dose_steps += self.seen_steps - self._executed_steps
         self._executed_steps = self.seen_steps
         pump.position.executed_steps = pump.position.entered_steps = self.seen_steps
+        pump.position.counted_steps = self.seen_steps
         pump.motion.planned_steps = bounds[-1]
         pump.guard.ordered_steps = max(pump.guard.ordered_steps, bounds[-1])
 
@@ -312,50 +322,37 @@ def counts_by_tick(ledger) -> Any:
             continue
         if last and not record.units:
             break
-        if record.kind == PAIR:
-            counts = numpy.array([record.a, record.a + record.m])
-        elif record.kind == LUMP:
-            counts = numpy.zeros(2 * record.units, dtype=numpy.int64)
+        if record.kind == LUMP:
+            counts = numpy.zeros(record.units, dtype=numpy.int64)
             counts[-1] = record.m
         else:
-            units = numpy.arange(record.units + 1)
-            ends = record.whole * units + (record.a * units + record.m) // record.b
-            counts = numpy.empty(2 * record.units, dtype=numpy.int64)
-            counts[1::2] = ends[1:]
-            counts[0::2] = ends[:-1] + (ends[1:] - ends[:-1] + 1) // 2
+            units = numpy.arange(1, record.units + 1)
+            counts = record.whole * units + (record.a * units + record.m) // record.b
         parts.append(done + counts)
         done += int(counts[-1])
         if last:
             break
         at = history.following(at)
-    if history.odd:
-        parts.append(numpy.array([done + history.half]))
     counts = numpy.concatenate(parts)[-DAY_TICKS - 1 :]
     return counts - counts[0]
 
 
-def _move_history(ledger, tick: int, ticks: int, rate: int, held: int, one: int, executed) -> None:
+def _move_history(ledger, tick: int, ticks: int, rate: int, held: int, one: int) -> None:
     """What `ledger.advance` leaves after so many single ticks at that rate, told in as few stretches."""
     end = tick + ticks
     at = tick
-    while at < end and (ledger.history.odd or at == tick):
-        at += 1
-        ledger.advance(1, int(executed(at) - executed(at - 1)))
     ledger.history.close()
-    ahead = held + rate * (at - tick)
-    while end - at >= TICKS:
-        units = min((end - at) // TICKS, MOST_UNITS)
-        line = _line(TICKS * rate, ahead % one, one, units)
+    ahead = held
+    while at < end:
+        units = min(end - at, MOST_UNITS)
+        line = _line(rate, ahead % one, one, units)
         while line is None:
             units = (units + 1) // 2
-            line = _line(TICKS * rate, ahead % one, one, units)
+            line = _line(rate, ahead % one, one, units)
         ledger.history.append_line(units, *line)
-        at += TICKS * units
-        ahead += TICKS * units * rate
+        at += units
+        ahead += units * rate
     ledger.recount()
-    while at < end:
-        at += 1
-        ledger.advance(1, int(executed(at) - executed(at - 1)))
 
 
 def _line(rate: int, held: int, one: int, units: int) -> tuple[int, int, int, int, int] | None:
@@ -365,7 +362,7 @@ def _line(rate: int, held: int, one: int, units: int) -> tuple[int, int, int, in
     # The convergents of rate / one.
     a_before, a, b_before, b = 0, 1, 1, 0
     num, den = rate, one
-    most = MOST_UNITS if units > 255 else 255  # fits the record of so many units
+    most = MOST_UNITS if units > LINE_UNITS else LINE_UNITS  # fits the record of so many units
     while den and b <= most:
         quotient = num // den
         num, den = den, num % den

@@ -89,35 +89,43 @@ def test_a_motor_follows_pulses_416_us_apart_and_no_closer():
     assert figures.too_close([0, closest - 1, 2 * closest - 2, 4 * closest]) == 2
 
 
-def word(steps: int, units: int) -> int:
-    return segment.word_low(steps, units) | segment.word_high(steps, units) << 16
-
-
-def on_schedule(start: int, steps: int, units: int) -> list[int]:
-    return [start + segment.edge_cycles(n, steps, units) * CYCLES_PER_PIO_CYCLE for n in range(steps)]
-
-
-UNITS = segment.SEGMENT_UNITS
 SEGMENT_CYCLES = 25_000_000  # 200 ms
+
+
+def segments(begins: int, *all_steps: int) -> tuple[list[tuple[int, int]], list[list[int]]]:
+    """Words of segments of so many steps, one after the other, as they are taken; and the edges of each."""
+    cutter = segment.Cutter(segment.LEAST_PULSE, segment.MIN_PERIOD_CYCLES)
+    taken: list[tuple[int, int]] = []
+    edges: list[list[int]] = []
+    at = Fraction(begins)
+    for steps in all_steps:
+        cutter.cut(steps, segment.SEGMENT_CYCLES, 50_000, 150_000)
+        taken.append((int(at), cutter.q | steps << 24))
+        taken.append((int(at) + 40, cutter.lead | cutter.tail << 16))
+        due = [cutter.first_edge() + number * cutter.period() for number in range(steps)]
+        edges.append([int(int(at) + cycles * CYCLES_PER_PIO_CYCLE) for cycles in due])
+        at = int(at) + cutter.length() * CYCLES_PER_PIO_CYCLE
+    return taken, edges
 
 
 @pytest.mark.req("PERF-01")
 def test_edges_are_held_against_their_own_segment():
-    taken = [(start * SEGMENT_CYCLES + 7, word(n, UNITS)) for start, n in enumerate((107, 0, 1, 240))]
-    edges = on_schedule(taken[0][0], 107, UNITS)
-    edges += on_schedule(taken[2][0], 1, UNITS) + on_schedule(taken[3][0], 240, UNITS)
+    taken, made = segments(7, 107, 0, 1, 240)
+    edges = sum(made, [])
     end = 4 * SEGMENT_CYCLES + 7
-    assert figures.schedule_deviations(edges, taken, end) == [0] * 348
+    off = figures.schedule_deviations(edges, taken, end)
+    assert len(off) == 348 and all(-1 < deviation <= 0 for deviation in off)  # cut to whole cycles
     edges[5] += 3
     edges[-1] -= 17
-    off = figures.schedule_deviations(edges, taken, end)
-    assert (off[5], off[-1], sum(map(abs, off))) == (3, -17, 20)
+    moved = figures.schedule_deviations(edges, taken, end)
+    assert (moved[5] - off[5], moved[-1] - off[-1]) == (3, -17)
+    assert moved[:5] + moved[6:-1] == off[:5] + off[6:-1]
 
 
 @pytest.mark.req("PERF-01")
 def test_a_pulse_too_few_or_too_many_is_no_small_deviation():
-    taken = [(0, word(10, UNITS)), (SEGMENT_CYCLES, word(10, UNITS))]
-    edges = on_schedule(0, 10, UNITS) + on_schedule(SEGMENT_CYCLES, 10, UNITS)
+    taken, made = segments(0, 10, 10)
+    edges = made[0] + made[1]
     end = 2 * SEGMENT_CYCLES
     with pytest.raises(ScheduleBroken, match="9 pulses of 10 in the segment at cycle 0"):
         figures.schedule_deviations(edges[1:], taken, end)
@@ -127,15 +135,18 @@ def test_a_pulse_too_few_or_too_many_is_no_small_deviation():
         figures.schedule_deviations([-5, *edges], taken, end)
     with pytest.raises(ScheduleBroken, match="20 pulses before the first segment"):
         figures.schedule_deviations(edges, [], end)
-    with pytest.raises(ScheduleBroken, match="a pause of 500 cycles"):
-        figures.schedule_deviations(edges, [taken[0], (SEGMENT_CYCLES + 500, taken[1][1])], end)
+    late = [(taken[2][0] + 500, taken[2][1]), taken[3]]
+    with pytest.raises(ScheduleBroken, match="a pause of 500"):
+        figures.schedule_deviations(edges, taken[:2] + late, end)
 
 
 def test_a_segment_that_was_cut_off_owes_what_came():
     half = SEGMENT_CYCLES // 2
-    taken = [(0, word(10, UNITS)), (half, word(10, UNITS))]
-    edges = on_schedule(0, 10, UNITS)[:5] + on_schedule(half, 10, UNITS)[:3]
-    assert figures.schedule_deviations(edges, taken, half + SEGMENT_CYCLES // 3) == [0] * 8
+    taken, (whole,) = segments(0, 10)
+    others, (cut,) = segments(half, 10)
+    edges = [edge for edge in whole if edge < half] + cut[:3]
+    found = figures.schedule_deviations(edges, taken + others, half + cut[3] - half - 1)
+    assert len(found) == len(edges) and all(-1 < deviation <= 0 for deviation in found)
 
 
 def test_a_ratio_knows_what_can_not_be_seen():
@@ -196,14 +207,15 @@ def test_the_control_counts_volume_as_the_pump_does():
 
 
 def motion_of(design: str, edges: list[int], disturbed: bool = False) -> Motion:
-    taken = [(0, word(10, UNITS))] if design == THECAL else []
+    taken = segments(0, 10)[0] if design == THECAL else []
     task = Task(design, 5_625_000, 1, disturbed)  # 50 a second: one every 2 500 000 cycles
     return Motion(task, SEGMENT_CYCLES, edges, taken, cycles_per_tick=1000)
 
 
 @pytest.mark.parametrize("disturbed", [False, True])
 def test_the_ratio_of_a_line_is_that_of_the_better_control(disturbed):
-    even = on_schedule(0, 10, UNITS)
+    _, (exact,) = segments(0, 10)
+    even = [edge + number % 2 for number, edge in enumerate(exact)]
     late = [edge + (250_000 if n == 4 else 0) for n, edge in enumerate(even)]
     later = [edge + (500_000 if n == 4 else 0) for n, edge in enumerate(even)]
     motions = {

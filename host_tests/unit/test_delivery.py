@@ -2,7 +2,8 @@
 
 import pytest
 from thecal.dose import prescription
-from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
+from thecal.dose.course import CLINICIAN, PATIENT
+from thecal.dose.delivery import Delivery
 from thecal.dose.remainder import Remainder
 from thecal.dose.schedule import Schedule
 from thecal_model.rig import reference

@@ -58,8 +58,8 @@ class Host:
 
 
 def test_the_clock_of_the_motor_is_that_of_its_segments():
-    assert segment.UNITS_PER_16_US * segment.UNIT_CYCLES * CYCLE_NS == 16_000  # 5 units are 16 us
-    assert TICK_CYCLES == segment.TICK_UNITS * segment.UNIT_CYCLES
+    assert segment.CYCLES_PER_US * CYCLE_NS == 1_000
+    assert TICK_CYCLES == segment.TICK_CYCLES
 
 
 def test_crc_of_the_host_is_the_crc_of_the_pump():
@@ -74,15 +74,17 @@ def test_crc_of_the_host_is_the_crc_of_the_pump():
 def test_motor_makes_the_edges_of_its_segments():
     """Position at every instant near an edge, over segments of all kinds, counted edge by edge."""
     motor = Motor()
-    segments = [(3, 30_000), (0, 62_500), (240, 62_500), (1, 62_500), (54, 62_500)]
+    cutter = segment.Cutter(segment.LEAST_PULSE, segment.MIN_PERIOD_CYCLES)
+    segments = [(3, 960_000), (0, 2_000_000), (240, 2_000_000), (1, 2_000_000), (54, 2_000_000)]
     target, start, edges = 0, 1000, []
-    for index, (steps, units) in enumerate(segments):
+    for index, (steps, cycles) in enumerate(segments):
         target += steps
         if index == 4:
             motor.go(1000)
-        motor.queue(target, units, 1000)
-        edges += [start + segment.edge_cycles(k, steps, units) for k in range(steps)]
-        start += units * segment.UNIT_CYCLES
+        motor.queue(target, cycles, 4_000, 3_000, 1000)
+        cutter.cut(steps, cycles, 4_000, 3_000)
+        edges += [start + cutter.first_edge() + k * cutter.period() for k in range(steps)]
+        start += cutter.length()
     assert edges == sorted(edges)
     for made, edge in enumerate(edges):
         assert motor.executed_steps(edge - 1) == made
@@ -96,36 +98,36 @@ def test_motor_makes_the_edges_of_its_segments():
 
 def test_motor_halts_in_mid_segment_and_resumes_from_there():
     motor = Motor()
-    motor.queue(100, 62_500, 0)
+    motor.queue(100, 2_000_000, 5_000, 15_000, 0)
     motor.go(0)
-    motor.halt(125_000)
+    motor.halt(1_000_000)
     assert motor.executed_steps(10**7) == motor.ordered_steps == 50
     assert not motor.starved
-    motor.queue(40, 62_500, 10**7)  # behind: a pause
-    motor.queue(60, 62_500, 10**7)
+    motor.queue(40, 2_000_000, 0, 0, 10**7)  # behind: a pause
+    motor.queue(60, 2_000_000, 50_000, 150_000, 10**7)
     motor.go(10**7)
-    assert motor.executed_steps(10**7 + 250_000) == 50
-    assert motor.executed_steps(10**7 + 500_000) == 60
+    assert motor.executed_steps(10**7 + 2_000_000) == 50
+    assert motor.executed_steps(10**7 + 4_000_000) == 60
 
 
 def test_motor_that_ran_dry_starts_again_with_the_next_order():
     motor = Motor()
-    motor.queue(10, 62_500, 0)
+    motor.queue(10, 2_000_000, 50_000, 150_000, 0)
     motor.go(0)
-    assert motor.executed_steps(10**6) == 10 and motor.starved
-    motor.queue(20, 62_500, 10**6)
-    assert motor.executed_steps(10**6 + 125_000) == 15
+    assert motor.executed_steps(10**7) == 10 and motor.starved
+    motor.queue(20, 2_000_000, 50_000, 150_000, 10**7)
+    assert motor.executed_steps(10**7 + 1_000_000) == 15
     assert motor.starved  # until it is started anew
 
 
 def test_motor_takes_no_more_than_the_queue_holds_and_no_more_steps_than_the_segment():
     motor = Motor()
     for _ in range(4):
-        motor.queue(10**6, 62_500, 0)
+        motor.queue(10**6, 2_000_000, 0, 0, 0)
     assert motor.ordered_steps == 4 * segment.MAX_STEPS
     assert motor.queue_free() == 0
     with pytest.raises(BenchError, match="while 4 wait"):
-        motor.queue(10**6, 62_500, 0)
+        motor.queue(10**6, 2_000_000, 0, 0, 0)
 
 
 @pytest.mark.req("DOSE-05", "MOT-01")

@@ -13,7 +13,8 @@ from pump_on_bench import PumpOnBench
 from pump_on_desk import PumpOnDesk
 from thecal import forecast
 from thecal.clock import TICKS_PER_DAY
-from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
+from thecal.dose.course import CLINICIAN, PATIENT
+from thecal.dose.delivery import Delivery
 from thecal.dose.schedule import Schedule
 from thecal.smallint import LARGEST
 from thecal.watch.guard import ROUNDING_STEPS, Guard

@@ -259,6 +259,7 @@ def test_the_guard_cuts_a_wrong_order_and_what_it_cuts_is_not_owed(desk):
     desk.run({**SIX_ML_H, "max_rate_nl_h": 6_000_000})
     desk.tick(executed_steps=5)
     desk.pump.delivery.planned.basal.rate_steps += 100
+    desk.pump.delivery.planned.flow_steps += 100
     desk.pump.critical.words.keep_all()  # a mistake of the program, not of the memory
     desk.tick(executed_steps=10, queue_free=1)
     # 2 ticks at 6 mL/h are 10 2/3 microsteps: 11 and 2 for rounding; wanted were 53 and 200 more

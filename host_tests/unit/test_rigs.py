@@ -3,7 +3,7 @@
 import pytest
 from pump_port import PumpPort
 from rig_run import TICK_MS, check, run_a_minute
-from thecal.dose.delivery import Course
+from thecal.dose.delivery import Delivery
 from thecal_bench import scenario
 from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
@@ -37,14 +37,14 @@ def test_a_minute_on_micropython():
 @pytest.mark.req("RIG-01", "DOSE-01")
 def test_a_dose_that_lags_for_a_while_and_is_whole_at_the_stop_is_found(monkeypatch):
     """What the ledger and the counts at the stop do not tell."""
-    for name in ("position", "position_after"):
-        right = getattr(Course, name)
+    for name in ("plan", "position", "planned_position"):
+        right = getattr(Delivery, name)
 
-        def lagging(course, *args, right=right):
-            steps = right(course, *args)
+        def lagging(delivery, *args, right=right):
+            steps = right(delivery, *args)
             return steps - 2 if 300 <= steps < 400 else steps
 
-        monkeypatch.setattr(Course, name, lagging)
+        monkeypatch.setattr(Delivery, name, lagging)
     minute = run_a_minute("bare", without_a_rig)
     summary = minute.records[-1]
     assert summary["commanded_steps"] == summary["executed_steps"] == minute.plant.steps_seen

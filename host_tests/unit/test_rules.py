@@ -5,7 +5,8 @@ import itertools
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk
 from thecal.dose import formulary, prescription, program
-from thecal.dose.delivery import CLINICIAN, PATIENT, Delivery
+from thecal.dose.course import CLINICIAN, PATIENT
+from thecal.dose.delivery import Delivery
 from thecal.dose.remainder import Remainder
 from thecal.dose.schedule import Schedule
 from thecal.record import events, layout

@@ -23,7 +23,7 @@ import heapq
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from thecal import loop
 from thecal.clock import TICKS_PER_S
@@ -44,7 +44,6 @@ from thecal_bench.plant import Plant
 
 TICK_CYCLES = segment.PIO_HZ * TICK_MS // 1000
 CYCLE_NS = 1_000_000_000 // segment.PIO_HZ
-CYCLES_PER_4_US = segment.PIO_HZ * 4 // 1_000_000
 _NEVER = 1 << 62
 BENCH = b"bench"  # the number of the board: what a run says hangs on no chance
 
@@ -64,48 +63,67 @@ class Ticks(Protocol):
     def report(self, inputs: Inputs, outputs: Outputs) -> None: ...
 
 
+class Cut(NamedTuple):
+    """A segment as its words make it, in cycles."""
+
+    steps: int
+    first: int  # from its beginning to the first edge
+    period: int
+    length: int
+
+    @classmethod
+    def of(cls, cutter: segment.Cutter) -> Cut:
+        """What was cut last."""
+        return cls(cutter.steps, cutter.first_edge(), cutter.period(), cutter.length())
+
+    def edges_by(self, cycles: int) -> int:
+        """How many have risen so long after its beginning; one that rises just then counts."""
+        if cycles < self.first:
+            return 0
+        return min((cycles - self.first) // self.period + 1, self.steps)
+
+
 class Motor:
-    """The step state machine and its queue, at any instant given in PIO cycles (1.25 MHz) since the start."""
+    """The step state machine and its queue, at any instant given in PIO cycles (10 MHz) since the start."""
 
     def __init__(self) -> None:
-        self.period_units = segment.MIN_PERIOD_UNITS  # no two steps are closer
+        self.cutter = segment.Cutter(segment.LEAST_PULSE, segment.MIN_PERIOD_CYCLES)
         self.sign = 1  # 1 forward, -1 backward; changed at rest
         self.ordered_steps = 0  # position at the end of what is queued
         self.starved = False  # the queue ran dry since it was last started
-        self._waiting: deque[tuple[int, int]] = deque()  # (steps, units)
+        self._waiting: deque[Cut] = deque()
         self._active = False  # takes segments as they come
         self._running = False  # is in the middle of one
         self._base_steps = 0  # position at the start of the running segment, or at rest
-        self._steps = 0
-        self._units = 0
+        self._cut = Cut(0, 0, 0, 0)  # the running segment
         self._start_cycles = 0
         self._end_cycles = 0
 
     def executed_steps(self, at_cycles: int) -> int:
         """Steps made until then (a pulse that rises just then counts)."""
         while self._running and at_cycles >= self._end_cycles:
-            self._base_steps += self.sign * self._steps
+            self._base_steps += self.sign * self._cut.steps
             self._next(self._end_cycles)
-        if self._running and self._steps and at_cycles > self._start_cycles:
-            since_cycles = at_cycles - self._start_cycles
-            return self._base_steps + self.sign * segment.edges_by(since_cycles, self._steps, self._units)
+        if self._running:
+            return self._base_steps + self.sign * self._cut.edges_by(at_cycles - self._start_cycles)
         return self._base_steps
 
     def queue_free(self) -> int:
         """Segments that the queue can take, as of the last `executed_steps`."""
         return QUEUE_SEGMENTS - len(self._waiting)
 
-    def queue(self, target_steps: int, units: int, at_cycles: int) -> None:
-        """Order the way to `target_steps` within `units` of 3.2 us; a target behind orders a pause."""
+    def queue(self, target_steps: int, cycles: int, first: int, lag: int, at_cycles: int) -> None:
+        """Order the way to `target_steps` within so many cycles; a target behind orders a pause."""
         if len(self._waiting) == QUEUE_SEGMENTS:
             raise BenchError(
                 f"at {at_cycles * CYCLE_NS / 1e9:.1f} s a segment is ordered while {QUEUE_SEGMENTS} wait: "
                 "on the board the loop would hang here until one is done"
             )
-        most = segment.most_steps(units, self.period_units)
-        steps = min(max(self.sign * (target_steps - self.ordered_steps), 0), most)
+        cutter = self.cutter
+        steps = max(self.sign * (target_steps - self.ordered_steps), 0)
+        steps = cutter.cut(steps, cycles, first, lag)
         self.ordered_steps += self.sign * steps
-        self._waiting.append((steps, units))
+        self._waiting.append(Cut.of(cutter))
         if self._active and not self._running:
             self._next(at_cycles)
 
@@ -118,14 +136,15 @@ class Motor:
         """Stop there, in mid-segment, and empty the queue."""
         self._base_steps = self.ordered_steps = self.executed_steps(at_cycles)
         self._waiting.clear()
+        self.cutter.begin()
         self._active = self._running = self.starved = False
 
     def _next(self, at_cycles: int) -> None:
         self._running = bool(self._waiting)
         if self._running:
-            self._steps, self._units = self._waiting.popleft()
+            self._cut = self._waiting.popleft()
             self._start_cycles = at_cycles
-            self._end_cycles = at_cycles + self._units * segment.UNIT_CYCLES
+            self._end_cycles = at_cycles + self._cut.length
         else:
             self.starved = True
 
@@ -152,10 +171,10 @@ class _Driver:
         self._motor.sign = -1 if reverse else 1
         self._bench._origin_steps = self._bench._unsensed_steps
 
-    def queue(self, target_steps: int, units: int) -> None:
+    def queue(self, target_steps: int, cycles: int, first: int, lag: int) -> None:
         """Order the way to `target_steps` of the pump's."""
         self._cycles = max(self._cycles, self._bench._at_cycles)
-        self._motor.queue(target_steps + self._bench._origin_steps, units, self._cycles)
+        self._motor.queue(target_steps + self._bench._origin_steps, cycles, first, lag, self._cycles)
 
     def go(self) -> None:
         """Start on the queue."""
@@ -163,11 +182,11 @@ class _Driver:
 
     def left_us(self) -> int:
         """Of this tick."""
-        return (self._end_cycles() - self._bench._at_cycles) * 4 // CYCLES_PER_4_US
+        return (self._end_cycles() - self._bench._at_cycles) // segment.CYCLES_PER_US
 
-    def wait_until_left(self, units: int) -> None:
+    def wait_until_left(self, us: int) -> None:
         """Until no more than so much of this tick is left."""
-        self._cycles = max(self._bench._at_cycles, self._end_cycles() - units * segment.UNIT_CYCLES)
+        self._cycles = max(self._bench._at_cycles, self._end_cycles() - us * segment.CYCLES_PER_US)
 
     def _end_cycles(self) -> int:
         return (self._bench._tick + 1) * TICK_CYCLES
@@ -237,7 +256,7 @@ class HostBench(Bench):
     def _fit_motor(self) -> None:
         """Its driver takes no steps faster than the pump was told."""
         told = self._told or self._plant.rig
-        self.motor.period_units = segment.period_units(told.interval_us)
+        self.motor.cutter = segment.Cutter(segment.LEAST_PULSE, segment.period_cycles(told.interval_us))
 
     def _new_pads(self) -> Pads:
         """A pump of the caller's own, or one elsewhere, was told the plant's rig."""
@@ -367,6 +386,7 @@ class HostBench(Bench):
         inputs.tick_s = board_tick // TICKS_PER_S
         inputs.tick_ms = board_tick % TICKS_PER_S * TICK_MS
         inputs.executed_steps = self._executed_steps - self._unsensed_steps
+        inputs.late_us = (self._at_cycles - self._tick * TICK_CYCLES) // segment.CYCLES_PER_US
         inputs.starved = self.motor.starved
         inputs.queue_free = self.motor.queue_free()
         inputs.pressure_down_raw = plant.adc_pressure_down(at_ns)
@@ -421,7 +441,7 @@ class HostBench(Bench):
         self._sleep()
         tick = self._pace.tick_s * TICKS_PER_S + self._pace.tick_ms // TICK_MS
         self._pace.started()
-        self._turn(tick, self._now_us * CYCLES_PER_4_US // 4)
+        self._turn(tick, self._now_us * segment.CYCLES_PER_US)
 
     def _sleep(self) -> None:
         while wait_ms := self._pace.wait_ms(self._counters()[0]):

@@ -24,13 +24,14 @@ from thecal_bench.flash_model import FlashModel, blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
 
-REQUEST = struct.Struct("<IHiiBBHHHiiHI")
-"""tick_s, tick_ms, executed, reverse, queue_free, flags, pressures, supply, encoder, index, link bytes,
-pads."""
+REQUEST = struct.Struct("<IHiiHBBHHHiiHI")
+"""tick_s, tick_ms, executed, reverse, late_us, queue_free, flags, pressures, supply, encoder, index, link
+bytes, pads."""
 
-REPLY = struct.Struct(f"<BB{QUEUE_SEGMENTS + 1}i{QUEUE_SEGMENTS + 1}BHH")
-"""flags, number of targets, the targets, the length of each in ticks, bytes that the link has room for, bytes
-of the link."""
+TARGETS = QUEUE_SEGMENTS + 1
+REPLY = struct.Struct(f"<BB{TARGETS}i{TARGETS}B{2 * TARGETS}iHH")
+"""flags, number of targets, the targets, the length of each in ticks, where its first and its last step lie,
+bytes that the link has room for, bytes of the link."""
 
 READY = b"READY"
 SERVER = Path(__file__).with_name("unixport_server.py")
@@ -104,6 +105,7 @@ class RemotePump:
             inputs.tick_ms,
             inputs.executed_steps,
             inputs.reverse_steps,
+            inputs.late_us,
             inputs.queue_free,
             flags,
             inputs.pressure_down_raw,
@@ -122,7 +124,8 @@ class RemotePump:
         except BrokenPipeError:
             raise self._why_gone() from None
         flags, outputs.target_count, *targets, outputs.rx_most, length = REPLY.unpack(self._read(REPLY.size))
-        outputs.targets, outputs.target_ticks = targets[: QUEUE_SEGMENTS + 1], targets[QUEUE_SEGMENTS + 1 :]
+        outputs.targets, outputs.target_ticks = targets[:TARGETS], targets[TARGETS : 2 * TARGETS]
+        outputs.firsts, outputs.lags = targets[2 * TARGETS : 3 * TARGETS], targets[3 * TARGETS :]
         outputs.halt = bool(flags & 1)
         outputs.motion_flush = bool(flags & 2)
         outputs.enable = bool(flags & 4)

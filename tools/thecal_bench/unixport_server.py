@@ -114,6 +114,18 @@ class Board:
     show = transmit = move
 
 
+def flags_of(outputs):
+    """What a reply says in bits."""
+    return (
+        (1 if outputs.halt else 0)
+        | (2 if outputs.motion_flush else 0)
+        | (4 if outputs.enable else 0)
+        | (8 if outputs.reverse else 0)
+        | (16 if outputs.restart else 0)
+        | (32 if outputs.probe else 0)
+    )
+
+
 def serve(source, sink, request_format, reply_format):
     """One board, tick by tick, until the host goes away."""
     outputs = Outputs()
@@ -126,7 +138,7 @@ def serve(source, sink, request_format, reply_format):
     request = bytearray(struct.calcsize(request_format))
     while read_into(source, request, len(request)):
         values = struct.unpack(request_format, request)
-        flags = values[5]
+        flags = values[6]
         if flags & BOOT:
             flash.power_fails()
             inputs = Inputs()
@@ -140,6 +152,7 @@ def serve(source, sink, request_format, reply_format):
             inputs.tick_ms,
             inputs.executed_steps,
             inputs.reverse_steps,
+            inputs.late_us,
             inputs.queue_free,
             _,
             inputs.pressure_down_raw,
@@ -159,18 +172,12 @@ def serve(source, sink, request_format, reply_format):
             return
         board.journal = journal  # pyright: ignore[reportAttributeAccessIssue]
         loop.turn(pump, board, inputs, outputs)
-        flags = (
-            (1 if outputs.halt else 0)
-            | (2 if outputs.motion_flush else 0)
-            | (4 if outputs.enable else 0)
-            | (8 if outputs.reverse else 0)
-            | (16 if outputs.restart else 0)
-            | (32 if outputs.probe else 0)
-        )
+        flags = flags_of(outputs)
         data = bytes(memoryview(outputs.tx)[outputs.tx_start : outputs.tx_end])
         outputs.tx_start = outputs.tx_end
-        rest = outputs.targets + outputs.target_ticks + [outputs.rx_most, len(data)]
-        sink.write(struct.pack(reply_format, flags, outputs.target_count, *rest))
+        orders = outputs.targets + outputs.target_ticks + outputs.firsts + outputs.lags
+        orders += [outputs.rx_most, len(data)]
+        sink.write(struct.pack(reply_format, flags, outputs.target_count, *orders))
         if data:
             sink.write(data)
 

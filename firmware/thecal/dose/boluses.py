@@ -6,7 +6,7 @@ What they owe, tick by tick, is the delivery's.
 
 from .. import plain
 from ..smallint import small
-from .delivery import KINDS
+from .course import KINDS
 from .prescription import MOST_BOLUS_MS, MOST_BOLUS_NL, PrescriptionError
 from .units import reduced
 

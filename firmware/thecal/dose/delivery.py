@@ -11,210 +11,36 @@ motor can still be brought to exactly, however long the tick takes to think and 
 old rate holds up to there and the new one from there, on the board as on paper. What the course does by
 itself (a step of the day, the end of a bolus) comes at its own time and is planned ahead.
 
-A position is what is owed rounded to the step after adding a quarter: with pulses a quarter of a period after
-the period's start (drivers/segment.py) the edges made and the volume owed then never differ by more than one
-step, at a tick or between.
+A position is what is owed rounded to the step after adding a quarter, and a step is due when that grows: the
+edges made and the volume owed then never differ by more than one step, at a tick or between. So each segment
+says when its first and its last step are due (`first`, `lag`); the driver spreads the others evenly between
+them (drivers/segment.py), and in a constant flow each comes at its ideal time.
+
+A step counts in the tick in which it was due: a tick that is late reads the count late, and what was made
+meanwhile is left to the next one (`due`). Else the history of what was executed would hold the loop's
+lateness.
 
 A stop gives up what is owed and not made, but for the part of a microstep (`remainder`), with which the next
 start of a dose begins. Fillings of the line and draw-backs are no dose: they leave it alone.
 """
 
-# A schedule that changes at some tick is there.
-
-from ..clock import TICKS_PER_WEEK
-from ..signals import QUEUE_SEGMENTS, SEGMENT_TICKS
-from .rate import Flow
+from ..clock import TICK_MS, TICKS_PER_WEEK
+from ..signals import EARLY_US, QUEUE_SEGMENTS, SEGMENT_TICKS
+from .course import KINDS, Course, time_of
 from .remainder import Remainder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .mechanism import Mechanism
-    from .schedule import Schedule
 
 
-PATIENT, CLINICIAN = range(2)  # who a bolus is for; the patient's goes first
-KINDS = 2
+# A tick that is run is late by less than half of one (drivers/pace.py), after a few that were merged into it;
+# no motor makes more than 1 200 steps a second, and they are counted a little after the lateness was taken.
+MOST_LATE_TICKS = 8
+MOST_LATE_STEPS = 61
+LATE_SLACK_US = 200
+MOST_LAG = TICK_MS * 10_000
 AHEAD_TICKS = (QUEUE_SEGMENTS + 1) * SEGMENT_TICKS  # MOT-04: no further than this is ever ordered
-
-
-class Course:
-    """Who flows how much, tick by tick. All values are small integers; nothing allocates but `follow`."""
-
-    def __init__(self, grains_per_step: int) -> None:
-        self.basal = Flow(grains_per_step)
-        self.boluses = [Flow(grains_per_step), Flow(grains_per_step)]
-        self.active = [False, False]
-        self.wanted_steps = [
-            0,
-            0,
-        ]  # rate of each bolus as asked for, per tick; it flows slower if the total needs it
-        self.wanted_grains = [0, 0]
-        self.most_steps = 0  # total of all flows, per tick
-        self.most_grains = 0
-        self.kvo_steps = 0
-        self.kvo_grains = 0
-        self.kvo = False  # keep-vein-open instead of the schedule
-        self.schedule = None
-        self.week_tick = 0
-        self.index = 0
-        self.next_start = -1
-        self.turned = False  # something else changed than what is owed; for who keeps a copy (words.py)
-
-    def copy(self, other) -> None:
-        """Become a copy of `other`."""
-        self.turned = True
-        self.basal.copy(other.basal)
-        for kind in range(KINDS):
-            self.boluses[kind].copy(other.boluses[kind])
-            self.active[kind] = other.active[kind]
-            self.wanted_steps[kind] = other.wanted_steps[kind]
-            self.wanted_grains[kind] = other.wanted_grains[kind]
-        self.most_steps = other.most_steps
-        self.most_grains = other.most_grains
-        self.kvo_steps = other.kvo_steps
-        self.kvo_grains = other.kvo_grains
-        self.kvo = other.kvo
-        self.schedule = other.schedule
-        self.week_tick = other.week_tick
-        self.index = other.index
-        self.next_start = other.next_start
-
-    def clear(self) -> None:
-        """Owe nothing, no bolus, no basal."""
-        self.turned = True
-        self.basal.clear()
-        for kind in range(KINDS):
-            self.boluses[kind].clear()
-            self.active[kind] = False
-        self.schedule = None
-        self.next_start = -1
-
-    def follow(self, schedule: "Schedule", week_tick: int, clock_known: bool) -> None:
-        """Take the basal from `schedule` at that time of the week; with the time unknown, from its lowest
-        entry.
-        """
-        self.schedule = schedule
-        self.week_tick = week_tick
-        if clock_known:
-            self.index = schedule.index_at(week_tick)
-            self.next_start = schedule.next_start(self.index)
-        else:
-            self.index = schedule.lowest()
-            self.next_start = -1
-        self.set_rates()
-
-    def set_rates(self) -> None:
-        """Share out the flow: basal first, then one bolus within what the total leaves."""
-        self.turned = True
-        basal = self.basal
-        if self.schedule is not None:
-            schedule = self.schedule
-            basal.set_rate(schedule.rate_steps[self.index], schedule.rate_grains[self.index])
-            if self.kvo and _above(basal, self.kvo_steps, self.kvo_grains):
-                basal.set_rate(self.kvo_steps, self.kvo_grains)
-        flowing = self.flowing()
-        for kind in range(KINDS):
-            bolus = self.boluses[kind]
-            if kind != flowing:
-                bolus.set_rate(0, 0)
-                continue
-            bolus.set_rate(self.wanted_steps[kind], self.wanted_grains[kind])
-            room_steps = self.most_steps - basal.rate_steps
-            room_grains = self.most_grains - basal.rate_grains
-            if room_grains < 0:
-                room_grains += basal.grains_per_step
-                room_steps -= 1
-            if _above(bolus, room_steps, room_grains):
-                bolus.set_rate(room_steps, room_grains)
-
-    def flowing(self):
-        """The kind of bolus that flows now: the patient's before the clinician's, -1 if none is active."""
-        if self.active[PATIENT]:
-            return PATIENT
-        return CLINICIAN if self.active[CLINICIAN] else -1
-
-    def advance_tick(self):
-        """Let one tick pass. Returns the kind of bolus that is through at its end, or -1."""
-        if self.week_tick == self.next_start:
-            self.index = self.index + 1 if self.index + 1 < len(self.schedule.starts) else 0  # pyright: ignore[reportOptionalMemberAccess]
-            self.next_start = self.schedule.next_start(self.index)  # pyright: ignore[reportOptionalMemberAccess]
-            self.set_rates()
-        self.week_tick += 1
-        if self.week_tick == TICKS_PER_WEEK:
-            self.week_tick = 0
-        self.basal.advance_tick()
-        active = self.active
-        if not active[0] and not active[1]:
-            return -1
-        kind = self.flowing()
-        bolus = self.boluses[kind]
-        bolus.advance_tick()
-        if not bolus.done():
-            return -1
-        # What it owed stays owed, to the grain.
-        active[kind] = False
-        self.basal.absorb(bolus)
-        self.set_rates()
-        return kind
-
-    def steady_ticks(self):
-        """For how many ticks, 1 or SEGMENT_TICKS, the flow surely does not change but at the end."""
-        to_start = self.next_start - self.week_tick
-        if 0 < to_start < SEGMENT_TICKS or to_start == 1 - TICKS_PER_WEEK:
-            return 1
-        active = self.active
-        if (active[0] or active[1]) and self.boluses[self.flowing()].ends_within(SEGMENT_TICKS):
-            return 1
-        return SEGMENT_TICKS
-
-    def position_after(self, ticks: int, quarter: int):
-        """`position` a few ticks later, if the flow does not change until then."""
-        steps = self.basal.steps
-        grains = self.basal.grains
-        one = self.basal.grains_per_step
-        flowing = self.flowing()
-        for kind in range(KINDS):
-            if self.active[kind]:
-                steps += self.boluses[kind].steps
-                grains += self.boluses[kind].grains
-                if grains >= one:
-                    grains -= one
-                    steps += 1
-        while ticks > 0:
-            ticks -= 1
-            steps += self.basal.rate_steps
-            grains += self.basal.rate_grains
-            if grains >= one:
-                grains -= one
-                steps += 1
-            if flowing >= 0:
-                steps += self.boluses[flowing].rate_steps
-                grains += self.boluses[flowing].rate_grains
-                if grains >= one:
-                    grains -= one
-                    steps += 1
-        return steps if grains < one - quarter else steps + 1
-
-    def position(self, quarter: int):
-        """What is owed, rounded to the step after adding a quarter."""
-        basal = self.basal
-        steps = basal.steps
-        grains = basal.grains
-        one = basal.grains_per_step
-        active = self.active
-        if active[0] or active[1]:
-            for kind in range(KINDS):
-                if active[kind]:
-                    steps += self.boluses[kind].steps
-                    grains += self.boluses[kind].grains
-                    if grains >= one:
-                        grains -= one
-                        steps += 1
-        return steps + 1 if grains >= one - quarter else steps
-
-
-def _above(flow: "Flow", rate_steps: int, rate_grains: int) -> bool:
-    return flow.rate_steps > rate_steps or (flow.rate_steps == rate_steps and flow.rate_grains > rate_grains)
 
 
 class Delivery:
@@ -231,6 +57,8 @@ class Delivery:
         self.now_steps = 0  # what was owed at the current tick, while `owed` is ahead of it
         self.now_grains = 0
         self.doses = False  # what flows is the dose, not what fills or relieves the line
+        self.first = 0  # when the first step of what was planned last comes after its beginning ...
+        self.lag = 0  # ... and the last one before its end, 0.1 us
         self.remainder = Remainder(mechanism.grains_per_step, mechanism.steps_per_tick_max * AHEAD_TICKS)
 
     def begin(self, executed_steps: int, doses=True) -> None:
@@ -244,6 +72,7 @@ class Delivery:
         if doses:
             self.owed.basal.steps = remainder.steps
             self.owed.basal.grains = remainder.grains
+        self.owed.place(self.quarter)
         self.origin_steps = executed_steps
         self.plan_from_now()
         self._see_now()
@@ -270,7 +99,9 @@ class Delivery:
             return -1
         self._see_now()
         self.ahead = 1
-        return self.owed.advance_tick()
+        through = self.owed.advance_tick()
+        self.owed.place(self.quarter)
+        return through
 
     def forfeit(self, executed_steps: int) -> None:
         """Owe nothing more: what was owed and not executed is given up, but for the part of a step. Ends
@@ -282,6 +113,7 @@ class Delivery:
             self.remainder.stop_at(self.origin_steps + self.now_steps, self.now_grains)
         self.doses = False
         self.owed.clear()
+        self.owed.place(self.quarter)
         self.ahead = 0
         self.origin_steps = executed_steps
         self.plan_from_now()
@@ -305,13 +137,58 @@ class Delivery:
         """Let `ticks` ticks pass. Returns the kind of bolus that came through in them, or -1."""
         ticks -= self.ahead
         self.ahead = 0
+        owed = self.owed
+        if ticks == 1:
+            through = owed.advance_tick()
+            if owed.foreseen:
+                owed.foreseen = False
+                owed.due_steps = owed.next_due_steps
+                owed.part = owed.next_part
+            else:
+                owed.place(self.quarter)
+            return through
         through = -1
         while ticks > 0:
-            kind = self.owed.advance_tick()
+            kind = owed.advance_tick()
             if kind >= 0:
                 through = kind
             ticks -= 1
+        owed.place(self.quarter)
         return through
+
+    def due(self, executed_steps: int, ticks: int, late_us: int) -> int:
+        """While something flows: of the steps made by now, `late_us` after the end of so many ticks,
+        those that were due by then. The others were due in the meantime.
+        """
+        owed = self.owed
+        ticks -= self.ahead
+        if ticks > MOST_LATE_TICKS:
+            owed.foreseen = False
+            return executed_steps
+        # What `position` will be, if the flow does not change in these ticks.
+        one = owed.basal.grains_per_step
+        due_steps = owed.due_steps
+        part = owed.part
+        while ticks > 0:
+            ticks -= 1
+            due_steps += owed.flow_steps
+            part += owed.flow_grains
+            if part >= one:
+                part -= one
+                due_steps += 1
+        owed.next_due_steps = due_steps
+        owed.next_part = part
+        owed.foreseen = True
+        due_steps += self.origin_steps
+        more = executed_steps - due_steps
+        if more <= 0 or more > MOST_LATE_STEPS:
+            return executed_steps
+        # Each of them a step after the other, the first one when what is owed has come to it.
+        grains = (more - 1) * (one >> owed.shift) + ((one - part) >> owed.shift)
+        if grains >= owed.flow >> 1:
+            return executed_steps
+        late = time_of(grains, owed.flow, 0) // 10
+        return due_steps if late <= late_us + EARLY_US + LATE_SLACK_US else executed_steps
 
     def position(self) -> int:
         """Where the motor ought to be now, or at the end of this tick after `to_boundary` or `begin`."""
@@ -334,23 +211,65 @@ class Delivery:
         return self.origin_steps + self.planned.position_after(ticks, self.quarter)
 
     def plan(self, ticks: int) -> int:
-        """Plan one more segment of `ticks` ticks and return the position at its end."""
+        """Plan one more segment of `ticks` ticks, in which the flow is the same (`next_ticks`), and return
+        the position at its end.
+        """
+        planned = self.planned
+        if planned.week_tick == planned.next_start:
+            planned.next_step()
+        part = planned.part
+        before = planned.due_steps
+        flow = planned.flow
+        shift = planned.shift
+        one = planned.basal.grains_per_step
+        first = one - part
+        steps = before
+        flow_steps = planned.flow_steps
+        flow_grains = planned.flow_grains
+        planned.foreseen = True
         while ticks:
-            self.planned.advance_tick()
+            planned.advance_tick()
+            steps += flow_steps
+            part += flow_grains
+            if part >= one:
+                part -= one
+                steps += 1
             ticks -= 1
-        return self.origin_steps + self.planned.position(self.quarter)
+        if planned.foreseen:
+            planned.due_steps = steps
+            planned.part = part
+        else:
+            steps = planned.place(self.quarter)
+            part = planned.part
+        if steps != before:
+            self.first = time_of(first, flow, shift)
+            self.lag = time_of(part, flow, shift)
+        return self.origin_steps + steps
+
+    def plan_to_boundary(self) -> int:
+        """The same of the rest of this tick: whatever is missing, evenly."""
+        position = self.position()
+        self.first = -1
+        owed = self.owed
+        # More than a tick is no less even.
+        slow = owed.part >> owed.shift >= owed.flow
+        self.lag = MOST_LAG if slow else time_of(owed.part, owed.flow, owed.shift)
+        return position
 
     def cut_plan(self, steps: int) -> None:
         """Plan without `steps` of what was to come: they are not ordered, and not made up for while this plan
         holds.
         """
         self.planned.basal.steps -= steps
+        self.planned.due_steps -= steps
 
     def drop(self, steps: int) -> None:
         """Give up `steps` (any sign) of what is owed: the motor did not make them and will not. The plan
         stays as it is.
         """
         self.owed.basal.steps -= steps
+        self.owed.due_steps -= steps
+        self.owed.foreseen = False
 
     def bolus_left_steps(self, kind: int) -> int:
         """Whole microsteps that a bolus still owes."""

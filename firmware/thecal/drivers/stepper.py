@@ -31,7 +31,7 @@ FSTAT = PIO0_BASE + 0x04
 FDEBUG = PIO0_BASE + 0x08
 FLEVEL = PIO0_BASE + 0x0C
 TX_STALL = 1 << (24 + STEP_MACHINE)
-QUEUE = 4
+QUEUE = 4  # segments of two words in the joined FIFO
 
 PULL_NOBLOCK = 0x8080  # pull(noblock)
 STEP_LOW = 0xE000  # set(pins, 0)
@@ -40,44 +40,42 @@ PULSE_US = 20
 PITCH_US = 26_666  # of the reference encoder at the greatest rate: 32 of 1 200 steps a second
 
 
-# Cycles per line in brackets; totals in segment.py's units of 4 cycles. A period is 4 q + 48 cycles, a long
-# one 4 q + 52; a segment is 4 cycles more than its periods, or 4 q + 20 without steps. The pulse takes its
-# length from what follows it, so no edge depends on it. 18 instructions.
+# Cycles per line in brackets; segment.py has the totals. With a pulse of p times 8 cycles and waits of 32
+# cycles: 38 + 32 lead to the first edge, 6 + 8 p + q from one to the next, 35 + 8 p + 32 tail from the last
+# one to the end; 71 + 32 (lead + tail) without steps. 17 instructions.
 def step_program(pulse: int):
     """The program whose pulses are high for `pulse` cycles, `segment.LEAST_PULSE` to `segment.MOST_PULSE`."""
-    rest = segment.MOST_PULSE - pulse
+    turns = pulse - 2
 
-    @rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT)
+    @rp2.asm_pio(set_init=rp2.PIO.OUT_LOW, out_shiftdir=rp2.PIO.SHIFT_RIGHT, fifo_join=rp2.PIO.JOIN_TX)
     def program():
         # fmt: off
         wrap_target()
         pull(block)                     # [1]
-        out(isr, 16)                    # [1] q
-        out(y, 8)                       # [1] long periods
-        mov(x, isr)             [8]     # [9]
+        out(isr, 24)                    # [1] q
+        out(y, 8)                       # [1] steps
+        pull(block)                     # [1]
+        out(x, 16)                      # [1]
         label("lead")
-        jmp(x_dec, "lead")              # [q + 1] a quarter of a period before the first pulse
+        jmp(x_dec, "lead")      [31]    # [32 lead + 32]
         label("next")
         jmp(y_dec, "pulse")             # [1]
-        out(y, 8)                       # [1] short periods; 0 means no step in this segment
-        jmp(y_dec, "pulse")             # [1]
         label("tail")
-        mov(x, isr)                     # [1]
+        out(x, 16)                      # [1]
         label("tail_wait")
-        jmp(x_dec, "tail_wait") [2]     # [3 q + 3] the other three quarters
+        jmp(x_dec, "tail_wait") [31]    # [32 tail + 32]
         wrap()
         label("pulse")
-        set(pins, 1)    [pulse - 1]     # [pulse] the edge
+        set(pins, 1)            [6]     # [7] the edge
+        set(x, turns)                   # [1]
+        label("high")
+        jmp(x_dec, "high")      [7]     # [8 turns + 8]
         set(pins, 0)                    # [1]
-        jmp(not_osre, "long")           # [1] the short periods are still in there
-        jmp(not_y, "tail")   [rest]     # [rest + 1] that was the last pulse
-        label("period")
-        mov(x, isr)             [9]     # [10]
+        jmp(not_y, "tail")              # [1] that was the last pulse
+        mov(x, isr)                     # [1]
         label("wait")
-        jmp(x_dec, "wait")      [3]     # [4 q + 4]
+        jmp(x_dec, "wait")              # [q + 1]
         jmp("next")                     # [1]
-        label("long")
-        jmp("period")    [rest + 4]     # [rest + 5]
         # fmt: on
 
     return program
@@ -104,7 +102,7 @@ class Stepper:
         """
         pulse = segment.pulse_cycles(pulse_ns)
         self.pulse_us = segment.us_of(pulse)
-        self.period_units = segment.period_units(interval_us)
+        self.cutter = segment.Cutter(pulse, segment.period_cycles(interval_us))
         self.enable_high = enable_high
         self.forward_high = dir_forward_high
         self.reverse = False
@@ -123,7 +121,7 @@ class Stepper:
             self.marked = self._counter(INDEX_MACHINE, index, ROTOR_HZ)
         # From here on STEP is the machine's: made an input, the pin would be taken from it.
         self.machine = rp2.StateMachine(STEP_MACHINE, step_program(pulse), freq=segment.PIO_HZ, set_base=step)
-        self.word = array("I", [0])
+        self.words = array("I", [0, 0])
         self.ordered_steps = 0  # position at the end of what is queued
         self.moving = False  # segments are queued or being executed
 
@@ -153,7 +151,8 @@ class Stepper:
         if self.marked:
             inputs.index_count = self.marked.read()
         inputs.starved = self.moving and mem32[FDEBUG] & TX_STALL != 0
-        inputs.queue_free = QUEUE - (mem32[FLEVEL] & 15)
+        # A segment whose first word was taken is one that is being taken.
+        inputs.queue_free = QUEUE - ((mem32[FLEVEL] & 15) >> 1)
 
     def enable(self, on: bool) -> None:
         """Power to the motor driver."""
@@ -166,9 +165,10 @@ class Stepper:
         # A pulse that has begun is a step to the driver: let it last as it should, so that it is counted.
         time.sleep_us(self.pulse_us)
         machine.exec(STEP_LOW)
-        for _ in range(QUEUE):
+        for _ in range(2 * QUEUE):
             machine.exec(PULL_NOBLOCK)
         machine.restart()
+        self.cutter.begin()
         self.ordered_steps = self.made.read()
         self.moving = False
 
@@ -178,21 +178,22 @@ class Stepper:
             self.reverse = reverse
             self.dir_pin.value(1 if reverse != self.forward_high else 0)
 
-    def queue(self, target_steps: int, units: int) -> None:
-        """Order the way to `target_steps` within `units` of 3.2 us, behind what is queued. A target on the
-        other side orders a pause.
+    def queue(self, target_steps: int, cycles: int, first: int, lag: int) -> None:
+        """Order the way to `target_steps` within so many cycles, behind what is queued; `first` and `lag` as
+        of `segment.Cutter`. A target on the other side orders a pause.
         """
         steps = target_steps - self.ordered_steps
         if self.reverse:
             steps = -steps
         if steps < 0:
             steps = 0
-        most = segment.most_steps(units, self.period_units)
-        if steps > most:
-            steps = most
+        cutter = self.cutter
+        steps = cutter.cut(steps, cycles, first, lag)
         self.ordered_steps += -steps if self.reverse else steps
-        struct.pack_into("<HH", self.word, 0, segment.word_low(steps, units), segment.word_high(steps, units))
-        self.machine.put(self.word)
+        # Halves: a whole word would be a heap object.
+        q = cutter.q
+        struct.pack_into("<HHHH", self.words, 0, q & 65_535, q >> 16 | steps << 8, cutter.lead, cutter.tail)
+        self.machine.put(self.words)
 
     def go(self) -> None:
         """Start on a queue that was filled after `halt`."""

@@ -2,7 +2,7 @@
 
 from ..causes import CAUSES, GRANTED, OVER_LIBRARY
 from ..dose.boluses import bolus_rate
-from ..dose.delivery import CLINICIAN, PATIENT
+from ..dose.course import CLINICIAN, PATIENT
 from ..record import events
 from .denials import over_library, why_not_accepted
 

@@ -28,7 +28,7 @@ from ..causes import (
 )
 from ..clock import TICK_MS
 from ..dose import formulary
-from ..dose.delivery import CLINICIAN, PATIENT
+from ..dose.course import CLINICIAN, PATIENT
 from ..link import commands
 from ..record import events
 from ..watch import alarms

@@ -4,7 +4,7 @@ from .. import plain, states
 from ..causes import COMMAND, LIBRARY_DAMAGED, NO_NEW_LINE, NO_THERAPY, THREE_STRIKES, UNPAIRED, Refused
 from ..clock import TICKS_PER_S, TICKS_PER_WEEK
 from ..dose import formulary
-from ..dose.delivery import CLINICIAN
+from ..dose.course import CLINICIAN
 from ..dose.prescription import PrescriptionError
 from ..record import events
 from ..regimen import is_barred

@@ -8,7 +8,7 @@ ledger like a dose, and stop, alarms and the STOP button act as always.
 from .. import plain, states
 from ..causes import COMMAND, CONNECTED, DRUG_IN_LINE, GRANTED, Refused
 from ..clock import TICK_MS
-from ..dose.delivery import CLINICIAN
+from ..dose.course import CLINICIAN
 from ..dose.prescription import PrescriptionError
 from ..record import events
 from .proposals import DisconnectedProposal

@@ -16,7 +16,7 @@ nothing had left a window before the whole block has: too much by what flowed in
 """
 
 from ..smallint import LARGEST
-from .stretches import AHEAD_TICKS, BLOCK, LUMP, OPEN, PAIR, TICKS
+from .stretches import AHEAD_TICKS, BLOCK, LUMP, OPEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,14 +124,10 @@ class Ahead:
         scout = self.scout
         for _ in range(AHEAD_TICKS):
             self._tick(scout.next() * scout.weight)
-        if scout.mid:
-            self._tick(scout.next() * scout.weight)
         self._enter_block()
         while not self.over() and self.at < self.flow.ends:
             if scout.record.kind == OPEN:
                 self._stretch()
-                if self.history.odd:
-                    self._tick(self.history.half * self.parts)
                 self._beyond()
                 break
             if not scout.unit and scout.at % BLOCK == 0:
@@ -177,12 +173,12 @@ class Ahead:
             self.block_ends = self.flow.ends + 1  # has no end yet
             return
         if not scout.unit and scout.at % BLOCK == 0:
-            self.block_ends = self.at + history.units.counts[block] * TICKS
+            self.block_ends = self.at + history.units.counts[block]
             self.block_gone = self.gone + history.steps.counts[block] * scout.weight
             return
         units, parts = history.behind_block(block)
-        self.block_ends = self.window_ticks - TICKS * units - history.odd
-        self.block_gone = self.content - parts - history.half * self.parts
+        self.block_ends = self.window_ticks - units
+        self.block_gone = self.content - parts
 
     def _pass_block(self) -> None:
         """Go over the rest of a block: nothing in it matters, or there is no time to look what does."""
@@ -206,7 +202,7 @@ class Ahead:
         gone = self.gone
         while scout.record.kind != OPEN:
             record = scout.record
-            at += (record.units - scout.unit) * TICKS
+            at += record.units - scout.unit
             gone += (record.steps() - record.upto(scout.unit)) * scout.weight
             scout.go_on()
         if not self._none_better(at):
@@ -224,12 +220,10 @@ class Ahead:
         steps = record.steps()
         if unit:
             steps -= record.upto(unit)
-        ends = self.at + left * TICKS
+        ends = self.at + left
         self.looks -= 1
         if left and not self._none_better(ends):
-            if record.kind == PAIR:
-                self._try(self.at + 1, self.gone + record.a * weight)
-            elif record.kind == LUMP:
+            if record.kind == LUMP:
                 self._try(min(ends - 1, self.flow.ends), self.gone)
             else:
                 self._line(record, unit, left, weight)
@@ -241,20 +235,13 @@ class Ahead:
         """`left` units of a line from `unit` on."""
         before = (record.a * unit + record.m) // record.b
         line = (record.whole, record.a, record.b, record.a * unit + record.m - before * record.b)
-        end = min(self.at + left * TICKS, self.flow.ends)
+        end = min(self.at + left, self.flow.ends)
         for begins, ends, owed, rate in self.flow.between(max(self.at, 1), end):
             first = max(begins, self.at)
             last = min(ends, end)
-            from_unit = -(-(first - self.at) // TICKS)
-            to_unit = (last - self.at) // TICKS
-            if last - self.at & 1:
-                # A corner in the middle of a unit.
-                done = _point(line, to_unit)
-                count = _point(line, to_unit + 1) - done
-                self._try(last, self.gone + (done + count - count // 2) * weight)
-            if from_unit <= to_unit:
-                grains = owed + (self.at + from_unit * TICKS - begins) * rate
-                self._points(line, from_unit, to_unit - from_unit + 1, grains, rate * TICKS, weight)
+            if first <= last:
+                grains = owed + (first - begins) * rate
+                self._points(line, first - self.at, last - first + 1, grains, rate, weight)
 
     def _points(self, line, unit: int, points, grains: int, rate: tuple, weight: int) -> None:
         """The best of so many points of a line, at which the flow is at `grains` and grows by `rate`."""
@@ -310,11 +297,6 @@ class Ahead:
                     self.gone = gone
                     grains = other_owed + (first - other_begins) * other_rate
                     self._points(line, first - begins - shift, last - first + 1, grains, other_rate, weight)
-
-
-def _point(line, unit: int):
-    whole, a, b, m = line
-    return whole * unit + (a * unit + m) // b
 
 
 def peak_steps(

@@ -7,10 +7,14 @@ the new point lies just beyond, on either side, the line turns: it goes through 
 one that leans on that side. Nothing allocates after construction.
 """
 
+from ..smallint import LARGEST
 from .twice import PairedCounts
 
 # Of the points (x, y) that lean on the line of a stretch the first and the last, from above and from below.
 UPPER_FIRST, UPPER_LAST, LOWER_FIRST, LOWER_LAST = range(0, 8, 2)
+# Products of two of these stay small; half an hour in one piece.
+MOST_UNITS = 16_383
+MOST_UNIT_STEPS = 255
 
 
 class Open:
@@ -36,21 +40,25 @@ class Open:
         """Take one more unit with `count` steps. False, and unchanged, if no line holds that as well."""
         x = self.units + 1
         y = self.steps + count
+        if x > MOST_UNITS:
+            return False
         if x == 1:
+            if count > MOST_UNIT_STEPS:
+                return False
             self.a = count
             self.turned = True
             self._lean(UPPER_FIRST, 0, 0)
             self._lean(LOWER_FIRST, 0, 0)
-            self._lean(UPPER_LAST, 1, y)
-            self._lean(LOWER_LAST, 1, y)
         else:
             b = self.b
             remainder = self.remainder + self.a - b * count
             if 0 <= remainder < b:
                 self.remainder = remainder
-                if remainder == 0:
+                if b == 1:
+                    pass  # every point leans on both sides: the last one is noted when the line turns
+                elif remainder == 0:
                     self._lean(UPPER_LAST, x, y)
-                if remainder == b - 1:
+                elif remainder == b - 1:
                     self._lean(LOWER_LAST, x, y)
             elif remainder == -1:
                 self._turn(UPPER_FIRST, UPPER_LAST, LOWER_FIRST, LOWER_LAST, x, y)
@@ -65,11 +73,17 @@ class Open:
         return True
 
     def _lean(self, point: int, x: int, y: int) -> None:
-        self.points.set(point, x)
-        self.points.set(point + 1, y)
+        points = self.points
+        points.counts[point] = x
+        points.counts[point + 1] = y
+        points.complements[point] = LARGEST - x
+        points.complements[point + 1] = LARGEST - y
 
     def _turn(self, first: int, last: int, other_first: int, other_last: int, x: int, y: int) -> None:
         """The line goes through the first point on one side and the new one, which lies just beyond."""
+        if self.b == 1:
+            self._lean(UPPER_LAST, self.units, self.steps)
+            self._lean(LOWER_LAST, self.units, self.steps)
         points = self.points
         for index in range(8):
             points.look(index)

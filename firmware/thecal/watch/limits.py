@@ -22,14 +22,12 @@ from .stretches import (
     LINE,
     MINUTE_UNITS,
     OPEN,
-    PAIR,
-    TICKS,
     History,
     Record,
 )
 from .twice import PairedCounts
 
-DAY_TICKS = DAY_UNITS * TICKS
+DAY_TICKS = DAY_UNITS  # a unit is a tick
 MERGED_ONE_BY_ONE = 40  # ticks; what is longer is one rest
 MOST_PARTS = 1 << 18  # a unit's step with up to 2 000 steps a tick stays small
 DAY_MINUTES = 1_440
@@ -43,8 +41,7 @@ class Reader:
         self.record = Record()
         self.at = 0  # byte of the record
         self.unit = 0  # of the record, the next one to be read
-        self.mid = False  # in the middle of the unit before, of which
-        self.rest = 0  # so many steps are left
+        self.rest = 0  # of the line there: what is left of a step, in parts of its b
         self.weight = 1
         self.turned = True  # on another record
 
@@ -52,8 +49,6 @@ class Reader:
         """Go where another one is."""
         self.at = other.at
         self.unit = other.unit
-        self.mid = other.mid
-        self.rest = other.rest
         self.enter()
 
     def enter(self) -> None:
@@ -63,8 +58,15 @@ class Reader:
             history.load_open(self.record)
         else:
             history.load(self.record, self.at)
+        self.go_to(self.unit)
         self.weight = history.weight_at(self.at)
         self.turned = True
+
+    def go_to(self, unit: int) -> None:
+        """Within the record."""
+        record = self.record
+        self.unit = unit
+        self.rest = (record.a * unit + record.m) % record.b
 
     def go_on(self) -> None:
         """To the next record."""
@@ -74,35 +76,27 @@ class Reader:
 
     def next(self):
         """Steps executed in the next tick."""
-        if self.mid:
-            self.mid = False
-            return self.rest
         record = self.record
         if record.kind == OPEN:
             self.history.load_open(record)
+            self.go_to(self.unit)
             self.turned = True
         elif self.unit >= record.units:
             self.go_on()
-        unit = self.unit
-        kind = record.kind
-        self.unit = unit + 1
-        self.mid = True
-        if kind >= LINE:
-            a = record.a
-            b = record.b
-            m = record.m
-            count = record.whole + (a * unit + a + m) // b - (a * unit + m) // b
-            self.rest = count >> 1
-            return count - self.rest
-        if kind == PAIR:
-            self.rest = record.m
-            return record.a
-        self.rest = record.m if unit + 1 == record.units else 0
-        return 0
+        unit = self.unit + 1
+        self.unit = unit
+        if record.kind < LINE:
+            return record.m if unit == record.units else 0
+        rest = self.rest + record.a
+        if rest < record.b:
+            self.rest = rest
+            return record.whole
+        self.rest = rest - record.b
+        return record.whole + 1
 
 
 class WindowLedger:
-    """Executed steps, for windows of one programmed length, an even number of ticks, a day at most."""
+    """Executed steps, for windows of one programmed length, a day at most."""
 
     def __init__(self) -> None:
         self.history = History()
@@ -127,6 +121,9 @@ class WindowLedger:
     def advance(self, ticks: int, steps: int) -> None:
         """`ticks` have passed, in the last of which `steps` were executed."""
         self.history.look_at_next()
+        if ticks == 1:
+            self._tick(steps)
+            return
         if ticks > MERGED_ONE_BY_ONE:
             ticks = self._rest(ticks)
         while ticks > 1:
@@ -145,9 +142,8 @@ class WindowLedger:
             self.early_steps = 0
             self.content -= early
             steps += early
-        if not history.odd:
-            history.first_tick(steps)
-        elif history.last_tick(steps):
+        if not history.open.grow(steps):
+            history.begin_next(steps)
             if history.moved:
                 self._follow()
                 return
@@ -175,17 +171,13 @@ class WindowLedger:
 
     def _rest(self, ticks: int):
         """All but a few of so many ticks pass without a step. Returns those that are left."""
-        if self.history.odd:
-            self._tick(0)
-            ticks -= 1
-        units = (ticks - 1) // TICKS
-        ticks -= units * TICKS
-        while units:
-            now = min(units, DAY_UNITS)
+        ticks -= 1
+        while ticks:
+            now = min(ticks, DAY_UNITS)
             self.history.rest(now)
-            units -= now
+            ticks -= now
         self.recount()
-        return ticks
+        return 1
 
     def _follow(self) -> None:
         """The history holds what it holds elsewhere, or the last step of another drug may be gone."""
@@ -223,14 +215,11 @@ class WindowLedger:
             else:
                 units += MINUTE_UNITS
                 age -= 1
-        begun_ticks = tick % (MINUTE_UNITS * TICKS)
+        begun_ticks = tick % MINUTE_UNITS
         begun = small(minutes[0])
         history.append_lump(units, 0)
-        if begun_ticks & 1:
-            history.append_lump(begun_ticks // TICKS, 0)
-            history.first_tick(begun)
-        elif begun_ticks:
-            history.append_lump(begun_ticks // TICKS, begun)
+        if begun_ticks:
+            history.append_lump(begun_ticks, begun)
         else:
             self.early_steps = begun
         self.recount()
@@ -256,19 +245,15 @@ class WindowLedger:
     def put(self, reader, window_ticks: int):
         """Put a reader where the window that ends now begins. Returns what that holds, in parts of a step."""
         history = self.history
-        reader.at, left, content = history.behind(window_ticks // TICKS)
+        reader.at, left, content = history.behind(window_ticks)
         reader.unit = 0
-        reader.mid = False
         reader.enter()
         while left >= reader.record.units and reader.record.kind != OPEN:
             left -= reader.record.units
             content -= reader.record.steps() * reader.weight
             reader.go_on()
         content -= reader.record.upto(left) * reader.weight
-        reader.unit = small(left)
-        content += history.half * self.parts
-        if history.odd:
-            content -= reader.next() * reader.weight
+        reader.go_to(small(left))
         return content
 
     def rescale(self, num: int, den: int) -> None:
@@ -276,7 +261,6 @@ class WindowLedger:
         history = self.history
         early = self.early_steps
         self.early_steps = 0
-        half = history.half + early
         used = history.epochs_used()
         weights = history.weights
         if len(used) == EPOCHS:
@@ -301,10 +285,7 @@ class WindowLedger:
         self.excess = max([0] + [weights.counts[index] - self.parts for index in used])
         self.epoch = epoch
         history.new_epoch(epoch, self.parts)
-        if history.odd:
-            history.half = small(-(-half * num // den))
-        else:
-            self.early_steps = small(-(-early * num // den))
+        self.early_steps = small(-(-early * num // den))
         self.recount()
 
     def sound(self):

@@ -2,15 +2,14 @@
 
 The history is told tick by tick how many steps were executed and keeps nothing but that: it knows no
 prescription and no order. What a motor executes at a constant rate is a digital straight line: at the end of
-each of its segments the count is floor((a u + m) / b), u segments after the beginning, for some whole numbers
-a, b and m. A stretch is such a line. While the next count still lies on one, the stretch grows; when none can
-hold all counts any more, the next one begins. Found so, greedily, there are as few stretches as there can be,
-since any part of a digital line is one; and each reproduces every count that it was made of. No rate that is
-kept is rounded, because none is kept: a and b are what the counts themselves say.
+each tick the count is floor((a u + m) / b), u ticks after the beginning, for some whole numbers a, b and m.
+A stretch is such a line. While the next count still lies on one, the stretch grows; when none can hold all
+counts any more, the next one begins. Found so, greedily, there are as few stretches as there can be, since
+any part of a digital line is one; and each reproduces every count that it was made of. No rate that is kept
+is rounded, because none is kept: a and b are what the counts themselves say.
 
-A unit is two ticks, from an even one to the next: segments of the motor end there (`signals.SEGMENT_TICKS`),
-and the steps of one are half done in its middle, the larger half where they are odd (`drivers/segment.py`). A
-unit that is not done so (where a flow changed, a tick came late or was merged) is kept as it is: a PAIR.
+A unit is a tick, since every step is made when it is due (`drivers/segment.py`), wherever the motor's
+segments end.
 
 Memory. A stretch takes 3, 6 or 10 bytes, by its length. They lie in 68 blocks of 256 bytes, oldest first,
 each byte twice (SAFE-07), with what each block holds in all: 36 448 bytes for both copies, enough for 2 000
@@ -20,34 +19,33 @@ what flowed in the block, and never too short. Nothing allocates after construct
 """
 
 from ..smallint import LARGEST, small
-from .growing import Open
+from .growing import MOST_UNIT_STEPS, Open
 from .twice import PairedCounts
 
 CHANGES_A_DAY = 2_000  # of flow, by any rates, that are kept exactly (LIM-03)
-TICKS = 2  # in a unit
-DAY_UNITS = 432_000
+DAY_UNITS = 864_000
 AHEAD_TICKS = 12  # the motor is ordered up to ten ticks ahead, and judged against the window at that time
 KEPT_UNITS = DAY_UNITS + AHEAD_TICKS
-MINUTE_UNITS = 300
-# Products of two of these stay small; an hour in one piece.
-MOST_UNITS = 16_383
-MOST_UNIT_STEPS = 255
+MINUTE_UNITS = 600
 
 BLOCK = 256
 BLOCKS = 68
 MOST_LUMPS = 24
 EPOCHS = 8
 
-# Kinds of records, and how many bytes each takes. ENDS: the rest of the block is empty. PAIR: one unit, each
-# tick by itself; ODD: with many steps. LUMP: nothing until the last tick; MINUTE: a LUMP of a minute. LINE,
-# LONG: a digital line. EVEN: one of the same count in every unit. OPEN is the stretch that still grows.
-ENDS, PAIR, ODD, LUMP, MINUTE, LINE, LONG, EVEN, OPEN = range(9)
-BYTES = (1, 3, 9, 8, 3, 6, 10, 3)
+# Kinds of records, and how many bytes each takes. ENDS: the rest of the block is empty. MANY: one unit, with
+# many steps. LUMP: nothing until the last unit; MINUTE: a LUMP of a minute. LINE, LONG: a digital line. EVEN:
+# one of the same count in every unit. OPEN is the stretch that still grows.
+ENDS, MANY, LUMP, MINUTE, LINE, LONG, EVEN, OPEN = range(8)
+BYTES = (1, 5, 8, 3, 6, 10, 3)
+# The numbers of a LINE have nine bits: the last one of each lies in the byte of the kind, above it.
+LINE_UNITS = 511
+KIND = 7
 
 
 class Record:
     """One record, decoded: `units` long, `steps` in all. Of a line its b, its a as whole * b + a, and m; of
-    others the first tick's steps in `a` and the last one's in `m`.
+    others the last unit's steps in `m`.
     """
 
     def __init__(self) -> None:
@@ -64,16 +62,13 @@ class Record:
 
     def upto(self, units: int):
         """Steps in its first so many units."""
-        kind = self.kind
-        if kind == PAIR:
-            return self.a + self.m if units else 0
-        if kind == LUMP:
+        if self.kind == LUMP:
             return self.m if units == self.units else 0
         return self.whole * units + (self.a * units + self.m) // self.b
 
 
 class History:
-    """The blocks, and the stretch that still grows. Told unit by unit; `half` is the first tick of one."""
+    """The blocks, and the stretch that still grows. Told unit by unit."""
 
     def __init__(self) -> None:
         self.bytes = bytearray(BLOCKS * BLOCK)
@@ -88,8 +83,6 @@ class History:
         self.sound = True
         self.open = Open()
         self.closing = Record()
-        self.half = 0
-        self.odd = False  # the last tick was the first one of a unit
         self.turned = True
         self.first = 0  # block
         self.head = 0  # byte at which the next record begins
@@ -102,8 +95,6 @@ class History:
     def begin(self) -> None:
         """A day without a step."""
         self.open.begin()
-        self.half = 0
-        self.odd = False
         self.first = 0
         self.head = 0
         self.held_units = 0
@@ -115,37 +106,21 @@ class History:
 
     # --- to be told
 
-    def first_tick(self, steps: int) -> None:
-        """Executed in the first tick of a unit."""
-        self.half = steps
-        self.odd = True
+    def tell(self, steps: int) -> None:
+        """Executed in the next unit. Who does this in every tick lets the stretch grow himself, as here."""
+        if not self.open.grow(steps):
+            self.begin_next(steps)
 
-    def last_tick(self, steps: int) -> bool:
-        """Executed in its second tick. True if a stretch has ended with the unit before."""
-        first = self.half
-        self.half = 0
-        self.odd = False
-        if first != steps and first != steps + 1:
-            self.close()
-            self._append_pair(first, steps)
-            return True
-        count = first + steps
-        stretch = self.open
-        if count > MOST_UNIT_STEPS:
-            self.close()
-            self._append_pair(first, steps)
-            return True
-        if stretch.grow(count):
-            if stretch.units == MOST_UNITS:
-                self.close()
-                return True
-            return False
+    def begin_next(self, steps: int) -> None:
+        """Executed in the next unit, which the stretch can not take."""
         self.close()
-        stretch.grow(count)
-        return True
+        if steps > MOST_UNIT_STEPS:
+            self._put_number(self._room(MANY, 1, steps) + 1, steps, 4)
+        else:
+            self.open.grow(steps)
 
     def rest(self, units: int) -> None:
-        """So many units without a step; in the middle of none."""
+        """So many units without a step."""
         self.close()
         self.append_lump(units, 0)
 
@@ -169,13 +144,14 @@ class History:
             at = self._room(EVEN, units, steps)
             self._put(at + 1, whole)
             self._put(at + 2, units)
-        elif units < 256:
+        elif units <= LINE_UNITS:
             at = self._room(LINE, units, steps)
+            self._put(at, LINE | (units >> 8) << 3 | (a >> 8) << 4 | (b >> 8) << 5 | (m >> 8) << 6)
             self._put(at + 1, whole)
-            self._put(at + 2, units)
-            self._put(at + 3, a)
-            self._put(at + 4, b)
-            self._put(at + 5, m)
+            self._put(at + 2, units & 255)
+            self._put(at + 3, a & 255)
+            self._put(at + 4, b & 255)
+            self._put(at + 5, m & 255)
         else:
             at = self._room(LONG, units, steps)
             self._put(at + 1, whole)
@@ -185,18 +161,8 @@ class History:
             self._put_number(at + 8, m, 2)
         self.closed_at = at
 
-    def _append_pair(self, first: int, last: int) -> None:
-        if first < 256 and last < 256:
-            at = self._room(PAIR, 1, first + last)
-            self._put(at + 1, first)
-            self._put(at + 2, last)
-        else:
-            at = self._room(ODD, 1, first + last)
-            self._put_number(at + 1, first, 4)
-            self._put_number(at + 5, last, 4)
-
     def append_lump(self, units: int, steps: int) -> None:
-        """So many units, with all steps in the last tick. No stretch grows."""
+        """So many units, with all steps in the last one. No stretch grows."""
         if units == 0:
             return
         if units == MINUTE_UNITS and steps < 65_536:
@@ -320,7 +286,7 @@ class History:
             if record.kind != LUMP:
                 return [(small(self.units.counts[block]), small(self.steps.counts[block]))]
             lumps.append((record.units, record.m))
-            at += BYTES[self.bytes[at]]
+            at += BYTES[self.bytes[at] & KIND]
         return lumps
 
     # --- to be read
@@ -329,8 +295,9 @@ class History:
         """Decode the record at that byte. False if the block ends there."""
         own = self.bytes
         mirror = self.mirror
-        kind = own[at]
-        if kind > EVEN:
+        high = own[at] >> 3
+        kind = own[at] & KIND
+        if kind > EVEN or (high and kind != LINE):
             self.sound = False
             kind = ENDS
         end = at + BYTES[kind]
@@ -347,10 +314,10 @@ class History:
             record.kind = LINE
             record.whole = own[at + 1]
             if kind == LINE:
-                record.units = own[at + 2]
-                record.a = own[at + 3]
-                record.b = own[at + 4] or 1  # a flipped bit is found by who compares it
-                record.m = own[at + 5]
+                record.units = own[at + 2] | (high & 1) << 8
+                record.a = own[at + 3] | (high & 2) << 7
+                record.b = own[at + 4] | (high & 4) << 6 or 1  # a flipped bit is found by who compares it
+                record.m = own[at + 5] | (high & 8) << 5
             elif kind == EVEN:
                 record.units = own[at + 2]
             else:
@@ -358,12 +325,10 @@ class History:
                 record.a = own[at + 4] | own[at + 5] << 8
                 record.b = own[at + 6] | own[at + 7] << 8 or 1
                 record.m = own[at + 8] | own[at + 9] << 8
-        elif kind < LUMP:
-            width = 1 if kind == PAIR else 4
-            record.kind = PAIR
+        elif kind == MANY:
+            record.kind = LUMP
             record.units = 1
-            record.a = self._number(at + 1, width)
-            record.m = self._number(at + 1 + width, width)
+            record.m = self._number(at + 1, 4)
         else:
             record.kind = LUMP
             record.units = MINUTE_UNITS if kind == MINUTE else self._number(at + 1, 3)
@@ -382,7 +347,7 @@ class History:
 
     def following(self, at: int):
         """The byte at which the record after the one at `at` begins, over the end of a block."""
-        at += BYTES[self.bytes[at]]
+        at += BYTES[self.bytes[at] & KIND]
         if at != self.head and self.bytes[at] == ENDS:
             return self.beginning_after(at // BLOCK)
         return at
@@ -404,7 +369,7 @@ class History:
 
     def behind(self, units: int):
         """Where what was executed in the last so many units begins: the byte of a record, and how many units
-        later. And what all from that byte on weighs; the half unit that has begun is not in it.
+        later. And what all from that byte on weighs.
         """
         head_block = self.head // BLOCK
         left = self.held_units + self.open.units - units
@@ -429,7 +394,7 @@ class History:
         return at, left, weight
 
     def behind_block(self, block: int):
-        """Units and weight of all that was kept behind a block, but for a half unit that has begun."""
+        """Units and weight of all that was kept behind a block."""
         units = self.open.units
         weight = self.open.steps * self.weight_at(self.head)
         while block != self.head // BLOCK:

@@ -19,10 +19,9 @@ from thecal.drivers import segment
 
 CPU_HZ = 125_000_000
 CYCLES_PER_US = CPU_HZ // 1_000_000
-CYCLES_PER_UNIT = CPU_HZ // segment.PIO_HZ * segment.UNIT_CYCLES
-CYCLES_PER_PIO_CYCLE = CPU_HZ // segment.PIO_HZ
+CYCLES_PER_PIO_CYCLE = Fraction(CPU_HZ, segment.PIO_HZ)
 
-CLOSEST_CYCLES = segment.MIN_PERIOD_UNITS * CYCLES_PER_UNIT
+CLOSEST_CYCLES = int(segment.MIN_PERIOD_CYCLES * CYCLES_PER_PIO_CYCLE)
 """Pulses that come closer than this, 416 us, do not turn the motor (`thecal.drivers.segment`)."""
 
 ON_THE_WAY_CYCLES = 5 * CYCLES_PER_US * 1000
@@ -110,30 +109,45 @@ def too_close(edges: Sequence[int]) -> int:
     return sum(after - before < CLOSEST_CYCLES for before, after in pairwise(edges))
 
 
-def _units(word: int) -> tuple[int, int]:
-    """Steps of a segment's word, and how many units it lasts."""
-    q, long_periods, short_periods = word & 0xFFFF, word >> 16 & 0xFF, word >> 24
-    steps = long_periods + short_periods
-    if not steps:
-        return 0, q + segment.IDLE_UNITS
-    return steps, steps * (q + segment.PERIOD_UNITS) + long_periods + segment.STEPPING_UNITS
+@dataclass(frozen=True)
+class Schedule:
+    """When the pulses of a segment rise, and how long it lasts, in PIO cycles after it was taken: by the
+    cycle counts of the program (`thecal.drivers.stepper`).
+    """
+
+    edges: list[int]
+    length: int
 
 
-def schedule_deviations(edges: Sequence[int], taken: Sequence[tuple[int, int]], end: int) -> list[int]:
+def schedule(first: int, second: int, pulse: int = segment.LEAST_PULSE) -> Schedule:
+    """That of a segment's two words."""
+    q, steps = first & 0xFFFFFF, first >> 24
+    lead, tail = second & 0xFFFF, second >> 16
+    at = 5 + 32 * (lead + 1) + 1
+    edges = [at + number * (8 * pulse + q + 6) for number in range(steps)]
+    busy = edges[-1] + 8 * pulse + 2 if steps else at
+    return Schedule(edges, busy + 1 + 32 * (tail + 1))
+
+
+def schedule_deviations(edges: Sequence[int], taken: Sequence[tuple[int, int]], end: int) -> list[float]:
     """By how many cycles each edge misses the schedule of its segment.
 
-    `taken` are (cycle, word) of the segments in the order in which the state machine took them. Raises
-    ScheduleBroken if pulses and segments do not match, or if the machine had to wait for a segment; one may
-    be cut off, by the next one or by `end`.
+    `taken` are (cycle, word) of the words in the order in which the state machine took them, two for each
+    segment. Raises ScheduleBroken if pulses and segments do not match, or if the machine had to wait for a
+    segment; one may be cut off, by the next one or by `end`.
     """
-    found: list[int] = []
+    found: list[float] = []
     at = bisect_right(edges, taken[0][0]) if taken else 0
     if at or (edges and not taken):
         raise ScheduleBroken(f"{at or len(edges)} pulses before the first segment")
-    starts = [start for start, _ in taken]
-    for (start, word), following in zip(taken, [*starts[1:], end], strict=True):
-        steps, units = _units(word)
-        left_over = following - start - units * CYCLES_PER_UNIT
+    segments = [
+        (start, word, other) for (start, word), (_, other) in zip(taken[::2], taken[1::2], strict=True)
+    ]
+    starts = [start for start, _, _ in segments]
+    for (start, word, other), following in zip(segments, [*starts[1:], end], strict=True):
+        ordered = schedule(word, other)
+        steps = len(ordered.edges)
+        left_over = round(following - start - ordered.length * CYCLES_PER_PIO_CYCLE)
         whole = left_over >= -CYCLES_PER_PIO_CYCLE
         if left_over > CYCLES_PER_PIO_CYCLE and following != end:
             raise ScheduleBroken(f"a pause of {left_over} cycles after the segment at cycle {start}")
@@ -141,9 +155,8 @@ def schedule_deviations(edges: Sequence[int], taken: Sequence[tuple[int, int]], 
         at += len(came)
         if len(came) > steps or (whole and len(came) < steps):
             raise ScheduleBroken(f"{len(came)} pulses of {steps} in the segment at cycle {start}")
-        for number, edge in enumerate(came):
-            due = start + segment.edge_cycles(number, steps, units) * CYCLES_PER_PIO_CYCLE
-            found.append(edge - due)
+        for edge, due in zip(came, ordered.edges, strict=False):
+            found.append(float(edge - start - due * CYCLES_PER_PIO_CYCLE))
     return found
 
 

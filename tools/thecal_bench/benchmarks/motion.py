@@ -78,7 +78,7 @@ class Motion:
     task: Task
     end_cycle: int
     edges: list[int]
-    taken: list[tuple[int, int]] = field(default_factory=list)  # segments: cycle and word, for the pump
+    taken: list[tuple[int, int]] = field(default_factory=list)  # words of segments, with their cycle
     cycles_per_tick: float = 0.0  # work of the processor in 100 ms, once it has settled
     plant_steps: int = 0
 
@@ -109,7 +109,8 @@ def _run_thecal(task: Task, progress: Callable[[float], object]) -> Motion:
         motion = _deliver(bench, task, start_ns, edges, progress)
         start = start_ns // CYCLE_NS
         # The first segment starts a little before the tick's end that delivery is counted from.
-        motion.taken = [(at - start, word) for at, word in segments.taken if at - start <= motion.end_cycle]
+        taken = [(at - start, word) for at, word in segments.taken if at - start <= motion.end_cycle]
+        motion.taken = taken[: len(taken) // 2 * 2]  # a segment has two words
         return motion
 
 
