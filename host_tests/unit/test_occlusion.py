@@ -213,6 +213,36 @@ def test_five_kelvin_within_an_hour_are_borne_for_hours_either_way():
     assert alarms_of(lines, Motors(rates, np.full(count, 0.5)), ambient_pa, 2 * TICKS_PER_H) == set()
 
 
+def move(bench, pa):
+    """The far end of an open line is higher by so much: the line follows with its time constant."""
+    bench.back_pa += pa
+    bench.lines.excess_pa -= pa
+
+
+@pytest.mark.req("OCC-03")
+@pytest.mark.parametrize("rate", [2, 10, 30, 60, 100])
+@pytest.mark.parametrize(("compliance", "resistance"), [(0.5, 0.5), (1, 1), (1.5, 2)])
+def test_a_change_of_posture_is_borne_and_a_block_soon_after_it_found(rate, compliance, resistance):
+    bench = Bench(compliance, resistance, seed=rate)
+    bench.run(max(30, 450 / rate), rate)
+    for pa in (3_000, -3_000, 3_000, 3_000):
+        move(bench, pa)
+        assert bench.run(max(40, 450 / rate), rate) == NONE
+    bench.block()
+    assert bench.run(9_000 / rate, rate, until_alarm=True) == TREND
+    assert bench.past_onset_nl <= BOUND_NL * 1.5
+
+
+@pytest.mark.req("OCC-03")
+@pytest.mark.parametrize("seed", range(8))
+def test_a_small_change_in_a_slow_line_is_no_block_whatever_the_noise_adds(seed):
+    # 1 050 Pa in a line of 5.4 s at 90 uL/h begin as in a stiff one that is blocked, and then they stop.
+    bench = Bench(1.5, 2, seed)
+    bench.run(60, 90)
+    move(bench, 1_050)
+    assert bench.run(30, 90) == NONE
+
+
 FLOWS = (0, 2, 10, 100, 300, 1_000, 3_000, 10_000, 60_000)
 
 

@@ -100,9 +100,9 @@ class Lines:
 # fmt: off
 WORDS = (
     "alarm", "sample_16", "flow", "resistance_pa_ml_h", "unknown_pa_ml_h", "step_pa", "rest_16", "rest_ticks",
-    "base_16", "level_16", "since_16", "rise_16", "volume_steps", "slope_rise_16", "slope_steps",
-    "follows", "hold_ul_h", "steady_ul_h", "steady_ticks", "over", "sum_pa", "sum_flow", "samples",
-    "ticks", "steps",
+    "base_16", "level_16", "since_16", "rise_16", "tail_16", "volume_steps", "slope_rise_16", "slope_steps",
+    "third_16", "third_steps", "extra_16", "follows", "hold_ul_h", "steady_ul_h", "steady_ticks", "over",
+    "sum_pa", "sum_flow", "samples", "ticks", "steps",
 )
 # fmt: on
 _IN_BLOCK = ("sum_pa", "sum_flow", "samples", "ticks", "steps")
@@ -209,11 +209,8 @@ class Detectors:
         follows = (g["follows"] > 0) | falling
         g["follows"] = np.where(follows, falling, g["follows"]).astype(np.int32)
 
-        rise_16 = mean_16 - g["level_16"]
-        counted_16 = np.minimum(rise_16, one.most_16 * steps)
-        jump_16 = np.maximum(rise_16 - counted_16 - occlusion.CARRY_16, 0)
-        level_16 = np.where(follows, mean_16, g["level_16"] + counted_16 + jump_16)
-        g["base_16"] = g["base_16"] + np.where(follows, 0, jump_16)
+        counted_16 = self._counted(g, mean_16, steps, follows)
+        level_16 = np.where(follows, mean_16, g["level_16"] + counted_16)
         since_16 = g["since_16"] + counted_16 - one.least_16 * steps
         onset = follows | (since_16 <= 0)
         g["level_16"] = level_16
@@ -224,8 +221,9 @@ class Detectors:
         first = ~onset & (g["slope_steps"] == 0) & (g["rise_16"] * 3 >= one.change_16)
         for name, now in (("slope_rise_16", g["rise_16"]), ("slope_steps", g["volume_steps"])):
             g[name] = np.where(onset, 0, np.where(first, now, g[name]))
-        needed_16 = one.change_16 + np.maximum(unknown_pa - occlusion.UNMODELLED_PA, 0) * 16
         slow = unknown_pa <= occlusion.UNMODELLED_PA
+        self._look_at_thirds(g, onset, slow)
+        needed_16 = one.change_16 + g["extra_16"] + np.maximum(unknown_pa - occlusion.UNMODELLED_PA, 0) * 16
         settled = follows & ~falling & slow
         since_rest_16 = level_16 - g["rest_16"]
         back = settled & rest_known & (since_rest_16 > 0)
@@ -248,6 +246,38 @@ class Detectors:
         for name, words in self._words.items():
             words[lanes] = g[name]
         self._limit(lanes)
+
+    def _counted(self, g: dict[str, Array], mean_16: Array, steps: Array, follows: Array) -> Array:
+        rise_16, tail_16, slowest = mean_16 - g["level_16"], g["tail_16"], occlusion.TAIL_TICKS
+        tail_16 = np.where(rise_16 < -self.one.carry_16, 0, tail_16)
+        sudden_16 = np.clip(rise_16, 0, tail_16)
+        rise_16 = rise_16 - sudden_16
+        tail_16 = tail_16 * slowest // (slowest + g["ticks"])
+        most_16 = self.one.most_16 * steps
+        jumps = rise_16 - most_16 > self.one.carry_16 + (most_16 - self.one.most_16 >> 1)
+        sudden_16 = sudden_16 + np.where(jumps, rise_16, 0)
+        new_16 = np.minimum(rise_16 + rise_16 * slowest // g["ticks"], occlusion.MOST_TAIL_16)
+        tail_16 = np.where(jumps, new_16, tail_16)
+        counted_16 = np.where(jumps, 0, np.minimum(rise_16, most_16))
+        g["tail_16"] = np.where(follows, g["tail_16"], tail_16)
+        sudden_16 = np.where(follows, 0, sudden_16)
+        for name in ("level_16", "base_16"):
+            g[name] = g[name] + sudden_16
+        return counted_16
+
+    def _look_at_thirds(self, g: dict[str, Array], onset: Array, slow: Array) -> None:
+        one, rise_16, third_16 = self.one, g["rise_16"], g["third_16"]
+        before, steps = g["third_steps"], g["volume_steps"] - g["third_steps"]
+        asked = ((rise_16 - third_16) * 3 >= one.change_16) | (rise_16 >= one.change_16 + g["extra_16"])
+        average_16 = third_16 // np.maximum(before, 1)
+        goes_16 = (rise_16 - third_16) // np.maximum(steps, 1)
+        more = occlusion.UNEVEN_8
+        uneven = (goes_16 * more < average_16 * 8) | (goes_16 * 8 > average_16 * more)
+        uneven &= asked & slow & (before > 0) & (steps > 0) & (average_16 <= one.most_16)
+        extra_16 = g["extra_16"] + np.where(uneven, one.change_16 // 3, 0)
+        for name, now in (("third_16", rise_16), ("third_steps", g["volume_steps"])):
+            g[name] = np.where(onset, 0, np.where(asked, now, g[name]))
+        g["extra_16"] = np.where(onset, 0, extra_16)
 
     def _let_hold_fade(self, g: dict[str, Array], ticks: Array) -> None:
         ticks = np.minimum(ticks, occlusion.STEADY_TICKS * 4)
