@@ -6,7 +6,7 @@ import itertools
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from thecal import rig
 from thecal.drivers import segment
@@ -37,6 +37,7 @@ def fits(cut: segment.Cutter) -> bool:
     st.integers(0, 80_000),
     st.integers(segment.LEAST_PULSE, segment.MOST_PULSE),
 )
+@example([(2, 20_000, 0, 0)] * 9, 0, 12)
 def test_whatever_is_ordered_fits_and_ends_where_it_should(orders, interval_us, pulse):
     """To half a unit, or to what a pulse takes that comes at the very end; and no two steps are too close."""
     cut = cutter(interval_us, pulse)

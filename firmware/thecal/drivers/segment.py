@@ -123,6 +123,8 @@ class Cutter:
             self.early = cycles - IDLE_CYCLES - (lead << UNIT_BITS)
             return 0
         at = first + self.early
+        if at < FIRST_CYCLES:  # else what is late would grow with each order that asks for more than there is
+            at = FIRST_CYCLES
         period = 0
         gaps = steps - 1
         if first >= 0 and gaps:
