@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from thecal_host import ports
@@ -47,7 +47,8 @@ class Desk:
     def close(self) -> None:
         """Let go of all pumps; they go on."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         for session in self.sessions.values():
             session.close()
 
@@ -128,7 +129,15 @@ def serve(desk: Desk, address: str, port: int, tell: Callable[[str], object]) ->
     listening = bound(address, port)
     port = listening.getsockname()[1]
     token = guard.new_token()
-    app = FastAPI(openapi_url=None)
+
+    @asynccontextmanager
+    async def attended(_app: FastAPI) -> AsyncIterator[None]:
+        # No sooner: when it begins NiceGUI walks through all objects, those too that another thread is just
+        # making, and Python lets no such thing be finished.
+        desk.start()
+        yield
+
+    app = FastAPI(openapi_url=None, lifespan=attended)
     pages.register(desk)
     reports.register(app, desk)
     ui.run_with(
@@ -143,7 +152,6 @@ def serve(desk: Desk, address: str, port: int, tell: Callable[[str], object]) ->
         guard.Guard(app, token, address, port), log_level="warning", access_log=False, lifespan="on",
         timeout_graceful_shutdown=2, server_header=False,
     )  # fmt: skip
-    desk.start()
     try:
         shown = f"[{address}]" if ":" in address else address
         shown = "127.0.0.1" if address in guard.EVERYWHERE else shown
