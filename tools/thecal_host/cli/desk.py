@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import signal
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from thecal_host import ports
 from thecal_host.cli.base import ANY_PUMP, PortOption, app, err, say, until_interrupted
 from thecal_host.files import FileError
 
@@ -34,6 +36,12 @@ def desk(
     """
     if find_spec("nicegui") is None:
         raise FileError(NO_NICEGUI)
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected an address of this machine, as 127.0.0.1, found {address!r}", param_hint="--address"
+        ) from None
     from thecal_model import rig as rigs
 
     from thecal_host.desk import server
@@ -42,10 +50,12 @@ def desk(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with until_interrupted(), ExitStack() as stack:
         name = port or ctx.obj.port
+        rigs.load(rig)  # says what is wrong with it before anything is served
         if bench:
-            rigs.load(rig)  # says what is wrong with it before anything boots
             with err.status("booting the image"):
                 name = stack.enter_context(server.bench(rig))
+        elif name:
+            ports.open_port(name).close()  # as does this
         server.serve(server.Desk(name, ctx.obj.role), address, at, _tell)
 
 
