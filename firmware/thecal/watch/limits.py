@@ -216,7 +216,7 @@ class WindowLedger:
                 units += MINUTE_UNITS
                 age -= 1
         begun_ticks = tick % MINUTE_UNITS
-        begun = small(minutes[0])
+        begun = max(small(minutes[0]), 0)  # the minutes before it never hold less than was given
         history.append_lump(units, 0)
         if begun_ticks:
             history.append_lump(begun_ticks, begun)
