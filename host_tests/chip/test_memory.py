@@ -79,6 +79,7 @@ def test_the_largest_rig_is_proposed_and_confirmed_beside_the_largest_weeks(benc
 def test_the_largest_library_gives_way_to_another_one_and_is_found_after_a_reset(bench, pump):
     for version in (9, 10):
         wire = library(version)
+        answer = {}
         for index, drug in enumerate(wire["drugs"]):
             part = {**drug, "version": version, "index": index, "count": len(wire["drugs"])}
             answer = pump.ask("library", part=part)

@@ -246,7 +246,7 @@ def _lines(data):
             length *= 2
             line = bytes(data[start : start + length])
             end = line.find(b"\n") if start + length < len(data) else (line + b"\n").find(b"\n")
-        yield line[:end]
+        yield line[:end]  # pyright: ignore[reportPossiblyUnboundVariable]
         start += end + 1
 
 
