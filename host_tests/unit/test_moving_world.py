@@ -81,6 +81,7 @@ def test_agrees_with_euler_whatever_moves():
     )
     plant = Plant(parameters)
     held, out, height, step_ns = 500.0, 0.0, 0.0, NS_PER_MS // 2
+    c = 0.5
     for tick in range(1800):
         now_ns = tick * TICK_NS
         if tick == 100:
@@ -92,7 +93,6 @@ def test_agrees_with_euler_whatever_moves():
             plant.set_height(height, now_ns)
         count = 8 if tick % 700 < 300 else 0
         plant.steps(count, now_ns, now_ns + TICK_NS)
-        c = 0.5
         for part in range(200):
             at_ns = now_ns + part * step_ns
             c = 0.5 * (1 + 0.3 * plant.temperature_k(at_ns // SLOT_NS * SLOT_NS))
