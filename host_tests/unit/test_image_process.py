@@ -24,7 +24,7 @@ def test_output_goes_to_the_log_and_quarters_to_the_screen(tmp_path, capsys):
 def test_failure_shows_the_end_of_what_the_program_said(tmp_path):
     log = tmp_path / "log"
     log.write_text("from an earlier program\n")
-    text = "import sys\nfor i in range(100): print(f'line {i}.')\nsys.exit('no such pin')"
+    text = "import sys\nfor i in range(100): print(f'line {i}.', flush=True)\nsys.exit('no such pin')"
     with pytest.raises(BuildError) as failed:
         run("compiling", python(text), log, tmp_path)
     said = str(failed.value)
