@@ -250,7 +250,7 @@ class Pump:
             active = delivery.owed.active
             bolus = through >= 0 or active[0] or active[1]
             executed_steps = self.position.executed_steps
-            owed_steps = delivery.origin_steps + delivery.owed.due_steps
+            owed_steps = delivery.position()
             if executed_steps != owed_steps or self.senses.motion.beyond_sign:
                 row = self.senses.motion.compare(ticks, owed_steps, executed_steps, bolus)
                 if row >= 0:

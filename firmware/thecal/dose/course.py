@@ -40,9 +40,9 @@ class Course:
         self.flow_grains = 0
         self.flow = 0  # ... and in grains alone, less `shift` bits
         self.shift = 0
-        self.due_steps = 0  # as of the last `place` ...
+        self.due_steps = 0  # what is owed, rounded to the step after adding a quarter ...
         self.part = 0  # ... and grains since it came to that
-        self.foreseen = False  # what follows holds still: `due_steps` and `part` of the tick that has come
+        self.foreseen = False  # what follows holds still: both as of the tick that has come
         self.next_due_steps = 0
         self.next_part = 0
 
@@ -200,64 +200,48 @@ class Course:
             return 1
         return SEGMENT_TICKS
 
-    def position_after(self, ticks: int, quarter: int):
-        """`position` a few ticks later, if the flow does not change until then."""
-        steps = self.basal.steps
-        grains = self.basal.grains
-        one = self.basal.grains_per_step
-        flowing = self.flowing()
-        for kind in range(KINDS):
-            if self.active[kind]:
-                steps += self.boluses[kind].steps
-                grains += self.boluses[kind].grains
-                if grains >= one:
-                    grains -= one
-                    steps += 1
-        while ticks > 0:
-            ticks -= 1
-            steps += self.basal.rate_steps
-            grains += self.basal.rate_grains
-            if grains >= one:
-                grains -= one
-                steps += 1
-            if flowing >= 0:
-                steps += self.boluses[flowing].rate_steps
-                grains += self.boluses[flowing].rate_grains
-                if grains >= one:
-                    grains -= one
-                    steps += 1
-        return steps if grains < one - quarter else steps + 1
-
-    def position(self, quarter: int):
-        """What is owed, rounded to the step after adding a quarter."""
+    def place(self, quarter: int) -> None:
+        """Reckon anew what is owed, a quarter added: `due_steps`, and the `part` of the next step."""
         basal = self.basal
-        steps = basal.steps
-        grains = basal.grains
         one = basal.grains_per_step
-        active = self.active
-        if active[0] or active[1]:
-            for kind in range(KINDS):
-                if active[kind]:
-                    steps += self.boluses[kind].steps
-                    grains += self.boluses[kind].grains
-                    if grains >= one:
-                        grains -= one
-                        steps += 1
-        return steps + 1 if grains >= one - quarter else steps
-
-    def place(self, quarter: int):
-        """The same, kept: it is to be asked for once after each change, and goes on with the flow."""
-        one = self.basal.grains_per_step
-        steps = self.position(quarter)
-        part = self.basal.grains + quarter
+        steps = basal.steps
+        part = basal.grains + quarter
         for kind in range(KINDS):
             if part >= one:
                 part -= one
+                steps += 1
             if self.active[kind]:
+                steps += self.boluses[kind].steps
                 part += self.boluses[kind].grains
+        if part >= one:
+            part -= one
+            steps += 1
         self.due_steps = steps
-        self.part = part if part < one else part - one
-        return steps
+        self.part = part
+
+    def foresee(self, ticks: int) -> None:
+        """Both so many ticks later, if the flow does not change until then."""
+        one = self.basal.grains_per_step
+        steps = self.due_steps
+        part = self.part
+        while ticks > 0:
+            ticks -= 1
+            steps += self.flow_steps
+            part += self.flow_grains
+            if part >= one:
+                part -= one
+                steps += 1
+        self.next_due_steps = steps
+        self.next_part = part
+
+    def come(self, quarter: int) -> None:
+        """The ticks have passed that were foreseen, if they were: both as of now."""
+        if self.foreseen:
+            self.foreseen = False
+            self.due_steps = self.next_due_steps
+            self.part = self.next_part
+        else:
+            self.place(quarter)
 
 
 def time_of(grains: int, flow: int, shift: int):

@@ -140,12 +140,7 @@ class Delivery:
         owed = self.owed
         if ticks == 1:
             through = owed.advance_tick()
-            if owed.foreseen:
-                owed.foreseen = False
-                owed.due_steps = owed.next_due_steps
-                owed.part = owed.next_part
-            else:
-                owed.place(self.quarter)
+            owed.come(self.quarter)
             return through
         through = -1
         while ticks > 0:
@@ -165,26 +160,15 @@ class Delivery:
         if ticks > MOST_LATE_TICKS:
             owed.foreseen = False
             return executed_steps
-        # What `position` will be, if the flow does not change in these ticks.
-        one = owed.basal.grains_per_step
-        due_steps = owed.due_steps
-        part = owed.part
-        while ticks > 0:
-            ticks -= 1
-            due_steps += owed.flow_steps
-            part += owed.flow_grains
-            if part >= one:
-                part -= one
-                due_steps += 1
-        owed.next_due_steps = due_steps
-        owed.next_part = part
+        owed.foresee(ticks)
         owed.foreseen = True
-        due_steps += self.origin_steps
+        due_steps = self.origin_steps + owed.next_due_steps
         more = executed_steps - due_steps
         if more <= 0 or more > MOST_LATE_STEPS:
             return executed_steps
         # Each of them a step after the other, the first one when what is owed has come to it.
-        grains = (more - 1) * (one >> owed.shift) + ((one - part) >> owed.shift)
+        one = owed.basal.grains_per_step
+        grains = (more - 1) * (one >> owed.shift) + ((one - owed.next_part) >> owed.shift)
         if grains >= owed.flow >> 1:
             return executed_steps
         late = time_of(grains, owed.flow, 0) // 10
@@ -192,7 +176,7 @@ class Delivery:
 
     def position(self) -> int:
         """Where the motor ought to be now, or at the end of this tick after `to_boundary` or `begin`."""
-        return self.origin_steps + self.owed.position(self.quarter)
+        return self.origin_steps + self.owed.due_steps
 
     def plan_from_now(self) -> None:
         """Throw the plan away: the next segment begins where `position` is."""
@@ -208,7 +192,8 @@ class Delivery:
 
     def planned_position(self, ticks: int) -> int:
         """Where the motor will be that long after what is planned, if the flow stays as it is."""
-        return self.origin_steps + self.planned.position_after(ticks, self.quarter)
+        self.planned.foresee(ticks)
+        return self.origin_steps + self.planned.next_due_steps
 
     def plan(self, ticks: int) -> int:
         """Plan one more segment of `ticks` ticks, in which the flow is the same (`next_ticks`), and return
@@ -217,33 +202,20 @@ class Delivery:
         planned = self.planned
         if planned.week_tick == planned.next_start:
             planned.next_step()
-        part = planned.part
         before = planned.due_steps
         flow = planned.flow
         shift = planned.shift
-        one = planned.basal.grains_per_step
-        first = one - part
-        steps = before
-        flow_steps = planned.flow_steps
-        flow_grains = planned.flow_grains
+        first = planned.basal.grains_per_step - planned.part
+        planned.foresee(ticks)
         planned.foreseen = True
         while ticks:
             planned.advance_tick()
-            steps += flow_steps
-            part += flow_grains
-            if part >= one:
-                part -= one
-                steps += 1
             ticks -= 1
-        if planned.foreseen:
-            planned.due_steps = steps
-            planned.part = part
-        else:
-            steps = planned.place(self.quarter)
-            part = planned.part
+        planned.come(self.quarter)
+        steps = planned.due_steps
         if steps != before:
             self.first = time_of(first, flow, shift)
-            self.lag = time_of(part, flow, shift)
+            self.lag = time_of(planned.part, flow, shift)
         return self.origin_steps + steps
 
     def plan_to_boundary(self) -> int:
