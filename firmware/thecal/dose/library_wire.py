@@ -14,6 +14,7 @@ import json
 
 from ..problems import Problems, shown
 from .formulary import CONCENTRATION, KINDS, PERCENTS, QUANTITIES, TIMES, below, seal, written
+from .text_lines import lines
 from .units import CONCENTRATION_TEXT, concentration_of
 
 MOST_VERSION = 0x3FFFFFFF
@@ -232,22 +233,10 @@ class Packed:
 
 def unpack(data):
     """The library again that `Packed` wrote."""
-    lines = _lines(data)
-    version, crc = json.loads(next(lines))
+    rest = lines(data)
+    version, crc = json.loads(next(rest))
     words = {}
-    return version, tuple(frozen(json.loads(line), words) for line in lines), crc
-
-
-def _lines(data):
-    start = 0
-    while start < len(data):
-        length, end = 256, -1
-        while end < 0:
-            length *= 2
-            line = bytes(data[start : start + length])
-            end = line.find(b"\n") if start + length < len(data) else (line + b"\n").find(b"\n")
-        yield line[:end]  # pyright: ignore[reportPossiblyUnboundVariable]
-        start += end + 1
+    return version, tuple(frozen(json.loads(line), words) for line in rest), crc
 
 
 def frozen(value, words: dict):

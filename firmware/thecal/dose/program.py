@@ -25,6 +25,7 @@ from array import array
 
 from .prescription import PrescriptionError, Reader
 from .schedule import MOST_STEPS, Schedule
+from .text_lines import first_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ MOST_PARTS = 1 + MOST_STEPS
 HEAD, STEPS = "therapy", "steps"
 STEP_WIDTHS = (4, 2, 4)  # of a start, of whole microsteps, of grains
 STEP_BYTES = 4 + 2 + 4
-NEWLINE = 10
 
 
 class Draft:
@@ -138,13 +138,13 @@ class Packed:
 
     def __init__(self, pieces) -> None:
         data = pieces[0]
-        end = len(data) if len(pieces) > 1 else _line_end(data)
+        text = data if len(pieces) > 1 else first_line(data)
         try:
-            fields = json.loads(bytes(data[:end]))
+            fields = json.loads(text)
             self.digest, self.tick_s, self.head, self.calibration, self.rig = fields
         except (ValueError, TypeError):
             raise PrescriptionError(["therapy: what is kept of it can not be read"]) from None
-        starts, steps, grains = pieces[2:] if len(pieces) > 1 else _columns(data, end + 1)
+        starts, steps, grains = pieces[2:] if len(pieces) > 1 else _columns(data, len(text) + 1)
         self.basal = basal = Schedule()
         basal.starts = array("i", bytes(starts))
         basal.rate_steps = array("H", bytes(steps))
@@ -159,14 +159,6 @@ class Packed:
                 reader.say("calibration: the steps are those of another mechanism")
             reader.take(self.basal)
         return reader.finish()
-
-
-def _line_end(data):
-    """Where the line of JSON ends; 0 where it does not."""
-    for at in range(len(data)):
-        if data[at] == NEWLINE:
-            return at
-    return 0
 
 
 def _columns(data, at: int):
