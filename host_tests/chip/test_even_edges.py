@@ -10,7 +10,7 @@ from fractions import Fraction
 from statistics import median_low
 
 import pytest
-from rig import STEPS_PER_NL, TICKS_PER_HOUR, Rig
+from rig import COLLECT_EVERY_TICK, STEPS_PER_NL, TICKS_PER_HOUR, Rig
 from thecal.signals import EARLY_US
 
 pytestmark = pytest.mark.chip
@@ -21,16 +21,6 @@ CYCLE_NS = 8
 # nL/h, and how many edges the long run sees; the ordinary one sees a tenth.
 FLOWS = [(60_000_000, 30_000), (6_000_000, 3_000), (500_000, 1_000), (20_000, 50)]
 STALL_MS = 400
-
-COLLECT_EVERY_TICK = """
-import gc
-from thecal import app
-pump = app.App()
-while True:
-    pump.wait()
-    pump.tick()
-    gc.collect()
-"""
 
 
 def off_ns(rig: Rig, rate_nl_h: int, tick: int) -> list[Fraction]:

@@ -5,23 +5,12 @@ from fractions import Fraction
 
 import pytest
 from forked import from_boot
-from rig import STEPS_PER_NL, Rig
+from rig import COLLECT_EVERY_TICK, STEPS_PER_NL, Rig
 from thecal.signals import EARLY_US
 
 pytestmark = pytest.mark.chip
 
 EDGE_TOLERANCE_CYCLES = 16
-
-# The pump's own parts in a loop of the test's: garbage is collected in every tick.
-COLLECT_EVERY_TICK = """
-import gc
-from thecal import app
-pump = app.App()
-while True:
-    pump.wait()
-    pump.tick()
-    gc.collect()
-"""
 
 
 @pytest.mark.req("DOSE-01", "DOSE-02", "DOSE-07", "MOT-01", "SIM-01")

@@ -99,6 +99,13 @@ class Walker:
         field = self.until(lambda: next(iter(self.all(f'input[aria-label="{label}"]')), None))
         self._write(field, text)
 
+    def clinician_bolus(self, volume, over):
+        """Asked for on the page of the pump that is open."""
+        self.click("Clinician bolus")
+        self.type("Volume", volume)
+        self.type("Over", over)
+        self.click("Give it")
+
     def fill(self, name, text):
         """Into the field with this `data-testid`."""
         field = self.find(name)

@@ -31,6 +31,16 @@ app.App = Broken
 app.run()
 """
 """A pump whose ticks all fail from the thirty-first on."""
+COLLECT_EVERY_TICK = """
+import gc
+from thecal import app
+pump = app.App()
+while True:
+    pump.wait()
+    pump.tick()
+    gc.collect()
+"""
+"""The pump's own parts in a loop of the test's: garbage is collected in every tick."""
 
 
 def pulse_cycles(word: int, other: int) -> list[int]:

@@ -119,15 +119,21 @@ def test_counts_backwards_are_the_rising_edges_of_the_levels_taken_off(geometry)
     assert (bulk.encoder_count, bulk.index_count) == (-rises, -index_rises)
 
 
+def displaced_by_each(plant, steps):
+    """Of so many microsteps, nL."""
+    displaced = []
+    for step in range(steps):
+        before = plant.displaced_nl()
+        plant.step(1, step * NS_PER_MS)
+        displaced.append(float(plant.displaced_nl() - before))
+    return displaced
+
+
 def test_pulsation_has_the_asked_peak_to_peak_and_is_near_a_sine():
     # A head of 32 microsteps per pitch would be too coarse to see the extremes, 3 000 a pitch is not.
     geometry = Geometry(nl_per_rev=9000, steps_per_rev=9000, rollers=3)
     plant = Plant(PlantParameters(pulsation_percent=Fraction(40)), geometry)
-    flows = []
-    for step in range(3000):
-        before = plant.displaced_nl()
-        plant.step(1, step * NS_PER_MS)
-        flows.append(float(plant.displaced_nl() - before))  # nL per microstep, mean 1
+    flows = displaced_by_each(plant, 3000)  # mean 1
     assert max(flows) - min(flows) == pytest.approx(0.4, rel=1e-3)
     assert sum(flows) == pytest.approx(3000, rel=1e-12)
     for step, flow in enumerate(flows):
@@ -138,11 +144,7 @@ def test_a_dip_is_as_deep_and_as_wide_as_asked_and_takes_back():
     # 4 000 microsteps a pitch; 200 % deep: 20 % above the mean elsewhere, -80 % at 3/4 of the pitch.
     geometry = Geometry(nl_per_rev=12_000, steps_per_rev=12_000, rollers=3)
     plant = Plant(PlantParameters(dip_percent=Fraction(200)), geometry)
-    flows = []
-    for step in range(4000):
-        before = plant.displaced_nl()
-        plant.step(1, step * NS_PER_MS)
-        flows.append(float(plant.displaced_nl() - before))
+    flows = displaced_by_each(plant, 4000)
     assert sum(flows) == pytest.approx(4000, rel=1e-12)
     assert all(flow == pytest.approx(1.2, rel=1e-9) for flow in flows[:2700] + flows[3300:])
     for step in range(2700, 3300):
