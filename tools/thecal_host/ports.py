@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from thecal_host import sharing
 from thecal_host.connection import Port, PortBusy, PortError, SerialPort, TcpPort, runtime_folder
@@ -52,6 +53,19 @@ def open_port(name: str) -> Port:
         return shared
 
 
+def open_in_a_hurry(name: str, tell: Callable[[str], object] = lambda text: None) -> Port:
+    """The same for a stop, past a command that has it open and is suspended, of which `tell` is told: a serial
+    port may be opened twice. What the pump says comes to one of the two then.
+    """
+    try:
+        return open_port(name)
+    except sharing.NotAnswered as why:
+        if name.startswith("socket://"):
+            raise
+        tell(f"{why}; this goes past it")
+        return SerialPort(name, exclusive=False)
+
+
 def _is_running(process_id: int) -> bool:
     if os.name != "posix":
         # os.kill would end it there; an entry that is stale shows when it is opened.
@@ -78,7 +92,7 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
         raise PortError(
             f"the bench cannot be announced ({why}): set XDG_RUNTIME_DIR to a folder of yours"
         ) from None
-    path = folder / f"bench-{os.getpid()}.json"
+    path = _announcement(os.getpid())
     state = {"process_id": os.getpid(), "pty": pty, "tcp_port": tcp_port, "what": what, "is_pump": is_pump}
     path.write_text(json.dumps(state))
     try:
@@ -89,33 +103,40 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
 
 def bench_of(process_id: int) -> str | None:
     """The port of the bench that a process serves; None as long as it announces none."""
-    ours = f", process {process_id},"
-    return next((found.name for found in find_benches() if ours in f"{found.description},"), None)
+    found = _bench_at(_announcement(process_id))
+    return None if found is None else found.name
+
+
+def _announcement(process_id: int) -> Path:
+    return runtime_folder() / f"bench-{process_id}.json"
+
+
+def _bench_at(path: Path) -> FoundPort | None:
+    """The bench that a file announces; the file is removed where it has died."""
+    try:
+        state = json.loads(path.read_text())
+        keys = ("process_id", "pty", "tcp_port", "what", "is_pump")
+        process_id, pty, tcp_port, what, is_pump = (state[key] for key in keys)
+    except (OSError, ValueError, KeyError, TypeError):
+        # Half written by a bench that starts just now, or not ours: the next look tells.
+        return None
+    if not _is_running(process_id):
+        path.unlink(missing_ok=True)
+        return None
+    also = f", also socket://localhost:{tcp_port}" if pty and tcp_port else ""
+    name = pty or f"socket://localhost:{tcp_port}"
+    return FoundPort(name, "emulated", f"{what}, process {process_id}{also}", is_pump)
 
 
 def find_benches() -> list[FoundPort]:
     """The emulated benches that run on this machine; files of those that have died are removed."""
-    found = []
     try:
         paths = sorted(runtime_folder().glob("bench-*.json"))
     except PermissionError:
         # A runtime folder that is not ours: no bench of ours is in it.
         return []
-    for path in paths:
-        try:
-            state = json.loads(path.read_text())
-            keys = ("process_id", "pty", "tcp_port", "what", "is_pump")
-            process_id, pty, tcp_port, what, is_pump = (state[key] for key in keys)
-        except (OSError, ValueError, KeyError, TypeError):
-            # Half written by a bench that starts just now, or not ours: the next look tells.
-            continue
-        if not _is_running(process_id):
-            path.unlink(missing_ok=True)
-            continue
-        also = f", also socket://localhost:{tcp_port}" if pty and tcp_port else ""
-        name = pty or f"socket://localhost:{tcp_port}"
-        found.append(FoundPort(name, "emulated", f"{what}, process {process_id}{also}", is_pump))
-    return found
+    found = [_bench_at(path) for path in paths]
+    return [bench for bench in found if bench is not None]
 
 
 def find_ports() -> list[FoundPort]:

@@ -26,10 +26,10 @@ from thecal_model import quantities
 from thecal_model.link import LinkError
 
 from thecal_host import ports
-from thecal_host.connection import Port, PortError, SerialPort
+from thecal_host.connection import Port, PortError
 from thecal_host.files import FileError, why_not
 from thecal_host.pump import Proposal, Pump, PumpError
-from thecal_host.sharing import Hub, NotAnswered
+from thecal_host.sharing import Hub
 
 # So long a stop waits for the key ring.
 HURRY_S = 2.0
@@ -187,16 +187,7 @@ def connected(ctx: typer.Context, port: str | None, keys: Keys = Keys.USE) -> It
 
 
 def _open(name: str, hurry: bool) -> Port:
-    """The port; for who is in a hurry past a command that has it and is suspended, whose serial port may be
-    opened twice. What the pump says comes to one of the two then.
-    """
-    try:
-        return ports.open_port(name)
-    except NotAnswered as why:
-        if not hurry or name.startswith("socket://"):
-            raise
-        complain(f"{why}; this goes past it")
-        return SerialPort(name, exclusive=False)
+    return ports.open_in_a_hurry(name, complain) if hurry else ports.open_port(name)
 
 
 def _attach(pump: Pump, role: str | None, hurry: bool) -> None:

@@ -21,7 +21,7 @@ from thecal_model.text import rate_text, volume_text
 
 from thecal_host import ports
 from thecal_host.archive import ArchiveError
-from thecal_host.connection import Port, PortError, SerialPort
+from thecal_host.connection import PortError
 from thecal_host.desk.session import Session
 from thecal_host.files import FileError
 from thecal_host.keys import KeysError
@@ -30,7 +30,6 @@ from thecal_host.pump import Pump, PumpError, Refused
 from thecal_host.python.amounts import time_ms, volume_nl
 from thecal_host.readbacks import KeptError, Proposal
 from thecal_host.recording import RecordError
-from thecal_host.sharing import NotAnswered
 from thecal_host.weighing import WeighingError
 
 MENDABLE = (
@@ -69,25 +68,15 @@ def why_not(session: Session, command: str) -> str:
     return f"this computer has no {least} key of this pump"
 
 
-def _open(name: str, hurry: bool) -> Port:
-    """The port; for a stop past a command that has it and is suspended, as `thecal stop` goes."""
-    try:
-        return ports.open_port(name)
-    except NotAnswered:
-        if not hurry or name.startswith("socket://"):
-            raise
-        return SerialPort(name, exclusive=False)
-
-
 @contextmanager
 def conversation(session: Session, command: str) -> Iterator[Pump]:
     """The pump, after its hello, to give it `command`. PumpError where the role may not."""
     why = why_not(session, command)
     if why:
         raise PumpError(f"nothing was sent: {why}")
-    hurry = command == commands.STOP
-    pump = Pump(_open(session.name, hurry))
-    pump.reopen = lambda: _open(session.name, hurry)
+    open_port = ports.open_in_a_hurry if command == commands.STOP else ports.open_port
+    pump = Pump(open_port(session.name))
+    pump.reopen = lambda: open_port(session.name)
     try:
         pump.connect()
         if pump.paired:
