@@ -54,8 +54,8 @@ def open_port(name: str) -> Port:
 
 
 def open_in_a_hurry(name: str, tell: Callable[[str], object] = lambda text: None) -> Port:
-    """The same for a stop, past a command that has it open and is suspended, of which `tell` is told: a serial
-    port may be opened twice. What the pump says comes to one of the two then.
+    """The same for a stop, past a command that has it open and is suspended; `tell` is told of that one. A
+    serial port may be opened twice: what the pump says comes to one of the two then.
     """
     try:
         return open_port(name)
