@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -93,11 +92,16 @@ def export(path: str, target: str) -> None:
             export_run(archive, run.number, file, True, lambda _done, _total: None)
 
 
+def most_memory_mb() -> float:
+    """The most memory that this process has had. `getrusage` would say its parent's, if that had more."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1000
+
+
 def _measured(work: Callable[..., None], arguments: tuple[Any, ...], pipe: Any) -> None:
     begun_s = time.process_time()
     work(*arguments)
-    most_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send((time.process_time() - begun_s, most_kb / 1000))
+    pipe.send((time.process_time() - begun_s, most_memory_mb()))
 
 
 def measure(work: Callable[..., None], *arguments: Any) -> tuple[float, float]:

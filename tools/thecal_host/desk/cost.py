@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import tempfile
 import threading
 import time
@@ -23,7 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from thecal_host.archive_day import HOURS, PUMPS, S_PER_H, day, pattern
+from thecal_host.archive_day import HOURS, PUMPS, S_PER_H, day, most_memory_mb, pattern
 from thecal_host.desk import pages, server, showcase
 from thecal_host.desk.session import Session
 
@@ -112,8 +111,7 @@ def _serve(seconds: int, steady_s: float, archive: str, pipe: Any) -> None:
         pipe.send("enough")
         pipe.recv()  # no page is open
         alone_s = _cpu_of(sessions, later, steady_s)
-        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        pipe.send(Cost(replay_s, memory_mb, (looked_s - alone_s) * EVERY_S / steady_s))
+        pipe.send(Cost(replay_s, most_memory_mb(), (looked_s - alone_s) * EVERY_S / steady_s))
 
     threading.Thread(target=measure, daemon=True).start()
     server.serve(desk, server.ADDRESS, 0, pipe.send)
