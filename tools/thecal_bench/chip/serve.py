@@ -140,7 +140,7 @@ class Server:
                 if ahead_s < -LONGEST_LAG_S:
                     wall_s, board_ns = time.monotonic(), self.board.now_ns
                 wait_s = max(ahead_s, 0.0)
-            self._exchange(wait_s)
+            self.exchange(wait_s)
 
     def stop(self) -> None:
         """Make `run` return soon."""
@@ -152,7 +152,7 @@ class Server:
             line.close()
         self._lines.clear()
 
-    def _exchange(self, wait_s: float) -> None:
+    def exchange(self, wait_s: float) -> None:
         """Carry bytes both ways, then wait: a byte from a user ends the wait."""
         used = [line for line in self._lines if line.in_use]
         host = self.board.host
