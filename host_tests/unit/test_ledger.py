@@ -44,7 +44,7 @@ def test_no_erase_begins_that_outlasts_the_motion_that_is_booked(rate_ml_h):
     flash.obey = watched
     for number in range(40):  # each takes a slot of its own, which is erased for it
         desk.program(rate_num=rate_ml_h * 1_000_000 - number)
-        desk.run(80)
+        desk.run(70 + number % 20)  # at any time since the last reservation
     assert len(erased) >= 40 and not desk.bench.motor.starved
 
 
