@@ -95,6 +95,20 @@ def test_a_bolus_that_just_fills_the_limit_is_granted_and_a_microstep_more_is_no
     assert not runner.of("limited")
 
 
+@pytest.mark.req("LIM-03", "LIM-04")
+@pytest.mark.parametrize("too_much_nl", [0, 32])
+def test_a_window_that_has_begun_holds_what_is_owed_by_the_end_of_this_tick_as_well(too_much_nl):
+    """10 min of basal and two boluses, 1 400 uL; the tick in which the second one is asked for is 5 steps."""
+    runner = limited(1_400)
+    runner.run(100)
+    assert runner.ask("bolus", volume_nl=200_000, duration_ms=60_000)["granted"]
+    runner.run(700)
+    reply = runner.ask("bolus", volume_nl=200_000 + too_much_nl, duration_ms=60_000)
+    assert reply["granted"] == (not too_much_nl)
+    runner.run(700)
+    assert not runner.of("limited")
+
+
 @pytest.mark.req("LIM-04")
 @pytest.mark.parametrize("limit_ul, granted", [(6_000, True), (5_999, False)])
 def test_a_bolus_that_is_longer_than_the_window(limit_ul, granted):
