@@ -6,6 +6,8 @@ The property tests of the codec are in host_tests/property/test_frame_client.py.
 import zlib
 
 import pytest
+from pump_port import SilentPort
+from thecal_host.pump import MOST_EVENTS, Pump
 from thecal_model import link
 from thecal_model.link import FRAME_MAX_BYTES, Decoder, FrameError, LinkClient, LinkError, encode
 
@@ -98,6 +100,33 @@ def test_a_client_that_asks_for_ever_keeps_the_last_replies_only(monkeypatch):
         client.feed(encode({"type": "reply", "id": number, "ok": True}))
         assert client.reply(number) is not None
     assert [number for number in asked if client.reply(number) is not None] == asked[-3:]
+
+
+@pytest.mark.req("DESK-05")
+def test_requests_that_nobody_answers_are_forgotten_the_oldest_first(monkeypatch):
+    monkeypatch.setattr(link, "MOST_ASKED", 3)
+    client = LinkClient(lambda _: None)
+    asked = [client.request("hello") for _ in range(9)]
+    for number in asked:
+        client.feed(encode({"type": "reply", "id": number, "ok": True}))
+    assert [number for number in asked if client.reply(number) is not None] == asked[-3:]
+    assert client.stray_replies == 6, "a late answer to one of them is nobody's"
+
+
+@pytest.mark.req("DESK-05", "LNK-04")
+def test_who_listens_for_ever_is_told_of_every_event_and_keeps_the_last_ones():
+    seen = []
+    all_kept, few_kept = LinkClient(lambda _: None), Pump(SilentPort()).client
+    few_kept.on_event = lambda frame: seen.append(frame["seq"])
+    made = 5 * MOST_EVENTS
+    for seq in range(made):
+        frame = encode({"type": "event", "seq": seq, "code": "state"})
+        all_kept.feed(frame)
+        few_kept.feed(frame)
+    assert seen == list(range(made)) and (few_kept.gaps, few_kept.restarts) == (0, 0)
+    assert [event["seq"] for event in few_kept.events] == seen[-MOST_EVENTS:]
+    assert few_kept.events_forgotten == made - MOST_EVENTS
+    assert len(all_kept.events) == made and all_kept.events_forgotten == 0
 
 
 @pytest.mark.req("LNK-01")

@@ -204,11 +204,9 @@ def reset(pump: Pump, ring: Ring, proposal: Proposal) -> None:
 
 def _wait_until_in_force(pump: Pump) -> None:
     """Until the pump tells of other keys, or would have told."""
-    told, until_s = len(pump.client.events), pump.clock_s() + WRITING_S
-    while pump.clock_s() < until_s:
-        if any(event["code"] == IN_FORCE for event in pump.client.events[told:]):
+    for frames in pump.listen(pump.clock_s() + WRITING_S):
+        if any(frame.get("code") == IN_FORCE for frame in frames):
             return
-        pump.poll(0.1)
 
 
 def _digits(keys: Keys) -> dict[str, str]:

@@ -39,6 +39,7 @@ HELLO_TIMEOUT_S = 4.0
 HELLO_AGAIN_S = 1.0
 
 MOST_OVERHEARD = 1_000
+MOST_EVENTS = 1_000
 
 # A port that went away is opened anew so often.
 REOPEN_S = 0.5
@@ -95,7 +96,11 @@ class Pump:
         # What it told while a reply was waited for, for who listens to all of it (`listening`).
         self.overheard: deque[dict[str, Any]] = deque(maxlen=MOST_OVERHEARD)
         # Ids begin anywhere, so that a late reply to an earlier program is not taken for ours.
-        self.client = LinkClient(lambda data: self.port.write(data), first_id=random.randrange(1, 1 << 29))
+        self.client = LinkClient(
+            lambda data: self.port.write(data),
+            first_id=random.randrange(1, 1 << 29),
+            most_events=MOST_EVENTS,
+        )
         self.signer = self.client.signer = Signer({})
 
     def connect(self) -> dict[str, Any]:

@@ -50,6 +50,9 @@ RUN_BITS = 31
 # Replies that a client keeps; whoever asked has looked for his by then.
 MOST_REPLIES = 256
 
+# And requests that nobody has answered: a pump that is silent is asked again and again.
+MOST_ASKED = 1_024
+
 # What the other end said that was no frame, kept for error messages: a few lines tell what it is.
 _NOISE_LINES = 8
 
@@ -181,7 +184,8 @@ class Decoder:
 class LinkClient:
     """The host's end of one connection: send by a function, receive by `feed`.
 
-    `on_event` and `on_status` are called with each frame as it is fed; every event is also kept in `events`.
+    `on_event` and `on_status` are called with each frame as it is fed. `events` keeps all events, or the last
+    `most_events` for who listens for ever; `events_forgotten` counts the others.
     What changes something carries `run` beside `id`, so that the pump carries it out once (REC-03). From the
     answer to a `hello` until the pump boots again it also names the `boot`, and need not wait for the flash.
     With a `signer` requests to a paired pump are signed; without one none is.
@@ -192,8 +196,15 @@ class LinkClient:
     frame, for error messages.
     """
 
-    def __init__(self, send: Callable[[bytes], object], first_id: int = 1, run: str | None = None) -> None:
+    def __init__(
+        self,
+        send: Callable[[bytes], object],
+        first_id: int = 1,
+        run: str | None = None,
+        most_events: int | None = None,
+    ) -> None:
         self._send = send
+        self._most_events = most_events
         self.run = new_run() if run is None else run
         self.boot: int | None = None
         self._decoder = Decoder()
@@ -206,6 +217,7 @@ class LinkClient:
         self.on_event: Callable[[dict[str, Any]], object] | None = None
         self.on_status: Callable[[dict[str, Any]], object] | None = None
         self.events: list[dict[str, Any]] = []
+        self.events_forgotten = 0
         self.last_status: dict[str, Any] | None = None
         self.gaps = 0
         self.crc_errors = 0
@@ -225,6 +237,8 @@ class LinkClient:
         if self._next_id == REQUEST_ID_END:  # an ID is not used twice
             self._next_id, self.run = 1, new_run()
         self._asked[request_id] = cmd, body
+        if len(self._asked) > MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
         self._replies.pop(request_id, None)
         self._send(frame)
         return request_id
@@ -310,6 +324,9 @@ class LinkClient:
             if frame.get("code") == "boot":
                 self.boot = None
             self.events.append(frame)
+            if self._most_events is not None and len(self.events) > self._most_events:
+                del self.events[0]
+                self.events_forgotten += 1
             if self.on_event is not None:
                 self.on_event(frame)
         elif kind == "status":
