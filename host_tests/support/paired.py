@@ -66,8 +66,8 @@ class PairedDesk(PumpOnDesk):
         super().__init__()
         self.keyring = self.pump.handlers.keyring
         self.keys = self.pump.host.session.keys
-        self.keyring.data = b"".join(key_of(role) for role in commands.ROLES)
-        self.keys.use(self.keyring.data, True)
+        self.keyring.store.data = b"".join(key_of(role) for role in commands.ROLES)
+        self.keys.use(self.keyring.store.data, True)
         self.tick()
         self.signer = Signer(self.keys.nonce.decode(), self.keys.counters())
 

@@ -236,8 +236,8 @@ def alarm_stands(desk):
 def paired(desk):
     """Its answer to another pairing that the service signs."""
     keyring = desk.pump.handlers.keyring
-    keyring.data = b"".join(map(key_of, ROLES))
-    keyring.keys.use(keyring.data, True)
+    keyring.store.data = b"".join(map(key_of, ROLES))
+    keyring.keys.use(keyring.store.data, True)
     signer = Signer(keyring.keys.nonce.decode(), keyring.keys.counters())
     return PairedBench.send(desk, signer.line(body("pair", keys=keys_of()), "service"))
 

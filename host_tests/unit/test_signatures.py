@@ -166,7 +166,7 @@ def test_a_stop_acts_whoever_sends_it_and_silences_nothing_unless_it_is_signed(d
     desk.pump.handlers.keyring.keys.use(b"", False)
     desk.program()
     desk.ask("start")
-    desk.keys.use(desk.keyring.data, True)
+    desk.keys.use(desk.keyring.store.data, True)
     desk.tick()
     reply = desk.say("", "stop")
     assert reply["ok"] and reply["unsigned"] and reply["state"] == "STOPPED"
@@ -273,7 +273,7 @@ def test_after_a_few_bad_ones_no_signature_is_looked_at_until_the_next_second(de
 
 @pytest.mark.req("SEC-02")
 def test_a_role_without_a_key_signs_nothing(desk):
-    keys = bytearray(desk.keyring.data)
+    keys = bytearray(desk.keyring.store.data)
     keys[: signing.KEY_BYTES] = signing.NO_KEY
     desk.keys.use(keys, True)
     assert set(desk.say("", "hello")["counters"]) == set(ROLES[1:])
