@@ -65,7 +65,8 @@ class Forecast:
                 return MAX_DOSE
         if self.reservoir.known:
             committed = self.delivery.committed_grains(self.control.position.executed_steps)
-            ticks = -(-bolus // self._grains_per_tick(rate))
+            # Until the last of them is through: they flow one after the other.
+            ticks = sum([piece[0] for piece in self._with_one_more(volume, rate, 0)])
             basal = 0
             week_tick = self.control.clock.week_tick(1)
             for piece_ticks, grains in self._basal(
@@ -253,7 +254,7 @@ def with_boluses(basal, boluses, most: int, after_ticks: int):
         ticks += -(-grains // rate)
     while True:
         profile, done = _laid_over(basal(ticks), boluses, most)
-        if done >= 0 and ticks >= done + after_ticks or ticks >= TICKS_PER_WEEK:
+        if done >= 0 and ticks == done + after_ticks or ticks >= TICKS_PER_WEEK:
             return profile
         ticks = done + after_ticks if done >= 0 else 2 * ticks
 

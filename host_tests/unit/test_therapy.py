@@ -24,6 +24,7 @@ BOLUS = {
     "max_per_day": 3,
 }
 LIMIT = {"volume_nl": 26_500_000, "window_ms": 14_400_000}
+WIDE = {"volume_nl": 60_000_000, "window_ms": 600_000}
 PATIENT = [row.name for row in COMMANDS].index("patient_bolus")
 
 
@@ -304,6 +305,33 @@ def test_a_bolus_that_would_reach_empty_is_denied(desk):
     assert desk.ask("patient_bolus")["granted"]
     desk.run(650)
     # 2.4 - 0.5 - 1 - 0.11 mL of basal is less than another mL
+    assert desk.ask("patient_bolus")["reason"] == "reservoir"
+
+
+@pytest.mark.req("RES-05")
+def test_what_flows_while_one_bolus_waits_for_another_comes_out_of_the_reservoir_as_well(desk):
+    """60 mL/h, 1 mL a minute; 2.5 mL to EMPTY. A patient bolus of 0.1 mL takes a minute, and the clinician's
+    of 1 mL another one behind it: 1.1 mL of boluses and 2 mL of basal. Without the minute in which it waits
+    it would be 2.1 mL.
+    """
+    slow = {"volume_nl": 100_000, "duration_ms": 60_000, "lockout_ms": 0, "max_per_day": 10}
+    desk.refill(3_000_000)
+    desk.start(rate_num=60_000_000, patient_bolus=slow, limit=WIDE)
+    assert desk.ask("patient_bolus")["granted"]
+    assert desk.ask("bolus", volume_nl=1_000_000, duration_ms=60_000)["reason"] == "reservoir"
+    # 0.2 mL in 12 s: 0.3 mL of boluses and 1.2 mL of basal.
+    assert desk.ask("bolus", volume_nl=200_000, duration_ms=12_000)["granted"]
+
+
+@pytest.mark.req("RES-05")
+def test_a_patients_bolus_leaves_the_clinicians_what_it_was_granted(desk):
+    """60 mL/h; 1 mL in 80 s takes 2.3 mL of the 2.5 mL to EMPTY. 0.1 mL of the patient's in 20 s before its
+    rest take 0.4 mL more.
+    """
+    quick = {"volume_nl": 100_000, "duration_ms": 20_000, "lockout_ms": 0, "max_per_day": 10}
+    desk.refill(3_000_000)
+    desk.start(rate_num=60_000_000, patient_bolus=quick, limit=WIDE)
+    assert desk.ask("bolus", volume_nl=1_000_000, duration_ms=80_000)["granted"]
     assert desk.ask("patient_bolus")["reason"] == "reservoir"
 
 
