@@ -297,3 +297,21 @@ def test_a_head_that_is_still_dry_is_jogged_through_the_air_in_it_and_does_not_d
     assert desk.ask("start")["ok"]
     desk.run(5)
     assert desk.state == states.HALTED and desk.pump.alarms.standing[alarms.AIR]
+
+
+@pytest.mark.req("RIG-06", "LIM-05")
+@pytest.mark.parametrize(
+    "other", [{"limit": {"volume_nl": 400, "window_ms": 600_000}}, {"max_rate_nl_h": 2_000_000}, {}]
+)
+def test_another_therapy_ends_a_jog(desk, other):
+    """What is left of it was held against the limit and the rate of the one before."""
+    slow = {"mode": "minimum", "line_nl": LINE_NL}
+    desk.confirm(slow)
+    desk.disconnect()
+    assert desk.jog(3_200)["ok"]
+    desk.run(20)
+    desk.confirm({**slow, **other})
+    desk.rest()
+    assert desk.state == states.STOPPED and 0 < desk.made_steps < 3_200
+    assert not desk.of("alarm") and not desk.of("limited")
+    assert not desk.jog()["ok"]

@@ -125,6 +125,26 @@ def test_every_forward_step_uses_credit_up_and_only_what_is_left_may_be_primed(d
     assert desk.pump.position.executed_steps == LINE_STEPS
 
 
+@pytest.mark.req("DOSE-09", "DOSE-12", "LIM-05")
+@pytest.mark.parametrize("other", [{"line_nl": 20_000}, {"line_nl": 0}, {"max_rate_nl_h": 10_000_000}])
+def test_another_therapy_ends_a_prime_and_what_it_gave_is_told_as_it_was(desk, other):
+    """At 60 mL/h 200 uL take 12 s. With the therapy a shorter line, or a motor that may turn no faster than a
+    sixth of that, is in force.
+    """
+    desk.new_line()
+    assert desk.ask("prime", volume_nl=LINE_NL)["ok"]
+    desk.run(20)
+    desk.program(**{"line_nl": LINE_NL, **other})
+    assert desk.pump.control.state == states.STOPPED
+    desk.run(200)
+    made = desk.pump.position.executed_steps
+    [(_, _, told_nl, complete)] = desk.of("prime_end")
+    assert not complete and 0 < made < LINE_STEPS
+    assert abs(told_nl - desk.executed_nl) <= 1_700, "a tick of 60 mL/h"
+    assert desk.in_window == 0, "it was all on credit"
+    assert not desk.of("alarm") and not desk.of("limited")
+
+
 @pytest.mark.req("DOSE-09", "LIM-03")
 def test_the_volume_of_a_prime_hides_no_step_beyond_it(desk):
     """Steps behind a prime of 100 uL are on the credit of the line, those behind the line are dose."""

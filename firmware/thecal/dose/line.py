@@ -6,7 +6,8 @@ to be filled (DOSE-09, DOSE-10, OCC-05).
 Credit. A new line is empty, and what fills it reaches nobody. The confirmed act `new_line` gives as much
 credit as the dead volume in force. Every forward step in any state uses it up, the first start ends it, a
 line that is programmed longer afterwards does not raise it and a shorter one lowers it. Only steps made on
-credit are in no window, and only credit lets the line be primed. A refill gives none: the line stays full.
+credit are in no window, and only credit lets the line be primed. A refill gives none: the line stays full. A
+therapy that is confirmed ends a prime that is under way: of the one before were the line and the rate.
 
 Bridge. After a change of concentration the line still holds the old drug. What is prescribed governs at
 once, but while the old drug leaves the catheter the flow is the *dose* in force over the *old* concentration:

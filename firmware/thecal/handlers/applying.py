@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..dose.prescription import Prescription
     from ..forecast import Forecast
 
+# A motion whose volume and rate were judged by the therapy before: what is left of it, nobody has judged.
+BY_THE_ONE_BEFORE = (states.PRIMING, states.JOGGING)
+
 
 class Applying:
     """Puts confirmed therapies into force."""
@@ -66,11 +69,11 @@ class Applying:
             regimen.rescale(*ratio)
         regimen.put_in_force(therapy)
         self._tell(therapy, proposal.soft, packed)
-        if runs:
-            if therapy.basal:
-                self.control.follow_schedule()
-            else:  # DOSE-11: that is what is prescribed now
-                self.control.enter(states.STOPPED, COMMAND)
+        if runs and therapy.basal:
+            self.control.follow_schedule()
+        elif runs or self.control.state in BY_THE_ONE_BEFORE:
+            # DOSE-11: that is what is prescribed now.
+            self.control.enter(states.STOPPED, COMMAND)
 
     def _tell(self, therapy: "Prescription", soft, packed) -> None:
         teller = self.control.teller
