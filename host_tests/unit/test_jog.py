@@ -315,3 +315,22 @@ def test_another_therapy_ends_a_jog(desk, other):
     assert desk.state == states.STOPPED and 0 < desk.made_steps < 3_200
     assert not desk.of("alarm") and not desk.of("limited")
     assert not desk.jog()["ok"]
+
+
+@pytest.mark.req("RIG-06")
+def test_that_nobody_is_connected_is_said_of_the_rest_in_which_it_was_read_back(desk):
+    """A therapy without a drug has run since: somebody may be connected now."""
+    desk.confirm({"mode": "minimum"})
+    proposal = desk.ask("disconnected")
+    assert desk.ask("start")["ok"]
+    desk.run(20)
+    desk.bench.plant.air = True
+    desk.run(20)
+    desk.bench.plant.air = False
+    assert desk.ask("acknowledge")["ok"]
+    desk.rest()
+    refused = desk.ask("confirm", digest=proposal["digest"])
+    assert not refused["ok"] and "since the read-back" in refused["message"]
+    assert not desk.jog()["ok"] and desk.pump.line.jog_steps == 0
+    desk.disconnect()
+    assert desk.jog()["ok"]

@@ -112,6 +112,31 @@ def test_only_a_stopped_pump_has_a_new_line(desk):
     assert desk.line.credit_steps == 0
 
 
+@pytest.mark.req("DOSE-09", "LIM-10")
+@pytest.mark.parametrize("moves", ["runs and is halted", "is primed"])
+def test_a_line_that_was_new_when_it_was_read_back_is_not_when_something_has_gone_through_it(desk, moves):
+    desk.new_line()
+    desk.run(5)
+    proposal = desk.ask("new_line")
+    if moves == "is primed":
+        assert desk.prime(LINE_NL)["ok"]
+    else:
+        assert desk.ask("start")["ok"]
+        desk.run(100)
+        desk.bench.plant.air = True
+        desk.run(20)
+        assert desk.pump.control.state == states.HALTED
+        desk.bench.plant.air = False
+        assert desk.ask("acknowledge")["ok"]
+        desk.run(60)
+    assert desk.pump.control.state == states.STOPPED
+    refused = desk.ask("confirm", digest=proposal["digest"])
+    assert not refused["ok"] and refused["reason"] == "not_proposed"
+    assert "since the read-back" in refused["message"] and desk.line.credit_steps == 0
+    desk.new_line()
+    assert desk.line.credit_steps == LINE_STEPS
+
+
 @pytest.mark.req("DOSE-09", "LIM-03")
 def test_every_forward_step_uses_credit_up_and_only_what_is_left_may_be_primed(desk):
     desk.new_line()

@@ -20,6 +20,7 @@ from ..causes import (
     MAX_PER_DAY,
     NOT_ACKNOWLEDGED,
     NOT_PRESCRIBED,
+    NOT_PROPOSED,
     NOT_RUNNING,
     NOT_STOPPED,
     OVER_LIBRARY,
@@ -204,6 +205,11 @@ class Denials:
                 raise Refused(ALREADY_RUNNING, "the pump is RUNNING already")
             raise Refused(NOT_STOPPED, "the pump is RUNNING: stop it first")
         raise Refused(NOT_STOPPED, "the pump is %s, not STOPPED yet" % states.STATES[self.control.state])
+
+    def check_rested(self, since_tick: int) -> None:
+        """Refused where the pump has moved since it came to the rest in which something was read back."""
+        if self.control.stopped_tick != since_tick:
+            raise Refused(NOT_PROPOSED, "the pump has moved since the read-back: propose it again")
 
     def check_fit(self) -> None:
         """Refused after a self-test that has failed, and at the end of a count."""

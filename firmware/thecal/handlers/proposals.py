@@ -101,9 +101,10 @@ class NewLineProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, supply, readback: dict) -> None:
+    def __init__(self, supply, readback: dict, since_tick: int) -> None:
         self.supply = supply
         self.readback = readback
+        self.since_tick = since_tick  # when the pump came to its rest
 
     def ready(self, persistence, meant) -> bool:
         """Once the therapy that says what the line holds is written."""
@@ -111,7 +112,7 @@ class NewLineProposal:
 
     def apply(self, digest: str) -> None:
         """It counts from now on."""
-        self.supply.renew_line()
+        self.supply.renew_line(self.since_tick)
 
 
 class DisconnectedProposal:
@@ -121,9 +122,10 @@ class DisconnectedProposal:
     basal = ()
     therapy = None
 
-    def __init__(self, service, readback: dict) -> None:
+    def __init__(self, service, readback: dict, since_tick: int) -> None:
         self.service = service
         self.readback = readback
+        self.since_tick = since_tick  # when the pump came to its rest
 
     def ready(self, persistence, meant) -> bool:
         """At any time."""
@@ -131,7 +133,7 @@ class DisconnectedProposal:
 
     def apply(self, digest: str) -> None:
         """It counts from now on."""
-        self.service.disconnected(self.readback["jog_steps"])
+        self.service.disconnected(self.readback["jog_steps"], self.since_tick)
 
 
 class BeginAnewProposal:

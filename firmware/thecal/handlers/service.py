@@ -58,11 +58,13 @@ class Service:
         self._check_line()
         steps = most_jog_steps(self.mechanism)
         readback = {"disconnected": 1, "jog_steps": steps, "jog_nl": self.mechanism.volume_nl(steps)}
-        return self.proposals.propose(DisconnectedProposal(self, readback))
+        since_tick = self.control.stopped_tick
+        return self.proposals.propose(DisconnectedProposal(self, readback, since_tick))
 
-    def disconnected(self, steps: int) -> None:
+    def disconnected(self, steps: int, since_tick: int) -> None:
         """That was confirmed: so many microsteps may be jogged."""
         self._check_line()
+        self.denials.check_rested(since_tick)
         self.line.jog_steps = steps
         self.control.teller.event(events.DISCONNECTED, steps, 0)
 

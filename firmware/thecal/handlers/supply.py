@@ -71,7 +71,8 @@ class Supply:
         bridge = self.line.bridge
         if bridge:
             readback["bridge_ends_nl"] = self.mechanism.volume_nl(bridge.left_steps)
-        return self.proposals.propose(NewLineProposal(self, readback))
+        since_tick = self.control.stopped_tick
+        return self.proposals.propose(NewLineProposal(self, readback, since_tick))
 
     def do_begin_anew(self, request: dict):
         """Only where the journal holds nothing that could be gone on with, or its counts are used up and
@@ -106,9 +107,10 @@ class Supply:
             control.follow_schedule()
         control.dosing.delivery.replan = True
 
-    def renew_line(self) -> None:
-        """The line is new."""
+    def renew_line(self, since_tick: int) -> None:
+        """The line is new, and nothing has gone through it since that was read back."""
         self._check_new_line()
+        self.denials.check_rested(since_tick)
         teller = self.control.teller
         therapy = self.regimen.prescription
         bridge = self.line.renew(therapy)
