@@ -68,6 +68,9 @@ class Watching:
         bridge = control.dosing.line.bridge
         if bridge and bridge.left_steps == 0:
             self._bridge_cleared(bridge)
+        standing = control.alarms.standing
+        if standing[alarms.RESERVOIR_LOW] or standing[alarms.RESERVOIR_EMPTY]:
+            self._look_if_more_is_left(executed_steps)
         if control.state not in states.MOVING:
             self._look_at_rest()
             return
@@ -83,6 +86,21 @@ class Watching:
             control.follow_schedule()
         if self.reservoir.empty(executed_steps):
             control.raise_alarm(alarms.RESERVOIR_EMPTY)
+
+    def _look_if_more_is_left(self, executed_steps: int) -> None:
+        """A level may have been programmed lower, or something drawn back. An alarm that went on standing
+        would not stop the pump at the new level.
+        """
+        control = self.control
+        if not self.reservoir.empty(executed_steps):
+            control.clear_alarm(alarms.RESERVOIR_EMPTY)
+        if self.reservoir.low(executed_steps):
+            return
+        self.critical.before_change()
+        control.clear_alarm(alarms.RESERVOIR_LOW)
+        if control.state == states.RUNNING and self.regimen.prescription.on_low_kvo:
+            control.to_boundary()
+            control.follow_schedule()
 
     def _look_at_sensors(self, inputs: "Inputs", ticks: int) -> None:
         control = self.control

@@ -297,11 +297,11 @@ SENSOR_FAULT HIGH latching stop acknowledge
 SUPPLY_CRITICAL HIGH latching stop acknowledge
 THREE_STRIKES HIGH latching stop acknowledge
 LIBRARY_FAULT HIGH latching continue acknowledge, or a sound library
-RESERVOIR_EMPTY HIGH - stop refill
+RESERVOIR_EMPTY HIGH - stop refill, or a lower level
 COUNT_END HIGH - stop begin_anew
 UNDER_INFUSION MEDIUM latching continue acknowledge
 SUPPLY_LOW LOW - continue supply back
-RESERVOIR_LOW LOW - continue refill
+RESERVOIR_LOW LOW - continue refill, or a lower level
 LONG_STOP LOW - continue any change of state
 MAX_DOSE LOW latching continue acknowledge
 AUTO_RESUMED LOW latching continue acknowledge

@@ -298,6 +298,43 @@ def test_low_warns_and_goes_to_kvo_empty_stops_and_a_refill_clears_both(desk):
     assert desk.ask("start")["ok"]
 
 
+LOW_KVO = {"kvo_num": 1_200_000, "kvo_den": 1, "on_low": "kvo"}
+
+
+@pytest.mark.req("RES-02", "ALM-08")
+def test_a_level_programmed_lower_ends_low_and_the_basal_flows_again(desk):
+    """From 5 mL it is LOW at 4.98 mL, in 12 s; then at 1 mL."""
+    desk.refill(5_000_000)
+    desk.start(low_nl=4_980_000, **LOW_KVO)
+    desk.run(200)
+    assert [event[2:] for event in desk.of("alarm")] == [(alarms.RESERVOIR_LOW, 1)]
+    assert desk.pump.status.rate_nl_h() == 1_200_000
+    desk.program(low_nl=1_000_000, **LOW_KVO)
+    desk.run(5)
+    assert [event[2:] for event in desk.of("alarm")[1:]] == [(alarms.RESERVOIR_LOW, 0)]
+    assert desk.pump.status.rate_nl_h() == 6_000_000
+
+
+@pytest.mark.req("RES-02", "ALM-01")
+def test_a_pump_stops_at_an_empty_level_that_was_programmed_lower_after_it_was_empty(desk):
+    """60 mL/h. From 1 mL it is EMPTY at 0.95 mL, in 3 s, and then at 0.9 mL, in another 3 s."""
+    fast = {"rate_num": 60_000_000, "low_nl": 960_000}
+    desk.refill(1_000_000)
+    desk.start(empty_nl=950_000, **fast)
+    desk.run(60)
+    assert desk.pump.control.state == states.HALTED
+    desk.program(empty_nl=900_000, **fast)
+    desk.run(5)
+    assert (alarms.RESERVOIR_EMPTY, 0) in [event[2:] for event in desk.of("alarm")]
+    assert desk.ask("acknowledge")["ok"]
+    desk.run(30)
+    assert desk.ask("start")["ok"]
+    desk.run(60)
+    assert desk.pump.control.state == states.HALTED, "nothing is left above EMPTY"
+    assert desk.of("alarm")[-1][2:] == (alarms.RESERVOIR_EMPTY, 1)
+    assert 0 <= 100_000 - desk.executed_nl < 2 * NL_PER_STEP
+
+
 @pytest.mark.req("RES-05")
 def test_a_bolus_that_would_reach_empty_is_denied(desk):
     desk.refill(2_400_000)

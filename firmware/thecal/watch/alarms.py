@@ -77,7 +77,7 @@ ALARMS = Table(
             "the drug library is damaged, no therapy with a drug can start",
             "acknowledge, or a sound library",
         ),
-        ("RESERVOIR_EMPTY", "HIGH", "stop", "the reservoir is empty", "refill"),
+        ("RESERVOIR_EMPTY", "HIGH", "stop", "the reservoir is empty", "refill, or a lower level"),
         ("COUNT_END", "HIGH", "stop", "a count is near its end: service, and begin anew", "begin_anew"),
         # What flows is too little: stopping would make it worse.
         ("UNDER_INFUSION", "MEDIUM", "continue", "less was delivered than was owed"),
@@ -91,7 +91,7 @@ ALARMS = Table(
         ),
         # To be known, and looked after.
         ("SUPPLY_LOW", "LOW", "continue", "the supply is low", "supply back"),
-        ("RESERVOIR_LOW", "LOW", "continue", "the reservoir is low", "refill"),
+        ("RESERVOIR_LOW", "LOW", "continue", "the reservoir is low", "refill, or a lower level"),
         (
             "LONG_STOP",
             "LOW",
