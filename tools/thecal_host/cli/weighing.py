@@ -100,11 +100,11 @@ def calibrate(
     from thecal_host.weighing.calibration import Calibration
     from thecal_host.weighing.motion import Mover
     from thecal_host.weighing.notebook import Notebook, Plan
-    from thecal_host.weighing.water import water_g_ml
+    from thecal_host.weighing.water import loss_g_h, water_g_ml
 
     water_g_ml(temperature)
     rate_nl_h = None if rate is None else whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
-    loss_g_h = loss_of(evaporation)
+    known_g_h = None if evaporation is None else loss_g_h(evaporation)
     stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
     with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
         kept = rigging.ask(pump)
@@ -119,7 +119,7 @@ def calibrate(
         try:
             if len(notebook.weighings) < weighings:
                 _prepare(course, notebook, yes)
-                _settle_loss(course, notebook, loss_g_h, stopped_s)
+                course.settle_loss(known_g_h, stopped_s)
                 course.run(weighings)
         except (KeyboardInterrupt, typer.Abort):
             complain(f"interrupted; the pump is {pump.status()['state']}; {notebook.standing()}")
@@ -197,16 +197,6 @@ def _prepare(course: Calibration, notebook: Notebook, yes: bool) -> None:
         course.prime()
 
 
-def _settle_loss(
-    course: Calibration, notebook: Notebook, loss_g_h: float | None, stopped_s: float | None
-) -> None:
-    """What evaporates: as given, or weighed, unless that was done before."""
-    if loss_g_h is not None and loss_g_h != notebook.loss_g_h:
-        notebook.set_loss(loss_g_h)
-    elif stopped_s is not None and notebook.loss_g_h is None:
-        course.weigh_loss(stopped_s)
-
-
 class _TypedScale:
     """A person types what a balance shows."""
 
@@ -281,7 +271,7 @@ def accuracy(
     from thecal_host.picture import check_picture
     from thecal_host.weighing import accuracy as judged
     from thecal_host.weighing import chart
-    from thecal_host.weighing.water import Water
+    from thecal_host.weighing.water import Water, loss_g_h
 
     if picture is not None and picture.resolve() == file.resolve():
         raise FileError(f"{picture} is the file itself: name another one for the picture")
@@ -290,7 +280,8 @@ def accuracy(
     sample_s = _sample_s(quantities.parse_time_ms(sample) / 1000, sample)
     water = Water(temperature, buoyancy)
     said = {"start": start, "rate": rate, "bolus": bolus}
-    series, weighed = _series(file, said, water, loss_of(evaporation))
+    lost_g_h = None if evaporation is None else loss_g_h(evaporation)
+    series, weighed = _series(file, said, water, lost_g_h)
     boluses = judged.judge_boluses(series) if series.boluses else None
     trumpet = None if boluses else judged.judge(series, sample_s)
     rows = [("source", series.source)]
@@ -369,14 +360,6 @@ def _sample_s(seconds: float, text: str) -> float:
     if seconds < 1:
         raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{text}"')
     return seconds
-
-
-def loss_of(text: str | None) -> float | None:
-    """A loss as g/h. QuantityError."""
-    if text is None:
-        return None
-    pg_day = quantities.parse(text, quantities.MASS_RATE)
-    return float(pg_day) / quantities.HOURS_PER_DAY / 1e12
 
 
 def _series(

@@ -88,6 +88,14 @@ class Calibration:
         self._mover.turn_to(steps)
         self._wait(REST_S)
 
+    def settle_loss(self, loss_g_h: float | None, stopped_s: float | None) -> None:
+        """What evaporates: as given, or weighed for so long, unless that was done before."""
+        notebook = self._notebook
+        if loss_g_h is not None and loss_g_h != notebook.loss_g_h:
+            notebook.set_loss(loss_g_h)
+        elif stopped_s is not None and notebook.loss_g_h is None:
+            self.weigh_loss(stopped_s)
+
     def weigh_loss(self, seconds: float) -> None:
         """What evaporates in so long, with the pump stopped."""
         self._tell(f"The pump stands for {seconds / 60:g} min, to see what evaporates.")

@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from thecal_model import quantities
+
 from thecal_host.weighing import WeighingError
 
 # Density of air-free water at 101 325 Pa, 0 to 40 C, in kg/m3: M. Tanaka et al., "Recommended table for the
@@ -30,6 +32,7 @@ STANDARD_HPA = 1013.25
 USUAL_HUMIDITY_PERCENT = 50.0
 
 NL_PER_ML = 1_000_000
+PG_PER_G = 1e12
 
 
 def water_g_ml(celsius: float) -> float:
@@ -41,6 +44,12 @@ def water_g_ml(celsius: float) -> float:
         )
     kg_m3 = _A5 * (1 - (celsius + _A1) ** 2 * (celsius + _A2) / (_A3 * (celsius + _A4)))
     return kg_m3 / 1000
+
+
+def loss_g_h(text: str) -> float:
+    """What evaporates, as in "1 mg/h", in g/h. QuantityError."""
+    pg_day = quantities.parse(text, quantities.MASS_RATE)
+    return float(pg_day) / quantities.HOURS_PER_DAY / PG_PER_G
 
 
 def air_g_ml(celsius: float, hpa: float = STANDARD_HPA) -> float:
