@@ -54,11 +54,14 @@ class Weighing:
 
 
 class Notebook:
-    """What is known of a calibration. `resumed` is whether the file was there before."""
+    """What is known of a calibration. `resumed` is whether the file was there before; `or_else` is said to a
+    person where it is that of another calibration.
+    """
 
-    def __init__(self, path: Path, plan: Plan) -> None:
+    def __init__(self, path: Path, plan: Plan, or_else: str = "name another file with --file") -> None:
         self.path = path
         self.plan = plan
+        self._or_else = or_else
         self.weighings: list[Weighing] = []
         self.begun: Begun | None = None
         self.loss_g_h: float | None = None
@@ -72,7 +75,8 @@ class Notebook:
 
     def standing(self) -> str:
         """How far it is, and how it goes on."""
-        return f"{len(self.weighings)} weighings are kept in {self.path}: the same command goes on from there"
+        kept = f"{len(self.weighings)} weighings are kept in {self.path}"
+        return f"{kept}: the same calibration goes on from there"
 
     def begin(self, begun: Begun) -> None:
         """The first reading of a weighing."""
@@ -122,7 +126,7 @@ class Notebook:
                 self._take(json.loads(line), number)
             except (ValueError, TypeError, KeyError, AttributeError):
                 raise WeighingError(
-                    f"{self.path}:{number}: is no line of a calibration: name another file with --file"
+                    f"{self.path}:{number}: is no line of a calibration: {self._or_else}"
                 ) from None
         if lines:
             self._compare(self._head)
@@ -147,9 +151,7 @@ class Notebook:
             self.begun = None
             self.weighings.append(Weighing(**record))
         elif kind == "result":
-            raise WeighingError(
-                f"{self.path}: holds a calibration that is over: name another file with --file"
-            )
+            raise WeighingError(f"{self.path}: holds a calibration that is over: {self._or_else}")
         else:
             raise ValueError(kind)
 
@@ -159,5 +161,5 @@ class Notebook:
             if head.get(key) != here:
                 raise WeighingError(
                     f"{self.path}: was begun with {key} {head.get(key)}, this one has {here}: give the same, "
-                    "or name another file with --file"
+                    f"or {self._or_else}"
                 )
