@@ -26,12 +26,13 @@ def until(condition):
 class PtyPump:
     """The pump's own code under CPython at a pty, in a thread, at the pace of the clock. With a `link`, a
     path, its name is that, and stays the same over `unplug` and `plug`, while the pump goes on. Each of its
-    ticks takes `tick_s` at least.
+    ticks takes `tick_s` at least; `beside` is something else that has its turn after each.
     """
 
-    def __init__(self, link=None, bench=None, tick_s=0.02):
+    def __init__(self, link=None, bench=None, tick_s=0.02, beside=lambda: None):
         self._link = link
         self._tick_s = tick_s
+        self._beside = beside
         self._lock = threading.Lock()
         self.plug()
         self.pump_port = PumpPort(bench=bench)
@@ -71,6 +72,7 @@ class PtyPump:
         while not self._ended.is_set():
             with self._lock:
                 self._turn()
+                self._beside()
             time.sleep(self._tick_s)
 
     def _turn(self):

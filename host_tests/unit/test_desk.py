@@ -4,21 +4,30 @@ The pump is the firmware's own code at a pty, in a thread; it goes on while nobo
 """
 
 import itertools
+import os
+import pty
 import threading
+from fractions import Fraction
 
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, until
 from thecal.link.commands import COMMANDS, ROLES
+from thecal_bench.balance import BalanceOnPty, BalanceParameters, ModelBalance
+from thecal_bench.inprocess import HostBench
+from thecal_bench.parameters import PlantParameters
+from thecal_bench.plant import Plant
 from thecal_host import cli, pairing, ports
 from thecal_host.archive import Archive
+from thecal_host.archive.store import place
 from thecal_host.cli import desk as cli_desk
 from thecal_host.desk import orders, reports, server
-from thecal_host.desk.course import GRAMS, YES, Course
+from thecal_host.desk.course import GRAMS, YES, Beaker, Course
 from thecal_host.desk.session import Session
 from thecal_host.keys import Held, Ring
 from thecal_host.pump import Pump, PumpError, Refused
 from thecal_host.weighing import WeighingError, calibration
 from thecal_model.problems import InputError
+from thecal_model.quantities import QuantityError
 from thecal_model.text import event_text
 from typer.testing import CliRunner
 
@@ -340,6 +349,88 @@ def test_a_calibration_that_is_ended_changes_nothing_and_goes_on_from_there(quic
     assert asked is not None and asked.may_be_no and "untouched" in asked.text
     again.answer(None)
     until(lambda: again.over)
+
+
+@pytest.fixture
+def weighed(monkeypatch, tmp_path):
+    """A quick pump that gives 3 % more than its rig says, over a balance at a port; that port's name."""
+    monkeypatch.setattr(calibration, "REST_S", 0.1)
+    monkeypatch.setattr(calibration, "BETWEEN_S", 0.01)
+    monkeypatch.setenv("THECAL_ARCHIVE", str(tmp_path / "archive.sqlite"))
+    bench = HostBench(Plant(PlantParameters(calibration_error_percent=Fraction(3))))
+    model = ModelBalance(bench.plant.outflow_nl, BalanceParameters(noise_g=0.0))
+    balance = BalanceOnPty(model, lambda: bench.now_ns)
+    with PtyPump(bench=bench, tick_s=0.001, beside=balance.turn) as pump:
+        session = Session(pump.name)
+        session.start()
+        until(lambda: not session.why)
+        yield session, balance.path
+        session.close()
+    balance.close()
+
+
+@pytest.mark.req("CAL-01")
+def test_a_calibration_reads_a_balance_at_a_port_and_asks_for_no_weight(weighed):
+    session, balance = weighed
+    course = Course(session, "6 mL/h", 2, 3, 20.0, Beaker(balance, stopped_for="1 s"))
+    course.start()
+    asked = answered(course, iter(()))
+    assert course.why == "" and GRAMS not in [kind for kind, _ in asked]
+    assert any("to see what evaporates" in said for said in course.told)
+    until(lambda: session.hello["rig_number"] == 2 and not session.why)
+    assert session.hello["nl_per_rev"] == pytest.approx(103_000, rel=0.003)
+    assert "mg/h, added again" in dict(course.result)["evaporation"]
+
+
+@pytest.mark.req("CAL-01")
+def test_a_calibration_ends_while_it_waits_for_the_balance(weighed):
+    session, balance = weighed
+    course = Course(session, "6 mL/h", 1, 3, 20.0, Beaker(balance, stopped_for="1 h"))
+    course.start()
+    for _ in range(2):
+        until(lambda: course.question is not None)
+        course.answer(YES)
+    until(lambda: any("to see what evaporates" in said for said in course.told))
+    course.end()
+    until(lambda: course.over)
+    assert course.why == "It was ended here." and session.hello["rig_number"] == 1
+
+
+@pytest.mark.req("CAL-01")
+def test_a_balance_that_is_silent_or_not_there_is_named(quick, tmp_path):
+    missing = str(tmp_path / "no-balance")
+    ours, theirs = pty.openpty()
+    for name in (missing, os.ttyname(theirs)):
+        course = Course(quick, "6 mL/h", 1, 3, 20.0, Beaker(name))
+        course.start()
+        answered(course, iter(()))
+        assert name in course.why and quick.hello["rig_number"] == 1
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.req("CAL-01")
+def test_a_calibration_that_was_begun_otherwise_is_put_away_if_a_person_says_so(quick):
+    course = Course(quick, "6 mL/h", 1, 3, 20.0)
+    course.start()
+    until(lambda: course.question is not None)
+    course.answer(None)
+    until(lambda: course.over)
+    again = Course(quick, "6 mL/h", 2, 3, 20.0)
+    again.start()
+    until(lambda: again.question is not None)
+    asked = again.question
+    assert asked is not None and "begun with revolutions 1, this one has 2" in asked.text
+    again.answer(YES)
+    until(lambda: again.question is not None)
+    again.answer(None)
+    until(lambda: again.over)
+    assert len(list(place().parent.glob("calibration-*.ndjson"))) == 2
+
+
+def test_what_evaporates_has_a_unit(session):
+    with pytest.raises(QuantityError, match="1 mg"):
+        Course(session, "6 mL/h", 1, 3, 20.0, Beaker(evaporation="1 mg"))
 
 
 def test_a_stop_ends_what_a_calibration_turns(quick):

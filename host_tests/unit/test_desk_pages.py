@@ -76,6 +76,10 @@ def program(walker, fields):
 def test_a_calibration_asks_before_anything_turns(walker, pump):
     walker.open("/pump/1/calibration")
     walker.fill("rate", "6 mL/h")
+    walker.fill("balance", "/dev/no-balance")
+    walker.click("Begin")
+    walker.sees("ended", "/dev/no-balance")
+    walker.fill("rate", "6 mL/h")
     walker.click("Begin")
     walker.sees("question", "The line is full, without air")
     walker.click("Yes")

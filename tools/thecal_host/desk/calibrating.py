@@ -7,17 +7,20 @@ from typing import Any
 from nicegui import ui
 from thecal_model.quantities import QuantityError
 
+from thecal_host import ports
 from thecal_host.desk import orders, proposals
-from thecal_host.desk.course import COURSES, GRAMS, RIG, YES, Course, Question
+from thecal_host.desk.course import COURSES, GRAMS, RIG, YES, Beaker, Course, Question
 from thecal_host.desk.pages import Page
 from thecal_host.readbacks import meant
 from thecal_host.weighing import WeighingError
+from thecal_host.weighing.balance import BAUD
 
 BEFORE = (
     "Nobody may be connected. Put a beaker of water on a balance, the end of the line into the water and off "
-    "the glass, a film of oil on it. The pump turns, you weigh and type, three times at least."
+    "the glass, a film of oil on it. The pump turns, you weigh (or the balance tells), three times at least."
 )
 MOST_REVOLUTIONS, LEAST_WEIGHINGS, MOST_WEIGHINGS = 1_000, 3, 31
+LEAST_BAUD, MOST_BAUD = 300, 115_200
 
 
 def show(page: Page) -> None:
@@ -51,15 +54,26 @@ def _before(page: Page) -> None:
         turns = ui.number("Turns each time", value=10, min=1, max=MOST_REVOLUTIONS, precision=0)
         often = ui.number("Weighings", value=3, min=LEAST_WEIGHINGS, max=MOST_WEIGHINGS, precision=0)
         celsius = ui.number("Water, C", value=20.0, min=0, max=40)
+        balance = ui.input(
+            "Balance at the serial port", placeholder="none: you type what it shows", autocomplete=_balances()
+        )
+        baud = ui.number("Its baud rate", value=BAUD, min=LEAST_BAUD, max=MOST_BAUD, precision=0)
+        loss = ui.input("Of the beaker evaporates", placeholder="as in 1 mg/h; not known")
+        stands = ui.input("First weigh what evaporates, for", placeholder="as in 10 min; not at all")
     rate.props('data-testid="rate"')
     turns.props('data-testid="turns"')
+    for field, name in ((balance, "balance"), (loss, "evaporation"), (stands, "stopped-for")):
+        field.props(f'stack-label data-testid="{name}"')
 
     def begin() -> None:
         try:
+            if not LEAST_BAUD <= (baud.value or 0) <= MOST_BAUD:
+                raise WeighingError(f"expected a baud rate of {LEAST_BAUD} to {MOST_BAUD}")
+            beaker = Beaker(balance.value or "", int(baud.value), loss.value or "", stands.value or "")
             given = int(turns.value or 0), int(often.value or 0), float(celsius.value or 0)
             if not (1 <= given[0] <= MOST_REVOLUTIONS and LEAST_WEIGHINGS <= given[1] <= MOST_WEIGHINGS):
                 raise WeighingError(f"expected 1 to {MOST_REVOLUTIONS} turns, three weighings at least")
-            course = Course(page.session, rate.value or "", *given)
+            course = Course(page.session, rate.value or "", *given, beaker)
         except (QuantityError, WeighingError, *orders.MENDABLE) as why:
             page.say(str(why), refused=True)
             return
@@ -79,7 +93,8 @@ def _under_way(page: Page, course: Course) -> None:
     if course.question is not None:
         _asked(page, course, course.question)
     elif not course.over:
-        ui.label("It goes on by itself; Stop ends it.").classes("small")
+        ui.label("It goes on by itself. Stop ends what turns.").classes("small")
+        _end_button(course)
     if course.why:
         ui.label(course.why).classes("said no").props('data-testid="ended"')
     if course.result:
@@ -120,6 +135,14 @@ def _asked(page: Page, course: Course, question: Question) -> None:
 
             with ui.element("div").classes("actions"):
                 ui.button("Confirm", on_click=confirm).props('no-caps data-testid="confirm"')
-        ui.button("End it here", on_click=lambda: give(None)).props("no-caps outline").style(
-            "align-self: flex-start"
-        )
+        _end_button(course)
+
+
+def _end_button(course: Course) -> None:
+    button = ui.button("End it here", on_click=course.end).props("no-caps outline")
+    button.style("align-self: flex-start")
+
+
+def _balances() -> list[str]:
+    """The serial ports that are no pump."""
+    return [port.name for port in ports.find_ports() if not port.is_pump]

@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from thecal.dose import prescription
-from thecal_model.quantities import MS_PER_HOUR
+from thecal_model.quantities import MS_PER_HOUR, parse_time_ms
 from thecal_model.text import clock_text, rate_text, short_volume, volume_text
 
 from thecal_host import rigging
@@ -30,11 +31,11 @@ from thecal_host.pump import Pump, PumpError
 from thecal_host.python.amounts import rate_nl_h
 from thecal_host.readbacks import Proposal
 from thecal_host.weighing import WeighingError
-from thecal_host.weighing.balance import Weight, grams_of
-from thecal_host.weighing.calibration import Calibration, result_of, rig_file_lines, rows_of
+from thecal_host.weighing.balance import BAUD, Weight, grams_of, open_balance
+from thecal_host.weighing.calibration import BalanceScale, Calibration, result_of, rig_file_lines, rows_of
 from thecal_host.weighing.motion import Mover
 from thecal_host.weighing.notebook import Notebook, Plan
-from thecal_host.weighing.water import water_g_ml
+from thecal_host.weighing.water import loss_g_h, water_g_ml
 
 GRAMS, YES, RIG = "grams", "yes", "rig"
 
@@ -56,16 +57,41 @@ class Left(Exception):
     """A person has ended it."""
 
 
+@dataclass(frozen=True)
+class Beaker:
+    """What stands under the line: the serial port of its balance (none: a person types what it shows), what
+    is known to evaporate of it ("1 mg/h"), or how long to weigh that before ("10 min").
+    """
+
+    balance: str = ""
+    baud: int = BAUD
+    evaporation: str = ""
+    stopped_for: str = ""
+
+
 class Course:
     """One calibration of `session`'s pump. `told` is what was said so far, `question` what is asked now."""
 
     often_s = None  # a person reads the balance
 
-    def __init__(self, session: Session, rate: str, revolutions: int, weighings: int, celsius: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        rate: str,
+        revolutions: int,
+        weighings: int,
+        celsius: float,
+        beaker: Beaker | None = None,
+    ) -> None:
         water_g_ml(celsius)
         self._session = session
         self._rate_nl_h = None if not rate.strip() else rate_nl_h("rate", rate)
         self._revolutions, self._weighings, self._celsius = revolutions, weighings, celsius
+        self._beaker = beaker or Beaker()
+        loss, stopped_for = self._beaker.evaporation.strip(), self._beaker.stopped_for.strip()
+        self._loss_g_h = loss_g_h(loss) if loss else None
+        self._stopped_s = parse_time_ms(stopped_for) / 1000 if stopped_for else None
+        self._ended = threading.Event()
         self._answers: queue.Queue[Any] = queue.Queue()
         self._thread = threading.Thread(target=self._go, daemon=True, name="calibration")
         self.told: list[str] = []
@@ -88,6 +114,11 @@ class Course:
         self.question = None
         self._answers.put(given)
 
+    def end(self) -> None:
+        """End it where it is asked next, or waits; what turns is for a stop to end."""
+        self._ended.set()
+        self.answer(None)
+
     # --- the thread
 
     def _go(self) -> None:
@@ -103,6 +134,8 @@ class Course:
 
     def _ask(self, question: Question) -> Any:
         self.question = question
+        if self._ended.is_set():
+            raise Left
         given = self._answers.get()
         if given is None:
             raise Left
@@ -120,23 +153,38 @@ class Course:
         plan = Plan(*head, self._revolutions, self._rate_of_use(pump), self._celsius, True)
         path = place().with_name(f"calibration-{serial_of(pump)}.ndjson")
         path.parent.mkdir(parents=True, exist_ok=True)
-        notebook = Notebook(path, plan)
+        notebook = self._notebook(path, plan)
         self._say_what_comes(plan)
         mover = Mover(pump, plan.rate_nl_h, self._nobody_is_connected)
-        course = Calibration(notebook, mover, self, _waiter(pump), self.told.append)
-        try:
-            if len(notebook.weighings) < self._weighings:
-                self._prepare(course, notebook)
-                course.run(self._weighings)
-        except BaseException:
-            self.told.append(notebook.standing())
-            raise
+        wait = self._waiter(pump)
+        name, baud = self._beaker.balance.strip(), self._beaker.baud
+        with closing(open_balance(name, baud, pump.clock_s)) if name else nullcontext() as balance:
+            scale = self if balance is None else BalanceScale(balance, wait, pump.clock_s)
+            course = Calibration(notebook, mover, scale, wait, self.told.append)
+            try:
+                if len(notebook.weighings) < self._weighings:
+                    self._prepare(course, notebook)
+                    course.settle_loss(self._loss_g_h, self._stopped_s)
+                    course.run(self._weighings)
+            except BaseException:
+                self.told.append(notebook.standing())
+                raise
         result = result_of(notebook)
         self.result = rows_of(result)
         self._conclude(pump, rigging.propose(pump, result.rig(kept.rig)), result.rig(kept.rig))
         notebook.close(result.record())
         self._put_away(path)
         self.told += ["For your rig file:", *rig_file_lines(result)]
+
+    def _notebook(self, path: Path, plan: Plan) -> Notebook:
+        """What is kept of this calibration; that of another one is put away, if a person says so."""
+        try:
+            return Notebook(path, plan, "say yes: it is put away then, and this one begins anew")
+        except WeighingError as why:
+            other = str(why)
+        self._ask(Question(YES, other))
+        self._put_away(path)
+        return Notebook(path, plan)
 
     def _rate_of_use(self, pump: Pump) -> int:
         state = pump.status()["state"]
@@ -193,15 +241,15 @@ class Course:
     def _put_away(self, path: Path) -> None:
         os.replace(path, path.with_name(f"{path.stem}-{datetime.now():%Y%m%d-%H%M%S}.ndjson"))
 
+    def _waiter(self, pump: Pump) -> Callable[[float], None]:
+        """A wait that listens to the pump meanwhile, and to whoever ends the course."""
 
-def _waiter(pump: Pump) -> Callable[[float], None]:
-    """A wait that listens to the pump meanwhile."""
+        def wait(seconds: float) -> None:
+            for _ in pump.listen(pump.clock_s() + seconds):
+                if self._ended.is_set():
+                    raise Left
 
-    def wait(seconds: float) -> None:
-        for _ in pump.listen(pump.clock_s() + seconds):
-            pass
-
-    return wait
+        return wait
 
 
 COURSES: dict[str, Course] = {}

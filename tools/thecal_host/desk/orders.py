@@ -31,9 +31,11 @@ from thecal_host.python.amounts import time_ms, volume_nl
 from thecal_host.readbacks import KeptError, Proposal
 from thecal_host.recording import RecordError
 from thecal_host.weighing import WeighingError
+from thecal_host.weighing.balance import BalanceError
 
 MENDABLE = (
     ArchiveError,
+    BalanceError,
     FileError,
     InputError,
     KeptError,
