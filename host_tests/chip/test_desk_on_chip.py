@@ -1,10 +1,15 @@
-"""`thecal desk --bench` and a browser: one walk from programming to the report, against the emulated chip.
+"""`thecal desk --bench` and a browser: one walk from programming to the report, against the emulated chip. In
+the end the desk is killed, and its bench goes with it.
 
 Pictures of what is seen on the way go to build/desk, beside those of the tests without a chip.
 """
 
+import os
+import signal
+
 import pytest
 from desk_process import Walker, chromium, desk
+from ends import child, ends
 from thecal_bench.chip.bench import DEFAULT_IMAGE
 
 pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
@@ -78,3 +83,6 @@ def test_a_soft_limit_a_bolus_an_alarm_a_stop_and_the_report():
             assert said in text
         walker.picture("chip-4-report")
         assert walker.complaints() == []
+        desk_id = child(os.getpid(), "desk")
+        with ends(child(desk_id, "bench")):
+            os.kill(desk_id, signal.SIGKILL)

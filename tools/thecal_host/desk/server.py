@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from thecal_host import ports
+from thecal_host.beside import beside
 from thecal_host.connection import PortError
 from thecal_host.desk import guard
 from thecal_host.desk.session import Session
@@ -26,7 +26,6 @@ ADDRESS = "127.0.0.1"
 
 # An emulated board under load boots in some ten seconds.
 BENCH_S = 120.0
-END_S = 10.0
 
 
 class Desk:
@@ -64,21 +63,6 @@ class Desk:
                 session = Session(name, self.role)
                 self.sessions = {**self.sessions, len(self.sessions) + 1: session}
                 session.start()
-
-
-@contextmanager
-def beside(*arguments: str, stdout: int, stderr: int | None = None) -> Iterator[subprocess.Popen[str]]:
-    """`thecal` with these arguments in a process of its own, which ends with the context."""
-    command = [sys.executable, "-m", "thecal_host.cli", *arguments]
-    with subprocess.Popen(command, stdout=stdout, stderr=stderr, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
 
 
 @contextmanager

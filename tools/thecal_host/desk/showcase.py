@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from thecal_host.beside import beside
 from thecal_host.desk import server
 from thecal_host.files import FileError
 from thecal_host.python.pump import Pump
@@ -50,7 +51,7 @@ def chromium() -> Iterator[Any]:
 @contextmanager
 def desk(*options: str) -> Iterator[str]:
     """The desk in a process beside; where it is."""
-    with server.beside(*options, stdout=subprocess.PIPE) as process:
+    with beside(*options, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
         yield next(line.strip() for line in lines if "http://" in line)
