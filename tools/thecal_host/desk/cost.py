@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -113,7 +114,13 @@ def _serve(seconds: int, steady_s: float, archive: str, pipe: Any) -> None:
         alone_s = _cpu_of(sessions, later, steady_s)
         pipe.send(Cost(replay_s, most_memory_mb(), (looked_s - alone_s) * EVERY_S / steady_s))
 
-    threading.Thread(target=measure, daemon=True).start()
+    def measure_or_end() -> None:
+        try:
+            measure()
+        except (EOFError, OSError):  # who wants to know is gone
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=measure_or_end, daemon=True).start()
     server.serve(desk, server.ADDRESS, 0, pipe.send)
 
 
