@@ -105,11 +105,11 @@ class LivePump(PumpPort):
 class Served:
     """The gateway for some pumps, as a context; `notes` is what it said to a person."""
 
-    def __init__(self, monkeypatch, port, pumps, open_port=None, **topics):
+    def __init__(self, monkeypatch, port, pumps, open_port=None, tls=None, **topics):
         monkeypatch.setattr(running, "AGAIN_S", 0.05)
         monkeypatch.setattr(running, "FIND_S", 0.1)
         self.notes = []
-        self._address = Address("127.0.0.1", port)
+        self._address = Address("127.0.0.1", port, tls=tls)
         self._topics = Topics(**topics)
         self._pumps = {pump.name: pump for pump in pumps}
         self._open = open_port or self._open_live

@@ -27,6 +27,14 @@ listener {port} 127.0.0.1
 allow_anonymous {anybody}
 {root}
 {persistence}
+{more}
+"""
+ACCOUNT = """
+password_file {folder}/accounts
+"""
+ENCRYPTED = """
+certfile {folder}/broker.pem
+keyfile {folder}/broker.key
 """
 PERSISTENCE = """
 persistence true
@@ -36,10 +44,41 @@ autosave_interval 1
 """
 
 
-class Broker:
-    """Without `keeps` it forgets all when it is killed; without `anybody` it has an account for nobody."""
+def certify(folder: Path) -> None:
+    """An authority of its own, `ca.pem`, and by that a certificate for 127.0.0.1, `broker.pem`."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl on this machine: `make desk` asks Debian for it")
+    new = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    new += ["-days", "2"]
+    ca = [*new, "-subj", "/CN=An authority", "-out", folder / "ca.pem", "-keyout", folder / "ca.key"]
+    by_ca = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key"]
+    by_ca += ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]
+    its = [*new, "-subj", "/CN=A broker", "-out", folder / "broker.pem", "-keyout", folder / "broker.key"]
+    for command in (ca, [*its, *by_ca]):
+        subprocess.run(command, check=True, capture_output=True)
 
-    def __init__(self, folder: Path, keeps: bool = True, anybody: bool = True) -> None:
+
+class Broker:
+    """Without `keeps` it forgets all when it is killed; without `anybody` it has an account for nobody, or
+    for the user and the password of `account`. `encrypted`: its certificate is of the authority `ca`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keeps: bool = True,
+        anybody: bool = True,
+        account: tuple[str, str] | None = None,
+        encrypted: bool = False,
+    ) -> None:
+        self.ca = folder / "ca.pem"
+        more = ENCRYPTED if encrypted else ""
+        if encrypted:
+            certify(folder)
+        if account is not None:
+            more += ACCOUNT
+            subprocess.run(["mosquitto_passwd", "-c", "-b", folder / "accounts", *account], check=True)
         with socket.create_server(("127.0.0.1", 0)) as server:
             self.port = server.getsockname()[1]
         self._config = folder / "mosquitto.conf"
@@ -49,6 +88,7 @@ class Broker:
                 anybody=str(anybody).lower(),
                 root="user root" if os.geteuid() == 0 else "",
                 persistence=PERSISTENCE.format(folder=folder) if keeps else "persistence false",
+                more=more.format(folder=folder),
             )
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +119,9 @@ class Broker:
 class Reader:
     """Reads all topics, with a session that the broker keeps for it (`name`), or none (no name)."""
 
-    def __init__(self, port: int, name: str = "") -> None:
+    def __init__(
+        self, port: int, name: str = "", account: tuple[str, str] | None = None, ca: Path | None = None
+    ) -> None:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -87,6 +129,10 @@ class Reader:
         self.retained = {}  # the newest of each topic
         self.client = Client(CallbackAPIVersion.VERSION2, client_id=name, clean_session=not name)
         self.client.reconnect_delay_set(1, 1)
+        if account is not None:
+            self.client.username_pw_set(*account)
+        if ca is not None:
+            self.client.tls_set(str(ca))
         self.client.on_connect = self._subscribe
         self.client.on_message = lambda _client, _user, message: self._take(message)
         self.client.connect("127.0.0.1", port)

@@ -14,14 +14,15 @@ from collections import Counter
 import aiomqtt
 import pytest
 from at_gateway import LivePump, NumberedBench, Served, unsigned
-from mosquitto import Broker, Reader, needs_mosquitto, settle
+from mosquitto import Broker, Reader, certify, needs_mosquitto, settle
 from paired import PairedBench, body
 from pump_at_pty import PtyPump, until
 from pump_on_bench import SIX_ML_H
 from thecal.link import commands
 from thecal_bench.flash_model import blank_flash
 from thecal_host import cli
-from thecal_host.cli.gateway import gateway  # noqa: F401 (registers the command)
+from thecal_host.cli.gateway import PASSWORD
+from thecal_host.gateway.broker import believing
 from thecal_host.gateway.topics import EVENT
 from thecal_model.signing import parts
 from typer.testing import CliRunner
@@ -413,12 +414,63 @@ def test_a_gateway_that_ends_is_told_as_away_however_it_ends(runtime_folder, tmp
         assert reader.retained[pump_topic] == pump_says
 
 
-def test_a_gateway_that_the_broker_does_not_let_in_says_so_and_ends(tmp_path):
-    with Broker(tmp_path, anybody=False) as broker:
-        said = CliRunner().invoke(
-            cli.app, ["gateway", "--mqtt", f"127.0.0.1:{broker.port}", "--port", "nowhere"]
-        )
-    assert said.exit_code == 1 and "--user" in said.stderr
+ACCOUNT = ("ward", "not a good one")
+
+
+def gateway_to(broker, *args, host="127.0.0.1"):
+    """What the command says that ends because the broker does not want it."""
+    place = f"{host}:{broker.port}"
+    said = CliRunner().invoke(cli.app, ["gateway", "--mqtt", place, "--port", "nowhere", *args])
+    assert said.exit_code == 1, said.output
+    return said.stderr
+
+
+@pytest.mark.parametrize("given", [None, ("ward", "another one"), ("nobody", ACCOUNT[1])])
+def test_a_gateway_that_the_broker_does_not_let_in_says_so_and_ends(tmp_path, monkeypatch, given):
+    with Broker(tmp_path, anybody=False, account=ACCOUNT) as broker:
+        if given is not None:
+            monkeypatch.setenv(PASSWORD, given[1])
+        assert "--user" in gateway_to(broker, *(() if given is None else ("--user", given[0])))
+
+
+def test_with_an_account_over_an_encrypted_line_a_pump_is_served(runtime_folder, tmp_path):
+    with (
+        Broker(tmp_path, anybody=False, account=ACCOUNT, encrypted=True) as broker,
+        Reader(broker.port, account=ACCOUNT, ca=broker.ca) as reader,
+        PtyPump() as pump,
+    ):
+        command = [sys.executable, "-m", "thecal_host.cli", "--port", pump.name, "gateway"]
+        command += ["--mqtt", f"127.0.0.1:{broker.port}", "--user", ACCOUNT[0], "--tls", "--ca", broker.ca]
+        environment = {**os.environ, PASSWORD: ACCOUNT[1]}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            try:
+                until(lambda: any(topic.endswith("/recent") for topic in reader.retained))
+            finally:
+                process.terminate()
+                said = process.communicate()[1]
+        assert process.returncode == 0 and "connected to the broker" in said, said
+
+
+def test_a_broker_whose_certificate_is_of_nobody_that_is_believed_is_not_spoken_to(tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    certify(other)
+    with Broker(tmp_path, encrypted=True) as broker:
+        for args in (("--ca", str(other / "ca.pem")), ()):
+            said = gateway_to(broker, "--tls", *args)
+            assert "a certificate that is not believed" in said and "--ca" in said
+        assert "'localhost'" in gateway_to(broker, "--tls", "--ca", str(broker.ca), host="localhost")
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_where_one_encrypts_and_the_other_does_not_it_is_asked_whether(monkeypatch, tmp_path, encrypted):
+    with (
+        Broker(tmp_path, encrypted=encrypted) as broker,
+        Served(monkeypatch, broker.port, [], tls=None if encrypted else believing(None)) as served,
+    ):
+        until(lambda: served.notes)
+    asked = "does it want --tls?" if encrypted else f"does it encrypt at port {broker.port}?"
+    assert "is away, trying again" in served.notes[0] and served.notes[0].endswith(asked)
 
 
 def test_what_makes_no_sense_is_said_before_anything_is_opened():
@@ -428,6 +480,7 @@ def test_what_makes_no_sense_is_said_before_anything_is_opened():
         (["--mqtt", "broker", "--name", "a/b"], "--name"),
         (["--mqtt", "broker", "--ca", "x"], "--ca"),
         (["--mqtt", "broker", "--tls", "--ca", "no/such/file"], "--ca"),
+        (["--mqtt", "broker", "--tls", "--ca", __file__], "PEM"),
     ):
         said = CliRunner().invoke(cli.app, ["gateway", *args])
         assert said.exit_code == 2 and word in said.stderr, said.stderr

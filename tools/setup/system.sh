@@ -44,6 +44,7 @@ check() {
     [ -e .venv/.ready ] || want python3-dev python_headers
     [ -e .venv/.ready ] || want pypy3 have pypy3 # long in-process runs, see tools/thecal_bench/pypy
     [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want mosquitto broker # tests of the gateway
+    [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want openssl have openssl # its broker's certificate
     [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want chromium have chromium # tests of the desk's pages
     [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want chromium-driver have chromedriver
 }

@@ -79,13 +79,14 @@ def gateway(
     """  # fmt: skip
     if find_spec("aiomqtt") is None:
         raise GatewayError(NO_AIOMQTT)
-    from thecal_host.gateway.broker import Address
+    from thecal_host.gateway.broker import Address, believing
     from thecal_host.gateway.running import Gateway
     from thecal_host.gateway.topics import Topics, commands_of
 
     if ca is not None and (not tls or not ca.is_file()):
         raise OptionError(f"--ca: {ca} is no file" if tls else "--ca: belongs to --tls")
-    address = Address(*_place(mqtt, tls), user, os.environ.get(PASSWORD), tls, ca and str(ca))
+    believed = believing(ca) if tls else None
+    address = Address(*_place(mqtt, tls), user, os.environ.get(PASSWORD), believed)
     topics = Topics(name, prefix, discovery, commands_of(command or ()))
     named = port or ([ctx.obj.port] if ctx.obj.port else [])
 

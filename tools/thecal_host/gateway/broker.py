@@ -7,13 +7,15 @@ command waits at the broker for a gateway that is away.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiomqtt
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from thecal_host.gateway import view
+from thecal_host.gateway import OptionError, view
 from thecal_host.gateway.told import Told
 from thecal_host.gateway.topics import AVAILABILITY, EVENT, OFFLINE, ONLINE, Topics
 
@@ -33,16 +35,25 @@ Take = Callable[[str, bytes, bool], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Address:
-    """Where the broker is, and as whom to go there. `tls`: encrypted; `ca` is a file of authorities to
-    believe instead of the system's.
-    """
+    """Where the broker is, as whom to go there, and, if the line is encrypted, whom to believe."""
 
     host: str
     port: int
     user: str | None = None
     password: str | None = None
-    tls: bool = False
-    ca: str | None = None
+    tls: ssl.SSLContext | None = None
+
+
+def believing(ca: Path | None) -> ssl.SSLContext:
+    """Encryption to a broker whose certificate is of an authority in a file, or of one that the system
+    believes, and is for the name by which it is reached. OptionError where the file holds none.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as why:  # an SSLError is one
+        raise OptionError(
+            f"--ca: {ca} cannot be used ({why.strerror or why}): expected certificates of authorities in PEM"
+        ) from None
 
 
 def client_of(address: Address, topics: Topics) -> aiomqtt.Client:
@@ -58,7 +69,7 @@ def client_of(address: Address, topics: Topics) -> aiomqtt.Client:
         keepalive=KEEPALIVE_S,
         will=aiomqtt.Will(topics.availability, OFFLINE, qos=1, retain=True),
         max_queued_incoming_messages=MOST_INCOMING,
-        tls_params=aiomqtt.TLSParameters(ca_certs=address.ca) if address.tls else None,
+        tls_context=address.tls,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -93,7 +94,7 @@ class Gateway:
                 self._raise_if_unwanted(why)
                 lasted_s = 0.0 if self._connected_s is None else self._loop.time() - self._connected_s
                 short = short + 1 if self._connected_s is not None and lasted_s < SHORT_S else 0
-                text = f"the broker at {self._address.host} is away, trying again: {why}"
+                text = f"the broker at {self._address.host} is away, trying again: {why}{self._hint(why)}"
                 if short >= MOST_SHORT:
                     text = (
                         f"the broker at {self._address.host} ends each connection at once: where another "
@@ -212,12 +213,28 @@ class Gateway:
             self._said[about] = text
             self._note(text)
 
+    def _hint(self, why: aiomqtt.MqttError) -> str:
+        """What to look at where the broker was reached, and said nothing that is MQTT."""
+        silent = isinstance(why.__context__, ssl.SSLError | ConnectionResetError | TimeoutError)
+        if self._connected_s is not None or not silent:
+            return ""
+        port = self._address.port
+        return f": does it encrypt at port {port}?" if self._address.tls else ": does it want --tls?"
+
     def _raise_if_unwanted(self, why: aiomqtt.MqttError) -> None:
+        """GatewayError for what another try does not mend."""
         code = getattr(getattr(why, "rc", None), "value", None)
+        broker = f"the broker at {self._address.host}"
         if code in _MAY_NOT:
             raise GatewayError(
-                f"the broker at {self._address.host} does not let this gateway in ({why}): name an account "
-                "with --user, and its password in THECAL_MQTT_PASSWORD"
+                f"{broker} does not let this gateway in ({why}): name an account with --user, and its "
+                "password in THECAL_MQTT_PASSWORD"
+            ) from None
+        cause = why.__context__  # aiomqtt says it in words only
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            raise GatewayError(
+                f"{broker} shows a certificate that is not believed ({cause.verify_message}): name its "
+                "authority with --ca, and the broker as the certificate does with --mqtt"
             ) from None
 
 
