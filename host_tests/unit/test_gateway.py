@@ -1,6 +1,7 @@
 """What may go from a broker to a pump, the topics, and what Home Assistant is told; without a broker."""
 
 import json
+import re
 
 import pytest
 from paired import Signer, arguments_of, body, key_of
@@ -9,7 +10,7 @@ from thecal.link import commands
 from thecal_host.cli.gateway import _place
 from thecal_host.gateway import OptionError, discovery, view
 from thecal_host.gateway.passing import Kept, Passed, judge
-from thecal_host.gateway.topics import EVENT, ROWS, Topics, commands_of
+from thecal_host.gateway.topics import DISCOVERY, EVENT, OFFLINE, ONLINE, ROWS, Topics, commands_of
 from thecal_model import crc, signing
 from thecal_model.link import FRAME_MAX_BYTES
 
@@ -222,6 +223,67 @@ def test_home_assistant_is_told_of_a_device_that_only_shows():
     published = {topics.of(SERIAL, row) for row in ROWS}
     assert {entity["state_topic"] for entity in entities} <= published
     assert not any("command" in key for entity in entities for key in entity)
+
+
+# What Home Assistant takes, from its own schemas (components/mqtt/schemas.py, sensor.py, binary_sensor.py,
+# event.py): for what is not in there it drops the entity, or all of the device. By platform which keys must
+# be there and which may; by device class of a sensor its units and state classes (sensor/const.py).
+DEVICE_KEYS = {
+    "identifiers", "connections", "manufacturer", "model", "name", "hw_version", "serial_number",
+    "sw_version", "via_device", "suggested_area", "configuration_url",
+}  # fmt: skip
+COMMON_KEYS = {"platform", "unique_id", "name", "state_topic"}, {
+    "value_template", "qos", "encoding", "json_attributes_topic", "json_attributes_template", "icon",
+    "entity_category", "enabled_by_default", "device_class",
+}  # fmt: skip
+PLATFORM_KEYS = {
+    "sensor": (set(), {"unit_of_measurement", "state_class", "options", "expire_after"}),
+    "binary_sensor": (set(), {"payload_on", "payload_off", "off_delay", "expire_after"}),
+    "event": ({"event_types"}, set()),
+}
+SENSOR_CLASSES = {
+    "volume": ({"mL", "L"}, {"total", "total_increasing"}),
+    "volume_storage": ({"mL", "L"}, {"measurement"}),
+    "pressure": ({"kPa", "hPa", "Pa", "bar"}, {"measurement"}),
+    "voltage": ({"V", "mV"}, {"measurement"}),
+}
+
+
+def test_the_description_is_one_that_home_assistant_takes():
+    topics = Topics()
+    said = [json.loads(discovery.device(topics, serial, HELLO)) for serial in (SERIAL, "f00d")]
+    for description in said:
+        device = description["device"]
+        assert set(device) <= DEVICE_KEYS and device["identifiers"] and device["name"]
+        assert all(isinstance(text, str) for key, text in device.items() if key != "identifiers")
+        assert set(description["origin"]) <= {"name", "sw_version", "support_url"}
+        assert description["origin"]["name"]
+        for row in description["availability"]:
+            # Its own words for there and away are those of the gateway.
+            assert set(row) == {"topic"} and (ONLINE, OFFLINE) == (b"online", b"offline")
+        for key, entity in description["components"].items():
+            must, may = PLATFORM_KEYS[entity["platform"]]
+            must, may = must | COMMON_KEYS[0], may | COMMON_KEYS[1]
+            assert must <= set(entity) <= must | may, key
+            if entity["platform"] == "sensor":
+                judge_sensor(entity)
+    assert said[0]["components"]["problem"]["device_class"] == "problem"
+    # Levels of a topic, and ids over all pumps.
+    assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", topics.of(SERIAL, DISCOVERY))
+    ids = [entity["unique_id"] for description in said for entity in description["components"].values()]
+    assert len(ids) == len(set(ids)) and said[0]["device"]["identifiers"] != said[1]["device"]["identifiers"]
+
+
+def judge_sensor(entity):
+    """The rules of a sensor's classes."""
+    kind = entity.get("device_class")
+    if kind == "enum":
+        assert entity["options"] and not {"unit_of_measurement", "state_class"} & set(entity)
+    elif kind is not None:
+        units, counts = SENSOR_CLASSES[kind]
+        assert entity["unit_of_measurement"] in units and entity["state_class"] in counts
+    assert ("options" in entity) == (kind == "enum")
+    assert ("state_class" in entity) == ("unit_of_measurement" in entity)
 
 
 def test_the_templates_find_what_is_published():
