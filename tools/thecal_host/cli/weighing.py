@@ -104,7 +104,7 @@ def calibrate(
 
     water_g_ml(temperature)
     rate_nl_h = None if rate is None else whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
-    known_g_h = None if evaporation is None else loss_g_h(evaporation)
+    known_g_h = loss_g_h(evaporation)
     stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
     with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
         kept = rigging.ask(pump)
@@ -280,8 +280,7 @@ def accuracy(
     sample_s = _sample_s(quantities.parse_time_ms(sample) / 1000, sample)
     water = Water(temperature, buoyancy)
     said = {"start": start, "rate": rate, "bolus": bolus}
-    lost_g_h = None if evaporation is None else loss_g_h(evaporation)
-    series, weighed = _series(file, said, water, lost_g_h)
+    series, weighed = _series(file, said, water, loss_g_h(evaporation))
     boluses = judged.judge_boluses(series) if series.boluses else None
     trumpet = None if boluses else judged.judge(series, sample_s)
     rows = [("source", series.source)]

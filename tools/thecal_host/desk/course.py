@@ -88,8 +88,8 @@ class Course:
         self._rate_nl_h = None if not rate.strip() else rate_nl_h("rate", rate)
         self._revolutions, self._weighings, self._celsius = revolutions, weighings, celsius
         self._beaker = beaker or Beaker()
-        loss, stopped_for = self._beaker.evaporation.strip(), self._beaker.stopped_for.strip()
-        self._loss_g_h = loss_g_h(loss) if loss else None
+        stopped_for = self._beaker.stopped_for.strip()
+        self._loss_g_h = loss_g_h(self._beaker.evaporation.strip())
         self._stopped_s = parse_time_ms(stopped_for) / 1000 if stopped_for else None
         self._ended = threading.Event()
         self._answers: queue.Queue[Any] = queue.Queue()

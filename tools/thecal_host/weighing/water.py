@@ -46,8 +46,10 @@ def water_g_ml(celsius: float) -> float:
     return kg_m3 / 1000
 
 
-def loss_g_h(text: str) -> float:
-    """What evaporates, as in "1 mg/h", in g/h. QuantityError."""
+def loss_g_h(text: str | None) -> float | None:
+    """What evaporates, as in "1 mg/h", in g/h; None where nobody says. QuantityError."""
+    if not text:
+        return None
     pg_day = quantities.parse(text, quantities.MASS_RATE)
     return float(pg_day) / quantities.HOURS_PER_DAY / PG_PER_G
 
