@@ -15,7 +15,7 @@ from thecal_bench.chip.bench import ChipBench
 
 pytestmark = pytest.mark.chip
 
-FRAMES = Path(__file__).parents[1] / "link"
+FRAMES = Path(__file__).parents[1] / "field_link"
 THERAPY = {"mode": "continuous", "rate_num": 30_000_000, "rate_den": 1, "line_nl": 200_000}
 QUIET_TICKS = 25
 # The tick of the stop, and the one in which the motor had its orders from before.

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_ints import SmallInt
-from thecal.watch.ahead import largest, peak_steps
+from thecal.smallint import LARGEST
+from thecal.watch.ahead import MOST_LOOKS, largest, peak_steps
 from thecal.watch.limits import DAY_TICKS, WindowLedger
 from thecal.watch.stretches import AHEAD_TICKS, BLOCKS, CHANGES_A_DAY, DAY_UNITS, History, Record
 
@@ -328,9 +329,27 @@ def test_the_predicted_peak_is_the_true_one(window_ticks, flows, in_force, profi
     peak = true_peak(listed.made, window_ticks, profile, owed)
     assert peak_steps(listed.ledger, window_ticks, profile, owed, ONE) == peak
     enough = max(peak + off, 0)
-    found = peak_steps(listed.ledger, window_ticks, profile, owed, ONE, enough)
-    assert (found > enough) == (peak > enough)
+    for looks in (LARGEST, MOST_LOOKS):
+        found = peak_steps(listed.ledger, window_ticks, profile, owed, ONE, enough, looks)
+        assert (found > enough) == (peak > enough)
     listed.check()
+
+
+@pytest.mark.req("LIM-03", "LIM-04")
+@pytest.mark.parametrize("window_ticks", [36_000, 144_000, DAY_TICKS])
+def test_a_bolus_that_just_fits_is_seen_to_in_as_many_looks_as_a_tick_has_time_for(window_ticks):
+    """A day of 90 boluses, each on another basal: 180 changes of flow."""
+    listed = Listed(window_ticks)
+    for number in range(90):
+        basal, fast = (
+            Fraction(rate, 1_125_000) for rate in (2_000 + 307 * number, 3_600_000 - 39_000 * number)
+        )
+        listed.go(executed([(9_600 - 5 * number, basal), (20 + 6 * number, fast)]))
+    profile = [(100, 2 * ONE), (window_ticks, ONE // 100)]
+    peak = peak_steps(listed.ledger, window_ticks, profile, ONE // 4, ONE)
+    for enough in (peak - 1, peak):
+        found = peak_steps(listed.ledger, window_ticks, profile, ONE // 4, ONE, enough, MOST_LOOKS)
+        assert (found > enough) == (peak > enough)
 
 
 @pytest.mark.req("LIM-04")

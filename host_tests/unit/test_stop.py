@@ -339,7 +339,7 @@ def test_so_many_commands_wait_and_no_more_can_and_they_can_be_listed_and_cancel
     assert desk.pump.control.state == states.RUNNING
 
 
-FRAMES = Path(__file__).parents[1] / "link"
+FRAMES = Path(__file__).parents[1] / "field_link"
 
 
 @pytest.mark.req("LNK-02", "ALM-05")
