@@ -111,10 +111,10 @@ app.run()
 """,
     )
     rig.start(60_000_000)
-    rig.run_ticks(40)
+    rig.board.run_until_ns(rig.bench._due_ns(29) + 50_000_000)  # in that very turn
     made = len(rig.edges.rising)
     assert made > 0 and rig.board.pin("EN") == 1
-    rig.run_ticks(10)
+    rig.run_ticks(20)
     assert len(rig.edges.rising) == made
     raised = [event["a"] for event in rig.client.events if event["code"] == "alarm"]
     assert raised == [alarms.LOOP_FAULT]

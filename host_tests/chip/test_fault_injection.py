@@ -20,7 +20,7 @@ import pytest
 import thecal
 from forked import from_boot
 from rig import Rig
-from thecal.watch import alarms
+from thecal.watch import alarms, selftest
 from thecal_bench.bench import TICK_NS
 
 pytestmark = pytest.mark.chip
@@ -135,6 +135,35 @@ def test_a_driver_or_a_part_that_fails_delivers_no_more_than_a_second(image, pla
     if what == EXCEPTION and not rig.board.resets:
         raised = [event["a"] for event in rig.client.events if event["code"] == "alarm"]
         assert alarms.LOOP_FAULT in raised
+
+
+@pytest.mark.req("SAFE-03")
+@pytest.mark.parametrize(
+    "part",
+    [part if part == "watch" else pytest.param(part, marks=pytest.mark.long) for part in selftest.PARTS],
+)
+def test_a_loop_that_does_all_but_one_part_is_reset_by_the_watchdog(image, part):
+    """In two seconds; nothing else is wrong with it."""
+    rig = Rig(
+        image,
+        program=f"""
+from thecal import app
+class Forgetful(app.App):
+    turns = 0
+    def transmit(self, outputs):
+        super().transmit(outputs)
+        self.turns += 1
+        if self.turns >= {BAD_TURN}:
+            outputs.checked_in &= ~{1 << selftest.PARTS.index(part)}
+app.App = Forgetful
+app.run()
+""",
+    )
+    rig.start(RATE_NL_H)
+    rig.board.run_until_ns(rig.bench._due_ns(BAD_TURN + 15))
+    assert rig.board.resets == 0 and rig.board.pin("EN") == 0 and rig.worst_off_steps() <= 1
+    rig.board.run_until_ns(rig.bench._due_ns(BAD_TURN + 22))
+    assert rig.board.resets == 1 and rig.board.pin("EN") == 1
 
 
 @pytest.mark.req("SAFE-03", "SAFE-04", "MOT-04")

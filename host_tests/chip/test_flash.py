@@ -167,6 +167,30 @@ print(same)
     assert printed.split() == ["40"]
 
 
+@pytest.mark.req("REC-01", "REC-05")
+def test_what_does_not_read_as_it_was_written_is_said_to_have_failed(prompt):
+    """Flash takes ones away and gives none back; and the bytes around what was written do not count."""
+    printed = prompt.run(
+        """
+from thecal.drivers import flash
+class Order:
+    kind, offset, length = 2, 0, 4096
+    data = bytearray(b"\\xff" * 256)
+order = Order()
+chip = flash.Flash(4096)
+def obey(first):
+    order.data[64:96] = bytes((first,)) + b"\\xa5" * 31
+    chip.obey(order)
+    print(chip.done, chip.ok)
+obey(0)
+order.kind, order.offset, order.length = 1, 64, 32
+for first in (0x0F, 0x0F, 0x0E, 0x0F):
+    obey(first)
+"""
+    )
+    assert printed.split() == ["True", "True"] * 4 + ["True", "False"]
+
+
 @pytest.mark.parametrize(
     "kind, offset, length", [(1, -32, 32), (1, 4_096, 32), (1, 250, 32), (2, 100, 4_096), (2, 0, 256)]
 )
