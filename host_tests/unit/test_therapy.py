@@ -640,17 +640,22 @@ def test_a_reset_while_stopped_or_halted_stays_so(kept):
 
 
 @pytest.mark.req("RES-03")
-def test_the_readback_says_when_low_can_come_at_the_earliest(desk):
-    """20 mL to 1 mL; 0.12 mL/day of basal and 4 boluses of 0.5 mL: 19 / 2.12 days are 215 h."""
+@pytest.mark.parametrize(
+    ("limit_nl", "window_h", "hours"), [(3_000_000, 24, 215), (900_000, 12, 253), (600_000, 10, 253)]
+)
+def test_the_readback_says_when_low_can_come_at_the_earliest(desk, limit_nl, window_h, hours):
+    """20 mL to 1 mL; 0.12 mL/day of basal and 4 boluses of 0.5 mL: 19 / 2.12 days are 215 h. With a limit of
+    0.9 mL in each half of a day, or 0.6 in each begun third, it is 1.8 mL: 253 h.
+    """
     desk.refill(20_000_000)
     therapy = {
         "mode": "continuous",
         "rate_num": 5_000,
         "rate_den": 1,
         "patient_bolus": {**BOLUS, "volume_nl": 500_000, "lockout_ms": 14_400_000, "max_per_day": 4},
-        "limit": {"volume_nl": 3_000_000, "window_ms": 86_400_000},
+        "limit": {"volume_nl": limit_nl, "window_ms": window_h * 3_600_000},
     }
-    assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == 215
+    assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == hours
 
 
 @pytest.mark.req("LIM-02")
