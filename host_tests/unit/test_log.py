@@ -20,6 +20,7 @@ from thecal_host import log
 from thecal_host.connection import Port
 from thecal_host.pump import Pump
 from thecal_model.link import encode
+from thecal_model.text import event_text
 
 
 class KeptPort(Port):
@@ -353,3 +354,26 @@ def test_the_host_s_time_of_an_event_is_exact_after_the_last_boot_and_the_latest
         f"2026-03-01T11:59:{seconds}.000+01:00" for seconds in (50, 55, 56, 57)
     ]
     assert [event["at_the_latest"] for event in found] == [True, True, False, False]
+
+
+@pytest.mark.req("REC-06")
+@pytest.mark.parametrize(
+    ("code", "a", "b", "said"),
+    [
+        ("clock", 23_400, -1, "clock: mon 06:30, was not known"),
+        ("clock", 0, 604_799, "clock: mon 00:00, was sun 23:59"),
+        ("prime_start", 200_000, 0, "priming begins: 200 uL"),
+        ("prime_end", 120_000, 0, "priming cut short: 120 uL"),
+        ("audio_pause", 1, 0, "sound paused"),
+        ("audio_pause", 0, 0, "no sound to pause"),
+        ("library", 3, 2, "drug library 3 confirmed, was 2"),
+        ("stall_recovered", 4, 0, "the rotor turns again after 4 s"),
+        ("jog_start", 3_200, 6_000_000, "jog begins: 3200 microsteps at 6.000 mL/h"),
+        ("jog_end", 100_000, 1, "jog complete: 100 uL"),
+        ("soft_limits", 1, 2, "1 soft limit confirmed by name, drug library 2"),
+        ("soft_limits", 3, 2, "3 soft limits confirmed by name, drug library 2"),
+        ("merged", 2, 0, "merged (ticks that were missed: 2)"),
+    ],
+)
+def test_an_event_is_told_in_words(code, a, b, said):
+    assert event_text({"code": code, "a": a, "b": b}) == said

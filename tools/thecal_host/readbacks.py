@@ -11,7 +11,7 @@ from thecal.dose import prescription
 from thecal.rig import Rig
 from thecal_model.quantities import CONCENTRATION, of_message, show
 from thecal_model.rig_words import SENTENCES
-from thecal_model.text import clock_text, mass_text, rate_text, volume_text
+from thecal_model.text import clock_text, mass_text, rate_text, volume_text, week_time
 
 H_PER_DAY = 24
 
@@ -44,13 +44,6 @@ def meant(name: str) -> str:
     if name in SENTENCES:
         return f"{name} goes unwatched: {SENTENCES[name]}"
     return f"Outside the soft limit {name}"
-
-
-def week_time(second_of_week: int) -> str:
-    """A second of the week as people say it: `mon 06:00`."""
-    day, second = divmod(second_of_week, 86_400)
-    hour, second = divmod(second, 3_600)
-    return f"{('mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun')[day]} {hour:02}:{second // 60:02}"
 
 
 def readback_rows(proposal: Proposal, now: datetime | None = None) -> list[tuple[str, str]]:

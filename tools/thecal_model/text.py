@@ -18,7 +18,7 @@ from thecal.record.repeats import code_and_numbers
 from thecal.watch.alarms import ALARMS
 from thecal.watch.parts import KINDS, PARTS, names
 
-from thecal_model.quantities import MASS, RATE, VOLUME, show
+from thecal_model.quantities import DAYS, MASS, RATE, VOLUME, show
 
 NL_PER = {"nL": 1, "uL": 1_000, "mL": 1_000_000}
 _PG_PER = {"pg": 1, "ng": 1_000, "mcg": 1_000_000, "mg": 1_000_000_000}
@@ -69,6 +69,13 @@ def clock_text(at_ms: int | Fraction) -> str:
     hours, minutes = divmod(minutes, 60)
     seconds = f"{tenths // 10:02d}.{tenths % 10}"
     return f"{hours}:{minutes:02d}:{seconds}" if hours else f"{minutes}:{seconds}"
+
+
+def week_time(second_of_week: int) -> str:
+    """A second of the week as people say it: `mon 06:00`."""
+    day, second = divmod(second_of_week, 86_400)
+    hour, second = divmod(second, 3_600)
+    return f"{_named(DAYS, day)} {hour:02}:{second // 60:02}"
 
 
 def event_text(event: dict[str, Any]) -> str:
@@ -131,7 +138,16 @@ _EVENT_WORDS: dict[str, Callable[[int, int], str]] = {
     "bolus_start": lambda a, b: f"bolus begins: {volume_text(a)} at {short_rate(b)}",
     "patient_bolus_start": lambda a, b: f"patient bolus begins: {volume_text(a)} at {short_rate(b)}",
     "patient_bolus_end": lambda a, b: f"patient bolus {'complete' if b else 'cut short'}: {volume_text(a)}",
-    "soft_limits": lambda a, b: f"{a} soft limits confirmed by name, drug library {b}",
+    "clock": lambda a, b: f"clock: {week_time(a)}, was {'not known' if b < 0 else week_time(b)}",
+    "prime_start": lambda a, b: f"priming begins: {volume_text(a)}",
+    "prime_end": lambda a, b: f"priming {'complete' if b else 'cut short'}: {volume_text(a)}",
+    "audio_pause": lambda a, b: "sound paused" if a else "no sound to pause",
+    "library": lambda a, b: f"drug library {a} confirmed, was {b}",
+    "stall_recovered": lambda a, b: f"the rotor turns again after {a} s",
+    "disconnected": lambda a, b: f"nobody is connected: {a} microsteps may be jogged",
+    "jog_start": lambda a, b: f"jog begins: {a} microsteps at {short_rate(b)}",
+    "jog_end": lambda a, b: f"jog {'complete' if b else 'cut short'}: {volume_text(a)}",
+    "soft_limits": lambda a, b: f"{a} soft limit{'' if a == 1 else 's'} confirmed by name, drug library {b}",
     "refill": lambda a, b: f"refill: {volume_text(a)}, {volume_text(b * 1000)} were left",
     "new_line": lambda a, b: f"new line: {volume_text(a)} to fill",
     "rig": lambda a, b: f"rig {a} confirmed, in force after a restart; {b or 'no'} hazards go unwatched",

@@ -51,7 +51,7 @@ def set_time(
     port: PortOption = None,
 ) -> None:
     """Set the pump's clock, by which flex therapy goes."""
-    from thecal_host.readbacks import week_time
+    from thecal_model.text import week_time
 
     now = datetime.now()
     week_s = now.weekday() * 86_400 + now.hour * 3_600 + now.minute * 60 + now.second

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from fractions import Fraction
 
 from thecal.dose import prescription
@@ -17,7 +18,7 @@ from thecal_bench.scenario.reader import therapy_of
 from thecal_model import foreknown, quantities
 from thecal_model.link import LinkError
 from thecal_model.problems import InputError
-from thecal_model.text import rate_text, volume_text
+from thecal_model.text import rate_text, volume_text, week_time
 
 from thecal_host import ports
 from thecal_host.archive import ArchiveError
@@ -48,6 +49,8 @@ MENDABLE = (
     WeighingError,
     quantities.QuantityError,
 )
+
+S_PER_DAY = 86_400
 
 FORM = "the therapy"
 """How the text of the form is called where something in it is wrong."""
@@ -138,6 +141,17 @@ def _granted(reply: dict[str, object]) -> None:
     if reply.get("granted") is not True and reply.get("outcome") != "done":
         reason = reply.get("reason") or "no reason given"
         raise PumpError(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
+
+
+def set_time(session: Session, time: str) -> str:
+    """To a time of the week as "mon 06:30", or to the one here."""
+    now = datetime.now()
+    week_s = now.weekday() * S_PER_DAY + now.hour * 3_600 + now.minute * 60 + now.second
+    if time.strip():
+        week_s = quantities.parse_clock_ms(time) // 1000
+    with conversation(session, "set_time") as pump:
+        reply = pump.ask("set_time", week_s=week_s)
+    return f"The pump's clock is at {week_time(reply.get('week_s', week_s))}."
 
 
 def prime(session: Session, volume: str) -> str:

@@ -13,11 +13,11 @@ from thecal.link.commands import CONFIRM, ROLES, find
 from thecal.version import VERSION
 from thecal_model import rig_words
 from thecal_model.quantities import MS_PER_WEEK
-from thecal_model.text import clock_text, event_text, rate_text, short_volume, volume_text
+from thecal_model.text import clock_text, event_text, rate_text, short_volume, volume_text, week_time
 
 from thecal_host import log as pump_log
 from thecal_host.page.timeline import Stood, alarms_of, drawing, states_of
-from thecal_host.readbacks import kept_rows, week_time
+from thecal_host.readbacks import kept_rows
 from thecal_host.record import told_therapies
 from thecal_host.recording import Loaded
 from thecal_host.report import Run, in_force, summary_rows, window_fill
@@ -96,7 +96,7 @@ def _programmed(given: Given) -> Section:
         section.rows.append(("by whom", by_whom(given.loaded.records)))
     section.sentences.append(
         "The pump read each therapy back, and put it in force when the digest of that was confirmed over the "
-        "link."
+        "link. What was confirmed at some time is told by the time since the run began."
     )
     return section
 
