@@ -6,13 +6,17 @@ The pump is the firmware's own code at a pty, in a thread; it goes on while nobo
 import itertools
 import os
 import pty
+import re
 import threading
+from datetime import datetime
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, until
 from thecal.link.commands import COMMANDS, ROLES
 from thecal_bench.balance import BalanceOnPty, BalanceParameters, ModelBalance
+from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
@@ -21,10 +25,11 @@ from thecal_host.archive import Archive
 from thecal_host.archive.store import place
 from thecal_host.cli import desk as cli_desk
 from thecal_host.desk import orders, reports, server
+from thecal_host.desk.cards import _rig
 from thecal_host.desk.course import GRAMS, YES, Beaker, Course
 from thecal_host.desk.session import Session
 from thecal_host.keys import Held, Ring
-from thecal_host.pump import Pump, PumpError, Refused
+from thecal_host.pump import Pump, PumpError
 from thecal_host.weighing import WeighingError, calibration
 from thecal_model.problems import InputError
 from thecal_model.quantities import QuantityError
@@ -48,6 +53,13 @@ max_per_day = 6
 [therapy.limit]
 dose = "4 mg"
 window = "4 h"
+"""
+
+TOO_MUCH = """[therapy]
+mode = "continuous"
+drug = "ziconotide"
+concentration = "25 mcg/mL"
+dose = "19.3 mcg/day"
 """
 
 
@@ -94,15 +106,110 @@ def test_a_therapy_needs_each_of_its_soft_limits_by_name(session, pump):
     until(lambda: session.kept is not None and session.kept["digest"] == proposal.digest)
 
 
-def test_a_refusal_is_the_pumps_own_sentence(session):
-    with Pump(ports.open_port(session.name)).port as port:
-        asked = Pump(port)
-        asked.connect()
-        with pytest.raises(Refused) as own:
-            asked.ask("start")
-    with pytest.raises(PumpError) as shown:
-        orders.start(session)
-    assert own.value.message and own.value.message in str(shown.value)
+@pytest.fixture
+def sentences(monkeypatch):
+    """What the pump said where it refused or denied something."""
+    said = []
+    check = Pump._check
+
+    def heard(self, cmd, reply):
+        if reply.get("ok") is not True or reply.get("granted") is False:
+            said.append((cmd, reply["message"]))
+        check(self, cmd, reply)
+
+    monkeypatch.setattr(Pump, "_check", heard)
+    return said
+
+
+def confirm_what_is_gone(session):
+    old = orders.propose_refill(session, "10 mL")
+    orders.propose_refill(session, "20 mL")
+    orders.confirm(session, old, [])
+
+
+# By command what gives it on the page, each refused by a pump on which nothing is programmed.
+REFUSED = {
+    "start": orders.start,
+    "bolus": lambda session: orders.bolus(session, "1 uL", "1 min"),
+    "patient_bolus": orders.patient_bolus,
+    "prime": lambda session: orders.prime(session, "10 uL"),
+    "new_line": orders.propose_new_line,
+    "program": lambda session: orders.propose_therapy(session, TOO_MUCH),
+    "confirm": confirm_what_is_gone,
+}
+
+# And those that it refuses only to who has not the right key.
+REFUSED_A_KEY = {
+    "refill": lambda session: orders.propose_refill(session, "20 mL"),
+    "acknowledge": orders.acknowledge,
+    "audio_pause": orders.silence,
+    "set_time": lambda session: orders.set_time(session, "mon 06:30"),
+    "disconnected": lambda session: calibrated(session),
+}
+
+
+def calibrated(session):
+    course = Course(session, "6 mL/h", 1, 3, 20.0)
+    course.start()
+    answered(course, iter(()))
+    raise PumpError(course.why)
+
+
+def test_a_refusal_is_the_pumps_own_sentence(session, sentences):
+    for cmd, order in REFUSED.items():
+        sentences.clear()
+        with pytest.raises(PumpError) as shown:
+            order(session)
+        [(refused, own)] = sentences
+        # Where a line of the form is at fault its place stands before it.
+        assert refused == cmd and own and own in str(shown.value), (cmd, own, str(shown.value))
+
+
+@pytest.mark.req("SEC-02")
+def test_a_refusal_for_a_key_is_the_pumps_own_sentence_too(session, pump, sentences, tmp_path, monkeypatch):
+    monkeypatch.setenv("THECAL_KEYS", str(tmp_path / "keys"))
+    with ports.open_port(pump.name) as port:
+        clinic = Pump(port)
+        clinic.connect()
+        pairing.pair(clinic, Ring(), lambda what, within_s: pump.press("stop", 3))
+    until(lambda: session.paired and session.keys)
+    session.keys = {role: bytes(32) for role in session.keys}
+    for cmd, order in REFUSED_A_KEY.items():
+        sentences.clear()
+        with pytest.raises(PumpError) as shown:
+            order(session)
+        assert {refused for refused, _ in sentences} == {cmd}
+        assert sentences[-1][1] in str(shown.value)
+
+
+def test_no_command_of_the_page_is_left_out_of_these():
+    sources = [path.read_text() for path in Path(orders.__file__).parent.glob("*.py")]
+    given = {name for text in sources for name in re.findall(r'conversation\([\w.]+, "(\w+)"\)', text)}
+    # Stop waits for no read-back and no key; the log is only read; a calibration jogs, and asks before it.
+    assert given - {"log", "jog"} == {*REFUSED, *REFUSED_A_KEY} - {"confirm", "disconnected"}
+
+
+def test_the_clock_is_set_to_a_time_of_the_week_or_to_that_of_here(session):
+    assert orders.set_time(session, "mon 06:30") == "The pump's clock is at mon 06:30."
+    until(lambda: "clock: mon 06:30, was not known" in [event_text(event) for event in session.events][-1])
+    before = datetime.now()
+    said = orders.set_time(session, "")
+    assert any(f"clock is at {now:%a} ".lower() in said for now in (before, datetime.now()))
+    with pytest.raises(QuantityError, match="06:30"):
+        orders.set_time(session, "06:30 o'clock")
+
+
+def test_a_pump_that_was_never_told_what_hangs_on_its_pins_is_shown():
+    with PtyPump(bench=HostBench(flash=blank_flash(None))) as pump:
+        session = Session(pump.name)
+        session.start()
+        try:
+            until(lambda: session.status is not None and not session.why)
+            assert session.rig is None and "thecal rig program" in _rig(session)[1]
+            with pytest.raises(PumpError, match="rig"):
+                orders.start(session)
+        finally:
+            session.close()
 
 
 def test_a_bolus_that_is_denied_says_why(session):

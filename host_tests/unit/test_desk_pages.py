@@ -111,13 +111,28 @@ def test_a_therapy_is_confirmed_when_each_soft_limit_has_its_yes(walker, pump):
 
 def test_what_is_refused_is_said_in_the_pumps_own_words(walker):
     walker.open("/pump/1/therapy")
-    walker.fill("therapy.rate", "200 mL/h")
+    ziconotide = {"drug": "ziconotide", "concentration": "25 mcg/mL", "dose": "19.3 mcg/day"}
+    for name, text in ziconotide.items():
+        walker.fill(f"therapy.{name}", text)
     walker.click("Have it read back")
-    walker.said("the therapy:3: therapy.rate:")
+    walker.said("the pump refuses the therapy:", "ziconotide.dose_per_day.maximum: 19.3 mcg/day")
     assert "no" in walker.find("said").get_attribute("class").split()
+    walker.fill("therapy.dose", "2 mg")
+    walker.click("Have it read back")
+    walker.said("the therapy:5: therapy.dose:")  # that is not sent
     walker.open("/pump/1")
     walker.click("Patient bolus")
-    walker.said("(", ")", "denied")
+    walker.said("the bolus is denied: the pump is STOPPED: start it first (not_running)")
+
+
+def test_the_clock_is_set_by_hand(walker):
+    walker.open("/pump/1")
+    walker.click("Set the clock")
+    walker.type("The time of the week (that of here)", "mon 06:30")
+    walker.click("Set it")
+    walker.said("The pump's clock is at mon 06:30.")
+    assert re.match(r"\d\d:\d\d:\d\d ", walker.find("said").text)
+    walker.sees("card-events", "mon 06:30")
 
 
 def test_start_boluses_an_alarm_and_stop(walker, pump):
@@ -245,7 +260,7 @@ def test_a_role_finds_shut_what_it_may_not_with_the_reason(everything, pump):
         walker.open("/pump/1")
         walker.sees("card-state", "STOPPED")
         walker.sees("may-not", "Start", "Refill", "a patient may not: it takes the role clinician")
-        shut = {name for name in ("start", "bolus", "acknowledge", "refill", "new_line", "prime")}
+        shut = {name for name in ("start", "bolus", "acknowledge", "refill", "new_line", "prime", "set_time")}
         for name in shut | {"patient_bolus", "audio_pause"}:
             assert walker.find(f"do-{name}").is_enabled() == (name not in shut)
         walker.picture("role")
@@ -275,6 +290,7 @@ def test_a_pump_that_is_gone_is_said_to_be_and_found_again(browser, tmp_path):
         pump.unplug()
         walker.sees("head-state", "NOT HEARD")
         walker.sees("old", "What is shown is old", "trying again")
+        walker.sees("card-link", "not heard for ")
         walker.sees("card-alarms", "Not known: the pump is not heard.")
         walker.picture("gone")
         pump.plug()

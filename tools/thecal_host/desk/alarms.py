@@ -54,6 +54,9 @@ def alarm_box(session: Session) -> Callable[[], None]:
 
 def age_text(session: Session) -> str:
     """How long ago the pump was heard, in words."""
-    age_s = session.age_s
-    heard = "never heard" if age_s is None else "heard just now" if age_s < 2 else f"heard {age_s:.0f} s ago"
-    return f"{heard}: {session.silence}" if session.silence else heard
+    age_s, silence = session.age_s, session.silence
+    if age_s is None:
+        return f"never heard: {silence}" if silence else "never heard"
+    if silence:
+        return f"not heard for {age_s:.0f} s: {silence}"
+    return "heard just now" if age_s < 2 else f"heard {age_s:.0f} s ago"

@@ -69,7 +69,7 @@ def _before(page: Page) -> None:
         try:
             if not LEAST_BAUD <= (baud.value or 0) <= MOST_BAUD:
                 raise WeighingError(f"expected a baud rate of {LEAST_BAUD} to {MOST_BAUD}")
-            beaker = Beaker(balance.value or "", int(baud.value), loss.value or "", stands.value or "")
+            beaker = Beaker(balance.value or "", int(baud.value or 0), loss.value or "", stands.value or "")
             given = int(turns.value or 0), int(often.value or 0), float(celsius.value or 0)
             if not (1 <= given[0] <= MOST_REVOLUTIONS and LEAST_WEIGHINGS <= given[1] <= MOST_WEIGHINGS):
                 raise WeighingError(f"expected 1 to {MOST_REVOLUTIONS} turns, three weighings at least")
@@ -112,30 +112,31 @@ def _asked(page: Page, course: Course, question: Question) -> None:
 
     with ui.element("div").classes("card asked").props('data-testid="question"'):
         ui.label(question.text)
-        if question.kind == GRAMS:
-            grams = ui.input("Grams", placeholder="as in 12.3456").props('stack-label data-testid="grams"')
-            grams.on("keydown.enter", lambda: give(grams.value or ""))
-            with ui.element("div").classes("actions"):
-                ui.button("That is what it shows", on_click=lambda: give(grams.value or "")).props("no-caps")
-        if question.kind == YES:
-            with ui.element("div").classes("actions"):
-                ui.button("Yes", on_click=lambda: give(YES)).props("no-caps")
-                if question.may_be_no:
-                    ui.button("No", on_click=lambda: give("no")).props("no-caps outline")
+        grams = ui.input("Grams", placeholder="as in 12.3456").props('stack-label data-testid="grams"')
+        grams.on("keydown.enter", lambda: give(grams.value or ""))
+        grams.set_visibility(question.kind == GRAMS)
+        ticks: dict[str, ui.checkbox] = {}
         if question.kind == RIG and question.proposal is not None:
             proposals.table(question.rows, "The pump read back:")
             ticks = {name: ui.checkbox(f"{meant(name)}. That is meant.") for name in question.proposal.soft}
 
-            def confirm() -> None:
-                accepted = [name for name, tick in ticks.items() if tick.value]
-                if len(accepted) == len(ticks):
-                    give(accepted)
-                else:
-                    page.say("Each of these has to be meant before it is confirmed.", refused=True)
+        def confirm() -> None:
+            accepted = [name for name, tick in ticks.items() if tick.value]
+            if len(accepted) == len(ticks):
+                give(accepted)
+            else:
+                page.say("Each of these has to be meant before it is confirmed.", refused=True)
 
-            with ui.element("div").classes("actions"):
+        with ui.element("div").classes("actions"):
+            if question.kind == GRAMS:
+                ui.button("That is what it shows", on_click=lambda: give(grams.value or "")).props("no-caps")
+            elif question.kind == YES:
+                ui.button("Yes", on_click=lambda: give(YES)).props("no-caps")
+            else:
                 ui.button("Confirm", on_click=confirm).props('no-caps data-testid="confirm"')
-        _end_button(course)
+            if question.may_be_no:
+                ui.button("No", on_click=lambda: give("no")).props("no-caps outline")
+            _end_button(course)
 
 
 def _end_button(course: Course) -> None:

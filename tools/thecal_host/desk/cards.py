@@ -28,6 +28,7 @@ from thecal_host.readbacks import kept_rows
 EVENT_LINES = 8
 H_PER_DAY, MIN_PER_H = 24, 60
 
+UNPAIRED = "whoever has its port may do everything"
 OLD = "What is shown is old, for the pump is not heard"
 
 
@@ -87,7 +88,7 @@ def _card(
 def _state(session: Session) -> tuple[str, str]:
     assert session.status is not None
     up = clock_text(session.status["tick"] * session.hello["tick_ms"])
-    keys = "paired" if session.paired else "not paired: whoever has its port may do everything"
+    keys = "paired" if session.paired else f"not paired (`thecal pair`): {UNPAIRED}"
     return state_text(session).partition(",")[0], f"since its first boot {up}\n{keys}"
 
 
@@ -98,8 +99,10 @@ def _rate(session: Session) -> tuple[str, str]:
         rows = [
             row for row in kept_rows(session.kept, session.rig) if row[0] in ("mode", "drug", "dose", "rate")
         ]
-    programmed = ", ".join(text for _, text in rows) or "no therapy is programmed"
-    return rate_text(session.status["rate_nl_h"]), f"programmed: {programmed}"
+    programmed = ", ".join(text for _, text in rows)
+    return rate_text(session.status["rate_nl_h"]), (
+        f"programmed: {programmed}" if programmed else "no therapy is programmed"
+    )
 
 
 def _bolus(session: Session) -> tuple[str, str]:
@@ -152,7 +155,8 @@ def refill_text(therapy: Prescription | None, status: dict[str, Any], now: datet
 def _rig(session: Session) -> tuple[str, str]:
     rig = session.rig
     if rig is None:
-        return "none", f"{session.hello.get('no_rig', 'not told')}: nothing moves"
+        why = session.hello.get("no_rig", "not told")
+        return "none", f"{why}: nothing moves before `thecal rig program FILE` says what hangs on the pins"
     rows = unwatched_rows(rig.unwatched())
     watched = [f"✖ {code.replace('_', ' ')} unwatched: {text}" for code, text in rows] or [
         "✓ everything is watched"

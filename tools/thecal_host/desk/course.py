@@ -213,7 +213,7 @@ class Course:
         self._ask(Question(YES, f"Nobody is connected to this pump. It may deliver {may} then."))
 
     def _prepare(self, course: Calibration, notebook: Notebook) -> None:
-        if notebook.resumed:
+        if notebook.weighings:
             self.told.append(f"{len(notebook.weighings)} weighings are kept; it goes on from there.")
         if notebook.begun is not None:
             text = "A weighing was begun. Has the beaker stood untouched on the balance since?"

@@ -34,6 +34,7 @@ def show(page: Page) -> None:
         button("Refill…", "refill", lambda: _refill(page))
         button("New line…", "new_line", lambda: _new_line(page))
         button("Prime…", "prime", lambda: _prime(page))
+        button("Set the clock…", "set_time", lambda: _set_time(page))
     why = ui.label().classes("why").props('data-testid="may-not"')
 
     def look() -> None:
@@ -93,6 +94,14 @@ def _prime(page: Page) -> None:
         "Prime",
         give,
     )
+
+
+def _set_time(page: Page) -> None:
+    async def give(time: str) -> None:
+        await page.give(orders.set_time, time)
+
+    title = "The clock by which flex therapy goes"
+    _asked(page, title, {"The time of the week (that of here)": "mon 06:30"}, "Set it", give)
 
 
 def _refill(page: Page) -> None:

@@ -20,12 +20,12 @@ from thecal_host.desk.session import Session
 LAST = 50
 CODES = sorted(row.name for row in EVENTS)
 COLUMNS = [
-    {"name": name, "label": label, "field": name, "align": "left"}
-    for name, label in (
-        ("number", "number"),
-        ("at", "pump's time"),
-        ("here", "host's time"),
-        ("event", "event"),
+    {"name": name, "label": label, "field": name, "align": "left", "style": style}
+    for name, label, style in (
+        ("number", "number", ""),
+        ("at", "pump's time", "white-space: nowrap"),
+        ("here", "host's time", "white-space: nowrap"),
+        ("event", "event", ""),
     )
 ]
 
@@ -56,7 +56,7 @@ def read(
 
 
 def _row(event: dict[str, Any]) -> dict[str, Any]:
-    here = event["host_time"][:19].replace("T", " ")
+    here = event["host_time"][5:19].replace("T", " ")  # as `thecal log` has it
     return {
         "number": event["seq"],
         "at": clock_text(event["tick"] * TICK_MS),

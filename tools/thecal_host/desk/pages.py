@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -133,8 +134,10 @@ class Shell:
         self.asked = ui.element("section").classes("card asked none").props('data-testid="asked"')
 
     def say(self, text: str, refused: bool = False) -> None:
-        """Tell; nothing to take back what was told. The line keeps its place, so that no button moves."""
-        self._said.set_text(text or NOTHING)
+        """Tell, with the time of day, as it goes on standing there; nothing to take back what was told. The
+        line keeps its place, so that no button moves.
+        """
+        self._said.set_text(f"{datetime.now():%H:%M:%S}  {text}" if text else NOTHING)
         self._said.classes(replace="said quiet" if not text else "said no" if refused else "said")
 
 
