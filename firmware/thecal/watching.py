@@ -69,7 +69,8 @@ class Watching:
         if bridge and bridge.left_steps == 0:
             self._bridge_cleared(bridge)
         standing = control.alarms.standing
-        if standing[alarms.RESERVOIR_LOW] or standing[alarms.RESERVOIR_EMPTY]:
+        warned = standing[alarms.RESERVOIR_LOW] or standing[alarms.RESERVOIR_EMPTY]
+        if warned and self.reservoir.known:
             self._look_if_more_is_left(executed_steps)
         if control.state not in states.MOVING:
             self._look_at_rest()
