@@ -26,7 +26,7 @@ from thecal_bench.inprocess import CYCLE_NS, HostBench
 from thecal_bench.line import Line
 from thecal_bench.parameters import Geometry, PlantParameters
 
-Reals = NDArray[np.float64]
+Reals = NDArray[Any]
 
 WINDOW_STEPS = 36
 TABLE_PARTS = 100_000
