@@ -427,20 +427,20 @@ def table_of(found: Harmonics, steps_per_rev: int, rollers: int) -> Table:
     x = np.arange(1024) / 1024
     width = WINDOW_STEPS * rollers / steps_per_rev
     error = COVERAGE * float(np.sqrt(np.mean(found.flow_error(x, width) ** 2)))
+    amplitude_nl = float(np.ptp(found.excess(x))) * found.nl_per_pitch
+    # Where no harmonic counts, pitches that differ may be why.
+    if found.unlike_nl > (amplitude_nl / ALIKE if found.count else found.reading_nl / 2):
+        raise NotSupported(
+            f"pitches differ from each other by {found.unlike_nl:.0f} nL, where what they share moves "
+            f"{amplitude_nl:.0f} nL: see that rollers are alike, that nothing drips, that nobody touches the "
+            "beaker, that no bubble is in the line, and weigh anew"
+        )
     if not found.count:
         raise NotSupported(
             f"no pulsation is seen beyond the uncertainty of {100 * error:.2g} % of the flow: this head "
             f"needs no table, or {_finer(found)}"
         )
-    flow = found.flow(x, width)
-    pulsation = float(np.ptp(flow))
-    amplitude_nl = float(np.ptp(found.excess(x))) * found.nl_per_pitch
-    if found.unlike_nl * ALIKE > amplitude_nl:
-        raise NotSupported(
-            f"pitches differ from each other by {found.unlike_nl:.0f} nL, where a head that repeats itself "
-            f"would move {amplitude_nl:.0f} nL: see that rollers are alike, that nothing drips, that no "
-            "bubble is in the line, and weigh anew"
-        )
+    pulsation = float(np.ptp(found.flow(x, width)))
     entries, bent = _entries(found, width)
     left = 2 * error + bent
     if left * SUPPORTED > pulsation:
