@@ -61,6 +61,30 @@ def test_the_whole_pump_is_moved_by_none_and_the_next_good_line_is_obeyed():
 
 
 @pytest.mark.req("SEC-02")
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_of_them_is_refused_by_name(kind):
+    desk = PairedDesk()
+    forger = Forger(desk.signer, 9, desk.send)
+    for _ in range(4):
+        forger.owner_sends()
+    told = set()
+    for _ in range(30):
+        answer = desk.send(getattr(forger, kind)())
+        assert answer["ok"] is False and answer["message"]
+        told.add(answer["error"])
+        desk.tick(ticks=10)
+    assert told <= {
+        "forged": {"bad_auth"},
+        "replayed": {"replayed"},
+        "reordered": {"replayed"},
+        "cross_role": {"bad_auth", "replayed"},
+        "cross_device": {"bad_auth"},
+        "post_reboot": {"bad_auth", "replayed"},
+        "spliced": {"bad_auth"},
+    }.get(kind, {"bad_auth", "replayed", "not_signed", "bad_frame", "bad_argument", "unknown_command"})
+
+
+@pytest.mark.req("SEC-02")
 def test_a_counter_of_an_earlier_boot_is_none_of_this_one_whatever_the_nonce():
     """Were the nonce the same, the number of the boot alone would tell them apart."""
     listener = Listener(boot=3)
