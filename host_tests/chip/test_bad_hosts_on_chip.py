@@ -4,6 +4,7 @@ import ast
 import random
 
 import pytest
+from images import on_each_image
 from rig import Rig
 
 pytestmark = pytest.mark.chip
@@ -56,6 +57,7 @@ def test_a_host_that_reads_nothing_costs_the_loop_less_than_a_millisecond_in_a_s
 
 @pytest.mark.long
 @pytest.mark.req("MOT-05", "LNK-03", "LNK-05", "SIM-01")
+@on_each_image
 @pytest.mark.parametrize("host", ["floods", "stops reading", "both"])
 def test_after_a_minute_of_a_bad_host_no_step_is_lost_and_the_next_status_is_in_time(image, host):
     rig = Rig(image)

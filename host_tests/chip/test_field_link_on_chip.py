@@ -13,6 +13,41 @@ pytestmark = pytest.mark.chip
 
 LOOP_FAULT = alarms.LOOP_FAULT
 
+BATCH = 20  # a program of more lines is too much for the compiler on the chip
+LEAK_BYTES = 1_024
+HEAP = """
+import gc, micropython
+from thecal import app
+a = app.App()
+reader = a.pump.host.session.reader
+data, at = b"", 0
+def read(inputs, most):
+    global at
+    part = data[at : at + most]
+    inputs.rx_len = len(part)
+    inputs.rx[: len(part)] = part
+    at += len(part)
+a.usb.read = read
+def turn():
+    a.wait()
+    a.tick()
+    a.outputs.tx_start = a.outputs.tx_end = 0
+def hear(lines):
+    global data, at
+    data, at = b"".join(lines) + b"\\n", 0
+    while at < len(data) or reader.parsing or reader.data.find(b"\\n", reader.start, reader.fill) >= 0:
+        turn()
+def in_use():
+    hear([b"stop"])
+    for _ in range(30):
+        turn()
+    gc.collect()
+    return gc.mem_alloc()
+for _ in range(12):
+    turn()
+micropython.kbd_intr(3)
+"""
+
 
 @pytest.fixture(scope="module")
 def runs(image) -> Rig:
@@ -74,6 +109,23 @@ def test_what_came_from_the_field_leaves_a_running_pump_running_and_exact(runs):
     assert runs.ask("hello")["state"] == "STOPPED" and runs.board.pin("EN") == 1
     runs.run_ticks(20)
     assert len(runs.edges.rising) == made and runs.board.resets == 0
+
+
+@pytest.mark.req("LNK-02", "SAFE-05", "PERF-02")
+def test_frames_of_every_kind_leave_the_heap_as_it_was(pump_prompt):
+    """Counted after a stop, which ends what was proposed and what waits."""
+    pump_prompt.run(HEAP, limit_ms=60_000)
+    draw = Draw(11)
+    ids = itertools.count(1)
+    found = []
+    for _ in range(3):
+        for _ in range(5):
+            lines = [line(draw, harmless(), ids) for _ in range(BATCH)]
+            pump_prompt.run(f"hear({lines!r})", limit_ms=60_000)
+        found.append(int(pump_prompt.run("print(in_use())", limit_ms=60_000).split()[-1]))
+    pump_prompt.run("a.stepper.halt()")
+    print(f"bytes of heap in use after each hundred: {found}")
+    assert max(found[1:]) - found[0] <= LEAK_BYTES
 
 
 @pytest.mark.req("SAFE-04", "SAFE-05", "MOT-06")

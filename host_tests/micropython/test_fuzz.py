@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import thecal
+from field_link import FILES
 from fuzz_frames import COMMANDS, Draw, harmless, line
 from thecal_bench import unixport
 from thecal_model.rig import reference
@@ -26,18 +27,34 @@ objects of the unix port are twice as large."""
 
 
 def batches(seed: int, count: int):
-    """Bytes for the script; half of them are harmless to a pump that runs."""
+    """Bytes for the script; half of them are harmless to a pump that runs. What came from the field is first,
+    then frames, and bytes of any kind now and then.
+    """
     draw = Draw(seed)
     ids = itertools.count(1)
-    done = 0
     tame = harmless()
-    while done < count:
-        is_tame = 2 * done < count
-        number = 1 if draw.once_in(4) else 1 + draw.below(24)
-        frames = [line(draw, tame if is_tame else COMMANDS, ids) for _ in range(number)]
-        data = b"".join(frames)
-        yield BATCH.pack(number == 1, is_tame, len(data)) + data
-        done += number
+    for is_tame in (True, False):
+        for path in FILES:
+            if is_tame == (path.stem != "prime_then_stop"):
+                yield batch(path.read_bytes(), alone=False, harmless=is_tame)
+        done = 0
+        while 2 * done < count:
+            number = 1 if draw.once_in(4) else 1 + draw.below(24)
+            if draw.once_in(8):
+                yield batch(noise(draw), alone=True, harmless=is_tame)
+            frames = [line(draw, tame if is_tame else COMMANDS, ids) for _ in range(number)]
+            yield batch(b"".join(frames), alone=number == 1, harmless=is_tame)
+            done += number
+
+
+def batch(data: bytes, alone: bool, harmless: bool) -> bytes:
+    """One for the script."""
+    return BATCH.pack(alone, harmless, len(data)) + data
+
+
+def noise(draw: Draw) -> bytes:
+    """Any bytes, line ends among them."""
+    return bytes(draw.below(256) for _ in range(draw.below(1_000))) + b"\n"
 
 
 def run(path: Path, seed: int, count: int) -> dict[str, int]:
