@@ -49,8 +49,9 @@ release-image: system
 test: desk image release-image ## all tests but the long ones
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --durations=20
 
-test-long: desk image release-image ## the tests that take minutes, with new random examples; another board's image too
+test-long: desk image release-image ## the tests that take minutes, with new random examples; another board's images too
 	@PYTHONPATH=tools python3 -m image.build THECAL_PICO_W
+	@PYTHONPATH=tools python3 -m image.build THECAL_PICO_W --release=1
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal -m long --hypothesis-profile=explore
 
 mutants: setup ## plant every fault of host_tests/mutants.toml in a copy, and see whether a test notices
