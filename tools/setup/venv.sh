@@ -13,7 +13,8 @@ if command -v flock >/dev/null; then # two makes at once: the second waits, then
     exec 9>build/.setup.lock
     flock 9
 fi
-if [ "$ready" -nt pyproject.toml ] && [ "$(cat .venv/.place)" = "$PWD" ]; then
+if [ "$ready" -nt pyproject.toml ] && [ "$ready" -nt tools/setup/emulator.patch ] &&
+    [ "$(cat .venv/.place)" = "$PWD" ]; then
     [ ! -e .venv/.emulator-lacks ] || .venv/bin/python tools/setup/emulator.py
     exit 0
 fi
