@@ -76,15 +76,14 @@ class _Chip(RP2040):
         self._blocks = blocks
 
 
-class _Engine:
-    """What the CPU loop runs: a chip, its clock, and whether to stop after this instruction."""
+try:  # an emulator that was compiled here, by tools/setup/emulator.py, has one that costs nothing to ask
+    from rp2040py.native._simulator import Engine  # pyright: ignore[reportAttributeAccessIssue]
+except ImportError:
 
-    __slots__ = ("clock", "rp2040", "stopped")
+    class Engine:
+        """What the CPU loop runs: a chip, its clock, and whether to stop after this instruction."""
 
-    def __init__(self, chip: RP2040) -> None:
-        self.rp2040 = chip
-        self.clock = chip.clock
-        self.stopped = True
+        __slots__ = ("clock", "rp2040", "stopped")
 
 
 class EmulatedBoard:
@@ -109,7 +108,8 @@ class EmulatedBoard:
     ) -> None:
         self.nets = dict(nets) if nets is not None else load_nets(pins_of(uf2))
         self.mcu = _Chip()
-        self._engine: Any = _Engine(self.mcu)  # all that the CPU loop asks of a rp2040py Simulator
+        self._engine: Any = Engine()  # all that the CPU loop asks of a rp2040py Simulator
+        self._engine.rp2040, self._engine.clock = self.mcu, self.mcu.clock
         self.mcu.simulator = self._engine
         self.mcu.logger = ConsoleLogger(log_level)
         self.usb = install_holdable_usb(self.mcu)
