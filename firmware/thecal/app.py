@@ -132,10 +132,10 @@ class App:
         inputs.late_us = time.ticks_diff(self.started_us, self.pace.due_counter_us)
         self.pace.started()
         self.sensors.read(inputs)
-        if outputs.probe:
+        if outputs.read_pads:
             inputs.levels = pads.levels()
         self.usb.read(inputs, outputs.rx_most)
-        if inputs.rx_len or outputs.probe:
+        if inputs.rx_len or outputs.read_pads:
             inputs.maintenance = not self.maintenance.value() and not self.maintenance.value()
         if not self.image.look():
             inputs.post_failures |= 1 << parts.IMAGE

@@ -96,7 +96,7 @@ class Host:
         if keyring.active:
             if keyring.step():
                 self.cancel_all(outputs)  # nobody had signed it
-            outputs.probe = outputs.probe or keyring.asks_for_jumper()
+            outputs.read_pads = outputs.read_pads or keyring.asks_for_jumper()
         if inputs.rx_len or keyring.active:
             keyring.jumper = inputs.maintenance
         session.begin_tick(inputs, outputs)

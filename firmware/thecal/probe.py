@@ -24,7 +24,7 @@ class Probe:
         if self.asked:
             return refusal(request, "busy", "another probe is under way")
         self.asked = request
-        outputs.probe = True
+        outputs.read_pads = True
         return None
 
     def answer(self, inputs: "Inputs"):

@@ -55,8 +55,8 @@ class Inputs:
         self.driver_fault = False  # the stepper driver reports a fault
         self.button_patient = False  # pressed
         self.button_stop = False  # pressed
-        self.maintenance = False  # the jumper is fitted: as of the last tick with bytes, or a probe
-        self.levels = 0  # of NETS, a bit each, where the last tick has asked (`Outputs.probe`)
+        self.maintenance = False  # the jumper is fitted: as of the last tick with bytes, or with `levels`
+        self.levels = 0  # of NETS, a bit each, where the last tick has asked (`Outputs.read_pads`)
         self.flash_done = False  # the flash command ordered in the last tick was carried out ...
         self.flash_ok = False  # ... and the flash then read as ordered
         self.post_failures = 0  # bits of the parts that the drivers ever found failed (watch/parts.py)
@@ -90,7 +90,7 @@ class Outputs:
         self.alarm_priority = -1  # what is annunciated: 0 HIGH to 2 LOW, -1 for nothing
         self.alarm_sound = False  # and whether it is heard
         self.restart = False  # the board is to start anew after this tick: another rig
-        self.probe = False  # the next tick is to read every pad
+        self.read_pads = False  # the next tick is to read every pad, MAINTENANCE among them
         self.checked_in = 0  # bits of the parts that did their work in this tick (watch/selftest.py)
         self.rx_most = RX_BYTES  # bytes of the host that the next tick has room for
         self.tx = bytearray(TX_BYTES)  # frames for the host: tx[tx_start:tx_end] is still to be sent
@@ -100,7 +100,7 @@ class Outputs:
     def clear_orders(self) -> None:
         """Forget the last tick's orders; bytes not yet sent stay."""
         self.reverse = False
-        self.probe = False
+        self.read_pads = False
         self.checked_in = 0
         self.halt = False
         self.motion_flush = False

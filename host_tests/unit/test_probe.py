@@ -23,11 +23,11 @@ def test_codes_levels_and_counts_come_as_they_are():
     desk = PumpOnDesk()
     desk.tick(pressure_down_raw=1)
     desk.tick(request("probe", id=7))
-    assert desk.outputs.probe and not [sent for sent in desk.frames if sent["type"] == "reply"]
+    assert desk.outputs.read_pads and not [sent for sent in desk.frames if sent["type"] == "reply"]
     at_pins = {"executed_steps": -32, "reverse_steps": 40, "encoder_count": 3, "index_count": 1}
     desk.tick(b"", levels=0b1000_0000_0000_0101, supply_raw=2_345, **at_pins)
     (answer,) = [sent for sent in desk.frames if sent["type"] == "reply"]
-    assert answer["id"] == 7 and answer["ok"] and not desk.outputs.probe
+    assert answer["id"] == 7 and answer["ok"] and not desk.outputs.read_pads
     assert answer["adc"]["SUPPLY"] == 2_345 and 400 <= answer["adc"]["PRESSURE_UP"] <= 401
     assert answer["counts"] == {"steps": -32, "reverse_steps": 40, "encoder": 3, "index": 1}
     assert [net for net, level in answer["levels"].items() if level] == ["STEP", "EN", "MAINTENANCE"]

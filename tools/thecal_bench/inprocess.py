@@ -395,7 +395,7 @@ class HostBench(Bench):
         # The board counts by the level of its own DIR.
         inputs.encoder_count = self._pads.turns * (plant.encoder_count - self._boot_encoder)
         inputs.index_count = self._pads.turns * (plant.index_count - self._boot_index)
-        if outputs.probe:
+        if outputs.read_pads:
             inputs.levels = self._pads.levels(self._enabled, self.motor.sign > 0, inputs)
         inputs.air = plant.air if plant.rig.air_level is not None else self._floats()
         inputs.driver_fault = plant.driver_fault if plant.rig.fault_level is not None else self._floats()

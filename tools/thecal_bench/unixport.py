@@ -131,7 +131,7 @@ class RemotePump:
         outputs.enable = bool(flags & 4)
         outputs.reverse = bool(flags & 8)
         outputs.restart = bool(flags & 16)
-        outputs.probe = bool(flags & 32)
+        outputs.read_pads = bool(flags & 32)
         outputs.tx[:length] = self._read(length)
         outputs.tx_start, outputs.tx_end = 0, length
 

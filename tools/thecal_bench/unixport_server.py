@@ -122,7 +122,7 @@ def flags_of(outputs):
         | (4 if outputs.enable else 0)
         | (8 if outputs.reverse else 0)
         | (16 if outputs.restart else 0)
-        | (32 if outputs.probe else 0)
+        | (32 if outputs.read_pads else 0)
     )
 
 
