@@ -5,7 +5,7 @@ fills up the queue; while the motor rests it is halted. What the guard withholds
 """
 
 from . import states
-from .clock import TICKS_PER_MIN
+from .clock import TICK_MS, TICKS_PER_MIN
 from .record import events
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import LARGEST
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
 TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
+TICK_CYCLES = TICK_MS * 10_000
 
 
 class Cut:
@@ -63,6 +64,7 @@ class Cut:
             self.ticks -= 1
             # Between two ends of segments a motor that is cut nowhere may be a step behind, too.
             missing_steps = self.delivery.position() - self.position.executed_steps - 1
+            missing_steps -= self.position.head.behind_steps
             if missing_steps > 0:
                 self.delivery.drop(missing_steps)
 
@@ -87,6 +89,12 @@ class Motion:
         self.control = control
         self.cut = Cut(control.clock, position, delivery, control.teller)
         self.planned_steps = 0  # position at the end of the last segment ordered
+        self.planned_part = 0  # and parts of a step, as the head has them
+        self.turned_steps = 0  # the count of steps then
+        one = delivery.mechanism.grains_per_step
+        self.part_bits = 0  # of a part of a step in grains that are too fine for the head
+        while (one >> self.part_bits) * position.head.unit > LARGEST:
+            self.part_bits += 1
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
 
     def order(self, inputs: "Inputs", outputs: "Outputs") -> None:
@@ -116,7 +124,7 @@ class Motion:
             self.settling -= 1
             if self.settling == 0:
                 # The queue was emptied after the last tick, so this is where the motor came to rest.
-                self.guard.rest(self.position.executed_steps)
+                self.guard.rest(self.position.counted_steps)
 
     def _begin_plan(self, outputs: "Outputs") -> None:
         """First to where the motor ought to be at the end of this tick, then on from there."""
@@ -124,8 +132,22 @@ class Motion:
         outputs.motion_flush = True
         self.control.to_boundary()
         self.planned_steps = self.position.executed_steps
+        self._begin_turn()
         self._order(outputs, self.delivery.plan_to_boundary(), 1, 1)
         self.delivery.plan_from_now()
+
+    def _begin_turn(self) -> None:
+        """From where the rotor is."""
+        position = self.position
+        head = position.head
+        if head.compensates and self.line.drawn_from_steps >= 0:
+            head.follow(position.counted_steps, False)
+        lead_steps = position.lead_steps()
+        if head.compensates:
+            lead_steps += head.ripple_steps
+        self.guard.lead(lead_steps)
+        self.turned_steps = position.counted_steps
+        self.planned_part = 0
 
     def _segment_ticks(self, ahead: int):
         """How long the segment is that begins so many ticks from now: up to an even tick; and a single tick
@@ -168,21 +190,62 @@ class Motion:
                 self.cut.told(wanted - allowed)
             if allowed >= guard.window_most:
                 self.control.raise_alarm(alarms.LIMIT_GUARD)
-        self._put(outputs, allowed, ticks)
+        if self.position.head.compensates:
+            self._turn(outputs, allowed, allowed == wanted, ticks)
+        else:
+            self._put(outputs, allowed + self.position.head.shift, ticks)
         if allowed > self.planned_steps:
             self.planned_steps = allowed
+
+    def _turn(self, outputs: "Outputs", target_steps: int, whole, ticks: int) -> None:
+        """By the head's table: all steps are due that displace no more than `target_steps`, and the part of a
+        step that is owed besides if `whole`. The first and the last one come at their times.
+        """
+        head = self.position.head
+        delivery = self.delivery
+        part = 0
+        if whole:
+            bits = self.part_bits
+            one = delivery.mechanism.grains_per_step >> bits
+            part = (delivery.part >> bits) * head.unit // one
+        before = head.units_from_turn(self.planned_steps, self.planned_part)
+        units = head.units_from_turn(target_steps, part)
+        turned = self.turned_steps
+        target = head.counted_at(units)
+        most = min(turned + delivery.mechanism.steps_per_tick_max * ticks, self.guard.ordered_steps)
+        if target > most or delivery.first < 0:
+            target = min(target, most)
+            delivery.first = -1
+            delivery.lag = 0
+        elif target > turned:
+            first = max(head.units_of(turned + 1 - head.turn_at) - before, 0)
+            delivery.first = _share(first, units - before, ticks)
+            delivery.lag = _share(units - head.units_of(target - head.turn_at), units - before, ticks)
+        if target > turned:
+            self.turned_steps = target
+        self.planned_part = part
+        self._put(outputs, target, ticks)
 
     def _order_back(self, outputs: "Outputs", wanted, ticks: int) -> None:
         """Only while the line is drawn back (MOT-03), and by no more than it may hold."""
         allowed = self.guard.allow_back(self.planned_steps, wanted, self.line.least_steps, ticks)
         outputs.reverse = True
-        self._put(outputs, allowed, ticks)
+        self._put(outputs, allowed + self.position.head.shift, ticks)
         self.planned_steps = min(self.planned_steps, allowed)
 
-    def _put(self, outputs: "Outputs", target_steps: int, ticks: int) -> None:
+    def _put(self, outputs: "Outputs", target_count: int, ticks: int) -> None:
         index = outputs.target_count
-        outputs.targets[index] = target_steps - self.position.base_steps
+        outputs.targets[index] = target_count - self.position.base_steps
         outputs.target_ticks[index] = ticks
         outputs.firsts[index] = self.delivery.first
         outputs.lags[index] = self.delivery.lag
         outputs.target_count = index + 1
+
+
+def _share(units: int, whole: int, ticks: int):
+    """When a constant flow of `whole` in so many ticks has come to `units` of it, 0.1 us."""
+    if units >= whole:
+        return ticks * TICK_CYCLES
+    units *= 1_000
+    thousandths = units // whole
+    return (thousandths * 1_000 + (units - thousandths * whole) * 1_000 // whole) * ticks

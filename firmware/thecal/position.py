@@ -1,17 +1,21 @@
-"""Where the motor is, in microsteps since the pump was first put into use, and what of that was a dose."""
+"""Where the motor is, in microsteps since the pump was first put into use, what that displaced (`head`), and
+what of it was a dose.
+"""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .dose.head import Head
     from .dose.line import Line
 
 
 class Position:
-    """The steps that one motor has made, forward less backward."""
+    """The steps that one motor has made, forward less backward, and the volume of its head."""
 
-    def __init__(self) -> None:
+    def __init__(self, head: "Head") -> None:
+        self.head = head
         self.base_steps = 0  # executed before the last reset
-        self.counted_steps = 0  # executed so far, as of the last look
-        self.executed_steps = 0  # of those, what was due by this tick (`Delivery.due`)
+        self.counted_steps = 0  # made so far, as of the last look
+        self.executed_steps = 0  # what they displaced of what was due by this tick (`Delivery.due`)
         self.entered_steps = 0  # of those, entered in the window
         self.dose_steps = 0  # executed, what filled the line left out
 
@@ -30,3 +34,7 @@ class Position:
         """Go on from there, after a reset."""
         self.base_steps = self.counted_steps = self.executed_steps = self.entered_steps = executed_steps
         self.dose_steps = dose_steps
+
+    def lead_steps(self) -> int:
+        """By how much the count of steps is ahead of the volume that they displaced, microsteps."""
+        return self.counted_steps - self.head.volume_at(self.counted_steps)

@@ -15,6 +15,7 @@ from .control import Control
 from .critical import Critical
 from .dose import prescription
 from .dose.delivery import Delivery
+from .dose.head import FAST_PART
 from .dose.line import Line
 from .dosing import Dosing
 from .handlers.assembly import assemble
@@ -61,9 +62,9 @@ class Pump:
         most_nl_h = min(prescription.MOST_RATE_NL_H, mechanism.max_rate_nl_h())
         # What it knows ...
         self.clock = clock = Clock()
-        self.position = position = Position()
+        self.position = position = Position(rig.pump_head())
         self.line = line = Line()
-        self.delivery = delivery = Delivery(mechanism)
+        self.delivery = delivery = Delivery(mechanism, position.head.behind_steps)
         self.ledger = ledger = WindowLedger()
         self.guard = guard = Guard(nl_per_rev, steps_per_rev, most_nl_h)
         self.lockout = lockout = Lockout()
@@ -168,8 +169,11 @@ class Pump:
         self.alarms.advance(self.clock.tick)
         self.senses.read(inputs, self.clock.tick)
         position = self.position
-        executed_steps = inputs.executed_steps + position.base_steps
-        position.counted_steps = executed_steps
+        before_steps = position.counted_steps
+        counted_steps = inputs.executed_steps + position.base_steps
+        position.counted_steps = counted_steps
+        head = position.head
+        executed_steps = head.volume_at(counted_steps) if head.compensates else counted_steps - head.shift
         if self.delivery.owed.flow:
             executed_steps = self.delivery.due(executed_steps, ticks, inputs.late_us)
         position.executed_steps = executed_steps
@@ -180,9 +184,26 @@ class Pump:
             stop.look(inputs.button_stop, self.clock.passed_ticks)
         if self.control.state <= states.POST:
             self.startup.go_on(inputs)
+        if inputs.index_count != head.seen_marks:
+            head.look(before_steps, counted_steps, inputs.index_count)
+        if head.places:
+            self._follow_head(counted_steps)
         critical.words.keep(words.HISTORY)
         critical.keep(words.TIME)
         return ticks
+
+    def _follow_head(self, counted_steps: int) -> None:
+        """Even out the head's pulsation while the phase is known and a dose flows, not too fast."""
+        delivery = self.delivery
+        fast = delivery.owed.flow_steps * FAST_PART >= self.mechanism.steps_per_tick_max
+        moving = self.control.state in states.MOVING and self.line.drawn_from_steps < 0
+        head = self.position.head
+        turn = head.turn_at
+        if head.follow(counted_steps, moving and not fast):
+            delivery.replan = moving
+        elif turn == head.turn_at:
+            return
+        self.critical.words.keep_set()
 
     def _dose_part(self, inputs: "Inputs", ticks: int) -> None:
         """Owe what is due by now."""
@@ -252,7 +273,10 @@ class Pump:
             executed_steps = self.position.executed_steps
             owed_steps = delivery.position()
             if executed_steps != owed_steps or self.senses.motion.beyond_sign:
-                row = self.senses.motion.compare(ticks, owed_steps, executed_steps, bolus)
+                # On the scale of the rotor, for the encoder's sake.
+                lead_steps = self.position.lead_steps()
+                owed_steps += lead_steps
+                row = self.senses.motion.compare(ticks, owed_steps, executed_steps + lead_steps, bolus)
                 if row >= 0:
                     self.control.raise_alarm(row)
         cut = self.motion.cut

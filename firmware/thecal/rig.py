@@ -13,6 +13,7 @@ The least pulse that a driver takes is 1 us (A4988), 2 us (DRV8825) or 5 us and 
 makers' data sheets say; ours is never shorter than 5 us, so that a spike and a pulse can be told apart.
 """
 
+from .dose.head import MOST_EXCESS, MOST_PLACES, Head
 from .dose.mechanism import MOST_NL_PER_REV, Mechanism
 from .rig_bounds import MOST_MICROSTEPS, MOST_PART, RigError, check, greatest_steps_s, steps_per_rev, written
 from .watch.readings import RAIL_CODES
@@ -24,12 +25,12 @@ MOST_STEPS_S = 1_200  # what the step driver can issue (drivers/segment.py)
 
 WEAR_PULSES = 100  # parts of a revolution in which wear is counted where there is no encoder
 
-NUMBER, RATIO, TEXT, CHOICE = range(4)
+NUMBER, RATIO, TEXT, CHOICE, LIST = range(5)
 
 
 class Key:
     """One key of a table: `kind`, and its bounds, or the `choices` of a CHOICE. A key with a `default` may be
-    left out.
+    left out. A LIST holds up to `most` whole numbers, each within `least` of 0.
     """
 
     def __init__(self, name, kind, least=0, most=0, default=None, choices=()) -> None:
@@ -78,6 +79,7 @@ def tables():
                 Key("nl_per_rev", NUMBER, 1_000, MOST_NL_PER_REV),
                 Key("uncertainty_nl", NUMBER, 0, MOST_NL_PER_REV, 0),  # expanded, at 95 %; 0: not calibrated
                 Key("rollers", NUMBER, 1, 64, 3),
+                Key("table", LIST, MOST_EXCESS, MOST_PLACES, ()),  # dose/head.py
                 Key("service_revs", NUMBER, 1, 10_000_000, 100_000),
                 Key("service_days", NUMBER, 1, 10_000, 730),
             ),
@@ -166,6 +168,7 @@ class Rig:
         self.nl_per_rev = head["nl_per_rev"]
         self.uncertainty_nl = head["uncertainty_nl"]
         self.rollers = head["rollers"]
+        self.table = head["table"]
         self.service_revs = head["service_revs"]
         self.service_days = head["service_days"]
         self.most_steps_s = greatest_steps_s(tables)
@@ -204,6 +207,10 @@ class Rig:
     def mechanism(self):
         """The arithmetic of its motor and head."""
         return Mechanism(self.nl_per_rev, self.steps_per_rev, self.most_steps_s // 10)
+
+    def pump_head(self):
+        """The volume of its head over the phase of the rollers."""
+        return Head(self.steps_per_rev, self.rollers, self.table)
 
     def has(self, part) -> bool:
         """Whether a part of `UNWATCHED` is fitted."""
@@ -282,6 +289,8 @@ def _bounds(key: "Key"):
         return "must be " + " or ".join(key.choices)
     if key.kind == RATIO:
         return "must be a whole number or [num, den], each 1 to %d" % key.most
+    if key.kind == LIST:
+        return "must be a list of at most %d whole numbers from -%d to %d" % (key.most, key.least, key.least)
     return "must be a whole number from %d to %d" % (key.least, key.most)
 
 
@@ -295,6 +304,9 @@ def _read_value(where, value, key: "Key"):
         num, den = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value, 1)
         sound = type(num) is int and type(den) is int and 0 < num <= key.most and 0 < den <= key.most
         value = num, den
+    elif key.kind == LIST:
+        sound = isinstance(value, (list, tuple)) and len(value) <= key.most
+        sound = sound and all(type(each) is int and -key.least <= each <= key.least for each in value)
     else:
         sound = type(value) is int and key.least <= value <= key.most
     if not sound:

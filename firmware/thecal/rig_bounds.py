@@ -10,6 +10,7 @@ able to give the slowest basal.
 """
 
 from .clock import TICKS_PER_HOUR, TICKS_PER_S
+from .dose.head import END_STEPS_PER_REV, LEAST_PLACES, MOST_BACK, MOST_EXCESS, MOST_FLOW, PARTS
 from .dose.mechanism import MOST_GRAINS_PER_STEP, MOST_NL_PER_REV, MOST_STEPS_PER_REV, parts_of
 from .dose.prescription import LEAST_BASAL_NL_H
 from .dose.units import reduced
@@ -53,6 +54,8 @@ def check(tables: dict) -> None:
     _check_motor(tables)
     _check_rate(tables)
     _check_uncertainty(tables["head"])
+    if tables["head"]["table"]:
+        _check_table(tables)
     if "encoder" in tables:
         _check_encoder(tables)
     for name in ("pressure_down", "pressure_up"):
@@ -180,6 +183,41 @@ def _check_uncertainty(head: dict) -> None:
     if head["uncertainty_nl"] >= head["nl_per_rev"]:
         why = "it must be below nl_per_rev, %d" % head["nl_per_rev"]
         refuse("head.uncertainty_nl", head["uncertainty_nl"], why, 0)
+
+
+def _check_table(tables: dict) -> None:
+    """Of the head: what a step displaces must be bounded, and the phase be found."""
+    table = tables["head"]["table"]
+    count = len(table)
+    why = ""
+    if count < LEAST_PLACES:
+        why = "it must have %d places or more" % LEAST_PLACES
+    elif table[0]:
+        why = "a head is ahead by nothing at the mark, but its first place is %d" % table[0]
+    elif max(table) - min(table) > MOST_EXCESS:
+        why = "from its least to its largest place there are %d, more than %d" % (
+            max(table) - min(table),
+            MOST_EXCESS,
+        )
+    elif "index" not in tables:
+        why = "the phase of the rollers is only known by an index mark, and the rig has none"
+    elif steps_per_rev(tables["motor"]) >= END_STEPS_PER_REV:
+        why = "a turn of %d steps is too fine for one, %d is too much" % (
+            steps_per_rev(tables["motor"]),
+            END_STEPS_PER_REV,
+        )
+    for place in range(count if not why else 0):
+        flow = PARTS + (table[(place + 1) % count] - table[place]) * count
+        if not -MOST_BACK * PARTS <= flow <= MOST_FLOW * PARTS:
+            why = "behind place %d the flow is %d %% of the mean, it must be -%d to %d %%" % (
+                place,
+                flow * 100 // PARTS,
+                MOST_BACK * 100,
+                MOST_FLOW * 100,
+            )
+            break
+    if why:
+        raise RigError("head.table: %s: measure it anew, or leave it out" % why)
 
 
 def _check_encoder(tables: dict) -> None:

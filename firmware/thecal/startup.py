@@ -63,7 +63,7 @@ class Startup:
         if persistence and (persistence.journal.torn or not persistence.sound()):
             control.teller.event(events.JOURNAL, persistence.journal.status, persistence.journal.torn)
         control.enter(states.POST, POWER_ON)
-        self.guard.rest(control.position.executed_steps)
+        self.guard.rest(control.position.counted_steps)
         if self.regimen.prescription:
             self.regimen.put_in_force(self.regimen.prescription)
         for kind in range(KINDS):

@@ -57,7 +57,7 @@ class Status:
         values[1] = self.rate_nl_h()
         values[2] = delivery.position()
         values[3] = executed_steps
-        values[4] = self.guard.ordered_steps
+        values[4] = self.guard.ordered_steps - self.guard.lead_steps
         values[5] = mechanism.volume_ul(executed_steps)
         values[6] = mechanism.volume_nl(delivery.bolus_left_steps(flowing)) if flowing >= 0 else 0
         values[7] = mechanism.volume_ul(self.reservoir.left_steps(executed_steps))
@@ -78,6 +78,9 @@ class Status:
         values[21] = mechanism.volume_nl(line.bridge.left_steps) if line.bridge else 0
         values[22] = mechanism.volume_nl(line.credit_steps)
         values[24] = 1 if self.session.keys.paired else 0
+        head = control.position.head
+        values[25] = head.phase_steps(control.position.counted_steps)
+        values[26] = 1 if head.compensates else 0
         self.telemetry.status(outputs, control.state, flowing + 1)
 
     def rate_nl_h(self):

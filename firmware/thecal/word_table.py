@@ -60,6 +60,8 @@ OF_TIME = (
     ("delivery.remainder", ("steps", "grains", "settled")),
     ("line", ("least_steps",)),
     ("regimen.changes", ("accepted",)),
+    ("position.head", ("compensates", "shift", "turn_at", "turn_steps", "turn_part")),
+    ("guard", ("lead_steps",)),
 )
 OF_DOSE = (("delivery", ("origin_steps", "ahead")),)
 OF_PLAN = (
@@ -86,7 +88,7 @@ PARTS = (
     ("", OF_HISTORY),
 )
 GROUPS = range(4)
-FIRST = (0, 46, 89, 132, 154)  # number of each group's first word, and how many there are
+FIRST = (0, 52, 95, 138, 160)  # number of each group's first word, and how many there are
 OPTIONAL = (8, 37, 38, 39, 40)  # words of what there is only now and then
 # What follows is the table once more, word by word: a loop over names takes ten times as long. What is
 # written is each word's complement, to keep it or to compare it with what is kept.
@@ -118,6 +120,7 @@ def write_set(words, kept) -> None:
     mechanism = words.delivery.mechanism
     line = words.line
     remainder = words.delivery.remainder
+    head = words.position.head
     kept[13] = ~words.control.state
     kept[14] = ~words.position.base_steps
     kept[15] = ~line.drawn_from_steps
@@ -147,6 +150,12 @@ def write_set(words, kept) -> None:
     kept[43] = not remainder.settled
     kept[44] = ~line.least_steps
     kept[45] = ~words.regimen.changes.accepted
+    kept[46] = not head.compensates
+    kept[47] = ~head.shift
+    kept[48] = ~head.turn_at
+    kept[49] = ~head.turn_steps
+    kept[50] = ~head.turn_part
+    kept[51] = ~guard.lead_steps
 
 
 def write_optional(words, kept) -> None:

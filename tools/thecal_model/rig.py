@@ -100,6 +100,17 @@ def _whole(table: str, key: str, value: Any) -> int:
     raise Expected(f"expected a whole number from {bounds.least} to {bounds.most}, found {value!r}")
 
 
+def _table(value: Any) -> list[int] | tuple[()]:
+    if value == "none":
+        return ()
+    bounds = _BOUNDS["head", "table"]
+    good = isinstance(value, list) and len(value) <= bounds.most
+    if good and all(type(each) is int and abs(each) <= bounds.least for each in value):
+        return value
+    whole = f"whole numbers from -{bounds.least} to {bounds.least}"
+    raise Expected(f'expected "none" or a list of at most {bounds.most} {whole}, found {str(value)[:40]}')
+
+
 def _quantity(dimension: q.Dimension, unit: str, table: str, key: str, value: Any) -> int:
     """A quantity that is a whole number of `unit` on the link, within its bounds there."""
     bounds = _BOUNDS[table, key]
@@ -250,6 +261,10 @@ PARTS: dict[str, Part] = {
                 partial(_quantity, q.VOLUME, "nL", "head", "uncertainty_nl"), "uncertainty_nl",
                 "of that volume, expanded, at 95 %; 0 nL says that nobody has weighed it", "0 nL"),
             "rollers": Entry(partial(_whole, "head", "rollers"), "rollers", "of the rotor", "3"),
+            "table": Entry(
+                _table, "table",
+                "by how much the head is ahead of a uniform one, from the index mark over the pitch of a "
+                "roller, in 1/100000 of what that displaces; none says that nobody has measured it", "none"),
             "service_revs": Entry(
                 partial(_whole, "head", "service_revs"), "service_revs",
                 "turns that the tube is good for", "100000",

@@ -71,7 +71,11 @@ def _head(rig: Rig) -> str:
     step = volume_text(Fraction(rig.nl_per_rev, rig.steps_per_rev))
     most = rate_text(rig.mechanism().max_rate_nl_h())
     volume = f"{volume_text(rig.nl_per_rev)} a turn, {uncertainty_text(rig)}"
-    return f"{volume}; {step} a microstep, {most} at most; {rig.rollers} rollers"
+    table = ""
+    if rig.table:
+        ripple = q.decimal_text(round(Fraction(max(rig.table) - min(rig.table), 1_000), 1), 1)
+        table = f", evened out by a table of {len(rig.table)} places within {ripple} % of a pitch"
+    return f"{volume}; {step} a microstep, {most} at most; {rig.rollers} rollers{table}"
 
 
 def _pressure(scale: Scale | None) -> str:

@@ -44,9 +44,9 @@ AHEAD_TICKS = (QUEUE_SEGMENTS + 1) * SEGMENT_TICKS  # MOT-04: no further than th
 
 
 class Delivery:
-    """The course of the pump on one `mechanism`, owed and planned."""
+    """The course of the pump on one `mechanism`, owed and planned; `behind_steps` as of `Remainder`."""
 
-    def __init__(self, mechanism: "Mechanism") -> None:
+    def __init__(self, mechanism: "Mechanism", behind_steps: int = 0) -> None:
         self.mechanism = mechanism
         self.quarter = mechanism.grains_per_step >> 2
         self.origin_steps = 0  # executed count at which nothing was owed
@@ -59,7 +59,10 @@ class Delivery:
         self.doses = False  # what flows is the dose, not what fills or relieves the line
         self.first = 0  # when the first step of what was planned last comes after its beginning ...
         self.lag = 0  # ... and the last one before its end, 0.1 us
-        self.remainder = Remainder(mechanism.grains_per_step, mechanism.steps_per_tick_max * AHEAD_TICKS)
+        self.part = 0  # grains that are owed at its end, beyond the step of the position
+        self.remainder = Remainder(
+            mechanism.grains_per_step, mechanism.steps_per_tick_max * AHEAD_TICKS, behind_steps
+        )
 
     def begin(self, executed_steps: int, doses=True) -> None:
         """Owe from the end of this tick on; the motor rests. The course is to be followed next. `doses`: with
@@ -213,6 +216,7 @@ class Delivery:
             ticks -= 1
         planned.come(self.quarter)
         steps = planned.due_steps
+        self.part = planned.part
         if steps != before:
             self.first = time_of(first, flow, shift)
             self.lag = time_of(planned.part, flow, shift)
@@ -223,6 +227,7 @@ class Delivery:
         position = self.position()
         self.first = -1
         owed = self.owed
+        self.part = owed.part
         # More than a tick is no less even.
         slow = owed.part >> owed.shift >= owed.flow
         self.lag = MOST_LAG if slow else time_of(owed.part, owed.flow, owed.shift)

@@ -12,14 +12,16 @@ power.
 
 class Remainder:
     """Microsteps and grains, `grains_per_step` of them a microstep, that are owed beyond those that were
-    made. No motor is ever ordered further ahead than `most_ahead_steps`.
+    made. No motor is ever ordered further ahead than `most_ahead_steps`. `behind_steps`: so much may be owed
+    at a stop because the next step of the rotor displaces more than one microstep.
     """
 
-    def __init__(self, grains_per_step: int, most_ahead_steps: int) -> None:
+    def __init__(self, grains_per_step: int, most_ahead_steps: int, behind_steps: int = 0) -> None:
         self.grains_per_step = grains_per_step
         self.most_ahead_steps = most_ahead_steps
-        # Once `settled` between -most_ahead_steps and 0, else the position up to which all was owed at the
-        # stop: where the motor comes to rest is not known at once.
+        self.behind_steps = behind_steps
+        # Once `settled` between -most_ahead_steps and behind_steps, else the position up to which all was
+        # owed at the stop: where the motor comes to rest is not known at once.
         self.steps = 0
         self.grains = 0
         self.settled = True
@@ -43,7 +45,7 @@ class Remainder:
         if self.settled:
             return self.steps
         steps = self.steps - executed_steps
-        if steps > 0:
+        if steps > self.behind_steps:
             return 0  # owed and not made: given up
         if steps < -self.most_ahead_steps:
             return -1  # never ordered: a fault with its own alarm, which no next dose makes up for

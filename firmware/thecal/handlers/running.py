@@ -118,7 +118,7 @@ class Running:
         control.alarms.clear_first_cause()
         control.senses.failed.forget()
         if halted:
-            self.guard.rest(control.position.executed_steps)
+            self.guard.rest(control.position.counted_steps)
             if stored_nl > 0 and self.regimen.prescription and not control.failures:
                 self._draw_back(stored_nl)
             else:

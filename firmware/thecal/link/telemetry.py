@@ -46,6 +46,8 @@ STATUS_FIELDS = (
     "line_credit_nl",  # of a new line that is still to be filled
     "unwatched",  # a bit for each row of the rig's UNWATCHED that nothing watches
     "paired",  # 1 with keys, 0 without
+    "phase_steps",  # of the rotor since its index mark, -1 while that is not known
+    "compensated",  # 1 while the head's table evens the flow out, 0 while the head counts as uniform
 )
 
 

@@ -23,7 +23,8 @@ class Guard:
     def __init__(self, nl_per_rev: int, steps_per_rev: int, max_rate_nl_h) -> None:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
-        self.ordered_steps = 0  # the furthest position ever allowed
+        self.ordered_steps = 0  # the furthest count of steps ever allowed
+        self.lead_steps = 0  # by so many that count may be ahead of the volume that is judged
         self.limit_steps = 0  # most steps in any window, 0 without a limit
         self.limit_rest = (0, 1)
         self.window_most = LARGEST  # positions beyond which nothing may be ordered, by the window ...
@@ -38,9 +39,13 @@ class Guard:
             most = -(-max_rate_nl_h * self.steps_per_rev * ticks // (self.nl_per_rev * TICKS_PER_HOUR))
             self.segment_most[ticks] = small(most + ROUNDING_STEPS)
 
-    def rest(self, executed_steps: int) -> None:
+    def rest(self, counted_steps: int) -> None:
         """The motor stands and its queue is empty: nothing beyond here is ordered."""
-        self.ordered_steps = executed_steps
+        self.ordered_steps = counted_steps
+
+    def lead(self, steps: int) -> None:
+        """From now on the rotor may be so many steps ahead of the volume: a head's ripple at the most."""
+        self.lead_steps = steps
 
     def set_limit(self, num: int, den: int) -> None:
         """No window may hold more than num/den nL; num 0 for no limit. More is by a whole microstep: a flow
@@ -84,6 +89,6 @@ class Guard:
         # What is ordered already is not taken back here: it was judged when it was ordered.
         most = max(min(most, self.window_most, self.reservoir_most, self.booked_most), start_steps)
         allowed = target_steps if target_steps <= most else most
-        if allowed > self.ordered_steps:
-            self.ordered_steps = allowed
+        if allowed + self.lead_steps > self.ordered_steps:
+            self.ordered_steps = allowed + self.lead_steps
         return allowed
