@@ -68,7 +68,7 @@ class Pump:
         self.ledger = ledger = WindowLedger()
         self.guard = guard = Guard(nl_per_rev, steps_per_rev, most_nl_h)
         self.lockout = lockout = Lockout()
-        self.reservoir = reservoir = Reservoir(nl_per_rev, steps_per_rev)
+        self.reservoir = reservoir = Reservoir(nl_per_rev, steps_per_rev, position.head.behind_steps)
         self.senses = Senses(rig)
         self.regimen = regimen = Regimen(clock, line, ledger, guard, reservoir)
         # ... and what it does with it.

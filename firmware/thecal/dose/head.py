@@ -31,6 +31,7 @@ END_STEPS_PER_REV = 1 << 20
 MOST_UNITS = 1 << 21  # of a revolution, as parts of a step
 MOST_FINE = 256  # parts of a step
 WIDTH_PART = 64  # of a pitch: a phase that is known no better is not
+JITTER_STEPS = 2  # of the mark
 SLACK_PART = 50  # of a revolution, within which the next mark must come
 FAST_PART = 4  # of the motor's greatest rate
 
@@ -170,13 +171,15 @@ class Head:
         high = counted + 1
         agreed = 0
         if self.marked:
-            low = max(low, self.low + self.steps_per_rev - 1)
-            high = min(high, self.high + self.steps_per_rev + 1)
+            low = max(low, self.low + self.steps_per_rev)
+            high = min(high, self.high + self.steps_per_rev)
             agreed = self.agreed + 1 if self.agreed < LARGEST else LARGEST
-            if low > high:
+            if low > high + JITTER_STEPS:
                 low = before
                 high = counted + 1
                 agreed = 0
+            elif low > high:
+                low, high = high, low
         self.marked = True
         self.low = low
         self.high = high

@@ -27,12 +27,14 @@ ERASE_TICKS = 17  # before an erase: the queue, what it may last, and then a rec
 
 class Ledger:
     """On a journal that has recovered, with `most_steps` in 1 uL. The position is that of the journal: the
-    caller's `executed_steps` go on from there.
+    caller's `executed_steps` go on from there. The motor may come to rest `behind_steps` before what is
+    booked, since its next step would displace more.
     """
 
-    def __init__(self, journal, most_steps: int) -> None:
+    def __init__(self, journal, most_steps: int, behind_steps: int = 0) -> None:
         self.journal = journal
         self.most_steps = most_steps
+        self.behind_steps = behind_steps
         words = journal.words
         # What was reserved counts as executed and as dose.
         words[DOSE] += words[RESERVED] - words[EXECUTED]
@@ -52,13 +54,13 @@ class Ledger:
         self._flow(rate_steps, rate_grains, grains_per_step, QUANTUM_TICKS)
         quantum = min(self._steps, self.most_steps)
         self._flow(rate_steps, rate_grains, grains_per_step, LEAST_TICKS)
-        self.quantum_steps = max(quantum, self._steps + (1 if self._grains else 0), 1)
+        self.quantum_steps = max(quantum, self._steps + (1 if self._grains else 0), 1) + self.behind_steps
         self._flow(rate_steps, rate_grains, grains_per_step, RECORD_TICKS)
         self.record_steps = self._steps
         self._flow(rate_steps, rate_grains, grains_per_step, LEAD_TICKS)
-        self.lead_steps = self._steps
+        self.lead_steps = self._steps + self.behind_steps
         self._flow(rate_steps, rate_grains, grains_per_step, ERASE_TICKS)
-        self.erase_lead_steps = self._steps
+        self.erase_lead_steps = self._steps + self.behind_steps
 
     def _flow(self, rate_steps: int, rate_grains: int, one: int, ticks: int) -> None:
         """What flows in `ticks` as `_steps` and `_grains`, exact, by doubling: no product leaves the small
