@@ -1,14 +1,14 @@
 """The head's table against fractions: any table, any head, and a mark that comes when it comes."""
 
 from fractions import Fraction
-from itertools import accumulate
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from head_tables import exact_steps, tables
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_ints import LARGEST
-from thecal.dose.head import END_STEPS_PER_REV, MOST_BACK, MOST_EXCESS, MOST_FLOW, PARTS, Head
+from thecal.dose.head import END_STEPS_PER_REV, MOST_FLOW, Head
 
 steps_per_rev = st.one_of(
     st.sampled_from([200, 3_200, 1_016, 51_200]), st.integers(200, END_STEPS_PER_REV - 1)
@@ -16,50 +16,13 @@ steps_per_rev = st.one_of(
 rollers = st.integers(1, 12) | st.just(64)
 
 
-@st.composite
-def tables(draw) -> list[int]:
-    """One that a rig may have; most of them take back somewhere."""
-    count = draw(st.integers(8, 128))
-    least, most = -(MOST_BACK + 1) * PARTS // count, (MOST_FLOW - 1) * PARTS // count
-    turns = draw(st.lists(st.integers(least, most), min_size=count, max_size=count))
-    if draw(st.booleans()):
-        turns = [turn // 8 for turn in turns]
-    table = [0, *accumulate(turns[:-1])]
-    mean = Fraction(sum(turns), count)
-    table = [round(excess - place * mean) for place, excess in enumerate(table)]
-    assume(max(table) - min(table) <= MOST_EXCESS)
-    ways = [after - before for before, after in zip(table, [*table[1:], 0], strict=True)]
-    assume(all(-MOST_BACK * PARTS <= PARTS + way * count <= MOST_FLOW * PARTS for way in ways))
-    return table
-
-
-def exact_steps(table: list[int], per_rev: int, rollers: int, steps: int) -> Fraction:
-    """The most that the head has displaced by so many steps behind the mark, in mean steps."""
-    pitch = Fraction(per_rev, rollers)
-
-    def displaced(at: Fraction) -> Fraction:
-        whole, phase = divmod(at / pitch, 1)
-        place, part = divmod(phase * len(table), 1)
-        before = table[int(place)]
-        after = table[(int(place) + 1) % len(table)]
-        return at + pitch * (before + part * (after - before)) / PARTS
-
-    at = Fraction(steps)
-    first = at - pitch
-    ends = [
-        pitch * place / len(table)
-        for place in range(int(first * len(table) / pitch), int(at * len(table) / pitch) + 1)
-    ]
-    return max(displaced(each) for each in [at, *(end for end in ends if end <= at)])
-
-
 @pytest.mark.req("DOSE-01", "PERF-05")
 @given(tables(), steps_per_rev, rollers, st.lists(st.integers(0, 10**6), min_size=1, max_size=8))
 @settings(max_examples=200)
 def test_the_volume_at_a_step_is_the_most_that_the_table_says_by_then(table, per_rev, rollers, places):
     head = Head(per_rev, rollers, table)
-    # To a part of the unit at each place, and a 1024th of what lies between two.
-    slack = Fraction(3 * rollers, head.unit) + Fraction(MOST_FLOW * per_rev, rollers * len(table) * 1_000)
+    # To a unit at each place, and a bit of what lies between two.
+    slack = Fraction(3, head.unit) + Fraction(MOST_FLOW << head.bits, rollers * len(table))
     for place in places:
         steps = place % (2 * per_rev)
         units = head.units_of(steps)

@@ -54,11 +54,14 @@ class LawBench(HostBench):
             for rates in self.changes.pop(grid, []):
                 for name, value in rates.items():
                     setattr(self, name, value)
-            made = self.motor.executed_steps(grid * TICK_CYCLES)
-            self.worst = max(self.worst, abs(made - self.owed))
-            assert abs(made - self.owed) <= 1, f"tick {grid}: owed {float(self.owed)}, executed {made}"
+            self.judge(grid, self.motor.executed_steps(grid * TICK_CYCLES))
             self.seen_tick = grid
         super()._turn(tick, at_cycles)
+
+    def judge(self, grid: int, made: int) -> None:
+        """`made` by a tick of the grid, against what is owed by then."""
+        self.worst = max(self.worst, abs(made - self.owed))
+        assert abs(made - self.owed) <= 1, f"tick {grid}: owed {float(self.owed)}, executed {made}"
 
 
 def ask(bench: HostBench, client: LinkClient, cmd: str, **arguments) -> tuple[dict, int]:

@@ -11,8 +11,9 @@ Where the head takes back, the volume counted stands still from where that begin
 The phase comes from the index mark. A tick says only between which steps a mark came; each mark that agrees
 with the one before, a revolution ago, narrows that. The table is used (`follow`) while the phase is known to
 1/64 of a pitch and no more than a revolution old (one that takes back once a second mark agreed), while the
-pump doses forward, and below a quarter of the motor's greatest rate. Else the head counts as uniform, and
-nothing jumps where one changes into the other.
+pump doses forward, and below a sixteenth of the motor's greatest rate: the steps of a segment are even, so
+within one the flow follows the table's mean. Else the head counts as uniform, and nothing jumps where one
+changes into the other.
 
 Units: `counted` is a count of rotor steps; volume is in `unit` parts of a microstep, where small parts count.
 All integers are small; nothing here allocates but the constructor.
@@ -33,7 +34,7 @@ MOST_FINE = 256  # parts of a step
 WIDTH_PART = 64  # of a pitch: a phase that is known no better is not
 JITTER_STEPS = 2  # of the mark
 SLACK_PART = 50  # of a revolution, within which the next mark must come
-FAST_PART = 4  # of the motor's greatest rate
+FAST_PART = 16  # of the motor's greatest rate
 
 
 def ripple_steps(table, steps_per_rev: int, rollers: int) -> int:
@@ -58,6 +59,7 @@ class Head:
         self.pitch_units = steps_per_rev * fine  # volume of a pitch, times `rollers`
         self.unit = fine * rollers
         self.places = len(table)
+        self.bits = 0  # of a way between two places, in parts of which it is reckoned, that are too fine
         self.raw = self.most = None
         self.takes_back = False
         self.behind_steps = 0  # what is displaced may be so far behind what is owed: a step of the rotor
@@ -93,9 +95,12 @@ class Head:
             envelope.append(most)
         self.raw = array("i", raw)
         self.most = array("i", envelope)
-        steepest = max([raw[place + 1] - raw[place] for place in range(count)]) * count
+        ways = [raw[place + 1] - raw[place] for place in range(count)]
+        steepest = max(ways) * count
+        while max(max(ways), -min(ways)) * (self.steps_per_rev >> self.bits) > LARGEST:
+            self.bits += 1
         self.behind_steps = -(-steepest // self.pitch_units)
-        self.takes_back = any([raw[place] > raw[place + 1] for place in range(count)])
+        self.takes_back = min(ways) < 0
 
     # --- the table
 
@@ -108,7 +113,7 @@ class Head:
         place = at // per_rev
         raw = self.raw
         units = raw[place]
-        units += (raw[place + 1] - units) * (((at - place * per_rev) << 10) // per_rev) >> 10
+        units += (raw[place + 1] - units) * (at - place * per_rev >> self.bits) // (per_rev >> self.bits)
         most = self.most[place]
         return pitch * self.pitch_units + (units if units > most else most)
 
@@ -131,7 +136,7 @@ class Head:
         way = self.raw[place + 1] - from_units
         phase = place * self.steps_per_rev
         if way > 0:
-            phase += (((rest - from_units) << 10) // way) * self.steps_per_rev >> 10
+            phase += (rest - from_units) * (self.steps_per_rev >> self.bits) // way << self.bits
         steps = (pitch * self.steps_per_rev + phase // self.places) // self.rollers
         while self.units_of(steps) > units:
             steps -= 1
