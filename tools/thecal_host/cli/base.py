@@ -123,11 +123,16 @@ def _ports_there(begun: str) -> list[str]:
     return [port.name for port in ports.find_ports() if port.name.startswith(begun)]
 
 
-PortOption = Annotated[
-    str | None,
-    typer.Option("--port", "-p", envvar="THECAL_PORT", metavar="PORT", autocompletion=_ports_there,
-                 help="Serial device, pty or socket://HOST:PORT of the pump", show_default="the only one"),
-]  # fmt: skip
+def _port_option(otherwise: str) -> Any:
+    """`--port`, and which pump it is where nobody names one."""
+    return typer.Option(
+        "--port", "-p", envvar="THECAL_PORT", metavar="PORT", autocompletion=_ports_there,
+        help="Serial device, pty or socket://HOST:PORT of the pump", show_default=otherwise,
+    )  # fmt: skip
+
+
+PortOption = Annotated[str | None, _port_option("the only one")]
+AnyPortOption = Annotated[str | None, _port_option("every pump that it finds")]
 
 RoleOption = Annotated[
     str | None,

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from thecal_host import ports
-from thecal_host.cli.base import ANY_PUMP, PortOption, app, err, say, until_interrupted
+from thecal_host.cli.base import ANY_PUMP, AnyPortOption, app, err, say, until_interrupted
 from thecal_host.files import FileError
 
 NO_NICEGUI = "the desk needs the package nicegui, which is not installed: `make desk` brings it"
@@ -20,7 +20,7 @@ NO_NICEGUI = "the desk needs the package nicegui, which is not installed: `make 
 @app.command(rich_help_panel=ANY_PUMP)
 def desk(
     ctx: typer.Context,
-    port: PortOption = None,
+    port: AnyPortOption = None,
     bench: Annotated[bool, typer.Option("--bench", help="Bring an emulated pump of its own")] = False,
     rig: Annotated[
         str, typer.Option(metavar="FILE", help="With --bench: what hangs on its pins, a rig file or a name")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 rig_app = typer.Typer(
     no_args_is_help=True,
-    help="What hangs on the pump's pins: show it, program it.",
+    help="What hangs on the pump's pins: show it, program it, check it.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(rig_app, name="rig", rich_help_panel=ANY_PUMP)
