@@ -5,6 +5,7 @@ over small steps that shares nothing with the closed form.
 """
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,15 +16,16 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from thecal.causes import CAUSES
 from thecal.link.commands import COMMANDS
-from thecal.states import RUNNING, STOPPED
+from thecal.states import JOGGING, RUNNING, STOPPED
 from thecal.watch.alarms import RESERVOIR_LOW
 from thecal_bench import scenario
-from thecal_host import picture, record, recording, report
+from thecal_host import cli, picture, record, recording, report
 from thecal_host.experiment import prescription
 from thecal_host.programmed import CLINICIAN, PATIENT, Programmed
 from thecal_host.report import Asked, Course, LimitInForce, Run, Sample, window_fill
 from thecal_model import rig
 from thecal_model.therapy import Profile, Therapy
+from typer.testing import CliRunner
 
 H = 3_600_000
 MIN = 60_000
@@ -78,6 +80,43 @@ def test_a_stop_ends_a_bolus_for_good():
     assert programmed.volume_nl(100_000) == 2_000
     programmed.bolus(100_000, 1_000, Fraction(360_000))
     assert programmed.volume_nl(200_000) == 3_000
+
+
+@pytest.mark.req("DOSE-09")
+def test_what_fills_a_line_is_programmed_and_no_dose():
+    programmed = Programmed(Fraction(6_000_000))
+    programmed.turn(1_000, 200_000, 60_000_000, primes=True)  # 12 s
+    assert programmed.volume_nl(7_000) == programmed.primed_nl(7_000) == 100_000
+    programmed.stop(13_000)
+    programmed.start(20_000)
+    programmed.stop(50_000)
+    programmed.turn(60_000, 200_000, 60_000_000, primes=True)
+    programmed.stop(63_000)  # in a quarter of it
+    programmed.turn(70_000, 10_000, 6_000_000)  # a jog, which is one
+    programmed.stop(90_000)
+    assert programmed.volume_nl(90_000) == 200_000 + 50_000 + 50_000 + 10_000
+    assert programmed.primed_nl(90_000) == 250_000 and programmed.bolus_left_nl == 0
+
+
+@pytest.mark.req("DOSE-09", "LIM-03", "RIG-06")
+def test_a_run_whose_line_is_primed_is_off_by_a_microstep_and_its_window_holds_the_dose_alone(tmp_path):
+    scenario_file = Path(__file__).parents[1] / "scenarios" / "prime_then_run.toml"
+    said = CliRunner().invoke(cli.app, ["simulate", str(scenario_file), "--every", "500 ms", "--json"])
+    path = tmp_path / "run.ndjson"
+    path.write_text(said.stdout)
+    run = record.run_of(path)
+    assert abs(report.worst_error_steps(run)) <= 1
+    rows = dict(report.summary_rows(run))
+    assert rows["of it primed, in no limit"] == "250.000 uL"
+    assert rows["fullest window at a sample"].startswith("150.000 uL")
+
+
+def test_a_jog_is_programmed_by_its_steps():
+    jogged = [(0, frame("state", STOPPED, JOGGING)), (0, frame("jog_start", 3_200, 6_000_000))]
+    known = prescription(scenario.parse(WEEK), 0)
+    events = [*jogged, (60_000, frame("state", JOGGING, STOPPED))]
+    found = record.programmed_by_events(known, events, H, nl_per_step=STEP_NL)
+    assert found.volume_nl(30_000) == 50_000 and found.volume_nl(H) == 100_000
 
 
 def test_what_cannot_be_is_an_error():

@@ -26,9 +26,9 @@ from thecal_host.report import (
     Course,
     Fill,
     Run,
+    fills_of,
     in_force,
     periods_of,
-    window_fill,
     worst_error_steps,
 )
 
@@ -220,7 +220,7 @@ def _course_figure(run: Run, course: Course) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    fills = window_fill(run.samples, course.limits)
+    fills = fills_of(run)
     ratios = [1.5, 1.0, 1.1] if fills else [1.5, 1.0]
     figure = Figure(figsize=(13, 3.2 * len(ratios)), layout="constrained")
     FigureCanvasAgg(figure)

@@ -6,7 +6,8 @@ nL/h, and the volume is their integral, a line with a few corners. Tell it what 
 
 Rules it applies: nothing accrues while stopped; a bolus flows on top of the basal rate until its volume is
 complete, slower where both together would pass the limit of the machine; a stop ends a bolus for good. A
-patient's bolus suspends the clinician's, which goes on after it with what was left.
+patient's bolus suspends the clinician's, which goes on after it with what was left. While it does not run the
+pump may be told to turn by so much: to prime a line, or to jog.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 MS_PER_H = 3_600_000
+_NEVER = Fraction(1 << 60)
 
 PATIENT, CLINICIAN = "patient", "clinician"
 """Whose bolus it is; of two the first one flows."""
@@ -45,17 +47,21 @@ class Programmed:
         self._max_rate_nl_h = None if max_rate_nl_h is None else Fraction(max_rate_nl_h)
         self._running = False
         self._boluses = {PATIENT: _Bolus(), CLINICIAN: _Bolus()}
+        self._turned = _Bolus()
+        self._primes: list[tuple[Fraction, Fraction]] = []  # from when to when, the last without an end
         self.corners = [Corner(Fraction(0), Fraction(0), Fraction(0))]
 
     def start(self, at_ms: int | Fraction) -> None:
         """The pump runs from here; the basal rate accrues."""
         self._advance(at_ms)
+        self._end_turning(at_ms)
         self._running = True
         self._turn(at_ms)
 
     def stop(self, at_ms: int | Fraction) -> None:
         """Nothing accrues from here; what is left of a bolus is forfeited."""
         self._advance(at_ms)
+        self._end_turning(at_ms)
         self._running = False
         self._boluses = {PATIENT: _Bolus(), CLINICIAN: _Bolus()}
         self._turn(at_ms)
@@ -83,6 +89,29 @@ class Programmed:
         self._boluses[kind] = _Bolus(Fraction(volume_nl), Fraction(rate_nl_h))
         self._turn(at_ms)
 
+    def turn(
+        self,
+        at_ms: int | Fraction,
+        volume_nl: Fraction | int,
+        rate_nl_h: Fraction | int,
+        primes: bool = False,
+    ) -> None:
+        """So much from here, and no therapy; `primes`: into a new line."""
+        self._advance(at_ms)
+        self._end_turning(at_ms)
+        self._turned = _Bolus(Fraction(volume_nl), Fraction(rate_nl_h))
+        if primes:
+            self._primes.append((Fraction(at_ms), _NEVER))
+        self._turn(at_ms)
+
+    def primed_nl(self, at_ms: int | Fraction) -> Fraction:
+        """What of the programmed volume has filled a line by then, which no limit counts."""
+        return sum(
+            (self.volume_nl(min(at_ms, end_ms)) - self.volume_nl(begin_ms)
+             for begin_ms, end_ms in self._primes if begin_ms < at_ms),
+            Fraction(0),
+        )  # fmt: skip
+
     def volume_nl(self, at_ms: int | Fraction) -> Fraction:
         """Programmed volume at a time not before the last thing told."""
         corner = self._corner(at_ms)
@@ -107,15 +136,15 @@ class Programmed:
         return self.corners[max(index, 0)]
 
     def _flowing(self) -> _Bolus | None:
-        """The bolus that flows."""
+        """The bolus that flows, or what is turned by."""
         if not self._running:
-            return None
+            return self._turned if self._turned.left_nl else None
         return next((bolus for bolus in self._boluses.values() if bolus.left_nl), None)
 
     def _flow_nl_h(self, bolus: _Bolus | None) -> Fraction:
         if bolus is None:
             return Fraction(0)
-        if self._max_rate_nl_h is None:
+        if self._max_rate_nl_h is None or bolus is self._turned:
             return bolus.rate_nl_h
         return max(Fraction(0), min(bolus.rate_nl_h, self._max_rate_nl_h - self._basal_nl_h))
 
@@ -131,6 +160,11 @@ class Programmed:
                 return
             bolus.left_nl = Fraction(0)
             self._turn(end_ms)
+
+    def _end_turning(self, at_ms: int | Fraction) -> None:
+        self._turned = _Bolus()
+        if self._primes and self._primes[-1][1] is _NEVER:
+            self._primes[-1] = self._primes[-1][0], Fraction(at_ms)
 
     def _advance(self, at_ms: int | Fraction) -> None:
         if at_ms < self.corners[-1].at_ms:

@@ -29,6 +29,9 @@ from thecal_host.report import Asked, Course, LimitInForce, Run, Sample
 PLANT = "plant"
 COUNTED_PULSES = "counted pulses"
 
+# A line is primed at this rate, or at the highest of the therapy (DOSE-09).
+PRIME_NL_H = 60_000_000
+
 # Longer than any run; a number beyond it is damage, and would take as long to go through.
 MOST_SPAN_MS = 10 * 366 * 86_400_000
 
@@ -181,7 +184,7 @@ def run_of_loaded(path: Path | str, loaded: Loaded, therapy: tuple[Therapy, Prof
             raise RecordError(f"{path}: says that it is {samples[-1].at_ms} ms long, more than ten years")
         if any(one.at_ms >= after.at_ms for one, after in pairwise(samples)):
             raise RecordError(f"{path}: goes back in time: were two records joined?")
-        replay = _Replay(prescription, events, samples[-1].at_ms, running)
+        replay = _Replay(prescription, events, samples[-1].at_ms, running, _nl_per_step(head))
         peak_nl = next((r.get("window_peak_nl") for r in records if r["type"] == "summary"), None)
         return Run(
             title=head["title"],
@@ -279,19 +282,24 @@ def _from_frames(head: dict[str, Any], records: list[dict[str, Any]]) -> tuple[l
 def _starts(event: dict[str, Any]) -> bool:
     from thecal import states
 
-    return event["code"] == "state" and event["b"] == states.RUNNING
+    runs = event["code"] == "state" and event["b"] == states.RUNNING
+    return runs or event["code"] in ("prime_start", "jog_start")
 
 
 def programmed_by_events(
-    prescription: dict[str, Any], events: Timed, end_ms: int, running: bool = False
+    prescription: dict[str, Any],
+    events: Timed,
+    end_ms: int,
+    running: bool = False,
+    nl_per_step: Fraction = Fraction(0),
 ) -> Programmed:
     """What should have flowed, given when the pump took which order (`events`: time in ms and frame).
 
     Rates are the prescriber's, exact: a clinician's bolus takes that of the first order of its volume that is
     not yet used; only where there is none is the rate of the event taken, which the pump rounds down to
-    1 nL/h.
+    1 nL/h. A jog is told in microsteps, of `nl_per_step`.
     """
-    return _Replay(prescription, events, end_ms, running).programmed
+    return _Replay(prescription, events, end_ms, running, nl_per_step).programmed
 
 
 def _has_course(prescription: dict[str, Any]) -> bool:
@@ -318,8 +326,16 @@ def _in_effect(timed: tuple[int, dict[str, Any]]) -> tuple[int, dict[str, Any]]:
 class _Replay:
     """Goes through the events once: `programmed` is what should have flowed, `course` what else there is."""
 
-    def __init__(self, prescription: dict[str, Any], events: Timed, end_ms: int, running: bool) -> None:
+    def __init__(
+        self,
+        prescription: dict[str, Any],
+        events: Timed,
+        end_ms: int,
+        running: bool,
+        nl_per_step: Fraction = Fraction(0),
+    ) -> None:
         self._prescription = prescription
+        self._nl_per_step = nl_per_step
         self._orders = list(prescription["boluses"])
         self._therapy = prescription["therapies"][0]
         self._drug_pg_nl = of_message(self._therapy["concentration_pg_nl"] or 0)  # of the last that named one
@@ -407,8 +423,13 @@ class _Replay:
         if code == "state":
             if b == states.RUNNING:
                 self.programmed.start(at_ms)
-            elif a == states.RUNNING:
+            elif a in (states.RUNNING, states.PRIMING, states.JOGGING):
                 self.programmed.stop(at_ms)
+        elif code == "prime_start":
+            most_nl_h = self._prescription["max_rate_nl_h"] or PRIME_NL_H
+            self.programmed.turn(at_ms, a, min(PRIME_NL_H, most_nl_h), primes=True)
+        elif code == "jog_start":
+            self.programmed.turn(at_ms, a * self._nl_per_step, b)
         elif code == "therapy":
             self._therapy = self._prescribed(at_ms, a)
             pg_nl = of_message(self._therapy["concentration_pg_nl"] or 0)

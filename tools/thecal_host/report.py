@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -120,11 +121,13 @@ def summary_rows(run: Run) -> list[tuple[str, str]]:
         return [("samples", "none")]
     last = run.samples[-1]
     programmed_nl = run.programmed.volume_nl(last.at_ms)
+    primed_nl = run.programmed.primed_nl(last.at_ms)
     final = run.error_steps()[-1]
     rows = [
         ("duration", f"{last.at_ms / 1000:.1f} s"),
         ("programmed", short_volume(programmed_nl)),
         (f"delivered ({run.source})", short_volume(last.delivered_nl)),
+        *([("of it primed, in no limit", short_volume(primed_nl))] if primed_nl else ()),
         ("error at the end", f"{float(final):+.2f} microsteps ({float(final * run.nl_per_step):+.1f} nL)"),
         ("largest error", f"{float(worst_error_steps(run)):+.2f} microsteps in {len(run.samples)} samples"),
         ("one microstep", f"{float(run.nl_per_step):g} nL"),
@@ -148,7 +151,7 @@ def _course_rows(run: Run, course: Course) -> list[tuple[str, str]]:
     denied = Counter(asked.reason for asked in course.asked if asked.reason is not None)
     reasons = ", ".join(f"{count} {reason}" for reason, count in denied.items())
     rows = [("boluses", f"{len(granted)} granted, {sum(denied.values())} denied ({reasons or 'none'})")]
-    fullest = max(window_fill(run.samples, course.limits), key=lambda fill: fill.share, default=None)
+    fullest = max(fills_of(run), key=lambda fill: fill.share, default=None)
     if fullest is not None:
         share = f"{short_volume(fullest.content_nl)} of {short_volume(fullest.limit_nl)}"
         rows.append(("fullest window at a sample", f"{share} ({float(fullest.share):.1%})"))
@@ -171,11 +174,22 @@ class Fill:
         return self.content_nl / self.limit_nl
 
 
-def window_fill(samples: list[Sample], limits: list[LimitInForce]) -> list[Fill]:
+def fills_of(run: Run) -> list[Fill]:
+    """How full the window of its limit was; none without one."""
+    limits = [] if run.course is None else run.course.limits
+    return window_fill(run.samples, limits, run.programmed.primed_nl)
+
+
+def window_fill(
+    samples: list[Sample],
+    limits: list[LimitInForce],
+    primed_nl: Callable[[int], Fraction] = lambda at_ms: Fraction(0),
+) -> list[Fill]:
     """The content of the limit's window (t - W, t] at each sample at which there is a limit.
 
     Where a window begins between two samples, the flow between them is taken as even. What flowed at another
-    concentration counts as the volume of the present one that holds the same drug.
+    concentration counts as the volume of the present one that holds the same drug. What had been `primed_nl`
+    by a time counts as nothing.
     """
     if not samples or not limits:
         return []
@@ -184,8 +198,10 @@ def window_fill(samples: list[Sample], limits: list[LimitInForce]) -> list[Fill]
     drug_pg = [samples[0].delivered_nl * of_samples[0].concentration_pg_nl]
     for before, sample, limit in zip(samples, samples[1:], of_samples, strict=False):
         flowed_nl = sample.delivered_nl - before.delivered_nl
+        uncounted_nl = primed_nl(sample.at_ms) - primed_nl(before.at_ms)
         # Flow belongs to what was in force at the sample before it; drawing back credits nothing.
-        drug_pg.append(drug_pg[-1] + max(flowed_nl, Fraction(0)) * limit.concentration_pg_nl)
+        counted_nl = max(flowed_nl, Fraction(0)) - uncounted_nl
+        drug_pg.append(drug_pg[-1] + counted_nl * limit.concentration_pg_nl)
 
     def drug_by(at_ms: int) -> Fraction:
         index = bisect_right(times_ms, at_ms) - 1

@@ -20,7 +20,7 @@ from thecal_host.page.timeline import Stood, alarms_of, drawing, states_of
 from thecal_host.readbacks import kept_rows
 from thecal_host.record import told_therapies
 from thecal_host.recording import Loaded
-from thecal_host.report import Run, in_force, summary_rows, window_fill
+from thecal_host.report import Run, fills_of, in_force, summary_rows
 
 Rows = list[tuple[str, ...]]
 
@@ -165,7 +165,7 @@ def _windows(given: Given) -> Section:
     section = Section("Windows against the limit", heading=heading)
     course = given.run.course
     limits = [] if course is None else [limit for limit in course.limits if limit.limit_nl is not None]
-    fills = [] if course is None else window_fill(given.run.samples, course.limits)
+    fills = fills_of(given.run)
     for limit in limits:
         of_it = [fill for fill in fills if course and in_force(course.limits, fill.at_ms) is limit]
         if not of_it:
