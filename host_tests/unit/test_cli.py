@@ -222,6 +222,7 @@ def test_a_new_line_is_asked_about_before_it_is_confirmed(run, tmp_path):
     assert result.exit_code == 0 and "may be primed" in result.output
     assert port.bench.pump.line.credit_steps == 1_600
     assert run(port, "prime", "--volume", "50 uL").exit_code == 0
+    assert "priming, " in run(port, "status").output
 
 
 @pytest.mark.req("ALM-02", "ALM-04", "ALM-07")

@@ -25,7 +25,7 @@ from thecal_host.archive import Archive
 from thecal_host.archive.store import place
 from thecal_host.cli import desk as cli_desk
 from thecal_host.desk import orders, reports, server
-from thecal_host.desk.cards import _rig
+from thecal_host.desk.cards import _bolus, _rig
 from thecal_host.desk.course import GRAMS, YES, Beaker, Course
 from thecal_host.desk.session import Session
 from thecal_host.keys import Held, Ring
@@ -268,7 +268,9 @@ def test_refill_and_new_line_are_read_back_before_they_count(session):
         orders.prime(session, "10 uL")
     proposal = orders.propose_new_line(session)
     orders.confirm(session, proposal, [])
-    assert orders.prime(session, "10 uL") == "The pump is PRIMING."
+    assert orders.prime(session, "190 uL") == "The pump is PRIMING."
+    until(lambda: session.status["state"] == "PRIMING")
+    assert _bolus(session)[0].startswith("priming: ")
 
 
 def test_a_stop_waits_for_nobody(session, monkeypatch):

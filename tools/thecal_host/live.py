@@ -57,9 +57,8 @@ def from_status(
 ) -> Reading:
     """The pump's own view: what it owes against the pulses it counted back, on the rig in force."""
     owed_steps, executed_steps = status["owed_steps"], status["executed_steps"]
-    bolus = ""
-    if status["bolus"] != "none":
-        bolus = f"{status['bolus']}, {short_volume(status['bolus_left_nl'])} left"
+    flows = vitals.flowing(status)
+    bolus = f"{flows}, {short_volume(status['bolus_left_nl'])} left" if flows else ""
     return Reading(
         at_ms=status["tick"] * tick_ms,
         state=status["state"],
@@ -126,7 +125,8 @@ class LiveView:
         """Take a new reading. As a line, one a second is enough."""
         last, self._reading = self._reading, reading
         if self._live is None and (last is None or reading.at_ms // 1000 != last.at_ms // 1000):
-            bolus = f"  bolus {reading.bolus}" if reading.bolus else ""
+            what = "" if reading.state in vitals.TURNED else "bolus "
+            bolus = f"  {what}{reading.bolus}" if reading.bolus else ""
             more = "".join(
                 f"  {name} {text}"
                 for name, text in (("supply", reading.supply), ("alarm", reading.alarm))

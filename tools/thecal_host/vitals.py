@@ -87,6 +87,16 @@ def reservoir_text(status: dict[str, Any], empty_nl: int = EMPTY_NL) -> str:
     return left if hours is None else f"{left}, empty in {span_text(hours)} at this rate"
 
 
+TURNED = {"PRIMING": "priming", "JOGGING": "jog", "DRAW_BACK": "draw-back"}
+"""By the state what is no therapy in it; the pump tells what is left of that as if it was a bolus."""
+
+
+def flowing(status: dict[str, Any]) -> str:
+    """What flows beside the basal rate: whose bolus, or what is no therapy; empty if nothing."""
+    bolus: str = status["bolus"]
+    return "" if bolus == "none" else TURNED.get(status["state"], bolus)
+
+
 NEXT = ", `thecal acknowledge` comes next"
 """What is said of a pump that an alarm has halted, also when that alarm stands no more."""
 
@@ -103,9 +113,8 @@ def status_rows(
     shown |= {"bridge_left_nl", "line_credit_nl", "unwatched", "paired"}
     shown |= {"pressure_down_raw", "pressure_up_raw", "supply_raw", "window_steps", "limit_steps"}
     nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
-    bolus = status["bolus"]
-    if bolus != "none":
-        bolus += f", {volume_text(status['bolus_left_nl'])} left"
+    flows = flowing(status)
+    bolus = f"{flows}, {volume_text(status['bolus_left_nl'])} left" if flows else "none"
     return [
         ("pump", f"{hello.get('product')} {hello.get('version')}, protocol {hello.get('protocol')}"),
         ("rig", _rig_text(hello, rig)),

@@ -109,8 +109,8 @@ def _bolus(session: Session) -> tuple[str, str]:
     status = session.status
     assert status is not None
     big = "none flows"
-    if status["bolus"] != "none":
-        big = f"{status['bolus']}: {short_volume(status['bolus_left_nl'])} left"
+    if flows := vitals.flowing(status):
+        big = f"{flows}: {short_volume(status['bolus_left_nl'])} left"
     lines = []
     left_ms = session.lockout_left_ms
     if status["bolus"] == "patient":

@@ -10,7 +10,7 @@ from pathlib import Path
 PRIMARY = "#0b5a63"
 MARKS = {"HIGH": "!!!", "MEDIUM": "!!", "LOW": "!"}
 SHAPES = {"HIGH": "▲", "MEDIUM": "◆", "LOW": "●"}
-STATES = {"RUNNING": "▶", "STOPPED": "■", "HALTED": "✖"}
+STATES = {"RUNNING": "▶", "PRIMING": "▷", "JOGGING": "▷", "STOPPED": "■", "HALTED": "✖"}
 """Before the name of a state; others have none."""
 
 CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
