@@ -150,6 +150,32 @@ def test_a_state_that_is_lost_is_told_apart_from_a_new_flash():
     assert Desk(desk.flash).journal.status == layout.LOST
 
 
+@pytest.mark.req("REC-05")
+def test_a_torn_record_that_reads_as_valid_some_day_has_the_number_of_no_other():
+    desk = Desk().boot()
+    before = bytes(desk.flash.image)
+    desk.journal.words[layout.TICK] = 10
+    desk.journal.state.save()
+    desk.settle()
+    whole = bytes(desk.flash.image)
+    written = [at for at in range(len(whole)) if whole[at] != before[at]]
+    torn = slice(written[0], written[-1] - 3)  # all of it but its CRC
+    flash = FlashModel(SECTORS)
+    flash.image[:] = before
+    flash.image[torn] = whole[torn]
+    later = Desk(flash)
+    assert later.journal.torn == 1
+    later.journal.words[layout.TICK] = 20
+    later.boot()
+    flash.image[written[0] : written[-1] + 1] = whole[written[0] : written[-1] + 1]
+    found = Desk(flash).journal
+    assert found.torn == 0 and found.words[layout.TICK] == 20
+    ring, numbers = found.parts[layout.STATE].ring, []
+    for sector in range(ring.sectors):
+        numbers += [ring.region.sequence(at) for at in ring.records(sector, False)]
+    assert len(numbers) >= 3 and len(set(numbers)) == len(numbers)
+
+
 def test_nothing_is_written_before_the_boot_is_booked():
     desk = Desk()
     desk.event(events.BOOT)
