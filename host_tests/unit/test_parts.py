@@ -143,6 +143,22 @@ def test_what_the_drivers_found_is_named_by_the_same_table(part):
     assert desk.ask("alarms")["failed"] == [[parts.PARTS[part], "failed"]]
 
 
+@pytest.mark.req("SAFE-08")
+@pytest.mark.parametrize("running", [False, True])
+def test_an_image_that_is_found_damaged_later_halts_the_pump_and_is_told_once(running):
+    bench = PumpOnBench()
+    bench.program()
+    if running:
+        bench.ask("start")
+    bench.run(20)
+    assert bench.pump.control.state == (states.RUNNING if running else states.STOPPED)
+    bench.bench.inputs.post_failures |= 1 << parts.IMAGE
+    bench.run(5)
+    assert bench.pump.control.state == states.HALTED
+    assert [(a, b) for _, _, a, b in bench.of("post_failed")] == [(parts.IMAGE, parts.FAILED)]
+    assert bench.pump.alarms.standing[alarms.POST_FAILED]
+
+
 @pytest.mark.req("MOT-02", "OCC-01")
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("off_pulses", [0, 2, 3, -2, -3])
