@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk
+from thecal.clock import Clock
 from thecal.dose import formulary, prescription, program
 from thecal.dose.course import CLINICIAN, PATIENT
 from thecal.dose.delivery import Delivery
@@ -23,6 +24,18 @@ def said(**changes) -> str:
     desk.tick()
     reply = desk.ask("program", therapy={**SIX_ML_H, **changes})
     return "" if reply["ok"] else reply["message"]
+
+
+@pytest.mark.req("DOSE-03")
+def test_the_stamps_are_the_ticks_however_many_were_merged():
+    clock = Clock()
+    clock.resume(1_234_567)
+    board_tick = 0
+    for ticks in (1, 2, 9, 10, 11, 25, 1, 600, 13, 0, 1):
+        board_tick += ticks
+        assert clock.advance(board_tick // 10, board_tick % 10 * 100) == ticks
+        assert clock.tick == 1_234_567 + board_tick
+        assert (clock.tick_s, clock.tick_ms) == (clock.tick // 10, clock.tick % 10 * 100)
 
 
 @pytest.mark.req("LIM-01", "LIM-02")
