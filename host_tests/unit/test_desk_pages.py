@@ -230,6 +230,10 @@ def test_on_a_phone_nothing_is_cut_off_and_stop_is_within_reach(walker, page):
     run = walker.driver.execute_script
     walker.until(lambda: run("return window.innerWidth") == PHONE[0])
     assert run("return document.documentElement.scrollWidth") <= PHONE[0]
+    if page == "log":
+        walker.sees("log", "boot: was BOOT")
+        cut_off = "e => e.scrollWidth > e.clientWidth"
+        assert not run(f"return [...document.querySelectorAll('.q-table__middle')].some({cut_off})")
     if page != "overview":
         run("window.scrollTo(0, document.body.scrollHeight)")
         place = run("return document.querySelector('.stop').getBoundingClientRect().toJSON()")

@@ -23,9 +23,9 @@ COLUMNS = [
     {"name": name, "label": label, "field": name, "align": "left", "style": style}
     for name, label, style in (
         ("number", "number", ""),
-        ("at", "pump's time", "white-space: nowrap"),
-        ("here", "host's time", "white-space: nowrap"),
-        ("event", "event", ""),
+        ("at", "pump's time", ""),
+        ("here", "host's time", "min-width: 80px"),  # on a phone the time goes below its date
+        ("event", "event", "overflow-wrap: anywhere"),
     )
 ]
 
