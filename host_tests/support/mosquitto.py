@@ -17,6 +17,8 @@ from pump_at_pty import until
 
 PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
+SETPRIV = shutil.which("setpriv")  # of util-linux
+
 needs_mosquitto = pytest.mark.skipif(
     PROGRAM is None, reason="no mosquitto on this machine: `make desk` asks Debian for it"
 )
@@ -95,7 +97,10 @@ class Broker:
 
     def start(self) -> None:
         assert PROGRAM is not None
-        self._process = subprocess.Popen([PROGRAM, "-c", str(self._config)], stderr=subprocess.DEVNULL)
+        # Tests that are killed leave no broker behind.
+        first = [SETPRIV, "--pdeathsig", "KILL"] if SETPRIV else []
+        command = [*first, PROGRAM, "-c", str(self._config)]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         until(self._answers)
 
     def kill(self) -> None:
