@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from thecal_host.python.pump import Pump
 
 PICTURE = Path(__file__).parents[1] / "pictures" / "desk.png"
 DRIVER = "/usr/bin/chromedriver"
-WIDTH, HEIGHT = 1200, 1110
+WIDTH, HEIGHT = 1200, 1140
 
 # The chart has something to show by then.
 FLOW, BOLUS_FLOW = "40 s", "15 s"
@@ -69,9 +70,23 @@ def _flow(pump: Pump) -> None:
         pass
 
 
+@contextmanager
+def _archive_of_its_own() -> Iterator[None]:
+    """What is recorded for the picture is nothing to keep."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["THECAL_ARCHIVE"] = os.path.join(folder, "archive.sqlite")
+        yield
+        del os.environ["THECAL_ARCHIVE"]
+
+
 def take(path: Path) -> None:
     """Take the picture. Raises what the desk and the pump do."""
-    with server.bench("reference") as name, desk("--port", name, "desk") as address, chromium() as browser:
+    with (
+        _archive_of_its_own(),
+        server.bench("reference") as name,
+        desk("--port", name, "desk") as address,
+        chromium() as browser,
+    ):
         metrics = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         browser.get(address)
