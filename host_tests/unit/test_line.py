@@ -13,6 +13,7 @@ from fractions import Fraction
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
+from thecal.dose.line import Bridge
 from thecal.record.layout import INDEX
 from thecal.watch import alarms
 from thecal_host.vitals import status_rows
@@ -266,6 +267,16 @@ def bridged() -> Bench:
     found.confirm(STRONG)
     assert found.line.bridge.left_steps > LINE_STEPS
     return found
+
+
+@pytest.mark.req("DOSE-10", "LIM-03")
+@pytest.mark.parametrize(("old", "new", "weigh"), [(500, 2_000, 10 + 20), (4, 1, 10 + 2), (3, 2, 10 + 4)])
+def test_what_comes_behind_the_old_drug_weighs_what_it_holds_rounded_up(old, new, weigh):
+    """Ten steps of the old one, and five of the new."""
+    bridge = Bridge(12, old, new)
+    assert bridge.step(2) == 2 and bridge.left_steps == 10
+    assert bridge.step(15) == weigh and bridge.left_steps == 0
+    assert bridge.step(0) == 0
 
 
 @pytest.mark.req("DOSE-10")
