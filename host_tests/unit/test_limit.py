@@ -130,6 +130,26 @@ def test_a_bolus_that_the_profile_slows_is_predicted_slowed(most_ml_h, granted):
     assert (pump.handlers.boluses.forecast.why_no_room((1_200_000, 1), rate) == forecast.GRANTED) == granted
 
 
+@pytest.mark.req("LIM-04", "DOSE-14")
+@pytest.mark.parametrize(("limit_nl", "granted"), [(2_200_000, True), (2_199_968, False)])
+def test_with_the_time_unknown_a_bolus_leaves_room_for_the_fastest_rate(limit_nl, granted):
+    """The slowest flows, 6 mL/h, but the clock may be set to where it is 12: 2 mL in ten minutes."""
+    runner = PumpOnBench()
+    steps = [
+        {"at_ms": hour * 3_600_000, "days": 127, "rate_num": rate, "rate_den": 1}
+        for hour, rate in ((0, 6 * ML_H), (12, 12 * ML_H))
+    ]
+    limit = {"volume_nl": limit_nl, "window_ms": TEN_MINUTES_MS}
+    runner.confirm({"mode": "flex", "steps": steps, "limit": limit, "max_rate_nl_h": 120 * ML_H})
+    runner.ask("start")
+    runner.run(50)
+    assert not runner.pump.clock.known and runner.ask("hello")["state"] == "RUNNING"
+    reply = runner.ask("bolus", volume_nl=200_000, duration_ms=60_000)
+    assert reply["granted"] == granted
+    if not granted:
+        assert reply["reason"] == "max_dose"
+
+
 @pytest.mark.req("LIM-04")
 def test_boluses_flow_one_after_the_other_within_the_most_and_to_the_grain():
     """10 a tick of basal, then 20; 30 at most: 25 of the first at 15 in two ticks, 12 of the other at 30."""
