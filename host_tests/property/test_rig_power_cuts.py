@@ -267,6 +267,7 @@ def weak_slot_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def torn_slot_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Slots, "_close_torn", lambda slots: False)
     monkeypatch.setattr(Slots, "_erase_torn", lambda slots, allowed: False)
 
 

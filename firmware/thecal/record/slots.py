@@ -6,8 +6,8 @@ never written over.
 
 What stands (STANDING), a rig (CALIBRATION) and the keys, needs no snapshot: the newest one that is whole is
 in force from the next boot on, so that a journal that nothing else was ever written to can have one, and one
-whose state is lost or wiped keeps it. What a cut has left of one may read as whole at a later boot, so it is
-erased at once.
+whose state is lost or wiped keeps it. What a cut has left of one may read as whole at a later boot, and so
+may what another cut has left of its erasing: its record becomes zeros at once, and then it is erased.
 """
 
 import struct
@@ -49,7 +49,8 @@ class Slots:
         self.end = start
         self.standing_start = self.starts[STANDING] if len(layout) > STANDING else start
         self.serials = [[0] * count for count, _ in layout]
-        self.torn = []  # of what stands those that are not whole, each the offset of its slot
+        self.torn = []  # of what stands those that are not whole, each the offset of its slot, ...
+        self.closed = []  # ... and those of them whose record is zeros
         self.torn_failures = 0
         self.kind = NONE
         self.pieces = ()
@@ -107,7 +108,9 @@ class Slots:
                 break
         serials[self.slot] = 0
         start = self._start(kind, self.slot)
-        self.torn = [torn for torn in self.torn if torn != start]  # it is erased with that
+        for left in (self.torn, self.closed):
+            if start in left:
+                left.remove(start)  # it is erased with that
         self.at = 0
         self.erased = 0
         self.failures = 0
@@ -138,6 +141,8 @@ class Slots:
 
     def order(self, erase_allowed: bool) -> bool:
         """Write the slot begun, or erase what is torn. Whether a command is ordered."""
+        if self.torn and self._close_torn():
+            return True
         if self.kind < 0 or self.done():
             return self._erase_torn(erase_allowed)
         self.way_number = self.number
@@ -182,22 +187,35 @@ class Slots:
             if place == end:
                 return
 
-    def _erase_torn(self, allowed: bool) -> bool:
-        if not self.torn or not allowed:
-            return False
+    def _close_torn(self) -> bool:
         self.way_number = NO_NUMBER
-        self.command.erase(self, self.torn[0], self.region.sector_bytes)
+        command = self.command
+        command.program(self, self.torn[0], UNIT)
+        for index in range(UNIT):
+            command.data[index] = 0
         return True
 
-    def _torn_erased(self, ok: bool) -> None:
+    def _erase_torn(self, allowed: bool) -> bool:
+        if not self.closed or not allowed:
+            return False
+        self.way_number = NO_NUMBER
+        self.command.erase(self, self.closed[0], self.region.sector_bytes)
+        return True
+
+    def _torn_heard(self, kind: int, ok: bool) -> None:
+        left = self.closed if kind == ERASE else self.torn
         self.torn_failures = 0 if ok else self.torn_failures + 1
-        if self.torn and (ok or self.torn_failures >= MOST_BAD):
-            self.torn.pop(0)
+        if not left or left[0] != self.command.offset or (not ok and self.torn_failures < MOST_BAD):
+            return
+        self.torn_failures = 0
+        start = left.pop(0)
+        if kind != ERASE:
+            self.closed.append(start)
 
     def heard(self, kind: int, ok: bool) -> None:
         """What came of a command."""
         if self.way_number == NO_NUMBER:
-            self._torn_erased(ok)
+            self._torn_heard(kind, ok)
             return
         if self.kind < 0 or self.way_number != self.number:
             return
