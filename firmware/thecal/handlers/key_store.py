@@ -51,11 +51,12 @@ class KeyStore:
             self.data = bytes(data[PADDING_BYTES:])
         keys.use(self.data, known > 0 if data is None else pairs(self.data))
         if data is not None and serial > known:
-            journal.words[KEYS_SERIAL] = serial
-            if journal.status == SOUND and not persistence.busy():
+            if journal.status == SOUND:
                 # A cut came when they were written, and may have left them such that they read otherwise some
-                # day: they are written once more before anybody may use them.
-                slots.begin(KEYS, (bytes(data),))
+                # day: they are written once more before anybody may use them, or a snapshot speaks of them.
+                self.wanted = self.data
+            else:
+                journal.words[KEYS_SERIAL] = serial
         keys.open = not keys.paired or not persistence.sound()
 
     def open(self) -> None:
@@ -64,7 +65,7 @@ class KeyStore:
         """
         journal = self.persistence.journal
         slots = journal.slots
-        settled = journal.state.started and slots.kind != KEYS and not slots.torn
+        settled = journal.state.started and not self.wanted and not (slots.torn or slots.closed)
         self.keys.open = journal.failed or settled
 
     def number(self):
