@@ -92,12 +92,13 @@ def test_the_bench_writes_down_when_and_where_steps_are_made():
         def board(self, plant, flash):
             return EdgeBench(plant, flash=flash)
 
-    pump = Pump(Plant(head(pulsation=40)))
+    parameters = head(pulsation=40)
+    pump = Pump(Plant(parameters))
     pump.start(rate_num=6_000_000)
     bench = pump.bench
     assert isinstance(bench, EdgeBench)
     pump.run(450)
     assert bench.positions == list(range(1, len(bench.positions) + 1))
     assert abs(len(bench.positions) - 450 * 16 / 3) < 30
-    found = evenness(bench.edges_ns, bench.positions, bench.plant.parameters, REFERENCE)
+    found = evenness(bench.edges_ns, bench.positions, parameters, REFERENCE)
     assert found.flow == pytest.approx(0.4, abs=0.002)

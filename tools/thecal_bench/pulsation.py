@@ -4,8 +4,8 @@ Flow is the volume of WINDOW_STEPS steps over the time between their edges, by t
 its pulsation is peak to peak over the mean. Windows in which a roller takes back volume are left out and said
 apart (`Dip`): there no order of steps makes the flow even, it can only be short. A dip reaches from the crest
 of the volume to where as much has been displaced again. Where a table (`head.table` of a rig) has one too, it
-counts beside the plant's, and so do the steps right behind it that are made at the greatest rate, by which
-the head makes up for the time that the dip took.
+counts beside the plant's, and so do the steps right before and behind that are made as fast: those that share
+its segment, and those by which the head makes up for the time that it took.
 
 Outflow is what left the catheter between edges that are at least as far apart as WINDOW_STEPS mean steps, all
 of them, over the time between them.
@@ -148,14 +148,16 @@ def _windows_outside(in_dip: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _with_hurry(in_dip: NDArray[np.bool_], at_s: Reals) -> NDArray[np.bool_]:
-    """The dips, and what follows each at the greatest rate, where that is not the rate of all."""
+    """The dips, and the steps beside them at the greatest rate, where that is not the rate of all."""
     spans_s = np.diff(at_s)
-    hurried = np.concatenate(([False], spans_s < HURRY_S))
+    hurried = spans_s < HURRY_S
     if np.median(spans_s) < 2 * HURRY_S:
         return in_dip
     found = in_dip.copy()
     for number in range(1, len(found)):
-        found[number] |= found[number - 1] & hurried[number]
+        found[number] |= found[number - 1] & hurried[number - 1]
+    for number in range(len(found) - 2, -1, -1):
+        found[number] |= found[number + 1] & hurried[number]
     return found
 
 
