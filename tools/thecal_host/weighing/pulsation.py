@@ -49,7 +49,10 @@ CHANCE = 0.001
 COVERAGE = 2.0
 """Standard uncertainties in an expanded one, at 95 %; there are hundreds of degrees of freedom."""
 
-SUPPORTED = 5
+PEAKS = 3.0
+"""Standard uncertainties from the mean to the peaks over a pitch, at 95 %: it holds dozens of windows."""
+
+SUPPORTED = 4
 """So many times less pulsation at least must a table promise, or the readings do not support one."""
 
 ALIKE = 10
@@ -161,7 +164,7 @@ class Harmonics:
         kept = np.tile(self.kept, 2)
         parts = np.hstack((np.real(rows), -np.imag(rows)))[:, kept]
         known = np.einsum("ij,jk,ik->i", parts, self.covariance[np.ix_(kept, kept)], parts)
-        # Noise alone has a power of 2 u^2; what is seen beyond it, and by how much that may be chance.
+        # Noise alone has a power of 2 u^2: what is seen beyond it, and by how much that may be chance.
         noise = np.where(self.kept, 0, self._variances)
         shown = np.where(self.kept, 0, np.abs(self.c) ** 2 / 2 - noise)
         squares = np.abs(rows) ** 2
@@ -257,7 +260,7 @@ def _check(stretches: Sequence[Stretch]) -> None:
         )
     slow = [stretch for stretch in stretches if stretch.pitch_s > slowest_s / LEAST_RATIO]
     pitches = sum(stretch.pitches for stretch in slow)
-    if round(pitches, 2) < LEAST_PITCHES:
+    if round(pitches, 1) < LEAST_PITCHES:
         raise NotSupported(
             f"{pitches:.1f} pitches were weighed at the slow rate, it takes {LEAST_PITCHES}: let it go on"
         )
@@ -366,7 +369,7 @@ def _harmonics(
         reading_nl=math.sqrt(variance),
         colour=float(colours.mean()),
         unlike_nl=max(_unlike_nl(rows[number], left[number], variance) for number in slow),
-        pitches=int(sum(stretches[number].pitches for number in slow) + 1e-6),
+        pitches=round(sum(stretches[number].pitches for number in slow)),
         pitch_s=slowest_s,
         readings=sum(len(stretch.times_s) for stretch in stretches),
     )
@@ -442,7 +445,7 @@ def table_of(found: Harmonics, steps_per_rev: int, rollers: int) -> Table:
         )
     pulsation = float(np.ptp(found.flow(x, width)))
     entries, bent = _entries(found, width)
-    left = 2 * error + bent
+    left = 2 * PEAKS / COVERAGE * error + bent
     if left * SUPPORTED > pulsation:
         times = (left * SUPPORTED / pulsation) ** 2
         raise NotSupported(
