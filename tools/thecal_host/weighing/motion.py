@@ -21,6 +21,10 @@ MOVING = "JOGGING"
 AT_REST = "STOPPED"
 
 
+def _nothing(frames: list[dict[str, Any]]) -> None:
+    """Nobody looks."""
+
+
 class Cut(PumpError):
     """The turning was cut short; the message says in what state the pump is."""
 
@@ -29,7 +33,7 @@ class Mover:
     """Turns the head of one pump at `rate_nl_h`.
 
     `confirm` is asked that no patient is connected, with what the pump read back; it raises where the answer
-    is no.
+    is no. `look` is called with what the pump said, again and again while the head turns.
     """
 
     def __init__(self, pump: Pump, rate_nl_h: int, confirm: Callable[[dict[str, Any]], object]) -> None:
@@ -37,13 +41,15 @@ class Mover:
         self._rate_nl_h = rate_nl_h
         self._confirm = confirm
         self._allowed_steps = 0
+        self.look: Callable[[list[dict[str, Any]]], object] = _nothing
 
     def status(self) -> dict[str, Any]:
         """The pump's status, with its counts of steps and ticks."""
         return self.pump.status()
 
-    def turn_to(self, steps: int) -> None:
-        """Turn on until the pump has counted so many steps in all; the pump is STOPPED before and after.
+    def turn_to(self, steps: int, rate_nl_h: int | None = None) -> None:
+        """Turn on until the pump has counted so many steps in all, at another rate if one is given; the pump
+        is STOPPED before and after.
 
         Whatever ends it early (Ctrl-C, an alarm, a lost link) leaves the pump STOPPED, or says that it could
         not. Raises Cut, Refused or PumpError.
@@ -53,8 +59,13 @@ class Mover:
                 self._allow()
             part = min(left, self._allowed_steps)
             self._allowed_steps -= part
-            self.pump.ask("jog", steps=part, rate_nl_h=self._rate_nl_h)
+            self.pump.ask("jog", steps=part, rate_nl_h=rate_nl_h or self._rate_nl_h)
             self._see_it_end(steps - left + part)
+
+    def allow(self, steps: int) -> None:
+        """Have it confirmed now, unless so many steps are allowed already."""
+        if self._allowed_steps < steps:
+            self._allow()
 
     def _allow(self) -> None:
         proposal = self.pump.propose_disconnected()
@@ -77,7 +88,8 @@ class Mover:
         pump = self.pump
         heard_s = pump.clock_s()
         while True:
-            for frame in pump.poll(0.2):
+            frames = pump.poll(0.2)
+            for frame in frames:
                 if frame["type"] == "status":
                     heard_s = pump.clock_s()
                     if frame["state"] == AT_REST and frame["executed_steps"] >= steps:
@@ -90,6 +102,7 @@ class Mover:
                             f"the pump is {frame['state']}, alarm {alarm}: see `thecal alarms`, mend the "
                             "cause, acknowledge it"
                         )
+            self.look(frames)
             if pump.clock_s() - heard_s > SILENCE_S:
                 raise PortError(f"{pump.port.name} has said nothing for {SILENCE_S:g} s")
 
