@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from thecal.rig import Rig
 
     from thecal_host.pump import Pump
-    from thecal_host.weighing.balance import Weight
+    from thecal_host.weighing.balance import Balance, Weight
     from thecal_host.weighing.calibration import Calibration, Scale
+    from thecal_host.weighing.evening import Course
     from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.series import Series
     from thecal_host.weighing.water import Water
@@ -74,8 +75,14 @@ def calibrate(
     weighings: Annotated[int, typer.Option(min=3, max=31, help="How often")] = 3,
     rate: Annotated[
         str | None,
-        typer.Option(help='At most "6 mL/h"', show_default="that of the therapy in force"),
+        typer.Option(
+            help='At most "6 mL/h"', show_default='that of the therapy in force; "500 uL/h" with --pulsation'
+        ),
     ] = None,
+    pulsation: Annotated[
+        bool, typer.Option("--pulsation", help="Find the table that evens the flow over a roller pitch out")
+    ] = False,
+    pitches: Annotated[int, typer.Option(min=10, max=1_000, help="Roller pitches, with --pulsation")] = 12,
     balance_port: BalanceOption = None,
     baud: BaudOption = 9_600,
     temperature: TemperatureOption = 20.0,
@@ -83,8 +90,12 @@ def calibrate(
     evaporation: EvaporationOption = None,
     stopped_for: StoppedForOption = None,
     file: Annotated[
-        Path, typer.Option(help="Keeps what was weighed; an interrupted calibration goes on from there")
-    ] = Path("calibration.ndjson"),
+        Path | None,
+        typer.Option(
+            help="Keeps what was weighed; an interrupted calibration goes on from there",
+            show_default="calibration.ndjson, pulsation.ndjson",
+        ),
+    ] = None,
     port: PortOption = None,
     yes: YesOption = False,
 ) -> None:
@@ -92,42 +103,73 @@ def calibrate(
 
     Nobody may be connected. Put a beaker of water on a balance, the end of the line into the water and off
     the glass, a film of oil on it. The pump turns, you weigh (or the balance tells), three times at least.
+    With --pulsation it weighs how that flow goes up and down with the rollers, and finds the head's table.
     """
-    from thecal_host import rigging
+    from thecal_host.weighing import WeighingError
+    from thecal_host.weighing.notebook import Notebook, Plan
+    from thecal_host.weighing.water import loss_g_h, water_g_ml
+
+    water_g_ml(temperature)
+    water = temperature, buoyancy
+    rate_nl_h = None if rate is None else whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
+    if pulsation:
+        if evaporation or stopped_for:
+            raise WeighingError("--pulsation tells by itself what evaporates: leave that option out")
+        with connected(ctx, port) as pump, _balance(balance_port, baud, pump) as balance:
+            _find_table(pump, balance, rate_nl_h, pitches, water, file or Path("pulsation.ndjson"), yes)
+        return
+    loss = (
+        loss_g_h(evaporation),
+        None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000,
+    )
+    with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
+        rig = _rig_of(pump)
+        plan = Plan(rig.nl_per_rev, rig.steps_per_rev, revolutions, _rate_of_use(pump, rate_nl_h), *water)
+        notebook = Notebook(file or Path("calibration.ndjson"), plan)
+        _say_what_comes(plan, weighings)
+        _weigh_all(pump, scale, notebook, weighings, loss, yes)
+        _conclude(pump, rig, notebook, yes)
+
+
+def _weigh_all(
+    pump: Pump,
+    scale: Scale,
+    notebook: Notebook,
+    weighings: int,
+    loss: tuple[float | None, float | None],
+    yes: bool,
+) -> None:
+    """Weigh what is still to be weighed; `loss` is what evaporates, or for how long to weigh it."""
     from thecal_host.connection import PortError
     from thecal_host.pump import PumpError
     from thecal_host.weighing.balance import BalanceError
     from thecal_host.weighing.calibration import Calibration
     from thecal_host.weighing.motion import Mover
-    from thecal_host.weighing.notebook import Notebook, Plan
-    from thecal_host.weighing.water import loss_g_h, water_g_ml
 
-    water_g_ml(temperature)
-    rate_nl_h = None if rate is None else whole_nl_h("--rate", rate, prescription.MOST_RATE_NL_H)
-    known_g_h = loss_g_h(evaporation)
-    stopped_s = None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000
-    with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
-        kept = rigging.ask(pump)
-        if kept is None:
-            raise PumpError("the pump has no rig, and moves nothing: see `thecal rig program`")
-        head = kept.rig.nl_per_rev, kept.rig.steps_per_rev
-        plan = Plan(*head, revolutions, _rate_of_use(pump, rate_nl_h), temperature, buoyancy)
-        notebook = Notebook(file, plan)
-        _say_what_comes(plan, weighings)
-        mover = Mover(pump, plan.rate_nl_h, lambda said: _nobody_is_connected(said, yes))
-        course = Calibration(notebook, mover, scale, _waiter(pump), say)
-        try:
-            if len(notebook.weighings) < weighings:
-                _prepare(course, notebook, yes)
-                course.settle_loss(known_g_h, stopped_s)
-                course.run(weighings)
-        except (KeyboardInterrupt, typer.Abort):
-            complain(f"interrupted; the pump is {pump.status()['state']}; {notebook.standing()}")
-            raise typer.Exit(SAID_NO) from None
-        except (PumpError, PortError, BalanceError):
-            complain(notebook.standing())
-            raise
-        _conclude(pump, kept.rig, notebook, yes)
+    mover = Mover(pump, notebook.plan.rate_nl_h, lambda said: _nobody_is_connected(said, yes))
+    course = Calibration(notebook, mover, scale, _waiter(pump), say)
+    try:
+        if len(notebook.weighings) < weighings:
+            _prepare(course, notebook, yes)
+            course.settle_loss(*loss)
+            course.run(weighings)
+    except (KeyboardInterrupt, typer.Abort):
+        complain(f"interrupted; the pump is {pump.status()['state']}; {notebook.standing()}")
+        raise typer.Exit(SAID_NO) from None
+    except (PumpError, PortError, BalanceError):
+        complain(notebook.standing())
+        raise
+
+
+def _rig_of(pump: Pump) -> Rig:
+    """The rig in force. PumpError where there is none."""
+    from thecal_host import rigging
+    from thecal_host.pump import PumpError
+
+    kept = rigging.ask(pump)
+    if kept is None:
+        raise PumpError("the pump has no rig, and moves nothing: see `thecal rig program`")
+    return kept.rig
 
 
 def _conclude(pump: Pump, rig: Rig, notebook: Notebook, yes: bool) -> None:
@@ -144,6 +186,51 @@ def _conclude(pump: Pump, rig: Rig, notebook: Notebook, yes: bool) -> None:
     notebook.close(result.record())
     say("For your rig file:")
     for line in calibration.rig_file_lines(result):
+        say(f"  {line}")
+
+
+def _find_table(
+    pump: Pump,
+    balance: Balance,
+    rate_nl_h: int | None,
+    pitches: int,
+    water: tuple[float, bool],
+    file: Path,
+    yes: bool,
+) -> None:
+    """Weigh how the flow pulsates, and have the pump take the table of it into its rig."""
+    from thecal_host.cli.rig import change_rig
+    from thecal_host.connection import PortError
+    from thecal_host.progress import progress_bar
+    from thecal_host.pump import PumpError
+    from thecal_host.weighing import evening
+    from thecal_host.weighing.balance import BalanceError
+    from thecal_host.weighing.motion import Mover
+    from thecal_host.weighing.trace import Trace
+
+    rig = _rig_of(pump)
+    setting = evening.setting_of(rig, _rate_of_use(pump, rate_nl_h or evening.SLOW_NL_H), *water)
+    trace = Trace(file, setting, pump.tick_ms / 1000)
+    say(evening.what_comes(setting, pitches))
+    mover = Mover(pump, setting.fast_nl_h, lambda said: _nobody_is_connected(said, yes))
+    with progress_bar("the pump turns", err, out) as progress:
+        course = evening.Course(trace, mover, balance, _waiter(pump), say, progress)
+        try:
+            if course.wants(pitches):
+                _fill(course, yes, "A revolution and a pitch that are not weighed take up the play.")
+                course.run(pitches)
+        except (KeyboardInterrupt, typer.Abort):
+            complain(f"interrupted; the pump is {pump.status()['state']}; {trace.standing()}")
+            raise typer.Exit(SAID_NO) from None
+        except (PumpError, PortError, BalanceError):
+            complain(trace.standing())
+            raise
+    result = evening.result_of(trace)
+    print_rows(evening.rows_of(result, trace), "The weighing says:")
+    change_rig(pump, result.rig(rig), yes, "Is this the table of the head from now on?")
+    trace.close(result.record())
+    say("For your rig file:")
+    for line in evening.rig_file_lines(result):
         say(f"  {line}")
 
 
@@ -190,11 +277,16 @@ def _prepare(course: Calibration, notebook: Notebook, yes: bool) -> None:
         if notebook.begun is not None and not yes and not typer.confirm(untouched):
             notebook.drop_begun()
     if notebook.begun is None:
-        if not yes and not typer.confirm("Is the line full, without air, and its end in the beaker?"):
-            say("Fill it first, with `thecal new-line` and `thecal prime`; nothing was turned.")
-            raise typer.Exit(SAID_NO)
-        say("One revolution that is not weighed takes up the play.")
-        course.prime()
+        _fill(course, yes, "One revolution that is not weighed takes up the play.")
+
+
+def _fill(course: Calibration | Course, yes: bool, what: str) -> None:
+    """See that the line is full, and take up the play, which `what` says."""
+    if not yes and not typer.confirm("Is the line full, without air, and its end in the beaker?"):
+        say("Fill it first, with `thecal new-line` and `thecal prime`; nothing was turned.")
+        raise typer.Exit(SAID_NO)
+    say(what)
+    course.prime()
 
 
 class _TypedScale:
@@ -216,14 +308,25 @@ class _TypedScale:
 @contextmanager
 def _scale(balance_port: str | None, baud: int, pump: Pump) -> Iterator[Scale]:
     """The balance at a port, or a person's hands."""
-    from thecal_host.weighing import balance as balances
     from thecal_host.weighing.calibration import BalanceScale
 
     if balance_port is None:
         yield _TypedScale()
         return
-    with closing(balances.open_balance(balance_port, baud, pump.clock_s)) as opened:
+    with _balance(balance_port, baud, pump) as opened:
         yield BalanceScale(opened, _waiter(pump), pump.clock_s)
+
+
+@contextmanager
+def _balance(balance_port: str | None, baud: int, pump: Pump) -> Iterator[Balance]:
+    """The balance at a port. WeighingError where none is named: nobody types four weights a second."""
+    from thecal_host.weighing import WeighingError
+    from thecal_host.weighing import balance as balances
+
+    if balance_port is None:
+        raise WeighingError("--pulsation reads the balance all the while: name its port with --balance")
+    with closing(balances.open_balance(balance_port, baud, pump.clock_s)) as opened:
+        yield opened
 
 
 def _waiter(pump: Pump) -> Callable[[float], None]:
