@@ -9,16 +9,14 @@ import math
 from fractions import Fraction
 
 import pytest
-from head_tables import displaced_steps, exact_steps, tables
+from head_tables import displaced_steps, exact_steps, rig_with, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_motion_law import LawBench, delays_us, follow
-from thecal import rig as rigs
 from thecal.dose.head import FAST_PART
 from thecal.pump import Pump
 from thecal_bench.inprocess import host_crc
 from thecal_bench.plant import Plant
-from thecal_model.rig import reference
 
 PER_REV, ROLLERS = 3_200, 3
 FIND_NL_H, FIND_TICKS = 500_000, 300  # finds the mark, to a step
@@ -32,11 +30,6 @@ rates_nl_h = st.one_of(
     st.integers(2_000, 9_500_000),
     st.integers(2_000, 200_000),
 )
-
-
-def rig_with(table: list[int]) -> rigs.Rig:
-    tables = dict(reference().tables)
-    return rigs.read({**tables, "head": {**tables["head"], "table": table}})
 
 
 class HeadBench(LawBench):

@@ -8,7 +8,9 @@ from itertools import accumulate
 
 from hypothesis import assume
 from hypothesis import strategies as st
+from thecal import rig as rigs
 from thecal.dose.head import MOST_BACK, MOST_EXCESS, MOST_FLOW, PARTS
+from thecal_model.rig import reference
 
 
 @st.composite
@@ -53,3 +55,9 @@ def exact_steps(table: list[int], per_rev: int, rollers: int, steps: int) -> Fra
     most = _most(tuple(table))[rest * len(table) // per_rev]
     by_place = (pitches + most) * Fraction(per_rev, rollers)
     return max(by_place, displaced_steps(table, per_rev, rollers, steps))
+
+
+def rig_with(table: list[int]) -> rigs.Rig:
+    """The reference rig with that table."""
+    given = reference().tables
+    return rigs.read({**given, "head": {**given["head"], "table": table}})

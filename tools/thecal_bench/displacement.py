@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from fractions import Fraction
+
+from thecal.dose.head import PARTS
 
 from thecal_bench.parameters import Geometry, PlantParameters
 
@@ -40,3 +44,14 @@ class Displacement:
         if 2 * k > s:
             k = s - k
         return units + self._b * k * k * (3 * s - 4 * k)
+
+
+def table_of(parameters: PlantParameters, geometry: Geometry, places: int = 128) -> list[int]:
+    """The table of a rig (`head.table`) that such a head has, from its angle 0 on."""
+    fine = replace(geometry, steps_per_rev=geometry.rollers * places)  # a step is a place
+    displacement = Displacement(parameters, fine)
+    whole = displacement.units_at(places)
+    return [
+        round(Fraction(PARTS * displacement.units_at(place), whole) - Fraction(PARTS * place, places))
+        for place in range(places)
+    ]

@@ -13,6 +13,7 @@ of them, over the time between them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,9 @@ class Dip:
 
 @dataclass(frozen=True)
 class Evenness:
-    """`flow` and `outflow` are pulsations, parts of the mean; `dip` is None where nothing is taken back."""
+    """`flow` and `outflow` are pulsations, parts of the mean; `dip` is None where nothing is taken back, and
+    `outflow` not a number where the edges end before the line has settled.
+    """
 
     flow: float
     outflow: float
@@ -187,6 +190,8 @@ def _outflow(
     at_s, left_nl = at_s[begin:], left_nl[begin:]
     ends = np.searchsorted(at_s, at_s + _NEARLY * window_nl / mean)
     begins = np.nonzero(ends < len(at_s))[0]
+    if not begins.size:
+        return math.nan
     ends = ends[begins]
     flow = (left_nl[ends] - left_nl[begins]) / (at_s[ends] - at_s[begins])
     return float(np.ptp(flow) / mean)

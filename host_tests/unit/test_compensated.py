@@ -1,0 +1,177 @@
+"""PERF-05 and what a head's table touches besides: booking, the reservoir, a stop, the guard, a draw-back."""
+
+from fractions import Fraction
+
+import pytest
+from head_tables import rig_with
+from pump_on_bench import NL_PER_STEP, PumpOnBench
+from thecal import states
+from thecal.watch import alarms
+from thecal_bench.displacement import table_of
+from thecal_bench.inprocess import HostBench
+from thecal_bench.parameters import REFERENCE, PlantParameters
+from thecal_bench.plant import Plant
+from thecal_bench.pulsation import EdgeBench, evenness
+
+TICKS_PER_HOUR = 36_000
+SETTLED_TICKS = 370  # 20 time constants of the line
+SINE = PlantParameters(pulsation_percent=Fraction(40))
+DIP = PlantParameters(dip_percent=Fraction(150))
+UNEVEN = PlantParameters()
+TO_MARK_STEPS = 30
+START = REFERENCE.steps_per_rev - TO_MARK_STEPS
+FIND_NL_H, FIND_TICKS = 500_000, 250  # so slow that a tick is half a step, and the mark is known to one
+STEEP = [0, 1_000, 15_000, 5_000, 0, 0, 0, 0]  # from its third place on the head takes back
+
+
+class Head(PumpOnBench):
+    """A pump whose rig has `table`, before the index mark."""
+
+    def __init__(self, table, parameters=UNEVEN, start=START):
+        self.plant = Plant(parameters, rig=rig_with(table), angle_steps=start)
+        super().__init__(self.plant)
+
+    def board(self, plant, flash) -> HostBench:
+        return EdgeBench(plant, flash=flash)
+
+    @property
+    def head(self):
+        return self.pump.position.head
+
+    def stop(self):
+        assert self.ask("stop")["ok"]
+        self.run(10)
+
+    def find_mark(self, times=1):
+        """Run slowly over the mark, and once more after a turn."""
+        for number in range(times):
+            if number:
+                self.start(rate_num=6_000_000)
+                self.run(REFERENCE.steps_per_rev * 3 // 16 - 20)
+                self.stop()
+            self.start(rate_num=FIND_NL_H)
+            self.run(FIND_TICKS)
+            self.stop()
+        assert self.head.known(self.pump.position.counted_steps)
+
+
+def evenness_of(parameters, table, rate_nl_h):
+    """Over a pitch and a tenth."""
+    desk = Head(table, parameters)
+    desk.find_mark(2 if desk.head.takes_back else 1)
+    desk.start(rate_num=rate_nl_h)
+    desk.run(30)
+    assert desk.head.compensates == bool(table)
+    begun = len(desk.bench.edges_ns)
+    desk.run(SETTLED_TICKS + TICKS_PER_HOUR * 110_000 // 3 // rate_nl_h)
+    edges, positions = desk.bench.edges_ns[begun:], desk.bench.positions[begun:]
+    return evenness(edges, [START + position for position in positions], parameters, REFERENCE, table)
+
+
+@pytest.mark.req("PERF-05")
+@pytest.mark.parametrize("rate_nl_h", [20_000, 500_000, 6_000_000])
+def test_the_true_table_makes_a_sine_fifty_times_more_even(rate_nl_h):
+    without, found = (evenness_of(SINE, table, rate_nl_h) for table in ([], table_of(SINE, REFERENCE)))
+    assert 0.38 < without.flow < 0.41
+    assert found.flow * 50 <= without.flow
+    assert found.outflow * 50 <= without.outflow
+
+
+@pytest.mark.req("PERF-05")
+@pytest.mark.parametrize("rate_nl_h", [20_000, 500_000])
+def test_the_true_table_makes_a_roller_that_takes_back_twenty_times_more_even(rate_nl_h):
+    without, found = (evenness_of(DIP, table, rate_nl_h) for table in ([], table_of(DIP, REFERENCE)))
+    assert without.dip == found.dip and found.dip.back_nl > 100
+    assert found.windows > 0.8 * found.all_windows
+    assert found.flow * 20 <= without.flow
+
+
+@pytest.mark.req("REC-02", "DOSE-01")
+def test_a_flow_of_2_ul_h_goes_on_where_the_next_step_displaces_three():
+    """A motor that waits for more to be booked, and a booking that waits for the motor, wait for ever."""
+    desk = Head([0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0])
+    desk.find_mark()
+    assert desk.head.behind_steps == 3
+    desk.start(rate_num=20_000)
+    before = desk.pump.position.executed_steps
+    desk.run(TICKS_PER_HOUR)
+    assert desk.head.compensates
+    assert abs((desk.pump.position.executed_steps - before) * NL_PER_STEP - 20_000) <= 4 * NL_PER_STEP
+    assert not desk.of("limited")
+
+
+@pytest.mark.req("RES-02", "RES-03")
+def test_an_empty_reservoir_is_told_though_the_next_step_displaces_more_than_is_left():
+    for spare in range(0, 100, 20):
+        desk = Head([0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0])
+        desk.find_mark()
+        desk.program(low_nl=5_000, empty_nl=1_000)
+        desk.refill(10_000 + spare)
+        assert desk.ask("start")["ok"]
+        desk.run(120)
+        assert desk.pump.alarms.standing[alarms.RESERVOIR_EMPTY]
+        left_steps = desk.pump.reservoir.left_steps(desk.pump.position.executed_steps)
+        assert 32 <= left_steps <= 32 + 3
+
+
+@pytest.mark.req("DOSE-01", "DOSE-02")
+def test_a_flow_that_is_stopped_again_and_again_loses_nothing():
+    made = []
+    for table in ([], [0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0]):
+        desk = Head(table)
+        desk.find_mark()
+        desk.program(rate_num=600_000)
+        before = desk.pump.position.executed_steps
+        for number in range(60):
+            assert desk.ask("start")["ok"]
+            desk.run(7 + number % 13)
+            assert desk.ask("stop")["ok"]
+            desk.run(5)
+        made.append(desk.pump.position.executed_steps - before)
+    assert made[0] > 300
+    assert abs(made[1] - made[0]) <= 4
+
+
+@pytest.mark.req("LIM-05", "SAFE-07")
+def test_a_table_that_is_wrong_in_memory_turns_the_rotor_no_further_than_its_ripple():
+    desk = Head(table_of(SINE, REFERENCE))
+    desk.find_mark()
+    desk.start(rate_num=600_000)
+    desk.run(30)
+    assert desk.head.compensates
+    counted = desk.pump.position.counted_steps
+    volume = desk.pump.position.executed_steps
+    right = desk.head.steps_at
+    desk.head.steps_at = lambda units: right(units) + 1_000
+    desk.run(100)
+    made = desk.pump.position.counted_steps - counted
+    owed = desk.pump.delivery.position() - volume
+    assert desk.head.ripple_steps - 5 <= made - owed <= desk.head.ripple_steps + 5
+
+
+@pytest.mark.req("OCC-05", "MOT-03")
+def test_a_head_counts_as_uniform_while_the_line_is_drawn_back():
+    desk = Head(table_of(SINE, REFERENCE))
+    desk.refill(20_000_000)
+    desk.find_mark()
+    desk.start(rate_num=1_000_000)
+    desk.run(300)
+    assert desk.head.compensates
+    desk.plant.occlude("downstream", desk.tick * 100_000_000)
+    for _ in range(3_000):
+        desk.run(1)
+        if desk.pump.control.state == states.HALTED:
+            break
+    desk.run(20)
+    from_steps = desk.pump.position.counted_steps
+    assert desk.ask("acknowledge")["ok"]
+    drawn = 0
+    while desk.pump.control.state == states.DRAW_BACK:
+        assert not desk.head.compensates
+        desk.run(1)
+        drawn += 1
+    assert drawn > 1
+    (_, _, begun_nl, begun), (_, _, back_nl, done) = desk.of("draw_back")
+    assert (begun, done) == (1, 0) and begun_nl == back_nl > 500
+    desk.run(10)
+    assert abs((from_steps - desk.pump.position.counted_steps) * NL_PER_STEP - back_nl) <= NL_PER_STEP
