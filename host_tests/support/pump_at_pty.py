@@ -101,8 +101,17 @@ class PtyPump:
             os.close(self._theirs)
 
 
+class Command(subprocess.Popen):
+    """A `thecal` on its way, which does not outlive a test that fails."""
+
+    def __exit__(self, failure, *more):
+        if failure is not None:
+            self.kill()
+        super().__exit__(failure, *more)
+
+
 def thecal(pump, *args, **more):
     command = [sys.executable, "-m", "thecal_host.cli", "--port", pump.name, *args]
-    return subprocess.Popen(
+    return Command(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
     )
