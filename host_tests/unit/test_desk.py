@@ -34,6 +34,7 @@ from thecal_host.weighing import WeighingError, calibration
 from thecal_model.problems import InputError
 from thecal_model.quantities import QuantityError
 from thecal_model.text import event_text
+from typer.main import get_command
 from typer.testing import CliRunner
 
 pytestmark = pytest.mark.req("DESK-01")
@@ -182,9 +183,22 @@ def test_a_refusal_for_a_key_is_the_pumps_own_sentence_too(session, pump, senten
         assert sentences[-1][1] in str(shown.value)
 
 
-def test_no_command_of_the_page_is_left_out_of_these():
+# By what the page asks of a pump the command of `thecal` that does.
+BY_COMMAND = {
+    **{name: name for name in ("start", "bolus", "prime", "refill", "program", "acknowledge", "log")},
+    "patient_bolus": "patient-bolus",
+    "new_line": "new-line",
+    "audio_pause": "silence",
+    "set_time": "set-time",
+    "jog": "calibrate",
+}
+
+
+def test_the_page_does_nothing_that_no_command_does_and_each_refusal_was_looked_at():
     sources = [path.read_text() for path in Path(orders.__file__).parent.glob("*.py")]
     given = {name for text in sources for name in re.findall(r'conversation\([\w.]+, "(\w+)"\)', text)}
+    commands = getattr(get_command(cli.app), "commands")  # noqa: B009 (a Group of typer's own click)
+    assert given == set(BY_COMMAND) and set(BY_COMMAND.values()) < set(commands)
     # Stop waits for no read-back and no key; the log is only read; a calibration jogs, and asks before it.
     assert given - {"log", "jog"} == {*REFUSED, *REFUSED_A_KEY} - {"confirm", "disconnected"}
 
