@@ -480,8 +480,9 @@ def weighed(monkeypatch, tmp_path):
     monkeypatch.setattr(calibration, "REST_S", 0.1)
     monkeypatch.setattr(calibration, "BETWEEN_S", 0.01)
     monkeypatch.setenv("THECAL_ARCHIVE", str(tmp_path / "archive.sqlite"))
-    bench = HostBench(Plant(PlantParameters(calibration_error_percent=Fraction(3))))
-    model = ModelBalance(bench.plant.outflow_nl, BalanceParameters(noise_g=0.0))
+    plant = Plant(PlantParameters(calibration_error_percent=Fraction(3)))
+    bench = HostBench(plant)
+    model = ModelBalance(plant.outflow_nl, BalanceParameters(noise_g=0.0))
     balance = BalanceOnPty(model, lambda: bench.now_ns)
     with PtyPump(bench=bench, tick_s=0.001, beside=balance.turn) as pump:
         session = Session(pump.name)
