@@ -226,7 +226,7 @@ def _alarm_row(one: Stood) -> tuple[str, ...]:
 def _accuracy(given: Given) -> Section:
     section = Section("Accuracy by weight")
     if given.weights is None:
-        section.sentences.append("Nothing was weighed, or it was not given (--weights).")
+        section.sentences.append("No weights were given (`thecal report RUN --weights FILE`).")
         return section
     from thecal_host.weighing import accuracy, chart, series
     from thecal_host.weighing.water import Water
@@ -245,7 +245,7 @@ def _accuracy(given: Given) -> Section:
 def _chain(given: Given) -> Section:
     section = Section("The pump's log")
     if given.log is None:
-        section.sentences.append("Not checked: no export of the pump's log was given (--log).")
+        section.sentences.append("Not checked: no export of it was given (`thecal report RUN --log FILE`).")
         return section
     data = pump_log.load(given.log)
     found, problems = pump_log.check(data)
