@@ -5,11 +5,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from thecal.dose.head import PARTS
 from thecal_bench.displacement import Displacement
 from thecal_bench.parameters import NS_PER_MS, Geometry, PlantParameters
 from thecal_bench.plant import Plant
+from thecal_host.weighing import WeighingError, evening
 from thecal_host.weighing.pulsation import (
-    PARTS,
     WINDOW_STEPS,
     Harmonics,
     NotSupported,
@@ -18,6 +19,7 @@ from thecal_host.weighing.pulsation import (
     fit,
     table_of,
 )
+from thecal_model import rig as rigs
 
 TICK_NS = 100 * NS_PER_MS
 WIDTH = WINDOW_STEPS * 3 / 3_200
@@ -274,7 +276,14 @@ def test_a_table_is_that_of_a_worked_example():
 
 @pytest.mark.req("PERF-05")
 def test_a_table_that_no_rig_takes_is_none():
-    with pytest.raises(NotSupported, match="would have an entry of 30000, .* number of rollers"):
-        table_of(harmonics([-0.15]), 3_200, 3)
-    with pytest.raises(NotSupported, match=r"would give 3\.4 times its mean flow, .* at most 3"):
-        table_of(harmonics([0, 0, 0, -0.1]), 3_200, 3)
+    for c, message in (
+        ([-0.15], "a list of at most 128 whole numbers from -20000 to 20000. Is the number of rollers"),
+        ([0, 0, 0, -0.09], "the flow is 3.. % of the mean, it must be .* to 300 %"),
+    ):
+        found = harmonics(c)
+        result = evening.Result(found, table_of(found, 3_200, 3), 100_000, 3)
+        with pytest.raises(WeighingError, match="the rig would be none with this table: .*" + message):
+            result.rig(rigs.reference())
+    small = harmonics([-0.01])
+    rig = evening.Result(small, table_of(small, 3_200, 3), 100_000, 3).rig(rigs.reference())
+    assert max(rig.table) == 2_000

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from thecal.dose.head import PARTS
 from thecal.rig import MOST_STEPS_S
 
 from thecal_bench.displacement import Displacement
@@ -30,7 +31,6 @@ from thecal_bench.parameters import Geometry, PlantParameters
 Reals = NDArray[Any]
 
 WINDOW_STEPS = 36
-TABLE_PARTS = 100_000
 SETTLED = 20
 """Time constants of the line after which its beginning is forgotten."""
 
@@ -134,7 +134,7 @@ def _by_table(table: Sequence[int], geometry: Geometry, positions: NDArray[np.in
     pitches = positions * (geometry.rollers / geometry.steps_per_rev)
     if not table:
         return pitches
-    closed = np.array([*table, table[0]]) / TABLE_PARTS
+    closed = np.array([*table, table[0]]) / PARTS
     return pitches + np.interp(pitches % 1, np.arange(len(closed)) / len(table), closed)
 
 

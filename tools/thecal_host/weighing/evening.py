@@ -200,7 +200,9 @@ class Result:
         try:
             return wire.read({**before.tables, "head": head})
         except wire.RigError as why:
-            raise WeighingError(f"the rig would be none with this table: {why}") from None
+            raise WeighingError(
+                f"the rig would be none with this table: {why}. Is the number of rollers in the rig right?"
+            ) from None
 
     def record(self) -> dict[str, Any]:
         """For the end of the trace."""

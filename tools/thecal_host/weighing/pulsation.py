@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from thecal.dose.head import PARTS
 
 from thecal_host.weighing import WeighingError
 
@@ -57,13 +58,6 @@ SUPPORTED = 4
 
 ALIKE = 10
 """So many times more than pitches differ from each other must one move."""
-
-PARTS = 100_000
-"""Of a pitch's volume: the unit of a table's entries."""
-
-MOST_ENTRY = 20_000
-MOST_FLOW = 3
-"""Bounds of a rig's table: excess, and flow between two entries over the mean flow."""
 
 WINDOW_STEPS = 36
 """Pulsation is that of the flow over so many steps."""
@@ -452,7 +446,6 @@ def table_of(found: Harmonics, steps_per_rev: int, rollers: int) -> Table:
             f"a table would leave {100 * left:.2g} % of a pulsation of {100 * pulsation:.2g} %: "
             f"{_finer(found)}, {times:.0f} times the readings at least"
         )
-    _check_bounds(entries)
     at = np.arange(len(entries)) / len(entries)
     worst = math.ceil(COVERAGE * PARTS * float(found.excess_error(at).max()))
     slowest = float(found.flow(x, 1 / 1024).min())
@@ -474,19 +467,3 @@ def _entries(found: Harmonics, width: float) -> tuple[list[int], float]:
     off = np.interp(x, np.arange(size + 1) / size, closed) - found.excess(x)
     over = np.interp((x + width) % 1, x, off) - off
     return entries, float(np.ptp(over)) / width
-
-
-def _check_bounds(entries: Sequence[int]) -> None:
-    worst = max(entries, key=abs)
-    if abs(worst) > MOST_ENTRY:
-        raise NotSupported(
-            f"the table would have an entry of {worst}, a rig's are within {MOST_ENTRY} of {PARTS}: is the "
-            "number of rollers in the rig right?"
-        )
-    steepest = max(after - before for before, after in pairwise((*entries, entries[0])))
-    flow = 1 + steepest * len(entries) / PARTS
-    if flow > MOST_FLOW:
-        raise NotSupported(
-            f"somewhere the head would give {flow:.1f} times its mean flow, a rig's table at most "
-            f"{MOST_FLOW}: is the number of rollers in the rig right?"
-        )
