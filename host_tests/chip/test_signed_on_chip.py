@@ -79,8 +79,8 @@ print((keys.nonce, keys.counters()))
 COST = """
 lines = {lines!r}
 took_us = []
+gc.collect()  # once: how long free memory is looked for after one differs from image to image
 for number in range(len(lines)):
-    gc.collect()
     if number == {signed}:
         keys.use(b"", False)
     start_us = time.ticks_us()
