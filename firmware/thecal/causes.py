@@ -26,7 +26,7 @@ TABLE = (
     ("max_dose", "it would have passed the limit of a window"),
     ("reservoir", "the reservoir would have been empty before its end"),
     # anything else
-    ("prescription", "what was asked for can not be given"),
+    ("prescription", "what was asked for cannot be given"),
     ("already_running", "the pump was running already"),
     ("not_stopped", "the pump was not stopped"),
     ("not_acknowledged", "the pump was halted, and not acknowledged yet"),

@@ -1,6 +1,6 @@
 """The rig that a board boots with: the newest one that its journal holds whole, or none (RIG-02).
 
-A rig that can not be read is none, and so is an older one than that which the state speaks of: it is not what
+A rig that cannot be read is none, and so is an older one than that which the state speaks of: it is not what
 hangs on the pins. A pump without a rig counts in the steps that its journal last counted in,
 has no sense at all and moves nothing (`causes.NO_RIG`); it keeps time, log and link, and takes a rig.
 """
@@ -34,7 +34,7 @@ def installed(journal: "Journal"):
         except (ValueError, rig.RigError) as problem:
             found = none(journal, "rig %d is none of this version: %s" % (serial, problem))
     elif known:
-        found = none(journal, "rig %d can not be read any more" % known)
+        found = none(journal, "rig %d cannot be read any more" % known)
     else:
         found = none(journal, "no rig was ever programmed")
     recount(journal, found)

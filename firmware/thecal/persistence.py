@@ -131,7 +131,7 @@ class Persistence:
         self.booking = Booking(journal, control, motion, regimen)
         self.written = list(journal.words)  # as of the last snapshot asked for
         self.was_reset = False
-        # The therapy in force, or the last that named a drug, can not be read; or a pump that ran has none.
+        # The therapy in force, or the last that named a drug, cannot be read; or a pump that ran has none.
         self.therapy_lost = False
         self.restarting = False  # another rig is being written, or is: the board has to start anew
         self.ratio = None  # a change of unit that is still to be written

@@ -61,7 +61,7 @@ def recount(journal: "Journal", rig: "Rig") -> None:
     journal.found_rig_number = words[SERIALS[CALIBRATION]]
     journal.rig_number = rig.serial
     if rig.missing:
-        return  # nor is the number of one that can not be read given again: therapies have it
+        return  # nor is the number of one that cannot be read given again: therapies have it
     words[SERIALS[CALIBRATION]] = rig.serial
     words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV] = now
     if was[2]:

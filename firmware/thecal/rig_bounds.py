@@ -1,7 +1,7 @@
 """What no key of a rig by itself can be wrong about: tables and keys held against each other.
 
 `check` goes through a rig's tables, of which each key is within its own bounds, and raises `RigError` for the
-first thing that can not be. The message names table, key, value and bound, and ends with what to change:
+first thing that cannot be. The message names table, key, value and bound, and ends with what to change:
 "set TABLE.KEY to VALUE", which is accepted if nothing else is wrong.
 
 The bounds of motor and head follow from integers of 30 bits: a microstep must not be so small that the counts
@@ -33,7 +33,7 @@ MOST_DIVISOR = 4_096  # that is looked for
 
 
 class RigError(Exception):
-    """A rig that can not be; the message names table, key, value, bound, and what to do."""
+    """A rig that cannot be; the message names table, key, value, bound, and what to do."""
 
 
 def refuse(where: str, value, why: str, better) -> None:
@@ -49,7 +49,7 @@ def written(value):
 
 
 def check(tables: dict) -> None:
-    """RigError for the first thing that can not be."""
+    """RigError for the first thing that cannot be."""
     _check_gear(tables["motor"])
     _check_motor(tables)
     _check_rate(tables)

@@ -300,8 +300,8 @@ def flawed(**changes) -> bytes:
         (flawed(rate_grains=(7, MECHANISM.grains_per_step)), r"steps\[7\]: not a step"),
         (flawed(rate_steps=(7, 30_000)), "steps: .* must be"),
         (flawed()[:-1], "behind its steps"),
-        (b"[1,2]\n", "can not be read"),
-        (b"", "can not be read"),
+        (b"[1,2]\n", "cannot be read"),
+        (b"", "cannot be read"),
         (flawed().replace(b"3200", b"3201"), "of another mechanism"),
     ],
 )

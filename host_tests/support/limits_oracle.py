@@ -183,7 +183,7 @@ class Oracle:
         return self.week.rate(week_tick)
 
     def bridge_over(self) -> int:
-        """The tick at whose beginning the new schedule takes over; NEVER while that can not be known."""
+        """The tick at whose beginning the new schedule takes over; NEVER while that cannot be known."""
         assert self.bridge is not None
         through = self.bridge.from_steps + steps_of(self.bridge.line_nl)
         return int(self._ticks[through]) + 1 if through < self.executed else NEVER

@@ -122,7 +122,7 @@ class DeadFlash(FlashModel):
 
 @pytest.mark.req("ALM-01", "ALM-08", "REC-02")
 def test_a_flash_that_takes_nothing_stops_the_pump():
-    """JOURNAL_FAULT: what is delivered can not be written down."""
+    """JOURNAL_FAULT: what is delivered cannot be written down."""
     flash = DeadFlash.blank()
     desk = PumpOnBench(flash=flash)
     desk.start()

@@ -37,7 +37,7 @@ REFUSED = [
     ({**BASAL, "max_rate_nl_h": 1_999}, "max_rate_nl_h: 1.999 uL/h, must be 2 uL/h to 120 mL/h"),
     ({**BASAL, "rate_num": "6"}, "rate_num: 6, must be a whole number from 0 to "),
     ({**BASAL, "rate_num": 1_999}, "rate: 1.999 uL/h, must be 2 uL/h to 120 mL/h"),
-    ({**BASAL, "rate_num": 30_000, "rate_den": 11}, "can not be delivered exactly, the nearest that can is"),
+    ({**BASAL, "rate_num": 30_000, "rate_den": 11}, "cannot be delivered exactly, the nearest that can is"),
     ({**BASAL, **DRUG, "dose_pg_day": 5_000_000_000}, "rate_num: give a dose or a rate, not both"),
     ({"mode": "continuous", "dose_pg_day": 5}, "dose_pg_day: a dose needs a drug and its concentration"),
     ({**BASAL, "concentration_pg_nl": 20}, "drug: None, must be a name of 1 to 32 characters"),

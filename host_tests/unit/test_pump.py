@@ -99,7 +99,7 @@ def test_a_dose_reads_back_as_the_rate_it_means(desk):
         # 30000/11 nL/h has no whole number of grains; 2727 + 115/420 is the nearest that has
         (
             {"mode": "continuous", "rate_num": 30_000, "rate_den": 11},
-            ["rate: 2.727 uL/h can not be delivered exactly, the nearest that can is 2.727274 uL/h"],
+            ["rate: 2.727 uL/h cannot be delivered exactly, the nearest that can is 2.727274 uL/h"],
         ),
         (
             {**SIX_ML_H, "kvo_num": 7_000_000, "kvo_den": 1},

@@ -257,7 +257,7 @@ def test_what_was_given_and_what_is_left_keep_their_volume_over_a_change_and_bac
         assert given <= given_nl(desk) <= given + steps_nl
 
 
-# --- a rig that can not be read
+# --- a rig that cannot be read
 
 
 def damage_rig(desk: PumpOnBench, number: int) -> None:
@@ -281,7 +281,7 @@ def test_a_rig_that_can_not_be_read_is_none_and_no_older_one_takes_its_place(run
     given, left = given_nl(desk), left_nl(desk)
     damage_rig(desk, 2)
     desk.reset()
-    assert desk.ask("hello")["no_rig"] == "rig 2 can not be read any more"
+    assert desk.ask("hello")["no_rig"] == "rig 2 cannot be read any more"
     # One that ran does not rest in silence.
     assert desk.pump.alarms.standing[alarms.JOURNAL_FAULT] == running
     assert desk.pump.control.state == (states.HALTED if running else states.STOPPED)

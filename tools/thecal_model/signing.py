@@ -13,7 +13,7 @@ for one role, one pump, one boot, one count and these bytes.
 
 `sign` makes such a line, `parts` and `fits` are the other end's. A `Signer` is what a client has: the keys
 that it holds for one pump, and what that pump last told. Nothing here knows where keys are kept. ValueError
-where a role, a counter, a nonce or a key can not be one.
+where a role, a counter, a nonce or a key cannot be one.
 """
 
 from __future__ import annotations

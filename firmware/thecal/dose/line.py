@@ -86,14 +86,14 @@ class Bridge:
         return self._schedule
 
     def check(self, therapy: "Prescription", old_concentration) -> None:
-        """PrescriptionError where the dose can not be given with the old drug, a fraction of pg/nL."""
+        """PrescriptionError where the dose cannot be given with the old drug, a fraction of pg/nL."""
         basal = therapy.basal
         if therapy.mode == MINIMUM or not basal:
             return
         one = therapy.mechanism.grains_per_step
         if basal.grains(basal.lowest(), one) * self.new < self.old:
             raise PrescriptionError(
-                ["bridge: so little of the old drug can not be delivered; confirm a new line (new_line)"]
+                ["bridge: so little of the old drug cannot be delivered; confirm a new line (new_line)"]
             )
         num, den = reduced(*self.volume(*therapy.fastest()))
         if num > therapy.max_rate_nl_h * den:

@@ -14,7 +14,7 @@ The reference mechanism: 200-step motor, 16 microsteps, 0.1 mL per revolution: 3
 and a grain of 1/420 nL/h x 1 tick.
 
 What is reckoned in the steady loop stays small for every mechanism that can be built: a product that might
-not is taken digit by digit. Which rigs can not be, and what to change of them, says `rig_bounds`.
+not is taken digit by digit. Which rigs cannot be, and what to change of them, says `rig_bounds`.
 """
 
 from ..clock import TICKS_PER_HOUR
@@ -37,7 +37,7 @@ MOST_LINE_STEPS = 30_000_000  # and no line holds more: both together are less t
 
 
 class MechanismError(Exception):
-    """Calibration data that can not be right; the message names the value and its bound."""
+    """Calibration data that cannot be right; the message names the value and its bound."""
 
 
 def parts_of(nl_per_rev: int, steps_per_rev: int):

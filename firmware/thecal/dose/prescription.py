@@ -85,7 +85,7 @@ ON_LOW = ("continue", "kvo")
 
 
 class PrescriptionError(Exception):
-    """What was asked can not be given; `problems` is the list of all reasons, as texts."""
+    """What was asked cannot be given; `problems` is the list of all reasons, as texts."""
 
     def __init__(self, problems: list) -> None:
         super().__init__("; ".join(problems))
@@ -277,7 +277,7 @@ class Reader:
             asked = plain.rate(num, den)
             nearest = plain.rate(*self.mechanism.nearest_reachable(num, den), unlike=asked)
             self.say(
-                "%s: %s can not be delivered exactly, the nearest that can is %s" % (name, asked, nearest)
+                "%s: %s cannot be delivered exactly, the nearest that can is %s" % (name, asked, nearest)
             )
         else:
             return rate

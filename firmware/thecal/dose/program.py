@@ -8,7 +8,7 @@ Parts. A therapy may be larger than a line of the link. Then it comes as `part` 
     ...
     {"index": n - 1, "count": n, "steps": [...]}    the last one completes it
 
-Index 0 begins anew. A part that can not be taken ends the draft, and so does any other proposal; the message
+Index 0 begins anew. A part that cannot be taken ends the draft, and so does any other proposal; the message
 names part and key. Steps are read as they come and kept as the ten bytes each of a `Schedule`.
 
 Bytes. What the journal keeps of a therapy (LIM-11) is all that was proposed, and when: a line of JSON,
@@ -143,7 +143,7 @@ class Packed:
             fields = json.loads(text)
             self.digest, self.tick_s, self.head, self.calibration, self.rig = fields
         except (ValueError, TypeError):
-            raise PrescriptionError(["therapy: what is kept of it can not be read"]) from None
+            raise PrescriptionError(["therapy: what is kept of it cannot be read"]) from None
         starts, steps, grains = pieces[2:] if len(pieces) > 1 else _columns(data, len(text) + 1)
         self.basal = basal = Schedule()
         basal.starts = array("i", bytes(starts))

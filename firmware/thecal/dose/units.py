@@ -2,7 +2,7 @@
 
 On the link and on the device a mass is picograms, a volume nanolitres, a concentration a reduced fraction of
 picograms per nanolitre (1 mcg/mL = 1 pg/nL, 1 mg/mL = 1 000 pg/nL), a rate one of nL/h. The name of every
-value carries its unit, so a mass can not stand where a volume is wanted. Works at programming time only:
+value carries its unit, so a mass cannot stand where a volume is wanted. Works at programming time only:
 numbers may be larger than 2^30 here.
 """
 

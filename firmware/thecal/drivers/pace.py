@@ -1,6 +1,6 @@
 """When the next tick is due: the fixed-rate loop's arithmetic on a millisecond counter that wraps.
 
-The period is added to the time the previous tick was *due*, so the loop can not drift. A tick that could only
+The period is added to the time the previous tick was *due*, so the loop cannot drift. A tick that could only
 start more than `LATEST_MS` late is not run: it is merged into the next one, so a tick has always enough of
 its period left to start a motor segment that ends on the tick grid. Plain arithmetic; the counters come in as
 numbers below 2^30 (`time.ticks_ms`, `time.ticks_us`), which are two views of one timer: the grid runs on

@@ -14,7 +14,7 @@ class Unfitted:
         """Nothing is felt, and nothing moved."""
 
     def self_test(self) -> bool:
-        """What is not there can not fail."""
+        """What is not there cannot fail."""
         return True
 
     def enable(self, on: bool) -> None:

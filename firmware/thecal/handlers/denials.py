@@ -1,4 +1,4 @@
-"""Why an order can not be carried out now, and the sentence that says so (LIM-02, LIM-15).
+"""Why an order cannot be carried out now, and the sentence that says so (LIM-02, LIM-15).
 
 What is looked at stands in the order of the table of `causes`: the first that is true is the reason. A reason
 is a number, which the log keeps; a sentence has the value and the bound, in the units in which people write

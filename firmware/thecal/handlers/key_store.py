@@ -33,7 +33,7 @@ class KeyStore:
         self.serial = 0  # of those that are being written; 0 while another slot is
 
     def restore(self, chip: bytes, chance: bytes) -> None:
-        """The keys that the journal holds, and the nonce of this boot. Where it held some and can not read
+        """The keys that the journal holds, and the nonce of this boot. Where it held some and cannot read
         them any more, no key opens the pump: there is the jumper.
         """
         keys = self.keys

@@ -179,7 +179,7 @@ class Keyring:
         if self.first or self.store.wanted:
             raise Refused(KEYS_WAIT, "other keys wait for a hand at the pump, or are being written")
         if self.persistence is not None and not self.persistence.writes():
-            raise Refused(NOT_KEPT, "keys can not be written down: the journal is out of order")
+            raise Refused(NOT_KEPT, "keys cannot be written down: the journal is out of order")
 
     def _check_jumper(self, fitted: bool) -> None:
         if self.jumper != fitted:

@@ -5,7 +5,7 @@ starts anew from it (`Persistence.restart_due`). Until then the old one is in fo
 counts before. The therapy ends with the confirmation, and nothing that would take effect is carried out any
 more.
 
-An alarm of a part can not be got rid of by a rig without the part, and a pump that an alarm has halted keeps
+An alarm of a part cannot be got rid of by a rig without the part, and a pump that an alarm has halted keeps
 its rig, as long as there is a therapy with a flow. Without one nothing can start, so there is nothing that
 the part watches over, and it may never have been there: a board that was told a wrong rig has alarms without
 end.
@@ -70,7 +70,7 @@ class Rigging:
         """Another rig."""
         self._check_rests()
         if self.persistence is None or not self.persistence.writes():
-            raise Refused(NOT_KEPT, "a rig can not be written down: the journal is out of order")
+            raise Refused(NOT_KEPT, "a rig cannot be written down: the journal is out of order")
         try:
             rig = rigs.read(request["rig"])
             self._check_counts(rig)
@@ -93,7 +93,7 @@ class Rigging:
         return {"number": number, "in_force": self.rig.serial, "rig": json.loads(bytes(data))}
 
     def confirmed(self, data: bytes, unwatched) -> None:
-        """It is to be written, and then in force. Raises, and changes nothing, where that can not be now."""
+        """It is to be written, and then in force. Raises, and changes nothing, where that cannot be now."""
         self._check_rests()
         self.persistence.applied(CALIBRATION, (data,))
         self.control.teller.event(events.RIG, self.persistence.journal.slots.serial, len(unwatched))

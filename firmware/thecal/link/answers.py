@@ -50,9 +50,9 @@ class StopAnswers:
 
 
 def not_kept(answer: dict):
-    """The answer to a stop whose record can not be written down."""
+    """The answer to a stop whose record cannot be written down."""
     answer["kept"] = False
-    answer["message"] = "stopped, but this can not be written down: a reset may undo it"
+    answer["message"] = "stopped, but this cannot be written down: a reset may undo it"
     return answer
 
 

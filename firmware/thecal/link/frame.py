@@ -2,7 +2,7 @@
 that is signed a signature and a space stand before the CRC, which is of both then (`signing`).
 
 `LineReader` turns bytes into request objects and never raises, never grows and never changes anything: what
-it can not understand becomes an `error` with a reason, and the next good line is read as if nothing had been.
+it cannot understand becomes an `error` with a reason, and the next good line is read as if nothing had been.
 How much it does in a tick is bounded, and the rest waits, first in its own buffer, then in that of USB, then
 in the host. `FrameWriter` formats frames into one reused buffer without allocating; a frame that does not fit
 is dropped whole and counted.

@@ -140,4 +140,4 @@ ZEROS = bytes(UNIT)
 
 
 class JournalError(Exception):
-    """An order that can not be carried out; the message says which and why."""
+    """An order that cannot be carried out; the message says which and why."""

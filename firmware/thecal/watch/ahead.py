@@ -4,7 +4,7 @@ From the next tick on the motor executes floor(x) where x, what is owed and a qu
 in pieces; what leaves a window is the history, stretch by stretch, and then that same flow. So the content of
 a window is, between two corners of the one or the other, floor(x) less the points of a digital line, and
 the largest there is found without walking: by the slopes, at an end; in doubt, by Euclid's steps
-(`largest`). Blocks and stretches that can not hold more than what was found already are passed over.
+(`largest`). Blocks and stretches that cannot hold more than what was found already are passed over.
 
 In the day after a change of drug, when older steps weigh a fraction, it is `WindowLedger.rounded`, and up to
 a step too large.

@@ -50,10 +50,10 @@ class Alarm:
 ALARMS = Table(
     Alarm,
     (
-        # The pump itself can not be trusted.
+        # The pump itself cannot be trusted.
         ("LOOP_FAULT", "HIGH", "stop", "the control loop failed"),
         ("MEMORY_FAULT", "HIGH", "stop", "numbers that the dose depends on changed in memory"),
-        ("JOURNAL_FAULT", "HIGH", "stop", "what must not be forgotten can not be written down, or read"),
+        ("JOURNAL_FAULT", "HIGH", "stop", "what must not be forgotten cannot be written down, or read"),
         ("POST_FAILED", "HIGH", "stop", "a self-test failed"),
         ("RESET_LOOP", "HIGH", "stop", "the pump was reset too often"),
         # Too much flows.
@@ -81,7 +81,7 @@ ALARMS = Table(
         ("COUNT_END", "HIGH", "stop", "a count is near its end: service, and begin anew", "begin_anew"),
         # What flows is too little: stopping would make it worse.
         ("UNDER_INFUSION", "MEDIUM", "continue", "less was delivered than was owed"),
-        # What ought to flow can not be started.
+        # What ought to flow cannot be started.
         (
             "STOP_HELD",
             "MEDIUM",

@@ -112,7 +112,7 @@ class History:
             self.begin_next(steps)
 
     def begin_next(self, steps: int) -> None:
-        """Executed in the next unit, which the stretch can not take."""
+        """Executed in the next unit, which the stretch cannot take."""
         self.close()
         if steps > MOST_UNIT_STEPS:
             self._put_number(self._room(MANY, 1, steps) + 1, steps, 4)
