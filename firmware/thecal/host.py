@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .signals import Inputs, Outputs
 
 
+MOST_WRITE_TICKS = 40  # own choice: twice what the longest week takes, and less than a host waits
 EXPECT_TICKS = 6  # a command that is due so soon has its ID written down and its motion booked
 
 BY_STOP = "cancelled: stop"
@@ -77,6 +78,7 @@ class Host:
         self.working = None  # the entry that is being carried out and takes more than a tick
         self.probe = Probe(handlers.rig)
         self.stops = StopAnswers()
+        self.unwritten = []  # answers to confirmations: [entry, answer, ticket of the journal or -1, tick]
         self.last = LastAnswers()
         self.outcomes = persistence.journal.outcomes if persistence else Outcomes()
 
@@ -88,6 +90,8 @@ class Host:
         queue = self.queue
         if self.stops.waiting:
             self._answer_stops(outputs)
+        if self.unwritten:
+            self._answer_written(outputs)
         if self.probe.asked:
             self._send(outputs, self.probe.answer(inputs))
         if queue.waiting:
@@ -334,8 +338,32 @@ class Host:
         self.control.teller.early = False
         if answer is None:
             self.working = entry
+        elif entry.command.name == commands.CONFIRM and answer["ok"] and self._is_written():
+            self.unwritten.append([entry, answer, -1, self.control.clock.tick])
         else:
             self._finish(entry.request, entry.place, answer, outputs)
+
+    def _is_written(self):
+        """Whether what was just confirmed is being written: what is in force, a reset finds no sooner."""
+        persistence = self.persistence
+        return persistence and persistence.writes() and persistence.busy() and not persistence.restarting
+
+    def _answer_written(self, outputs: "Outputs") -> None:
+        """Answer the confirmation whose record is read back, so that no reset undoes what was answered."""
+        entry, answer, ticket, since_tick = waiting = self.unwritten[0]
+        persistence = self.persistence
+        state = persistence.journal.state
+        if ticket < 0 and not persistence.busy():
+            waiting[2] = ticket = state.save_ticket
+        written = 0 <= ticket <= state.saved_ticket
+        late = self.control.clock.tick - since_tick >= MOST_WRITE_TICKS
+        if not written and not late and persistence.writes():
+            return
+        if not written:
+            answer["kept"] = False
+            answer["message"] = "in force, but this can not be written down: a reset may undo it"
+        self.unwritten.pop(0)
+        self._finish(entry.request, entry.place, answer, outputs)
 
     def _go_on(self, outputs: "Outputs") -> None:
         """Go on with what takes more than a tick."""

@@ -265,7 +265,8 @@ def bridged() -> Bench:
     assert found.ask("start")["ok"]
     found.run(100)
     found.confirm(STRONG)
-    assert found.line.bridge.left_steps > LINE_STEPS
+    # 16/3 steps a tick have left it until what was confirmed is written down, and answered.
+    assert LINE_STEPS - 64 < found.line.bridge.left_steps < LINE_STEPS
     return found
 
 

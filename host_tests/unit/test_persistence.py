@@ -9,6 +9,7 @@ from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.dose import formulary, library_wire
 from thecal.dose.formulary_data import LIBRARY
+from thecal.host import MOST_WRITE_TICKS
 from thecal.record import layout
 from thecal.watch import alarms, parts
 from thecal_bench.flash_model import FlashModel, blank_flash
@@ -285,3 +286,69 @@ def test_a_flash_of_something_else_keeps_the_motor_off_and_is_not_touched():
     desk.ask("acknowledge")
     desk.run(50)
     assert bytes(flash.image) == before
+
+
+SLOWER = {**SIX_ML_H, "rate_num": 600_000}
+LONG_WEEK = {
+    "mode": "flex",
+    "steps": [{"at_ms": 1_800_000 * step, "rate_num": 600_000 + step, "rate_den": 1} for step in range(24)],
+}
+
+
+@pytest.mark.req("REC-01", "LIM-10")
+@pytest.mark.parametrize("therapy", [SLOWER, LONG_WEEK], ids=["a rate", "a day"])
+@pytest.mark.parametrize("ticks", range(12))
+def test_a_therapy_whose_confirm_was_answered_is_the_one_that_a_loss_of_power_finds(therapy, ticks):
+    """6 mL/h runs; a tenth of it is confirmed, and so many ticks later the power fails. Before the answer
+    either may be found; after it, or where `outcome` says that it was done, the new one and no other.
+    """
+    desk = PumpOnBench()
+    desk.start()
+    desk.run(20)
+    proposal = desk.ask("program", therapy=therapy)
+    number = desk.client.request("confirm", digest=proposal["digest"])
+    desk.run(ticks)
+    answered = desk.client.reply(number) is not None
+    desk.reset()
+    desk.run(10)
+    outcome = desk.ask("outcome", of_run=desk.client.run, of=number)["outcome"]
+    kept = desk.ask("therapy")["therapy"]
+    assert desk.pump.control.state == states.RUNNING
+    assert kept["mode"] == therapy["mode"] or not answered
+    if answered or outcome == "done":
+        assert desk.pump.status.rate_nl_h() < 700_000
+
+
+@pytest.mark.req("REC-01", "LIM-10")
+def test_a_confirmation_is_answered_when_it_is_written_down():
+    """A small therapy takes some ticks, and the pump goes on obeying meanwhile."""
+    desk = PumpOnBench()
+    desk.start()
+    proposal = desk.ask("program", therapy=SLOWER)
+    number = desk.client.request("confirm", digest=proposal["digest"])
+    desk.run(3)
+    assert desk.client.reply(number) is None and desk.pump.persistence.busy(), "it is written now"
+    assert desk.pump.status.rate_nl_h() == 600_000, "it is in force at once"
+    assert desk.ask("stop")["ok"] and desk.pump.control.state == states.STOPPED
+    desk.run(20)
+    reply = desk.client.reply(number)
+    assert reply is not None and reply["ok"], "a stop does not cancel what is in force"
+
+
+@pytest.mark.req("REC-01", "REC-05")
+@pytest.mark.parametrize("hopeless", [True, False])
+def test_a_confirmation_that_can_not_be_written_says_that_it_is_not_kept(hopeless):
+    desk = PumpOnBench()
+    desk.start()
+    proposal = desk.ask("program", therapy=SLOWER)
+    number = desk.client.request("confirm", digest=proposal["digest"])
+    desk.run(3)
+    assert desk.client.reply(number) is None
+    if hopeless:
+        desk.pump.persistence.journal.failed = True
+        desk.run(5)
+    else:  # it is written again and again
+        desk.pump.persistence.busy = lambda: True
+        desk.run(MOST_WRITE_TICKS)
+    reply = desk.client.reply(number)
+    assert reply is not None and reply["kept"] is False and "reset may undo" in reply["message"]
