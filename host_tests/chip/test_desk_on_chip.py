@@ -11,6 +11,7 @@ import pytest
 from desk_process import Walker, chromium, desk
 from ends import child, ends
 from thecal_bench.chip.bench import DEFAULT_IMAGE
+from thecal_host import ports
 
 pytest.importorskip("nicegui", reason="nicegui comes with `make desk`")
 
@@ -68,6 +69,20 @@ def test_a_soft_limit_a_bolus_an_alarm_a_stop_and_the_report():
         walker.click("Stop")
         walker.said("The pump is STOPPED.")
         walker.sees("card-state", "STOPPED")
+        desk_id = child(os.getpid(), "desk")
+        bench_id = child(desk_id, "bench")
+        walker.open("/pump/1/calibration")
+        (balance,) = [
+            port.name
+            for port in ports.find_benches()
+            if f"balance below it, process {bench_id}" in port.description
+        ]
+        walker.fill("rate", "6 mL/h")
+        walker.fill("balance", balance)
+        walker.click("Begin")
+        walker.sees("question", "The line is full")
+        walker.click("End it here")
+        walker.open("/pump/1")
         walker.click("End this run and report it")
         walker.said("has ended")
         walker.driver.get(walker.button("Report of run").get_attribute("href"))
@@ -83,6 +98,5 @@ def test_a_soft_limit_a_bolus_an_alarm_a_stop_and_the_report():
             assert said in text
         walker.picture("chip-4-report")
         assert walker.complaints() == []
-        desk_id = child(os.getpid(), "desk")
-        with ends(child(desk_id, "bench")):
+        with ends(bench_id):
             os.kill(desk_id, signal.SIGKILL)

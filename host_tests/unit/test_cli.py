@@ -560,6 +560,11 @@ def test_a_bench_is_found_while_it_runs_and_only_then(monkeypatch, tmp_path):
         assert (found.name, found.kind, found.is_pump) == ("/dev/pts/9", "emulated", True)
         assert "socket://localhost:2525" in found.description
         assert found in ports.find_ports()
+    with ports.announce_bench("/dev/pts/9", None, "emulated pump", balance="/dev/pts/10"):
+        assert [(port.name, port.is_pump) for port in ports.find_benches()] == [
+            ("/dev/pts/9", True), ("/dev/pts/10", False)
+        ]  # fmt: skip
+        assert ports.bench_of(os.getpid()) == "/dev/pts/9"
     assert ports.find_benches() == []
 
 
@@ -990,8 +995,8 @@ def test_the_served_bench_answers_the_command_and_leaves_nothing(monkeypatch, tm
                 word for line in served.stdout for word in line.split() if word.startswith("socket://")
             )
             balance = next(line.split()[-1] for line in served.stdout if "--balance" in line)
-            (found,) = ports.find_benches()
-            assert address in found.description
+            found, weighs = ports.find_benches()
+            assert address in found.description and weighs.name == balance
             # Over the pty, found by itself, and over TCP.
             for port in ((), ("--port", address)):
                 result = thecal(*port, "status", "--json")

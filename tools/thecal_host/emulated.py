@@ -122,7 +122,8 @@ def serve_bench(
             # Ctrl-C and a friendly kill both end it well: the announcement goes.
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: server.stop())
-            with announce_bench(server.pty_path, bound_port, what, is_pump=not maintenance):
+            weighs = balance and balance.path
+            with announce_bench(server.pty_path, bound_port, what, not maintenance, weighs):
                 console.print(f"Emulated pump with {image}; Ctrl-C ends it. Connect with", **PLAIN)
                 for line in how_to_connect(server.pty_path, bound_port, maintenance):
                     console.print(f"  {line}", **PLAIN)

@@ -80,10 +80,12 @@ def _is_running(process_id: int) -> bool:
 
 
 @contextlib.contextmanager
-def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bool = True) -> Iterator[None]:
+def announce_bench(
+    pty: str | None, tcp_port: int | None, what: str, is_pump: bool = True, balance: str | None = None
+) -> Iterator[None]:
     """Let the other commands find this process's bench for as long as the context lasts.
 
-    `is_pump` is whether a pump answers there, and not a prompt.
+    `is_pump` is whether a pump answers there, and not a prompt; `balance` is the pty of one below the pump.
     """
     try:
         folder = runtime_folder()
@@ -93,7 +95,14 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
             f"the bench cannot be announced ({why}): set XDG_RUNTIME_DIR to a folder of yours"
         ) from None
     path = _announcement(os.getpid())
-    state = {"process_id": os.getpid(), "pty": pty, "tcp_port": tcp_port, "what": what, "is_pump": is_pump}
+    state = {
+        "process_id": os.getpid(),
+        "pty": pty,
+        "tcp_port": tcp_port,
+        "what": what,
+        "is_pump": is_pump,
+        "balance": balance,
+    }
     path.write_text(json.dumps(state))
     try:
         yield
@@ -104,39 +113,44 @@ def announce_bench(pty: str | None, tcp_port: int | None, what: str, is_pump: bo
 def bench_of(process_id: int) -> str | None:
     """The port of the bench that a process serves; None as long as it announces none."""
     found = _bench_at(_announcement(process_id))
-    return None if found is None else found.name
+    return found[0].name if found else None
 
 
 def _announcement(process_id: int) -> Path:
     return runtime_folder() / f"bench-{process_id}.json"
 
 
-def _bench_at(path: Path) -> FoundPort | None:
-    """The bench that a file announces; the file is removed where it has died."""
+def _bench_at(path: Path) -> list[FoundPort]:
+    """The bench that a file announces, and its balance; the file is removed where it has died."""
     try:
         state = json.loads(path.read_text())
         keys = ("process_id", "pty", "tcp_port", "what", "is_pump")
         process_id, pty, tcp_port, what, is_pump = (state[key] for key in keys)
+        balance = state.get("balance")
     except (OSError, ValueError, KeyError, TypeError):
         # Half written by a bench that starts just now, or not ours: the next look tells.
-        return None
+        return []
     if not _is_running(process_id):
         path.unlink(missing_ok=True)
-        return None
+        return []
     also = f", also socket://localhost:{tcp_port}" if pty and tcp_port else ""
     name = pty or f"socket://localhost:{tcp_port}"
-    return FoundPort(name, "emulated", f"{what}, process {process_id}{also}", is_pump)
+    bench = FoundPort(name, "emulated", f"{what}, process {process_id}{also}", is_pump)
+    if balance is None:
+        return [bench]
+    return [bench, FoundPort(balance, "emulated", f"balance below it, process {process_id}", False)]
 
 
 def find_benches() -> list[FoundPort]:
-    """The emulated benches that run on this machine; files of those that have died are removed."""
+    """The emulated benches that run on this machine, each before its balance; files of those that have died
+    are removed.
+    """
     try:
         paths = sorted(runtime_folder().glob("bench-*.json"))
     except PermissionError:
         # A runtime folder that is not ours: no bench of ours is in it.
         return []
-    found = [_bench_at(path) for path in paths]
-    return [bench for bench in found if bench is not None]
+    return [found for path in paths for found in _bench_at(path)]
 
 
 def find_ports() -> list[FoundPort]:

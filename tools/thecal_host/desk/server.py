@@ -67,8 +67,11 @@ class Desk:
 
 @contextmanager
 def bench(rig: str) -> Iterator[str]:
-    """The port of an emulated pump of its own, in a process beside. PumpError where it does not boot."""
-    with beside("bench", "--rig", rig, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    """The port of an emulated pump of its own, over a balance, in a process beside. PumpError where that does
+    not boot.
+    """
+    command = "bench", "--rig", rig, "--balance", "asked"
+    with beside(*command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         yield _port_of(process)
 
 
