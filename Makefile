@@ -76,6 +76,7 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 	$(PYTHON) -m thecal_bench.benchmarks.moving
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --write-measured
 	$(PYTHON) -m thecal_host.showcase
+	$(PYTHON) -m thecal_host.evened
 	$(PYTHON) -m thecal_host.desk.showcase
 
 bench-quick: setup image ## what a tick costs, beside the usual way, into README.md; under a minute

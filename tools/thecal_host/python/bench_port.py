@@ -13,12 +13,12 @@ TICKS_PER_S = 10
 
 
 class BenchPort(Port):
-    """The port of such a pump; `clock_s` is its clock."""
+    """The port of such a pump, on a bench of its own unless one is given; `clock_s` is its clock."""
 
     name = "bench"
 
-    def __init__(self) -> None:
-        self.bench = HostBench()
+    def __init__(self, bench: HostBench | None = None) -> None:
+        self.bench = bench or HostBench()
         self.bench.on_data = self._take
         self._data = bytearray()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,42 @@ def draw_accuracy(title: str, trumpet: Accuracy | None, boluses: BolusAccuracy |
         _draw_trumpet(trumpet, axes.pop(0))
     if boluses is not None:
         _draw_boluses(boluses, axes.pop(0))
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as why:
+        raise why_not(path, why) from None
+
+
+def draw_beside(title: str, found: Mapping[str, Accuracy], path: Path) -> None:
+    """Draw start-up and trumpet curves of some runs at one rate over each other, by name. FileError."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    check_picture(path)
+    figure = Figure(figsize=(11, 7.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=14, fontweight="bold")
+    flows, trumpet = figure.subplots(2, 1)
+    for (name, one), colour in zip(found.items(), (DENIED_COLOUR, DELIVERED_COLOUR), strict=False):
+        step_min = one.sample_s / 60
+        minutes = [i * step_min for i in range(len(one.startup) + 1)]
+        off = [100 * (flow / one.rate_nl_h - 1) for flow in one.startup]
+        flows.stairs(off, minutes, baseline=None, color=colour, linewidth=1.2, label=name)
+        windows = [window.minutes for window in one.windows]
+        trumpet.plot(windows, [window.most_percent for window in one.windows], "o-", color=colour, label=name)
+        trumpet.plot(windows, [window.least_percent for window in one.windows], "s-", color=colour)
+        trumpet.set_xticks(windows, [str(window) for window in windows])
+    flows.set_xlim(0, STARTUP_MIN)
+    for axes, what, along in (
+        (flows, "start-up curve", "time since the start [min]"),
+        (trumpet, "trumpet curve, $E_p$(max) and $E_p$(min)", "observation window P [min]"),
+    ):
+        axes.axhline(0, color=MARK_COLOUR, linewidth=0.8)
+        axes.set_title(what, loc="left", fontsize=10)
+        axes.set_xlabel(along)
+        axes.set_ylabel("error [%]")
+        axes.grid(alpha=0.25)
+        axes.legend(loc="upper right", ncols=2, framealpha=0.95)
     try:
         figure.savefig(path, dpi=120)
     except OSError as why:
