@@ -114,6 +114,7 @@ def test_a_head_that_takes_back_is_evened_out_only_when_a_second_mark_agreed():
     head.look(10, 12, 1)
     assert not head.follow(20, True)
     head.look(1_500, 1_505, 2)  # no: it came too early
+    assert (head.low, head.high, head.agreed) == (1_500, 1_506, 0)
     assert not head.follow(1_510, True)
     head.look(4_701, 4_704, 3)
     assert head.follow(4_710, True) and head.compensates

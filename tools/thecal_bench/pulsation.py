@@ -41,10 +41,7 @@ _NEARLY = 0.999  # a window of so much of WINDOW_STEPS counts: edges are not on 
 
 
 class EdgeBench(HostBench):
-    """Writes down each step that the motor has taken: `edges_ns`, and in `positions` where it stood after it.
-
-    A segment that is halted in its middle is written down whole: measure where the flow is constant.
-    """
+    """Writes down each step that the motor has taken: `edges_ns`; `positions` is where it stood after it."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self.edges_ns: list[int] = []
@@ -60,7 +57,16 @@ class EdgeBench(HostBench):
                     self.edges_ns.append((at_cycles + cut.first + number * cut.period) * CYCLE_NS)
                     self.positions.append(base + self.motor.sign * (number + 1))
 
+        halt = self.motor.halt
+
+        def halted(at_cycles: int) -> None:
+            halt(at_cycles)
+            while self.edges_ns and self.edges_ns[-1] > at_cycles * CYCLE_NS:
+                self.edges_ns.pop()
+                self.positions.pop()
+
         self.motor._next = taken
+        self.motor.halt = halted
 
 
 @dataclass(frozen=True)
