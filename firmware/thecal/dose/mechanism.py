@@ -1,9 +1,8 @@
 """The one place where microsteps and volume are turned into each other.
 
 A `Mechanism` is what a rig says of motor and head: nanolitres per rotor revolution and microsteps per
-revolution. The displaced volume is uniform over the rotor's angle for now; a table over the phase
-of the rollers would come in here and nowhere else, which is why nothing outside may assume that all steps are
-alike.
+revolution. Here the displaced volume is uniform over the rotor's angle, and a microstep is a volume; what the
+rollers make of that, and how many steps of the rotor it takes, is `head`'s.
 
 Volumes that are owed are counted in `grain`s: `grains_per_step` of them make a microstep. The number is
 chosen per mechanism so that every whole nL/h is a whole number of grains per tick (and so are its halves,
