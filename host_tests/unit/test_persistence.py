@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
+from thecal.clock import TICKS_PER_DAY
 from thecal.dose import formulary, library_wire
 from thecal.dose.formulary_data import LIBRARY
 from thecal.host import MOST_WRITE_TICKS
@@ -44,6 +45,21 @@ def test_a_pump_that_lost_its_power_is_itself_again_but_for_the_bolus():
     assert after.ledger.content_steps() >= before.ledger.content_steps()
     assert after.reservoir.fill_nl == 18_000_000 and after.reservoir.known
     assert desk.ask("therapy")["therapy"] == {**SIX_ML_H, "patient_bolus": BOLUS, "limit": LIMIT}
+
+
+@pytest.mark.req("REC-01", "LIM-01")
+def test_the_boluses_of_the_day_are_counted_over_a_loss_of_power():
+    """On the third day: a grant whose tick is forgotten looks like one of the first."""
+    desk = PumpOnBench()
+    desk.pump.clock.resume(2 * TICKS_PER_DAY + 5)
+    desk.pump.critical.words.keep_all()
+    desk.start(patient_bolus={**BOLUS, "lockout_ms": 0, "max_per_day": 2}, limit=LIMIT)
+    for _ in range(2):
+        assert desk.ask("patient_bolus")["granted"]
+        desk.run(80)
+    desk.reset()
+    assert desk.pump.clock.tick > 2 * TICKS_PER_DAY and desk.pump.control.state == states.RUNNING
+    assert desk.ask("patient_bolus")["reason"] == "max_per_day"
 
 
 @pytest.mark.req("REC-04", "ALM-07")
