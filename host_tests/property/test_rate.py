@@ -131,11 +131,23 @@ def test_every_calibration_is_exact_or_refused(calibration, rate_nl_h, volume_nl
     assert 2 * one < 2**30
     steps, grains = head.grains_of_volume(volume_nl)
     assert steps + Fraction(grains, one) == Fraction(volume_nl * steps_per_rev, nl_per_rev)
+    most_nl_h = head.max_rate_nl_h()
+    assert head.reaches(most_nl_h, 1) and not head.reaches(most_nl_h + 1, 1)
     if head.reaches(rate_nl_h, 1):
         steps, grains = head.grains_per_tick(rate_nl_h, 1)
         assert steps + Fraction(grains, one) == Fraction(rate_nl_h * steps_per_rev, nl_per_rev * 36_000)
     else:
         assert rate_nl_h > head.max_rate_nl_h()
+
+
+@pytest.mark.req("DOSE-10", "DOSE-11")
+@pytest.mark.parametrize(("new", "old"), [(1_000, 1_300), (13, 40), (997, 1_000)])
+def test_what_flows_in_a_bridge_is_slowed_to_the_grain_below(new, old):
+    """Keep-vein-open of the old drug, say."""
+    one = REFERENCE.grains_per_step
+    exact = Fraction(5_003 * new, old) * 3_200 * one / (100_000 * 36_000)
+    assert exact.denominator > 1
+    assert REFERENCE.grains_per_tick(5_003 * new, old) == divmod(exact.numerator // exact.denominator, one)
 
 
 @pytest.mark.req("DOSE-04")

@@ -114,7 +114,7 @@ class Mechanism:
         return reduced(num * self.steps_per_rev, den * self.nl_per_rev * TICKS_PER_HOUR)
 
     def grains_per_tick(self, num: int, den: int):
-        """A rate of num/den nL/h, which must be reachable, as (whole microsteps, grains) per tick."""
+        """A rate of num/den nL/h as (whole microsteps, grains) per tick, exact if reachable, else below."""
         num, den = self.steps_per_tick(num, den)
         return self._split(num * self.grains_per_step // den)
 
