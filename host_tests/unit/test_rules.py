@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 from pump_on_desk import SIX_ML_H, PumpOnDesk
+from thecal import states
 from thecal.clock import Clock
 from thecal.dose import formulary, prescription, program
 from thecal.dose.course import CLINICIAN, PATIENT
@@ -36,6 +37,23 @@ def test_the_stamps_are_the_ticks_however_many_were_merged():
         assert clock.advance(board_tick // 10, board_tick % 10 * 100) == ticks
         assert clock.tick == 1_234_567 + board_tick
         assert (clock.tick_s, clock.tick_ms) == (clock.tick // 10, clock.tick % 10 * 100)
+
+
+@pytest.mark.req("SAFE-06")
+def test_the_moves_between_states_are_these_and_no_others():
+    moves = {
+        "BOOT": "POST",
+        "POST": "STOPPED HALTED",
+        "STOPPED": "RUNNING PRIMING HALTED JOGGING",
+        "RUNNING": "STOPPED HALTED",
+        "HALTED": "STOPPED DRAW_BACK",
+        "PRIMING": "STOPPED HALTED",
+        "DRAW_BACK": "STOPPED HALTED",
+        "JOGGING": "STOPPED HALTED",
+    }
+    for state, to in enumerate(states.MOVES):
+        assert {states.STATES[other] for other in to} == set(moves[states.STATES[state]].split())
+    assert len(states.MOVES) == len(moves) == len(states.STATES)
 
 
 @pytest.mark.req("LIM-01", "LIM-02")

@@ -12,7 +12,7 @@ from pump_on_bench import SIX_ML_H, PumpOnBench
 from stop_world import MoodyFlash
 from test_persistence import BOLUS, LIMIT, DeadFlash, give_library
 from thecal import states
-from thecal.link.answers import MOST_STOP_TICKS
+from thecal.link.answers import MOST_STOP_TICKS, StopAnswers
 from thecal.link.queue import MOST_WAITING
 from thecal.record.outcomes import KEPT
 from thecal_bench.bench import BOOT_TICKS
@@ -34,6 +34,16 @@ def rests(desk: PumpOnBench, ticks: int = 100) -> bool:
         if desk.pump.control.state != states.STOPPED:
             return False
     return desk.executed_nl == before
+
+
+@pytest.mark.req("REC-04")
+def test_a_stop_whose_record_does_not_come_is_answered_after_three_seconds():
+    answers = StopAnswers()
+    answers.add({"ok": True}, 100)
+    answers.stamp(7)
+    assert answers.next(6, False, 129) is None
+    answer = answers.next(6, False, 130)
+    assert answer["ok"] and answer["kept"] is False and not answers.waiting
 
 
 @pytest.mark.req("ALM-05")
