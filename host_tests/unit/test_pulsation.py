@@ -246,6 +246,9 @@ def test_noise_with_a_colour_is_no_pulsation_and_raises_the_uncertainty(sine):
         drifting.append(replace(one, volumes_nl=one.volumes_nl + draught))
     coloured = fit(drifting)
     assert plain.colour == pytest.approx(1, abs=0.15) and coloured.colour > 2
+    # More than the scatter of the readings alone says.
+    scatter = (coloured.reading_nl / plain.reading_nl) ** 2
+    assert np.diag(coloured.covariance).mean() > 1.5 * scatter * np.diag(plain.covariance).mean()
     x = np.arange(64) / 64
     assert (coloured.excess_error(x)[1:] > 2 * plain.excess_error(x)[1:]).all()
     true = true_excess(sine.parameters, x)
