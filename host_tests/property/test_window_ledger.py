@@ -288,6 +288,21 @@ def test_a_change_of_drug_rounds_a_begun_step_up():
     assert ledger.content_steps() == 0
 
 
+@pytest.mark.req("LIM-03", "LIM-05", "DOSE-10")
+def test_what_leaves_in_the_next_ticks_weighs_what_it_weighed():
+    """Four steps of half the weight, one in each tick, the first of which leaves with the next tick."""
+    ledger = WindowLedger()
+    ledger.set_window(600)
+    for _ in range(4):
+        ledger.advance(1, 1)
+    ledger.rescale(1, 2)
+    for _ in range(596):
+        ledger.advance(1, 0)
+    assert [ledger.content_then(ticks) for ticks in range(5)] == [2, 1, 1, 0, 0]
+    # Against a limit of so many steps and a half.
+    assert [ledger.content_then(ticks, 1, 2) for ticks in range(5)] == [2, 2, 1, 1, 0]
+
+
 # --- the prediction
 
 
