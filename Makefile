@@ -74,7 +74,6 @@ bench: bench-quick ## measure everything that the pages say, beside the usual wa
 	$(PYTHON) -m thecal_bench.benchmark
 	$(PYTHON) -m thecal_bench.benchmarks.occlusion
 	$(PYTHON) -m thecal_bench.benchmarks.moving
-	$(PYTHON) -m thecal_bench.benchmarks.pulsation
 	$(PYTHON) -m pytest -n $(WORKERS) --dist worksteal --write-measured
 	$(PYTHON) -m thecal_host.showcase
 	$(PYTHON) -m thecal_host.evened
