@@ -12,6 +12,8 @@ from thecal_bench.inprocess import HostBench
 from thecal_bench.parameters import REFERENCE, PlantParameters
 from thecal_bench.plant import Plant
 from thecal_bench.pulsation import EdgeBench, evenness
+from thecal_host.vitals import head_text
+from thecal_model.rig import reference
 
 TICKS_PER_HOUR = 36_000
 SETTLED_TICKS = 370  # 20 time constants of the line
@@ -176,3 +178,24 @@ def test_a_head_counts_as_uniform_while_the_line_is_drawn_back():
     assert (begun, done) == (1, 0) and begun_nl == back_nl > 500
     desk.run(10)
     assert abs((from_steps - desk.pump.position.counted_steps) * NL_PER_STEP - back_nl) <= NL_PER_STEP
+
+
+@pytest.mark.req("PERF-05")
+def test_the_pump_says_whether_it_evens_out_and_why_not():
+    desk = Head(table_of(SINE, REFERENCE))
+    statuses = []
+    desk.client.on_status = statuses.append
+
+    def said():
+        desk.run(12)
+        return head_text(statuses[-1], desk.plant.rig)
+
+    assert said() == "counts as uniform: its phase is not known, until the next index mark"
+    desk.find_mark()
+    assert said().startswith("counts as uniform: it rests")
+    desk.start(rate_num=600_000)
+    desk.run(20)
+    counted = desk.pump.position.counted_steps
+    assert said().startswith("evened out by its table, ")
+    assert TO_MARK_STEPS + statuses[-1]["phase_steps"] in range(counted - 1, counted + 12)
+    assert head_text(statuses[-1], reference()) == "counts as uniform: it has no table"

@@ -111,6 +111,7 @@ def status_rows(
     told = ("type", "seq", "tick", "state", "rate_nl_h", "bolus", "bolus_left_nl", "delivered_ul")
     shown = {*told, "owed_steps", "executed_steps", "alarm", "first_cause", "failed", "reservoir_ul"}
     shown |= {"bridge_left_nl", "line_credit_nl", "unwatched", "paired"}
+    shown |= {"phase_steps", "compensated"}
     shown |= {"pressure_down_raw", "pressure_up_raw", "supply_raw", "window_steps", "limit_steps"}
     nl_per_step = Fraction(hello["nl_per_rev"], hello["steps_per_rev"])
     flows = flowing(status)
@@ -129,6 +130,7 @@ def status_rows(
         ("delivered", volume_text(status["executed_steps"] * nl_per_step)),
         ("reservoir", reservoir_text(status, empty_nl)),
         ("line", _line_text(status)),
+        ("head", head_text(status, rig)),
         ("window of the limit", _window_text(status, nl_per_step)),
         ("pressure", pressures_text(status, rig)),
         ("motor supply", supply_text(status["supply_raw"], rig)),
@@ -136,6 +138,17 @@ def status_rows(
         ("up for", clock_text(status["tick"] * hello["tick_ms"])),
         *((name, str(value)) for name, value in status.items() if name not in shown),
     ]
+
+
+def head_text(status: dict[str, Any], rig: Rig | None) -> str:
+    """Whether the head's table evens the flow out, and if not, why."""
+    if rig is None or not rig.table:
+        return "counts as uniform: it has no table"
+    if status["compensated"]:
+        return f"evened out by its table, {status['phase_steps']} microsteps behind its mark"
+    if status["phase_steps"] < 0:
+        return "counts as uniform: its phase is not known, until the next index mark"
+    return "counts as uniform: it rests, is faster than its table serves, or waits for a second mark"
 
 
 def _keys_text(hello: dict[str, Any]) -> str:
