@@ -329,7 +329,7 @@ class LifeOfTable(Life):
         return sound
 
 
-@pytest.mark.req("REC-01", "REC-02", "PERF-05")
+@pytest.mark.req("REC-01", "REC-02", "PERF-05", "DOSE-01")
 @pytest.mark.parametrize("seed", range(10))
 def test_a_cut_forgets_nothing_of_what_the_head_displaced(seed):
     """The phase is known at most cuts, and at none after a boot: the head counts as uniform then."""
