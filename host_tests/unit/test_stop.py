@@ -40,6 +40,7 @@ def rests(desk: PumpOnBench, ticks: int = 100) -> bool:
 def test_a_stop_whose_record_does_not_come_is_answered_after_three_seconds():
     answers = StopAnswers()
     answers.add({"ok": True}, 100)
+    assert answers.next(1_000, False, 100) is None, "nobody knows yet which record it is in"
     answers.stamp(7)
     assert answers.next(6, False, 129) is None
     answer = answers.next(6, False, 130)
