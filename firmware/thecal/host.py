@@ -361,7 +361,7 @@ class Host:
             return
         if not written:
             answer["kept"] = False
-            answer["message"] = "in force, but this can not be written down: a reset may undo it"
+            answer["message"] = "in force, but this cannot be written down: a reset may undo it"
         self.unwritten.pop(0)
         self._finish(entry.request, entry.place, answer, outputs)
 

@@ -89,6 +89,7 @@ class Motion:
         self.control = control
         self.cut = Cut(control.clock, position, delivery, control.teller)
         self.planned_steps = 0  # position at the end of the last segment ordered
+        self.evens = position.evens
         self.planned_part = 0  # and parts of a step, as the head has them
         self.turned_steps = 0  # the count of steps then
         one = delivery.mechanism.grains_per_step
@@ -132,7 +133,8 @@ class Motion:
         outputs.motion_flush = True
         self.control.to_boundary()
         self.planned_steps = self.position.executed_steps
-        self._begin_turn()
+        if self.evens:
+            self._begin_turn()
         self._order(outputs, self.delivery.plan_to_boundary(), 1, 1)
         self.delivery.plan_from_now()
 
@@ -181,6 +183,7 @@ class Motion:
             return
         guard = self.guard
         self._look_at_window(ahead)
+        before = guard.ordered_steps
         allowed = guard.allow(self.planned_steps, wanted, ticks)
         if allowed < wanted:
             # What the guard cuts is never made up for, but given up only when its time comes: this plan may
@@ -190,18 +193,23 @@ class Motion:
                 self.cut.told(wanted - allowed)
             if allowed >= guard.window_most:
                 self.control.raise_alarm(alarms.LIMIT_GUARD)
-        if self.position.head.compensates:
-            self._turn(outputs, allowed, allowed == wanted, ticks)
+        if self.evens:
+            most = guard.turn(before, allowed)
+            self._turn(outputs, allowed, allowed == wanted, most, ticks)
         else:
-            self._put(outputs, allowed + self.position.head.shift, ticks)
+            self._put(outputs, allowed, ticks)
         if allowed > self.planned_steps:
             self.planned_steps = allowed
 
-    def _turn(self, outputs: "Outputs", target_steps: int, whole, ticks: int) -> None:
+    def _turn(self, outputs: "Outputs", target_steps: int, whole, most: int, ticks: int) -> None:
         """By the head's table: all steps are due that displace no more than `target_steps`, and the part of a
-        step that is owed besides if `whole`. The first and the last one come at their times.
+        step that is owed besides if `whole`, but for those beyond the count `most`. The first and the last
+        one come at their times.
         """
         head = self.position.head
+        if not head.compensates:
+            self._put(outputs, target_steps + head.shift, ticks)
+            return
         delivery = self.delivery
         part = 0
         if whole:
@@ -212,7 +220,7 @@ class Motion:
         units = head.units_from_turn(target_steps, part)
         turned = self.turned_steps
         target = head.counted_at(units)
-        most = min(turned + delivery.mechanism.steps_per_tick_max * ticks, self.guard.ordered_steps)
+        most = min(turned + delivery.mechanism.steps_per_tick_max * ticks, most)
         if target > most or delivery.first < 0:
             target = min(target, most)
             delivery.first = -1

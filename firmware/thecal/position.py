@@ -13,6 +13,8 @@ class Position:
 
     def __init__(self, head: "Head") -> None:
         self.head = head
+        self.evens = head.places > 0  # it has a table; else it is uniform, and steps are what they displace
+        self.seen_marks = 0  # of the rotor's index
         self.base_steps = 0  # executed before the last reset
         self.counted_steps = 0  # made so far, as of the last look
         self.executed_steps = 0  # what they displaced of what was due by this tick (`Delivery.due`)
@@ -38,3 +40,8 @@ class Position:
     def lead_steps(self) -> int:
         """By how much the count of steps is ahead of the volume that they displaced, microsteps."""
         return self.counted_steps - self.head.volume_at(self.counted_steps)
+
+    def look(self, counted_steps: int, marks: int) -> None:
+        """So many steps and marks now; before the count of steps is taken over."""
+        self.head.look(self.counted_steps, counted_steps, marks)
+        self.seen_marks = marks

@@ -169,11 +169,12 @@ class Pump:
         self.alarms.advance(self.clock.tick)
         self.senses.read(inputs, self.clock.tick)
         position = self.position
-        before_steps = position.counted_steps
-        counted_steps = inputs.executed_steps + position.base_steps
+        executed_steps = counted_steps = inputs.executed_steps + position.base_steps
+        if inputs.index_count != position.seen_marks:
+            position.look(counted_steps, inputs.index_count)
         position.counted_steps = counted_steps
-        head = position.head
-        executed_steps = head.volume_at(counted_steps) if head.compensates else counted_steps - head.shift
+        if position.evens:
+            executed_steps = position.head.volume_at(counted_steps)
         if self.delivery.owed.flow:
             executed_steps = self.delivery.due(executed_steps, ticks, inputs.late_us)
         position.executed_steps = executed_steps
@@ -184,9 +185,7 @@ class Pump:
             stop.look(inputs.button_stop, self.clock.passed_ticks)
         if self.control.state <= states.POST:
             self.startup.go_on(inputs)
-        if inputs.index_count != head.seen_marks:
-            head.look(before_steps, counted_steps, inputs.index_count)
-        if head.places:
+        if position.evens:
             self._follow_head(counted_steps)
         critical.words.keep(words.HISTORY)
         critical.keep(words.TIME)
@@ -273,10 +272,11 @@ class Pump:
             executed_steps = self.position.executed_steps
             owed_steps = delivery.position()
             if executed_steps != owed_steps or self.senses.motion.beyond_sign:
-                # On the scale of the rotor, for the encoder's sake.
-                lead_steps = self.position.lead_steps()
-                owed_steps += lead_steps
-                row = self.senses.motion.compare(ticks, owed_steps, executed_steps + lead_steps, bolus)
+                if self.position.evens:  # the encoder turns with the rotor
+                    lead_steps = self.position.lead_steps()
+                    owed_steps += lead_steps
+                    executed_steps += lead_steps
+                row = self.senses.motion.compare(ticks, owed_steps, executed_steps, bolus)
                 if row >= 0:
                     self.control.raise_alarm(row)
         cut = self.motion.cut

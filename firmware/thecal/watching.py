@@ -68,9 +68,7 @@ class Watching:
         bridge = control.dosing.line.bridge
         if bridge and bridge.left_steps == 0:
             self._bridge_cleared(bridge)
-        standing = control.alarms.standing
-        warned = standing[alarms.RESERVOIR_LOW] or standing[alarms.RESERVOIR_EMPTY]
-        if warned and self.reservoir.known:
+        if control.alarms.first >= 0 and self.reservoir.known:
             self._look_if_more_is_left(executed_steps)
         if control.state not in states.MOVING:
             self._look_at_rest()
@@ -93,6 +91,9 @@ class Watching:
         would not stop the pump at the new level.
         """
         control = self.control
+        standing = control.alarms.standing
+        if not standing[alarms.RESERVOIR_LOW] and not standing[alarms.RESERVOIR_EMPTY]:
+            return
         if not self.reservoir.empty(executed_steps):
             control.clear_alarm(alarms.RESERVOIR_EMPTY)
         if self.reservoir.low(executed_steps):

@@ -24,7 +24,7 @@ class Guard:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.ordered_steps = 0  # the furthest count of steps ever allowed
-        self.lead_steps = 0  # by so many that count may be ahead of the volume that is judged
+        self.lead_steps = 0  # by so many a rotor may be ahead of the volume that is judged
         self.limit_steps = 0  # most steps in any window, 0 without a limit
         self.limit_rest = (0, 1)
         self.window_most = LARGEST  # positions beyond which nothing may be ordered, by the window ...
@@ -46,6 +46,13 @@ class Guard:
     def lead(self, steps: int) -> None:
         """From now on the rotor may be so many steps ahead of the volume: a head's ripple at the most."""
         self.lead_steps = steps
+
+    def turn(self, before: int, allowed: int) -> int:
+        """The count of steps up to which a rotor may turn for a volume that is `allowed`: the furthest ever,
+        which was `before`, or that volume and its lead.
+        """
+        self.ordered_steps = max(before, allowed + self.lead_steps)
+        return self.ordered_steps
 
     def set_limit(self, num: int, den: int) -> None:
         """No window may hold more than num/den nL; num 0 for no limit. More is by a whole microstep: a flow
@@ -89,6 +96,6 @@ class Guard:
         # What is ordered already is not taken back here: it was judged when it was ordered.
         most = max(min(most, self.window_most, self.reservoir_most, self.booked_most), start_steps)
         allowed = target_steps if target_steps <= most else most
-        if allowed + self.lead_steps > self.ordered_steps:
-            self.ordered_steps = allowed + self.lead_steps
+        if allowed > self.ordered_steps:
+            self.ordered_steps = allowed
         return allowed

@@ -178,8 +178,10 @@ class Senses:
         if self._supply_words[WRONG] != SOUND:
             return False
         supply_mv = self._supply_words[VALUE]
-        if supply_mv >= self.supply_back_mv and self._back_ticks == BACK_TICKS:
-            return False  # as it has been for long: nothing is counted that could change
+        if supply_mv >= self.supply_back_mv and not self.supply_low:
+            if self._low_ticks:
+                self._low_ticks = self._critical_ticks = 0
+            return False  # how long it has been back is only asked of one that was low
         self._critical_ticks = self._critical_ticks + 1 if supply_mv < self.supply_critical_mv else 0
         self._low_ticks = self._low_ticks + 1 if supply_mv < self.supply_low_mv else 0
         self._back_ticks = min(self._back_ticks + 1, BACK_TICKS) if supply_mv >= self.supply_back_mv else 0
