@@ -89,7 +89,7 @@ class Course:
         self._revolutions, self._weighings, self._celsius = revolutions, weighings, celsius
         self._beaker = beaker or Beaker()
         stopped_for = self._beaker.stopped_for.strip()
-        self._loss_g_h = loss_g_h(self._beaker.evaporation.strip())
+        self._loss_g_h = loss_g_h(self._beaker.evaporation.strip() or None)
         self._stopped_s = parse_time_ms(stopped_for) / 1000 if stopped_for else None
         self._ended = threading.Event()
         self._answers: queue.Queue[Any] = queue.Queue()

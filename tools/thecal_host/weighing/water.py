@@ -48,7 +48,7 @@ def water_g_ml(celsius: float) -> float:
 
 def loss_g_h(text: str | None) -> float | None:
     """What evaporates, as in "1 mg/h", in g/h; None where nobody says. QuantityError."""
-    if not text:
+    if text is None:
         return None
     pg_day = quantities.parse(text, quantities.MASS_RATE)
     return float(pg_day) / quantities.HOURS_PER_DAY / PG_PER_G
