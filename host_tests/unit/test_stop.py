@@ -44,7 +44,7 @@ def test_a_stop_whose_record_does_not_come_is_answered_after_three_seconds():
     answers.stamp(7)
     assert answers.next(6, False, 129) is None
     answer = answers.next(6, False, 130)
-    assert answer["ok"] and answer["kept"] is False and not answers.waiting
+    assert answer is not None and answer["ok"] and answer["kept"] is False and not answers.waiting
 
 
 @pytest.mark.req("ALM-05")

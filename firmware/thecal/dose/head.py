@@ -60,7 +60,7 @@ class Head:
         self.unit = fine * rollers
         self.places = len(table)
         self.bits = 0  # of a way between two places, in parts of which it is reckoned, that are too fine
-        self.raw = self.most = None
+        self.raw = self.most = array("i")
         self.takes_back = False
         self.behind_steps = 0  # what is displaced may be so far behind what is owed: a step of the rotor
         if table:
