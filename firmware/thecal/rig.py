@@ -307,6 +307,7 @@ def _read_value(where, value, key: "Key"):
     elif key.kind == LIST:
         sound = isinstance(value, (list, tuple)) and len(value) <= key.most
         sound = sound and all(type(each) is int and -key.least <= each <= key.least for each in value)
+        value = tuple(value) if sound else value
     else:
         sound = type(value) is int and key.least <= value <= key.most
     if not sound:
