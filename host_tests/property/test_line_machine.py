@@ -15,6 +15,7 @@ Four planted faults are seen, one for each way in which the line was forgotten.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -165,9 +166,20 @@ class LineMachine(RuleBasedStateMachine):
                 return reply
         raise AssertionError(f"no answer to {cmd}")
 
-    def confirm(self, proposal: dict[str, Any]) -> dict[str, Any]:
+    def confirm(self, proposal: dict[str, Any], acts: Callable[[], object] = bool) -> dict[str, Any]:
+        """`acts` is called in the tick in which a therapy does: it is answered when it is written down."""
         accept = proposal["readback"].get("soft", [])
-        return self.ask("confirm", digest=proposal["digest"], accept=accept)
+        before, acted = self.pump.regimen.prescription, False
+        number = self.desk.client.request("confirm", digest=proposal["digest"], accept=accept)
+        for _ in range(ANSWER_TICKS):
+            self.tick()
+            if not acted and self.pump.regimen.prescription is not before:
+                acted = True
+                acts()
+            reply = self.desk.client.reply(number)
+            if reply is not None and "held" not in reply:
+                return reply
+        raise AssertionError("no answer to confirm")
 
     def settle(self) -> None:
         """What is so now, two ticks later: what was ordered before has come."""
@@ -240,8 +252,8 @@ class LineMachine(RuleBasedStateMachine):
             self.settle()
             return
         running = self.state == states.RUNNING
-        reply = self.confirm(proposal)
-        if reply["ok"]:
+
+        def acts() -> None:
             # What is made up to the end of the tick of the confirm comes out before what it changes.
             bridge = self.pump.line.bridge
             changed = bridge if drug and self.truth.old is None else None
@@ -251,6 +263,9 @@ class LineMachine(RuleBasedStateMachine):
             assert made == self.pump.position.executed_steps
             if changed is not None:
                 assert 0 <= ahead <= 60_000_000 * 3 // TICKS_PER_HOUR // NL_PER_STEP
+
+        reply = self.confirm(proposal, acts)
+        if reply["ok"]:
             self.line_nl = line_nl
             if running and mode == "stopped":
                 assert self.state == states.STOPPED

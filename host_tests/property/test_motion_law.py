@@ -5,6 +5,7 @@ on time, late, so late that ticks merge. The oracle is a `Fraction` integral of 
 whose end each change took effect.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -73,11 +74,20 @@ def ask(bench: HostBench, client: LinkClient, cmd: str, **arguments) -> tuple[di
     return reply, bench.tick + 1
 
 
-def program(bench: HostBench, client: LinkClient, rate_nl_h: int) -> int:
-    """The tick from which the rate is in force, if the pump runs."""
+def program(bench: HostBench, client: LinkClient, rate_nl_h: int, then: Callable[[int], object] = int) -> int:
+    """The tick from which the rate is in force, if the pump runs, which `then` is told at once: the answer
+    comes when it is written down.
+    """
     therapy = {"mode": "continuous", "rate_num": rate_nl_h, "rate_den": 1}
     proposal, _ = ask(bench, client, "program", therapy=therapy)
-    _, tick = ask(bench, client, "confirm", digest=proposal["digest"])
+    before, tick = bench.pump.regimen.prescription, -1
+    number = client.request("confirm", digest=proposal["digest"])
+    while (reply := client.reply(number)) is None:
+        bench.advance_to_tick(bench.tick + 1)
+        if tick < 0 and bench.pump.regimen.prescription is not before:
+            tick = bench.tick + 1
+            then(tick)
+    assert reply["ok"] and tick > 0, reply
     return tick
 
 
@@ -126,8 +136,10 @@ def follow(bench: LawBench, changes, bolus) -> None:
     bench.change(tick, rate_steps=steps_per_tick(changes[0][0]))
     for index, (rate_nl_h, ticks) in enumerate(changes):
         if index:
-            tick = program(bench, client, rate_nl_h)
-            bench.change(tick, rate_steps=steps_per_tick(rate_nl_h))
+            rate_steps = steps_per_tick(rate_nl_h)
+            program(
+                bench, client, rate_nl_h, lambda tick, rate=rate_steps: bench.change(tick, rate_steps=rate)
+            )
         if bolus and bolus[0] == index and bolus[1] * 3_600 <= bolus[2] * 60_000:
             reply, tick = ask(bench, client, "bolus", volume_nl=bolus[1], duration_ms=bolus[2])
             bench.change(

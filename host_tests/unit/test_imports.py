@@ -14,6 +14,7 @@ COMPOSES = {
     "cli",
     "desk",
     "emulated",
+    "evened",
     "experiment",
     "python",
     "run",

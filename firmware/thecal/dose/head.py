@@ -19,8 +19,6 @@ Units: `counted` is a count of rotor steps; volume is in `unit` parts of a micro
 All integers are small; nothing here allocates but the constructor.
 """
 
-from array import array
-
 from ..smallint import LARGEST
 
 PARTS = 100_000
@@ -29,8 +27,6 @@ MOST_EXCESS = 20_000  # parts of a pitch, from the least to the largest place of
 MOST_FLOW = 3  # times the mean, forward; so a step is three mean steps at most
 MOST_BACK = 4  # and backward
 END_STEPS_PER_REV = 1 << 20
-MOST_UNITS = 1 << 21  # of a revolution, as parts of a step
-MOST_FINE = 256  # parts of a step
 WIDTH_PART = 64  # of a pitch: a phase that is known no better is not
 JITTER_STEPS = 2  # of the mark
 SLACK_PART = 50  # of a revolution, within which the next mark must come
@@ -51,20 +47,20 @@ class Head:
         self.steps_per_rev = steps_per_rev
         self.rollers = rollers
         self.ripple_steps = ripple_steps(table, steps_per_rev, rollers)
-        fine = 1
-        if table:
-            fine = MOST_FINE
-            while fine > 1 and steps_per_rev * fine > MOST_UNITS:
-                fine >>= 1
-        self.pitch_units = steps_per_rev * fine  # volume of a pitch, times `rollers`
-        self.unit = fine * rollers
+        self.unit = rollers  # parts of a microstep ...
         self.places = len(table)
-        self.bits = 0  # of a way between two places, in parts of which it is reckoned, that are too fine
-        self.raw = self.most = array("i")
-        self.takes_back = False
         self.behind_steps = 0  # what is displaced may be so far behind what is owed: a step of the rotor
+        self.takes_back = False
+        self.units_of = self.steps_at = None  # ... of volume to steps of the rotor and back, by the table
         if table:
-            self._read(table)
+            from .head_table import HeadTable  # a rig without one has no room for it
+
+            evened = HeadTable(steps_per_rev, rollers, table)
+            self.unit = evened.unit
+            self.behind_steps = evened.behind_steps
+            self.takes_back = evened.takes_back
+            self.units_of = evened.units_of
+            self.steps_at = evened.steps_at
         # Uniform: volume is `counted` less `shift`, and `part` units more, which no count shows.
         self.compensates = False
         self.shift = 0
@@ -78,71 +74,6 @@ class Head:
         self.marked = False
         self.low = self.high = 0
         self.agreed = 0
-        self.place = 0  # where the last search in the table ended
-
-    def _read(self, table) -> None:
-        """The displaced volume at each place, and the most that it ever was by then."""
-        count = len(table)
-        raw = [
-            (place * PARTS + table[place] * count) * self.pitch_units // (count * PARTS)
-            for place in range(count)
-        ]
-        raw.append(self.pitch_units)
-        most = max(raw[:-1]) - self.pitch_units
-        envelope = []
-        for units in raw:
-            most = max(most, units)
-            envelope.append(most)
-        self.raw = array("i", raw)
-        self.most = array("i", envelope)
-        ways = [raw[place + 1] - raw[place] for place in range(count)]
-        steepest = max(ways) * count
-        while max(max(ways), -min(ways)) * (self.steps_per_rev >> self.bits) > LARGEST:
-            self.bits += 1
-        self.behind_steps = -(-steepest // self.pitch_units)
-        self.takes_back = min(ways) < 0
-
-    # --- the table
-
-    def units_of(self, steps: int):
-        """Volume from a mark to so many steps behind it (any sign)."""
-        per_rev = self.steps_per_rev
-        phase = steps * self.rollers
-        pitch = phase // per_rev
-        at = (phase - pitch * per_rev) * self.places
-        place = at // per_rev
-        raw = self.raw
-        units = raw[place]
-        units += (raw[place + 1] - units) * (at - place * per_rev >> self.bits) // (per_rev >> self.bits)
-        most = self.most[place]
-        return pitch * self.pitch_units + (units if units > most else most)
-
-    def steps_at(self, units: int):
-        """The last step behind a mark that displaces no more than so much: the inverse."""
-        most = self.most
-        pitch = units // self.pitch_units
-        rest = units - pitch * self.pitch_units
-        if rest < most[0]:
-            pitch -= 1
-            rest += self.pitch_units
-        place = self.place
-        if most[place] > rest:
-            place = 0
-        last = self.places - 1
-        while place < last and most[place + 1] <= rest:
-            place += 1
-        self.place = place
-        from_units = self.raw[place]
-        way = self.raw[place + 1] - from_units
-        phase = place * self.steps_per_rev
-        if way > 0:
-            phase += (rest - from_units) * (self.steps_per_rev >> self.bits) // way << self.bits
-        steps = (pitch * self.steps_per_rev + phase // self.places) // self.rollers
-        while self.units_of(steps) > units:
-            steps -= 1
-        while self.units_of(steps + 1) <= units:
-            steps += 1
-        return steps
 
     # --- counts and volume
 
