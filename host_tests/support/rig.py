@@ -91,8 +91,20 @@ class Rig:
     def program(self, rate_nl_h: int) -> int:
         therapy = {"mode": "continuous", "rate_num": rate_nl_h, "rate_den": 1}
         digest = self.ask("program", therapy=therapy)["digest"]
-        self.ask("confirm", digest=digest)
-        return self.bench.tick + 1
+        # It acts in its tick, which tells an event, and is answered when it is written down.
+        applied = self._applied()
+        number = self.client.request("confirm", digest=digest)
+        while self._applied() == applied:
+            self.run_ticks(1)
+        tick = self.bench.tick + 1
+        while (reply := self.client.reply(number)) is None:
+            self.run_ticks(1)
+        assert reply["ok"], reply
+        return tick
+
+    def _applied(self) -> int:
+        """How many therapies have come in force."""
+        return sum(event["code"] == "therapy" for event in self.client.events)
 
     def start(self, rate_nl_h: int) -> None:
         self.program(rate_nl_h)
