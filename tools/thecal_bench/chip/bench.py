@@ -42,10 +42,10 @@ START_LIMIT_MS = 5_000
 # A first tick is done within this time (it takes 37 ms), any other in what is left of 100 ms.
 FED_LEAD_NS = 60 * MS_NS
 OF_THE_PLANT = "of the plant"
-# RUN is low until so long after the tick of the world, at a reset and when power comes. The image takes 0.87
-# to 0.93 s from there to its first tick, by what a young journal holds: with this that is always BOOT_TICKS
+# RUN is low until so long after the tick of the world, at a reset and when power comes. The image takes 0.92
+# to 0.96 s from there to its first tick, by what a young journal holds: with this that is always BOOT_TICKS
 # and half a tick later.
-HOLD_NS = 350 * MS_NS
+HOLD_NS = 310 * MS_NS
 
 
 def check_image(image: Path) -> None:
