@@ -263,10 +263,10 @@ class LineMachine(RuleBasedStateMachine):
             assert made == self.pump.position.executed_steps
             if changed is not None:
                 assert 0 <= ahead <= 60_000_000 * 3 // TICKS_PER_HOUR // NL_PER_STEP
+            self.line_nl = line_nl
 
         reply = self.confirm(proposal, acts)
         if reply["ok"]:
-            self.line_nl = line_nl
             if running and mode == "stopped":
                 assert self.state == states.STOPPED
             for _ in range(ANSWER_TICKS):  # a cut before it is written finds the last one: test_line.py
