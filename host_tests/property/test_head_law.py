@@ -22,7 +22,8 @@ rollers = st.integers(1, 12) | st.just(64)
 def test_the_volume_at_a_step_is_the_most_that_the_table_says_by_then(table, per_rev, rollers, places):
     head = Head(per_rev, rollers, table)
     # To a unit at each place, and a bit of what lies between two.
-    slack = Fraction(3, head.unit) + Fraction(MOST_FLOW << head.units_of.__self__.bits, rollers * len(table))
+    evened: Any = head.units_of
+    slack = Fraction(3, head.unit) + Fraction(MOST_FLOW << evened.__self__.bits, rollers * len(table))
     for place in places:
         steps = place % (2 * per_rev)
         units = head.units_of(steps)

@@ -40,6 +40,11 @@ def ripple_steps(table, steps_per_rev: int, rollers: int) -> int:
     return (max(table) - min(table)) * steps_per_rev // (PARTS * rollers) + 3
 
 
+def _same(count: int) -> int:
+    """A uniform head's step displaces a step."""
+    return count
+
+
 class Head:
     """A head of so many microsteps per revolution, `rollers` and a `table`, which may be empty."""
 
@@ -51,7 +56,7 @@ class Head:
         self.places = len(table)
         self.behind_steps = 0  # what is displaced may be so far behind what is owed: a step of the rotor
         self.takes_back = False
-        self.units_of = self.steps_at = None  # ... of volume to steps of the rotor and back, by the table
+        self.units_of = self.steps_at = _same  # ... of volume to steps of the rotor and back, by the table
         if table:
             from .head_table import HeadTable  # a rig without one has no room for it
 
