@@ -32,13 +32,14 @@ from .signals import RX_BYTES
 from .startup import Startup
 from .status import Status
 from .teller import Teller
-from .watch import alarms, selftest
+from .watch import alarms
 from .watch.button import Button
 from .watch.counts import Counts
 from .watch.guard import Guard
 from .watch.limits import WindowLedger
 from .watch.lockout import Lockout
 from .watch.reservoir import Reservoir
+from .watch.selftest import DOSE, LINK, MOTION, REPORT, TIME, WATCH
 from .watch.senses import Senses
 from .watching import Watching
 
@@ -46,6 +47,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .rig import Rig
     from .signals import Inputs, Outputs
+
+# Asked for in every tick: a name of this module is found sooner than one of another.
+TIME_WORDS, DOSE_WORDS, PLAN_WORDS, HISTORY_WORDS = words.TIME, words.DOSE, words.PLAN, words.HISTORY
 
 
 class Pump:
@@ -120,15 +124,15 @@ class Pump:
         if self.persistence is not None:
             self.guard.booked_most = self.persistence.begin(inputs)
         ticks = self._time_part(inputs)
-        outputs.checked_in |= selftest.TIME
+        outputs.checked_in |= TIME
         self._dose_part(inputs, ticks)
-        outputs.checked_in |= selftest.DOSE
+        outputs.checked_in |= DOSE
         self._link_part(inputs, outputs)
-        outputs.checked_in |= selftest.LINK
+        outputs.checked_in |= LINK
         self._watch_part(inputs, ticks)
-        outputs.checked_in |= selftest.WATCH
+        outputs.checked_in |= WATCH
         self._motion_part(inputs, outputs)
-        outputs.checked_in |= selftest.MOTION
+        outputs.checked_in |= MOTION
         self._annunciate(outputs)
 
     def keep(self) -> None:
@@ -145,7 +149,7 @@ class Pump:
         self.status.send_when_due(inputs, outputs)
         if self.persistence is not None and self.persistence.restarting:
             outputs.restart = self.persistence.restart_due()
-        outputs.checked_in |= selftest.REPORT
+        outputs.checked_in |= REPORT
 
     def fail(self) -> None:
         """The loop around the pump failed in this tick: halt. The motor is off already."""
@@ -161,8 +165,8 @@ class Pump:
         critical = self.critical
         if not critical.words.trusted:
             critical.fault()
-        critical.compare(words.TIME)
-        critical.compare(words.HISTORY)
+        critical.compare(TIME_WORDS)
+        critical.compare(HISTORY_WORDS)
         if not critical.words.trusted:
             self.clock.stand_still(inputs.tick_s, inputs.tick_ms)  # whatever it was: no jump of time
         ticks = self.clock.advance(inputs.tick_s, inputs.tick_ms)
@@ -187,8 +191,8 @@ class Pump:
             self.startup.go_on(inputs)
         if position.evens:
             self._follow_head(counted_steps)
-        critical.words.keep(words.HISTORY)
-        critical.keep(words.TIME)
+        critical.words.keep(HISTORY_WORDS)
+        critical.keep(TIME_WORDS)
         return ticks
 
     def _follow_head(self, counted_steps: int) -> None:
@@ -207,10 +211,10 @@ class Pump:
     def _dose_part(self, inputs: "Inputs", ticks: int) -> None:
         """Owe what is due by now."""
         if self.control.state in states.MOVING:
-            self.critical.compare(words.DOSE)
+            self.critical.compare(DOSE_WORDS)
         if self.control.state in states.MOVING:
             self._owe(ticks, inputs)
-            self.critical.keep(words.DOSE)
+            self.critical.keep(DOSE_WORDS)
 
     def _link_part(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """Do what the buttons and the host order."""
@@ -239,13 +243,13 @@ class Pump:
             if not inputs.queue_free and not self.delivery.replan:
                 outputs.enable = True
                 return
-            self.critical.compare(words.PLAN)
+            self.critical.compare(PLAN_WORDS)
         comes_to_rest = self.control.state not in states.MOVING and motion.settling == 1
         if self.delivery.replan and self.control.state in states.MOVING:
             self.critical.before_change()
         motion.order(inputs, outputs)
         if orders or comes_to_rest:
-            self.critical.keep(words.PLAN)
+            self.critical.keep(PLAN_WORDS)
 
     def _annunciate(self, outputs: "Outputs") -> None:
         row = self.alarms.first
@@ -283,6 +287,6 @@ class Pump:
         if cut.ticks or cut.steps:
             cut.pass_tick()
         if through >= 0:
-            self.critical.compare(words.TIME)
+            self.critical.compare(TIME_WORDS)
             self.control.complete(through)
             self.critical.words.keep_set()

@@ -10,7 +10,7 @@ QUEUE_SEGMENTS = 4  # segments that wait in the PIO's transmit FIFO behind the r
 # is due on a tick is made by then.
 EARLY_US = 128
 RX_BYTES = 1024  # what a tick takes from the host at most; a longer burst waits in the USB stack
-TX_BYTES = 7168  # frames on their way to the host: an answer, a status, and what waits before them
+TX_BYTES = 6912  # frames on their way to the host: an answer, a status, and what waits before them
 
 # The pads that a probe reads, by their names on the board.
 NETS = (

@@ -78,9 +78,9 @@ class Status:
         values[21] = mechanism.volume_nl(line.bridge.left_steps) if line.bridge else 0
         values[22] = mechanism.volume_nl(line.credit_steps)
         values[24] = 1 if self.session.keys.paired else 0
-        head = control.position.head
-        values[25] = head.phase_steps(control.position.counted_steps)
-        values[26] = 1 if head.compensates else 0
+        position = control.position
+        values[25] = position.head.phase_steps(position.counted_steps) if position.seen_marks else -1
+        values[26] = 1 if position.evens and position.head.compensates else 0
         self.telemetry.status(outputs, control.state, flowing + 1)
 
     def rate_nl_h(self):
