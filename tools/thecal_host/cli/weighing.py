@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from thecal_host.weighing.evening import Course
     from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.series import Series
+    from thecal_host.weighing.trace import Trace
     from thecal_host.weighing.water import Water
 
 TemperatureOption = Annotated[
@@ -140,24 +141,32 @@ def _weigh_all(
     yes: bool,
 ) -> None:
     """Weigh what is still to be weighed; `loss` is what evaporates, or for how long to weigh it."""
-    from thecal_host.connection import PortError
-    from thecal_host.pump import PumpError
-    from thecal_host.weighing.balance import BalanceError
     from thecal_host.weighing.calibration import Calibration
     from thecal_host.weighing.motion import Mover
 
     mover = Mover(pump, notebook.plan.rate_nl_h, lambda said: _nobody_is_connected(said, yes))
     course = Calibration(notebook, mover, scale, _waiter(pump), say)
-    try:
+    with _saying_how_far(pump, notebook):
         if len(notebook.weighings) < weighings:
             _prepare(course, notebook, yes)
             course.settle_loss(*loss)
             course.run(weighings)
+
+
+@contextmanager
+def _saying_how_far(pump: Pump, kept: Notebook | Trace) -> Iterator[None]:
+    """A weighing that is interrupted, or cannot go on, says what is kept of it."""
+    from thecal_host.connection import PortError
+    from thecal_host.pump import PumpError
+    from thecal_host.weighing.balance import BalanceError
+
+    try:
+        yield
     except (KeyboardInterrupt, typer.Abort):
-        complain(f"interrupted; the pump is {pump.status()['state']}; {notebook.standing()}")
+        complain(f"interrupted; the pump is {pump.status()['state']}; {kept.standing()}")
         raise typer.Exit(SAID_NO) from None
     except (PumpError, PortError, BalanceError):
-        complain(notebook.standing())
+        complain(kept.standing())
         raise
 
 
@@ -200,11 +209,8 @@ def _find_table(
 ) -> None:
     """Weigh how the flow pulsates, and have the pump take the table of it into its rig."""
     from thecal_host.cli.rig import change_rig
-    from thecal_host.connection import PortError
     from thecal_host.progress import progress_bar
-    from thecal_host.pump import PumpError
     from thecal_host.weighing import evening
-    from thecal_host.weighing.balance import BalanceError
     from thecal_host.weighing.motion import Mover
     from thecal_host.weighing.trace import Trace
 
@@ -215,16 +221,10 @@ def _find_table(
     mover = Mover(pump, setting.fast_nl_h, lambda said: _nobody_is_connected(said, yes))
     with progress_bar("the pump turns", err, out) as progress:
         course = evening.Course(trace, mover, balance, _waiter(pump), say, progress)
-        try:
+        with _saying_how_far(pump, trace):
             if course.wants(pitches):
                 _fill(course, yes, "A revolution and a pitch that are not weighed take up the play.")
                 course.run(pitches)
-        except (KeyboardInterrupt, typer.Abort):
-            complain(f"interrupted; the pump is {pump.status()['state']}; {trace.standing()}")
-            raise typer.Exit(SAID_NO) from None
-        except (PumpError, PortError, BalanceError):
-            complain(trace.standing())
-            raise
     result = evening.result_of(trace)
     print_rows(evening.rows_of(result, trace), "The weighing says:")
     change_rig(pump, result.rig(rig), yes, "Is this the table of the head from now on?")

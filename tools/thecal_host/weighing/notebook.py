@@ -8,14 +8,11 @@ ended, and is taken off.
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from thecal_host.files import FileError, why_not
-from thecal_host.weighing import WeighingError
+from thecal_host.weighing import WeighingError, lines
 
 FORMAT = 1
 
@@ -104,31 +101,11 @@ class Notebook:
         self._write({"type": "result", **result})
 
     def _write(self, record: dict[str, Any]) -> None:
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as why:
-            raise why_not(self.path, why) from None
+        lines.append(self.path, record)
+        lines.sync(self.path)
 
     def _read(self) -> None:
-        try:
-            data = self.path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            if whole != data:
-                os.truncate(self.path, len(whole))
-        except OSError as why:
-            raise FileError(f"{self.path}: cannot be read: {why.strerror}") from None
-        lines = whole.decode("utf-8", "replace").splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                self._take(json.loads(line), number)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                raise WeighingError(
-                    f"{self.path}:{number}: is no line of a calibration: {self._or_else}"
-                ) from None
-        if lines:
+        if lines.read(self.path, self._take, f"a calibration: {self._or_else}"):
             self._compare(self._head)
         else:
             self._write({"type": "calibration", "format": FORMAT, **asdict(self.plan)})

@@ -14,8 +14,6 @@ NotSupported where the pump did not know its phase all the while.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -26,8 +24,7 @@ from typing import Any
 import numpy as np
 from thecal_model.text import rate_text
 
-from thecal_host.files import FileError, why_not
-from thecal_host.weighing import WeighingError
+from thecal_host.weighing import WeighingError, lines
 from thecal_host.weighing.pulsation import NotSupported, Reals, Stretch
 from thecal_host.weighing.water import Water
 
@@ -118,11 +115,7 @@ class Trace:
 
     def sync(self) -> None:
         """See that what was written stays, whatever happens to this computer."""
-        try:
-            with self.path.open("ab") as file:
-                os.fsync(file.fileno())
-        except OSError as why:
-            raise why_not(self.path, why) from None
+        lines.sync(self.path)
 
     def pitches(self, rate_nl_h: int) -> float:
         """How many are weighed at that rate."""
@@ -209,29 +202,10 @@ class Trace:
         return lambda at_s: np.clip(offset + per_s * at_s, steps[0], steps[-1])
 
     def _write(self, record: dict[str, Any]) -> None:
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as why:
-            raise why_not(self.path, why) from None
+        lines.append(self.path, record)
 
     def _read(self) -> None:
-        try:
-            data = self.path.read_bytes()
-            whole = data[: data.rfind(b"\n") + 1]
-            if whole != data:
-                os.truncate(self.path, len(whole))
-        except OSError as why:
-            raise FileError(f"{self.path}: cannot be read: {why.strerror}") from None
-        lines = whole.decode("utf-8", "replace").splitlines()
-        for number, line in enumerate(lines, 1):
-            try:
-                self._take(json.loads(line), number)
-            except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-                raise WeighingError(
-                    f"{self.path}:{number}: is no line of such a weighing: name another file with --file"
-                ) from None
-        if lines:
+        if lines.read(self.path, self._take, "such a weighing: name another file with --file"):
             self._compare()
         else:
             self._write({"type": "pulsation", "format": FORMAT, **asdict(self.setting)})
