@@ -203,7 +203,7 @@ class Pump:
         head = self.position.head
         turn = head.turn_at
         if head.follow(counted_steps, moving and not fast):
-            delivery.replan = moving
+            delivery.replan = delivery.replan or moving
         elif turn == head.turn_at:
             return
         self.critical.words.keep_set()
