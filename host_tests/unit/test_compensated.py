@@ -200,3 +200,18 @@ def test_the_pump_says_whether_it_evens_out_and_why_not():
     assert said().startswith("evened out by its table, ")
     assert TO_MARK_STEPS + statuses[-1]["phase_steps"] in range(counted - 1, counted + 12)
     assert head_text(statuses[-1], reference()) == "counts as uniform: it has no table"
+
+
+@pytest.mark.req("DOSE-02")
+def test_a_plan_that_was_given_up_stays_so_when_the_head_counts_otherwise():
+    desk = Head(table_of(SINE, REFERENCE))
+    desk.find_mark()
+    desk.start(rate_num=600_000)
+    desk.run(20)
+    desk.client.request("stop")
+    while desk.pump.control.state != states.STOPPED:
+        desk.run(1)
+    assert desk.head.compensates
+    desk.pump.delivery.replan = True
+    desk.run(1)
+    assert not desk.head.compensates and desk.pump.delivery.replan
