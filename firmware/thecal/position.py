@@ -43,5 +43,5 @@ class Position:
 
     def look(self, counted_steps: int, marks: int) -> None:
         """So many steps and marks now; before the count of steps is taken over."""
-        self.head.look(self.counted_steps, counted_steps, marks)
+        self.head.look(self.counted_steps, counted_steps, marks - self.seen_marks)
         self.seen_marks = marks

@@ -52,11 +52,11 @@ class Head:
         self.steps_per_rev = steps_per_rev
         self.rollers = rollers
         self.ripple_steps = ripple_steps(table, steps_per_rev, rollers)
-        self.unit = rollers  # parts of a microstep ...
+        self.unit = rollers  # so many of them are the volume of a microstep
         self.places = len(table)
         self.behind_steps = 0  # what is displaced may be so far behind what is owed: a step of the rotor
         self.takes_back = False
-        self.units_of = self.steps_at = _same  # ... of volume to steps of the rotor and back, by the table
+        self.units_of = self.steps_at = _same  # from steps of the rotor to units, and back
         if table:
             from .head_table import HeadTable  # a rig without one has no room for it
 
@@ -75,7 +75,6 @@ class Head:
         self.turn_steps = 0
         self.turn_part = 0
         # The mark came when between `low` and `high` steps were counted, both included.
-        self.seen_marks = 0
         self.marked = False
         self.low = self.high = 0
         self.agreed = 0
@@ -98,12 +97,8 @@ class Head:
 
     # --- the phase
 
-    def look(self, before: int, counted: int, marks: int) -> None:
-        """`marks` of the index now; the steps counted a tick before, and now."""
-        new = marks - self.seen_marks
-        self.seen_marks = marks
-        if new == 0:
-            return
+    def look(self, before: int, counted: int, new: int) -> None:
+        """So many `new` marks of the index came; the steps counted a tick before, and now."""
         if new != 1 or counted < before:  # backward a mark begins where it ends forward
             self.marked = False
             return
