@@ -42,6 +42,7 @@ check() {
     need libnewlib-arm-none-eabi arm_library libc.a
     need libstdc++-arm-none-eabi-newlib arm_library libstdc++.a
     [ -e .venv/.ready ] || want python3-dev python_headers
+    [ -e .venv/.ready ] || want patch have patch # for the emulator, see emulator.py
     [ -e .venv/.ready ] || want pypy3 have pypy3 # long in-process runs, see tools/thecal_bench/pypy
     [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want mosquitto broker # tests of the gateway
     [ "$extra" != desk ] || [ -e .venv/.ready-desk ] || want openssl have openssl # its broker's certificate
