@@ -32,9 +32,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _archive_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What commands record here is not kept in the user's archive."""
+    """What commands record here is not kept in the user's archive, nor in that of another file of tests: a
+    calibration goes on from what lies beside it.
+    """
     os.environ["THECAL_ARCHIVE"] = str(tmp_path_factory.mktemp("archive") / "archive.sqlite")
 
 
