@@ -83,31 +83,51 @@ def ask_for_lines(port: Any, count: int) -> None:
     port.write(f"for i in range({count}): print(i, '.' * 200)\r\r\r\r".encode())
 
 
-def test_a_program_that_reads_slowly_loses_nothing(make_board):
-    """Slow by the board's clock, which waits for nobody: the chip drops what is not read for 500 ms."""
+@pytest.fixture
+def by_hand(make_board) -> Iterator[Server]:
+    """A server whose board's clock waits for nobody: the chip drops what is not read for 500 ms."""
+    with contextlib.closing(Server(make_board(), speed=None)) as server:
+        yield server
+
+
+def run(server: Server, ms: int) -> None:
+    assert server.board.now_ns < PATIENCE_S * 10**9
+    for _ in range(ms):
+        server.board.run_for_ms(1)
+        server.exchange(0)
+
+
+def test_a_program_that_reads_slowly_loses_nothing(by_hand):
     count = 150
-    server = Server(make_board(), speed=None)
-    with contextlib.closing(server), open_port(server.pty_path) as port:
+    with open_port(by_hand.pty_path) as port:
         ask_for_lines(port, count)
         heard = bytearray()
         while f"\r\n{count - 1} {'.' * 200}\r\n".encode() not in heard:
-            assert server.board.now_ns < PATIENCE_S * 10**9
-            for _ in range(READ_EVERY_MS):
-                server.board.run_for_ms(1)
-                server.exchange(0)
+            run(by_hand, READ_EVERY_MS)
             heard += port.read(min(port.in_waiting, 2_000))
     numbers = [int(line.split()[0]) for line in heard.splitlines() if line.endswith(b"." * 200)]
     assert numbers == list(range(count))
 
 
-def test_a_program_that_does_not_read_is_a_deaf_host(server):
-    with open_port(server.pty_path) as port:
-        calculate(port, "1 + 1", "2")
-        assert server.board.host.reading
+def test_a_program_that_does_not_read_is_a_deaf_host(by_hand):
+    host = by_hand.board.host
+    with open_port(by_hand.pty_path) as port:
+        run(by_hand, 1)
+        assert host.open and host.reading
         ask_for_lines(port, 300)
-        wait_until(lambda: not server.board.host.reading)
-        calculate(port, "20 + 3", "23")  # reads all that has been waiting
-        assert server.board.host.reading
+        while host.reading:
+            run(by_hand, 1)
+        run(by_hand, 10)
+        assert not host.reading
+        heard = bytearray()
+        while not heard.endswith(b">>> "):  # reads all that has been waiting, and the rest
+            heard += port.read(port.in_waiting)
+            run(by_hand, 1)
+        assert host.reading
+        port.write(b"print(900 + 99)\r")
+        while b"\r\n999\r\n" not in heard:
+            run(by_hand, 1)
+            heard += port.read(port.in_waiting)
 
 
 def test_the_board_sees_whether_the_port_is_open(server):
