@@ -46,7 +46,7 @@ class App:
         self.usb = Usb()
         self.image = Image()
         log = events.EventLog()
-        self.journal = Journal(flash.crc_into, log.ring, events.CAPACITY, events.is_fault)
+        self.journal = Journal(fast_crc.crc_into, log.ring, events.CAPACITY, events.is_fault)
         self.flash = flash.Flash(self.journal.region_bytes)
         self.journal.recover(self.flash.image)
         self.rig = installed(self.journal)
@@ -54,7 +54,7 @@ class App:
         gc.collect()  # what was read goes, so that what stays lies together
         gc.threshold(24_576)  # what stays lies close together then, and leaves one large piece
         chip, chance = machine.unique_id(), os.urandom(CHANCE_BYTES)
-        self.pump = pump.Pump(self.rig, fast_crc.crc_into, self.journal, log, chip, chance)
+        self.pump = pump.Pump(self.rig, fast_crc.digits_into, self.journal, log, chip, chance)
         gc.threshold(-1)
         self.pump.writer.fill = fast_text.fill_into
         self.pump.senses.advance = fast_readings.advance

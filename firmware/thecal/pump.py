@@ -12,6 +12,7 @@ from . import states, words
 from .buttons import Buttons
 from .clock import Clock
 from .control import Control
+from .crc import digits_into
 from .critical import Critical
 from .dose import prescription
 from .dose.delivery import Delivery
@@ -20,7 +21,7 @@ from .dose.line import Line
 from .dosing import Dosing
 from .handlers.assembly import assemble
 from .host import Host
-from .link.frame import FrameWriter, crc_into
+from .link.frame import FrameWriter
 from .link.session import Session
 from .link.telemetry import Telemetry
 from .motion import Motion
@@ -59,7 +60,7 @@ class Pump:
     """
 
     def __init__(
-        self, rig: "Rig", crc=crc_into, journal=None, log=None, chip: bytes = b"", chance: bytes = b""
+        self, rig: "Rig", crc=digits_into, journal=None, log=None, chip: bytes = b"", chance: bytes = b""
     ) -> None:
         self.mechanism = mechanism = rig.mechanism()
         nl_per_rev, steps_per_rev = mechanism.nl_per_rev, mechanism.steps_per_rev

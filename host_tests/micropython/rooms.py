@@ -11,6 +11,7 @@ from binascii import hexlify
 sys.path.insert(0, sys.argv[1])
 
 from thecal import rig  # noqa: E402
+from thecal.crc import digits_into  # noqa: E402
 from thecal.dose import mechanism, prescription, program, units  # noqa: E402
 from thecal.dose.delivery import Delivery  # noqa: E402
 from thecal.dose.rate import Flow  # noqa: E402
@@ -18,7 +19,7 @@ from thecal.dose.schedule import Schedule  # noqa: E402
 from thecal.drivers import segment  # noqa: E402
 from thecal.drivers.pace import Pace  # noqa: E402
 from thecal.link import commands  # noqa: E402
-from thecal.link.frame import LineReader, crc_into  # noqa: E402
+from thecal.link.frame import LineReader  # noqa: E402
 from thecal.link.parser import Parser  # noqa: E402
 from thecal.link.signing import Keys, hmac, pads_of, same  # noqa: E402
 from thecal.record import events, journal, layout, pages  # noqa: E402
@@ -212,9 +213,9 @@ def link(draw):
     digits = bytearray(8)
     for length in range(40):
         data = bytes(draw.below(256) for _ in range(length))
-        crc_into(data, 0, length, digits)
+        digits_into(data, 0, length, digits)
         print("crc", bytes(digits))
-    reader = LineReader(crc_into, Keys(commands.ROLES))
+    reader = LineReader(digits_into, Keys(commands.ROLES))
     for line in (
         b"stop\n",
         b'{"cmd":"start","x":1.5} 12345678\n',

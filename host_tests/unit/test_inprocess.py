@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pump_on_bench import forgetful_pump
+from thecal.crc import digits_into
 from thecal.drivers import segment
-from thecal.link.frame import crc_into
 from thecal.states import STATES
 from thecal_bench import inprocess
 from thecal_bench.bench import BOOT_TICKS, Bench, BenchError, NotPossible
@@ -66,7 +66,7 @@ def test_crc_of_the_host_is_the_crc_of_the_pump():
     data = bytearray(b'{"id":1,"cmd":"hello"} and more')
     for start, end in ((0, 22), (3, 31), (5, 5)):
         theirs, ours = bytearray(8), bytearray(16)
-        crc_into(data, start, end, theirs)
+        digits_into(data, start, end, theirs)
         host_crc(data, start, end, ours)
         assert ours[:8] == theirs == b"%08x" % zlib.crc32(data[start:end])
 

@@ -66,7 +66,7 @@ def install(flash: FlashModel, data: bytes) -> None:
 
 
 def crc_into(data, start: int, end: int, value: bytearray) -> None:
-    """`thecal.record.crc.crc_into` by the host's zlib."""
+    """`thecal.crc.crc_into` by the host's zlib."""
     value[:] = carried_on(memoryview(data)[start:end], value)
 
 

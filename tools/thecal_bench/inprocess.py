@@ -49,7 +49,7 @@ BENCH = b"bench"  # the number of the board: what a run says hangs on no chance
 
 
 def host_crc(data: bytearray, start: int, end: int, digits: bytearray) -> None:
-    """`thecal.link.frame.crc_into` by the host's zlib: the same digits, a hundred times faster."""
+    """`thecal.crc.digits_into` by the host's zlib: the same digits, a hundred times faster."""
     digits[:8] = crc.digits(memoryview(data)[start:end])
 
 

@@ -67,12 +67,12 @@ class Flash:
 
 
 def journal_crc(data, start, end, value):
-    """`thecal.record.crc.crc_into` in C."""
+    """`thecal.crc.crc_into` in C."""
     value[:] = struct.pack("<I", crc32(memoryview(data)[start:end], struct.unpack("<I", value)[0]))
 
 
 def link_crc(data, start, end, digits):
-    """`thecal.link.frame.crc_into` in C."""
+    """`thecal.crc.digits_into` in C."""
     digits[:8] = b"%08x" % crc32(memoryview(data)[start:end])
 
 

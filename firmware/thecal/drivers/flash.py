@@ -4,14 +4,11 @@
 flash; `done` and `ok` are for the next tick. The processor stands still meanwhile, interrupts masked: up to 3
 ms for a page, up to 400 ms for a sector (data sheet of the Pico's W25Q16JV: 0.4 to 3 ms, 45 to 400 ms). PIO
 goes on.
-
-`crc_into` is `record.crc.crc_into` in the chip's own instructions (a chip test compares them).
 """
 
 import micropython
 import rp2
 
-from ..link import frame
 from ..record.layout import ERASE, NOTHING, PAGE, SECTOR
 
 ERASE_BLOCK = 6  # ioctl of a block device
@@ -75,23 +72,3 @@ def same(image: ptr8, offset: int, data: ptr8, place: int, length: int) -> bool:
         if image[offset + length] != data[place + length]:
             return False
     return True
-
-
-@micropython.viper
-def crc_into(data: ptr8, start: int, end: int, value: ptr8):  # type: ignore  # noqa: F821
-    """Carry the CRC-32 in `value` on over data[start:end]."""
-    low_table = ptr16(frame.LOW_TABLE)  # type: ignore  # noqa: F821
-    high_table = ptr16(frame.HIGH_TABLE)  # type: ignore  # noqa: F821
-    low = (value[0] | value[1] << 8) ^ 0xFFFF
-    high = (value[2] | value[3] << 8) ^ 0xFFFF
-    while start < end:
-        slot = (low ^ data[start]) & 0xFF
-        low = (low >> 8 | (high & 0xFF) << 8) ^ low_table[slot]
-        high = high >> 8 ^ high_table[slot]
-        start += 1
-    low ^= 0xFFFF
-    high ^= 0xFFFF
-    value[0] = low & 0xFF
-    value[1] = low >> 8
-    value[2] = high & 0xFF
-    value[3] = high >> 8

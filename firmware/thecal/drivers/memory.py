@@ -59,6 +59,11 @@ def _pattern_holds(data: ptr8, words: int, first: int) -> bool:  # type: ignore 
     return True
 
 
+@micropython.viper
+def _is_sealed(state: ptr32, halves: ptr32) -> bool:  # type: ignore  # noqa: F821
+    return state[0] ^ -1 == halves[0] | halves[1] << 16
+
+
 def heap_holds_patterns():
     """Whether the largest free piece of the heap holds what is written into it."""
     gc.collect()
@@ -85,7 +90,7 @@ class Image:
 
     def _begin(self) -> None:
         self.at = 0
-        self.state[0] = self.state[1] = 0xFFFF
+        self.state[0] = -1
 
     def sound(self) -> bool:
         """Look at all of it, at the start: whether it is as it was built."""
@@ -104,9 +109,6 @@ class Image:
             self.at = end
             return True
         fast_crc.carry_on(self.state, FLASH, self.at, self.end)
-        return self._is_right()
-
-    def _is_right(self):
-        right = self.state[0] ^ 0xFFFF == mem32[RECORD + 8] and self.state[1] ^ 0xFFFF == mem32[RECORD + 12]
+        right = _is_sealed(self.state, RECORD + 8)
         self._begin()
         return right

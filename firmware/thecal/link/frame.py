@@ -6,13 +6,10 @@ it cannot understand becomes an `error` with a reason, and the next good line is
 How much it does in a tick is bounded, and the rest waits, first in its own buffer, then in that of USB, then
 in the host. `FrameWriter` formats frames into one reused buffer without allocating; a frame that does not fit
 is dropped whole and counted.
-
-The CRC is kept as two 16-bit halves, because a 32-bit integer is a heap object on the board.
 """
 
 import json
 import struct
-from array import array
 
 from ..signals import RX_BYTES
 from .parser import BAD_FRAME, MOST_BLANKS, TOO_LARGE, Parser
@@ -38,52 +35,6 @@ MOST_AHEAD = 4
 MOST_AHEAD_BYTES = 192  # signed
 STATUS_BYTES = 704  # more than the longest status frame, and kept free for it
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
-
-LOW_TABLE = array("H", bytes(512))
-HIGH_TABLE = array("H", bytes(512))
-
-
-def _fill_tables() -> None:
-    """From the remainders of the eight bits, each entry once."""
-    low = 1
-    high = 0
-    bit = 128
-    while bit:
-        carry = low & 1
-        low = low >> 1 | (high & 1) << 15
-        high >>= 1
-        if carry:  # polynomial 0xEDB88320, as in zlib and Ethernet
-            low ^= 0x8320
-            high ^= 0xEDB8
-        for index in range(0, 256, 2 * bit):
-            LOW_TABLE[index + bit] = LOW_TABLE[index] ^ low
-            HIGH_TABLE[index + bit] = HIGH_TABLE[index] ^ high
-        bit >>= 1
-
-
-_fill_tables()
-
-
-def crc_into(data: "bytes | bytearray | memoryview", start: int, end: int, digits) -> None:
-    """CRC-32 of data[start:end] as 8 lower-case hex digits into the bytearray `digits`. Allocates nothing."""
-    low = 0xFFFF
-    high = 0xFFFF
-    low_table = LOW_TABLE
-    high_table = HIGH_TABLE
-    for index in range(start, end):
-        slot = (low ^ data[index]) & 0xFF
-        low = (low >> 8 | (high & 0xFF) << 8) ^ low_table[slot]
-        high = high >> 8 ^ high_table[slot]
-    low ^= 0xFFFF
-    high ^= 0xFFFF
-    for place in range(4):
-        shift = 12 - 4 * place
-        digits[place] = _hex_digit(high >> shift & 15)
-        digits[place + 4] = _hex_digit(low >> shift & 15)
-
-
-def _hex_digit(value):
-    return 48 + value if value < 10 else 87 + value
 
 
 def fill_into(buffer, at: int, template, values: dict):
@@ -388,7 +339,7 @@ class Text:
 class FrameWriter:
     """Formats frames into `outputs.tx`. A frame is `begin`, then pieces, then `end`."""
 
-    def __init__(self, crc=crc_into) -> None:
+    def __init__(self, crc) -> None:
         self.crc = crc
         self.fill = fill_into
         self.dropped = 0  # frames for which there was no room

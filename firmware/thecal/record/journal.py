@@ -39,8 +39,8 @@ Another version of the format is refused. A newer one: `status` is NEWER and not
 one: `status` is OLDER, nothing is read from it, and nothing written before `begin_anew`.
 """
 
+from ..crc import crc_into
 from .command import Command
-from .crc import crc_into
 from .history import History
 from .history import Writer as HistoryWriter
 from .layout import (
