@@ -8,16 +8,16 @@ has no sense at all and moves nothing (`causes.NO_RIG`); it keeps time, log and 
 import json
 
 from . import rig
-from .record.layout import CALIBRATION, INDEX, SERIALS
+from .record.layout import CALIBRATION, SERIALS, place_of
 from .recount import recount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .record.journal import Journal
 
-NL_PER_REV = INDEX["nl_per_rev"]
-STEPS_PER_REV = INDEX["steps_per_rev"]
-PULSES_PER_REV = INDEX["pulses_per_rev"]
+NL_PER_REV = place_of("nl_per_rev")
+STEPS_PER_REV = place_of("steps_per_rev")
+PULSES_PER_REV = place_of("pulses_per_rev")
 
 
 def installed(journal: "Journal"):

@@ -17,12 +17,12 @@ from .dose.units import concentration_of
 from .record.layout import (
     CALIBRATION,
     DRUG_SERIAL,
-    INDEX,
     LIBRARY,
     SERIALS,
     SOUND,
     THERAPY,
     VIRGIN,
+    place_of,
 )
 from .states import DRAW_BACK, MOVING, POST
 from .watch import alarms, parts
@@ -38,36 +38,36 @@ if TYPE_CHECKING:
     from .watch.reservoir import Reservoir
 
 
-STATE = INDEX["state"]
-ALARMS = INDEX["alarms"]
-FIRST_CAUSE = INDEX["first_cause"]
-FAILED_PARTS = INDEX["failed_parts"]
-FILL = INDEX["fill_nl"]
-FILLED_AT = INDEX["filled_at_steps"]
-LINE_EMPTY = INDEX["line_empty"]
-CREDIT_END = INDEX["credit_end_steps"]
-BRIDGE_END = INDEX["bridge_end_steps"]
-BRIDGE_OLD = INDEX["bridge_old"]
-BRIDGE_NEW = INDEX["bridge_new"]
-DRAWN_FROM = INDEX["drawn_from_steps"]
-LEAST = INDEX["least_steps"]
-OCCLUSION_BASE = INDEX["occlusion_base_16"]
-OCCLUSION_NL_KPA = INDEX["occlusion_nl_kpa"]
-BOLUS_NL = INDEX["bolus_nl_0"]
-BOLUS_FROM = INDEX["bolus_from_steps_0"]
-LOCKOUT_END = INDEX["lockout_end_tick"]
-GRANTS = INDEX["grants"]
-DENIALS = INDEX["denials"]
-PULSES = INDEX["rotor_pulses"]
-RESETS = INDEX["resets"]
-RESET_TICKS = tuple(INDEX["boot_tick_%d" % number] for number in range(MOST_RESETS))
-STRIKE_ALARM = INDEX["strike_alarm"]
-STRIKE_TICK = INDEX["strike_tick"]
-STRIKE_BEFORE_TICK = INDEX["strike_before_tick"]
-ALARMS_STOPPED = INDEX["alarms_stopped"]
-DRUG_STARTED = INDEX["drug_started"]
-DOSE_CHANGED = INDEX["dose_changed"]
-ACCEPTED = INDEX["bounds_accepted"]
+STATE = place_of("state")
+ALARMS = place_of("alarms")
+FIRST_CAUSE = place_of("first_cause")
+FAILED_PARTS = place_of("failed_parts")
+FILL = place_of("fill_nl")
+FILLED_AT = place_of("filled_at_steps")
+LINE_EMPTY = place_of("line_empty")
+CREDIT_END = place_of("credit_end_steps")
+BRIDGE_END = place_of("bridge_end_steps")
+BRIDGE_OLD = place_of("bridge_old")
+BRIDGE_NEW = place_of("bridge_new")
+DRAWN_FROM = place_of("drawn_from_steps")
+LEAST = place_of("least_steps")
+OCCLUSION_BASE = place_of("occlusion_base_16")
+OCCLUSION_NL_KPA = place_of("occlusion_nl_kpa")
+BOLUS_NL = place_of("bolus_nl_0")
+BOLUS_FROM = place_of("bolus_from_steps_0")
+LOCKOUT_END = place_of("lockout_end_tick")
+GRANTS = place_of("grants")
+DENIALS = place_of("denials")
+PULSES = place_of("rotor_pulses")
+RESETS = place_of("resets")
+RESET_TICKS = tuple(place_of("boot_tick_%d" % number) for number in range(MOST_RESETS))
+STRIKE_ALARM = place_of("strike_alarm")
+STRIKE_TICK = place_of("strike_tick")
+STRIKE_BEFORE_TICK = place_of("strike_before_tick")
+ALARMS_STOPPED = place_of("alarms_stopped")
+DRUG_STARTED = place_of("drug_started")
+DOSE_CHANGED = place_of("dose_changed")
+ACCEPTED = place_of("bounds_accepted")
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, LEAST)
 WATCHED = LINE + (
@@ -189,9 +189,9 @@ class Persistence:
         if journal.status != SOUND:
             journal.state.save()
             return
-        self.clock.resume(words[INDEX["tick"]])
-        self.position.resume(words[INDEX["executed_steps"]], words[INDEX["dose_steps"]])
-        self.control.found_state = words[INDEX["state"]]
+        self.clock.resume(words[place_of("tick")])
+        self.position.resume(words[place_of("executed_steps")], words[place_of("dose_steps")])
+        self.control.found_state = words[place_of("state")]
         self.resets.count = words[RESETS]
         for index in range(min(words[RESETS], MOST_RESETS)):
             self.resets.ticks[index] = words[RESET_TICKS[index]]
@@ -199,20 +199,20 @@ class Persistence:
         self.window.load(history.minutes, self.clock.tick)
         self._restore_alarms()
         lockout = self.lockout
-        lockout.count = words[INDEX["grants"]]
-        lockout.denied_count = words[INDEX["denials"]]
+        lockout.count = words[place_of("grants")]
+        lockout.denied_count = words[place_of("denials")]
         for index in range(len(lockout.grants)):
             lockout.grants[index] = history.grants[index]
             lockout.denials[index] = history.denials[index]
-        lockout.ended = words[INDEX["lockout_end_tick"]] >= 0
-        lockout.end_tick = max(words[INDEX["lockout_end_tick"]], 0)
+        lockout.ended = words[place_of("lockout_end_tick")] >= 0
+        lockout.end_tick = max(words[place_of("lockout_end_tick")], 0)
         self._restore_line()
         for kind in range(KINDS):
             given_steps = max(self.position.executed_steps - words[BOLUS_FROM + kind], 0)
             self.boluses.resume(kind, words[BOLUS_NL + kind], self.mechanism.volume_nl(given_steps))
-        if words[INDEX["fill_nl"]] >= 0:
+        if words[place_of("fill_nl")] >= 0:
             reservoir = self.reservoir
-            reservoir.refill(words[INDEX["fill_nl"]], words[INDEX["filled_at_steps"]])
+            reservoir.refill(words[place_of("fill_nl")], words[place_of("filled_at_steps")])
         changes = self.regimen.changes
         changes.started_tick = words[DRUG_STARTED] - 1
         changes.changed_tick = words[DOSE_CHANGED] - 1
@@ -227,9 +227,9 @@ class Persistence:
         words = self.journal.words
         self.alarms.advance(self.clock.tick)
         for row in range(len(alarms.ALARMS)):
-            if words[INDEX["alarms"]] >> row & 1:
+            if words[place_of("alarms")] >> row & 1:
                 self.alarms.set(row)
-        self.alarms.first_cause = words[INDEX["first_cause"]]
+        self.alarms.first_cause = words[place_of("first_cause")]
         self.senses.failed.bits = words[FAILED_PARTS]
         self.alarms.raised_bits = 0  # the reset has stopped the pump
         self.alarms.stopped_bits = words[ALARMS_STOPPED]

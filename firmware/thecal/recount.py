@@ -20,7 +20,7 @@ needed it is against the patient's risk:
     flow             what was booked, lockouts and alarms are no steps
 """
 
-from .record.layout import CALIBRATION, DOSE, EXECUTED, INDEX, RESERVED, SERIALS
+from .record.layout import CALIBRATION, DOSE, EXECUTED, RESERVED, SERIALS, place_of
 from .smallint import LARGEST, bounded_ratio
 
 TYPE_CHECKING = False
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from .record.journal import Journal
     from .rig import Rig
 
-NL_PER_REV = INDEX["nl_per_rev"]
-STEPS_PER_REV = INDEX["steps_per_rev"]
-PULSES_PER_REV = INDEX["pulses_per_rev"]
-PULSES = INDEX["rotor_pulses"]
-FILLED_AT = INDEX["filled_at_steps"]
-CREDIT_END = INDEX["credit_end_steps"]
-BRIDGE_END = INDEX["bridge_end_steps"]
-DRAWN_FROM = INDEX["drawn_from_steps"]
-LEAST = INDEX["least_steps"]
-BOLUS_FROM = (INDEX["bolus_from_steps_0"], INDEX["bolus_from_steps_1"])
+NL_PER_REV = place_of("nl_per_rev")
+STEPS_PER_REV = place_of("steps_per_rev")
+PULSES_PER_REV = place_of("pulses_per_rev")
+PULSES = place_of("rotor_pulses")
+FILLED_AT = place_of("filled_at_steps")
+CREDIT_END = place_of("credit_end_steps")
+BRIDGE_END = place_of("bridge_end_steps")
+DRAWN_FROM = place_of("drawn_from_steps")
+LEAST = place_of("least_steps")
+BOLUS_FROM = (place_of("bolus_from_steps_0"), place_of("bolus_from_steps_1"))
 NONE = -1  # a position that is none
 
 

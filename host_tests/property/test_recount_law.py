@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from thecal import recount
 from thecal.record.history import DAY_MINUTES, MOST_STEPS, History
 from thecal.record.journal import Journal
-from thecal.record.layout import CALIBRATION, DOSE, EXECUTED, FIELDS, INDEX, RESERVED, SERIALS
+from thecal.record.layout import CALIBRATION, DOSE, EXECUTED, FIELDS, RESERVED, SERIALS, place_of
 from thecal.rig import Rig
 from thecal.smallint import LARGEST, bounded_ratio
 from thecal.watch.counts import END_STEPS
@@ -81,9 +81,9 @@ def states(draw: st.DrawFn) -> dict[str, int]:
 def turned(journal: Journal, was: tuple[int, int], now: tuple[int, int], fields: dict[str, int]) -> list[int]:
     words = journal.words
     for name, value in fields.items():
-        words[INDEX[name]] = value
-    words[INDEX["nl_per_rev"]], words[INDEX["steps_per_rev"]] = was
-    words[INDEX["pulses_per_rev"]] = 100
+        words[place_of(name)] = value
+    words[place_of("nl_per_rev")], words[place_of("steps_per_rev")] = was
+    words[place_of("pulses_per_rev")] = 100
     before = list(words)
     recount.recount(journal, rig_of(now))
     return before
@@ -110,27 +110,31 @@ def test_every_count_keeps_its_volume_within_a_step_and_to_no_risk(was, now, fie
     for steps, found in (
         (at_before, at),
         (before[DOSE] + at_before - before[EXECUTED], words[DOSE]),
-        *((at_before - before[INDEX[n]], at - words[INDEX[n]]) for n, way in DISTANCES.items() if way == UP),
+        *(
+            (at_before - before[place_of(n)], at - words[place_of(n)])
+            for n, way in DISTANCES.items()
+            if way == UP
+        ),
     ):
         assert steps * exact <= found < steps * (exact + slack) + 1
     for name in ("drawn_from_steps", "least_steps"):
-        index = INDEX[name]
+        index = place_of(name)
         if before[index] < 0:
             assert words[index] == -1
         else:
             steps = at_before - before[index]
             assert steps * exact - 1 < at - words[index] <= steps * (exact + slack)
     for name, way in AHEAD.items():
-        index = INDEX[name]
+        index = place_of(name)
         if before[index] == 0:
             assert words[index] == 0
         else:
             low, high = rounded((before[index] - at_before) * exact, way)
             assert low <= words[index] - at <= high + (before[index] - at_before) * slack
     for name in UNTOUCHED:
-        assert words[INDEX[name]] == before[INDEX[name]]
+        assert words[place_of(name)] == before[place_of(name)]
     assert all(-LARGEST <= word <= LARGEST for word in words)
-    assert words[SERIALS[CALIBRATION]] == 2 and words[INDEX["rotor_pulses"]] == fields["rotor_pulses"]
+    assert words[SERIALS[CALIBRATION]] == 2 and words[place_of("rotor_pulses")] == fields["rotor_pulses"]
 
 
 @pytest.mark.req("RIG-02", "LIM-03", "LIM-13")
@@ -161,11 +165,11 @@ def test_each_minute_of_the_day_keeps_its_volume_and_what_is_too_much_is_no_less
 def test_pulses_are_revolutions_whatever_counts_them(pulses, wanted, unit):
     journal = recovered()
     words = journal.words
-    words[INDEX["rotor_pulses"]] = 4_321
-    words[INDEX["nl_per_rev"]], words[INDEX["steps_per_rev"]] = 100_000, 3_200
-    words[INDEX["pulses_per_rev"]] = 100
+    words[place_of("rotor_pulses")] = 4_321
+    words[place_of("nl_per_rev")], words[place_of("steps_per_rev")] = 100_000, 3_200
+    words[place_of("pulses_per_rev")] = 100
     recount.recount(journal, rig_of((100_000, 3_200), pulses=pulses))
-    assert (words[INDEX["rotor_pulses"]], words[INDEX["pulses_per_rev"]]) == (wanted, unit)
+    assert (words[place_of("rotor_pulses")], words[place_of("pulses_per_rev")]) == (wanted, unit)
 
 
 @pytest.mark.req("RIG-02")

@@ -129,7 +129,7 @@ def check(name: str, desk: PumpOnBench, boots: int) -> int:
     whole = named(name if new else "reference")
     assert rig.unwatched() == whole.unwatched() and rig.tables["motor"] == whole.tables["motor"]
     words = pump.persistence.journal.words
-    unit = tuple(words[layout.INDEX[name]] for name in ("nl_per_rev", "steps_per_rev"))
+    unit = tuple(words[layout.place_of(name)] for name in ("nl_per_rev", "steps_per_rev"))
     assert unit == (whole.nl_per_rev, whole.steps_per_rev), "a mixture"
     assert pump.control.state == states.STOPPED and not pump.control.failures
     assert pump.alarms.bits == 0

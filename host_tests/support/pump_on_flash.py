@@ -20,7 +20,7 @@ from fractions import Fraction
 from thecal.record import layout
 from thecal.record.events import RECORD_BYTES
 from thecal.record.journal import Journal
-from thecal.record.layout import INDEX
+from thecal.record.layout import place_of
 from thecal.record.ledger import Ledger
 from thecal_bench.flash_model import FlashModel, crc_into
 
@@ -35,7 +35,7 @@ RINGS = (4, 10, 5, 4, 3)
 SLOTS = ((3, 1), (2, 2), (2, 1))
 SECTORS = sum(RINGS) + sum(count * sectors for count, sectors in SLOTS)
 LOG_CAPACITY = 32
-BOLUS_ON = INDEX["strike_alarm"]  # a field that this device has no other use for
+BOLUS_ON = place_of("strike_alarm")  # a field that this device has no other use for
 
 BOOT, STATE, THERAPY, BOLUS, DENIED, REFILL, FAULT, TICKING = range(8)
 FAULTS = (BOOT, FAULT)
@@ -145,8 +145,8 @@ class Device:
         self.events_booked = journal.log_count
         self.acted_tick = -1  # up to here a script was followed
         self.confirming: list[tuple[int, bytes]] = []
-        words[INDEX["resets"]] += 1
-        self.event(BOOT, words[INDEX["resets"]])
+        words[place_of("resets")] += 1
+        self.event(BOOT, words[place_of("resets")])
         journal.state.save()
 
     def new_journal(self, log: bytearray) -> Journal:
@@ -191,27 +191,27 @@ class Device:
         words = self.journal.words
         if name == "flow":
             self.flow(arguments[0])
-            words[INDEX["state"]] = 3 if self.moving else 2
-            self.event(STATE, words[INDEX["state"]])
+            words[place_of("state")] = 3 if self.moving else 2
+            self.event(STATE, words[place_of("state")])
             self.journal.state.save()
         elif name == "blob":
             self.confirming.append((arguments[0], arguments[1]))
         elif name == "bolus":
             self.world.grants.append(self.tick_now)
             words[BOLUS_ON] = 1
-            words[INDEX["bolus_nl_0"]] = arguments[0]
+            words[place_of("bolus_nl_0")] = arguments[0]
             self.journal.history_writer.grant(self.tick_now)
             self.event(BOLUS, arguments[0])
         elif name == "bolus_end":
             words[BOLUS_ON] = 0
-            words[INDEX["lockout_end_tick"]] = self.tick_now
+            words[place_of("lockout_end_tick")] = self.tick_now
             self.journal.state.save()
         elif name == "denied":
             words[layout.DENIALS] += 1
             self.event(DENIED, words[layout.DENIALS])
         elif name == "refill":
-            words[INDEX["fill_nl"]] = arguments[0]
-            words[INDEX["filled_at_steps"]] = self.executed
+            words[place_of("fill_nl")] = arguments[0]
+            words[place_of("filled_at_steps")] = self.executed
             self.event(REFILL, arguments[0])
             self.journal.state.save()
         elif name == "rescale":
@@ -219,7 +219,7 @@ class Device:
             self.journal.history_writer.rescale(num, den, self.dose)
             self.world.ratios.append((len(self.world.moved_ticks), Fraction(num, den)))
         elif name == "fault":
-            words[INDEX["alarms"]] |= 1 << arguments[0]
+            words[place_of("alarms")] |= 1 << arguments[0]
             self.event(FAULT, arguments[0])
             self.journal.state.save()
         elif name == "events":

@@ -66,7 +66,7 @@ def aged(tick: int = 0, steps: int = 0, events_made: int = 0, sequence: int = 0)
     words[layout.DOSE] += steps
     words[layout.EXECUTED] += steps
     words[layout.RESERVED] = words[layout.EXECUTED]
-    words[layout.INDEX["rotor_pulses"]] += steps // 32
+    words[layout.place_of("rotor_pulses")] += steps // 32
     log.count = journal.log_count + events_made
     if events_made:
         log.count -= 1

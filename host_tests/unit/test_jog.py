@@ -10,7 +10,7 @@ from pump_on_bench import PumpOnBench
 from thecal import states
 from thecal.dose.mechanism import Mechanism
 from thecal.handlers.service import most_jog_steps
-from thecal.record.layout import INDEX
+from thecal.record.layout import place_of
 from thecal.watch import alarms
 from thecal_bench.inprocess import TICK_CYCLES
 
@@ -255,7 +255,7 @@ def test_a_jog_that_a_power_cut_ends_is_told_booked_and_never_resumed(desk):
     assert made <= desk.made_steps <= made + 108  # a quantum: 2 s of flow
     assert desk.of("jog_end")[-1][3] == 0
     assert desk.jog()["reason"] == "connected"
-    assert desk.pump.persistence.journal.words[INDEX["line_empty"]] == 2
+    assert desk.pump.persistence.journal.words[place_of("line_empty")] == 2
     desk.disconnect()  # nothing but a jog since the line was new, over the cut too
 
 

@@ -14,7 +14,7 @@ import pytest
 from pump_on_bench import SIX_ML_H, PumpOnBench
 from thecal import states
 from thecal.dose.line import Bridge
-from thecal.record.layout import INDEX
+from thecal.record.layout import place_of
 from thecal.watch import alarms
 from thecal_host.vitals import status_rows
 from thecal_model.readback import differences
@@ -650,7 +650,7 @@ def test_a_draw_back_gives_no_credit_back(desk):
     assert desk.line.credit_steps == left
     words = desk.pump.persistence.journal.words
     desk.run(5)
-    assert words[INDEX["credit_end_steps"]] == desk.pump.position.executed_steps + left
+    assert words[place_of("credit_end_steps")] == desk.pump.position.executed_steps + left
 
 
 # --- the host's arithmetic

@@ -82,21 +82,27 @@ FIELDS = (
     "keys_serial",  # 0: it never had keys
 )
 LEDGER_FIELDS = 4
-INDEX = {name: number for number, name in enumerate(FIELDS)}
+
+
+def place_of(name: str) -> int:
+    """Of a field in a snapshot."""
+    return FIELDS.index(name)  # a table of them would take 1 kB of the board's heap
+
+
 TICK, EXECUTED, RESERVED, DOSE = range(LEDGER_FIELDS)
-GRANTS = INDEX["grants"]
-GRANT_TICK = INDEX["grant_tick"]
-DENIALS = INDEX["denials"]
-RESCALES = INDEX["rescales"]
-RESCALE_DOSE = INDEX["rescale_dose_steps"]
-RESCALE_OPEN = INDEX["rescale_open_steps"]
-RESCALE_SEQUENCE = INDEX["rescale_sequence"]
-DRUG_SERIAL = INDEX["drug_serial"]
+GRANTS = place_of("grants")
+GRANT_TICK = place_of("grant_tick")
+DENIALS = place_of("denials")
+RESCALES = place_of("rescales")
+RESCALE_DOSE = place_of("rescale_dose_steps")
+RESCALE_OPEN = place_of("rescale_open_steps")
+RESCALE_SEQUENCE = place_of("rescale_sequence")
+DRUG_SERIAL = place_of("drug_serial")
 SERIALS = (
-    INDEX["therapy_serial"],
-    INDEX["library_serial"],
-    INDEX["calibration_serial"],
-    INDEX["keys_serial"],
+    place_of("therapy_serial"),
+    place_of("library_serial"),
+    place_of("calibration_serial"),
+    place_of("keys_serial"),
 )
 
 # Kinds of records: number, units, payload.

@@ -10,7 +10,6 @@ from array import array
 
 from .layout import (
     FIELDS,
-    INDEX,
     KINDS,
     LEDGER,
     LEDGER_FIELDS,
@@ -20,6 +19,7 @@ from .layout import (
     RESERVED,
     SNAPSHOT,
     UNIT,
+    place_of,
 )
 
 
@@ -48,8 +48,8 @@ class State:
         """The fields of a pump that is new."""
         for index in range(len(FIELDS)):
             self.words[index] = 0
-        self.words[INDEX["fill_nl"]] = -1
-        self.words[INDEX["lockout_end_tick"]] = -1
+        self.words[place_of("fill_nl")] = -1
+        self.words[place_of("lockout_end_tick")] = -1
 
     def save(self):
         """Have a snapshot of `words` written; the ticket is booked when `saved_ticket` has reached it."""
