@@ -211,9 +211,9 @@ def test_what_is_no_key_file_is_said(home, changed):
     file = home / "patient.key"
     keys.write_key(file, SERIAL, "patient", SOME["patient"], force=False)
     file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
-    with pytest.raises(KeysError, match="is no key"):
+    with pytest.raises(FileError, match="is no key"):
         keys.read_key(file)
-    with pytest.raises(KeysError, match="cannot be read"):
+    with pytest.raises(FileError, match="cannot be read"):
         keys.read_key(home / "none")
 
 

@@ -1,4 +1,5 @@
-"""Files that a command writes: what goes wrong with one becomes a sentence with its name and what to do.
+"""Files that a command reads or writes: what goes wrong with one becomes a sentence with its name and what to
+do.
 
 `writing(path)` opens a text file for writing; whatever fails in it, from a missing folder to a disk that
 fills up while it is written or closed, is a `FileError`.
@@ -27,7 +28,7 @@ _WHAT_TO_DO = {
 
 
 class FileError(Exception):
-    """A file that cannot be written; the message says which, why and what to do."""
+    """A file that cannot be read or written, or made; the message says which, why and what to do."""
 
 
 def why_not(path: str | Path, why: OSError) -> FileError:

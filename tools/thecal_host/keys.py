@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from thecal.link.commands import ROLES
 from thecal_model import signing
 
-from thecal_host.files import check_new, why_not
+from thecal_host.files import FileError, check_new, why_not
 
 PLACE = "THECAL_KEYS"
 SERVICE_NAME = "thecal"
@@ -270,13 +270,13 @@ def write_key(path: Path, serial: str, role: str, key: bytes, force: bool) -> No
 
 
 def read_key(path: Path) -> tuple[str, str, bytes]:
-    """Serial number, role and key of such a file. KeysError."""
+    """Serial number, role and key of such a file. FileError."""
     try:
         said = json.loads(path.read_text(encoding="ascii"))
         if said["type"] != KEY_FILE or said["format"] != FORMAT or said["role"] not in ROLES:
             raise ValueError
         return checked_serial(said["pump"]), said["role"], signing.key_of(said["key"])
     except OSError as why:
-        raise KeysError(f"{path}: cannot be read: {why.strerror}") from None
+        raise FileError(f"{path}: cannot be read: {why.strerror}") from None
     except (LookupError, TypeError, ValueError, RecursionError, KeysError):
-        raise KeysError(f"{path}: is no key: expected a file that `thecal keys export` has written") from None
+        raise FileError(f"{path}: is no key: expected a file that `thecal keys export` has written") from None

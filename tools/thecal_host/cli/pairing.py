@@ -30,10 +30,21 @@ keys_app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys", rich_help_panel=ANY_PUMP)
 
+
+def _serial(text: str | None) -> str | None:
+    from thecal_host.keys import KeysError, checked_serial
+
+    try:
+        return text if text is None else checked_serial(text)
+    except KeysError as why:
+        raise typer.BadParameter(str(why), param_hint="--pump") from None
+
+
 PumpOption = Annotated[
     str | None,
-    typer.Option("--pump", metavar="SERIAL", help="Serial number of the pump", show_default="the only one"),
-]
+    typer.Option("--pump", metavar="SERIAL", help="Serial number of the pump", show_default="the only one",
+                 callback=_serial),
+]  # fmt: skip
 ForceOption = Annotated[bool, typer.Option("--force", help="Write over what is there")]
 
 
@@ -89,7 +100,7 @@ def export(
     force: ForceOption = False,
 ) -> None:
     """Write the key of one role to a file, for another person or computer."""
-    from thecal_host.keys import KeysError, Ring, checked_serial, write_key
+    from thecal_host.keys import KeysError, Ring, write_key
 
     pumps = Ring().pumps()
     if pump is None:
@@ -97,7 +108,7 @@ def export(
             known = ", ".join(pumps) or "none"
             raise KeysError(f"say by --pump of which pump; keys are held of {known}")
         pump = next(iter(pumps))
-    key = pumps[pump].keys.get(role) if checked_serial(pump) in pumps else None
+    key = pumps[pump].keys.get(role) if pump in pumps else None
     if key is None:
         raise KeysError(f"the {role} key of pump {pump} is not here: `thecal keys list` shows which are")
     write_key(file, pump, role, key, force)
