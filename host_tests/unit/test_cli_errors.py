@@ -21,19 +21,40 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 PROGRAM = get_command(cli.app)
-COMMANDS = PROGRAM.commands  # type: ignore[attr-defined]
+
+
+def all_commands(group, before=""):
+    """Each command by its name, one of a group as "rig show"."""
+    found = {}
+    for name, command in group.commands.items():
+        named = f"{before}{name}"
+        found |= all_commands(command, f"{named} ") if hasattr(command, "commands") else {named: command}
+    return found
+
+
+COMMANDS = all_commands(PROGRAM)
 
 # Serves until Ctrl-C and simulates for minutes: driven by their own tests, here only with what is wrong.
 RIGHT = {
     "command": "3f2a91c0.17.0",
     "file": "FILE",
     "run": "FILE",
+    "number": "1",
+    "first": "1",
+    "second": "1",
+    "role": "patient",
     "volume": "10 uL",
     "duration": "1 min",
     "on": "host",
     "balance_port": "/no/balance",
 }
 FILES = ("file", "run", "check", "therapy", "image", "export", "picture", "page", "folder")
+
+WRITES = ("record", "weigh", "keys export", "runs export")
+"""Their `file` is one that is written."""
+
+IN_OTHER_WORDS = ("rig", "temperature")
+"""Options of which a refusal names the file, and the water."""
 
 SERVES = "gateway"
 """Waits for pumps and for a broker that are not there yet, and its names may be any text: test_gateway.py."""
@@ -116,19 +137,19 @@ def parameter_of(name, parameter):
 def test_a_file_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name, parameter):
     sound = tmp_path / "sound.toml"
     sound.write_text("duration = '1 s'\n[therapy]\nmode = 'continuous'\nrate = '1 mL/h'\n")
-    if parameter in ("export", "picture", "folder") or name in ("record", "weigh"):
+    if parameter in ("export", "picture", "folder") or name in WRITES:
         return  # what is written is below
     for what, content in CONTENTS.items():
         file = tmp_path / "wrong"
         file.write_bytes(content)
         wrong = with_value(parameter_of(name, parameter), file)
-        check(run(name, *given_right(name, sound, parameter), *wrong, port=SilentPort()), "thecal: ")
+        check(run(*name.split(), *given_right(name, sound, parameter), *wrong, port=SilentPort()), "thecal: ")
         assert what in CONTENTS
     for place in PLACES:
         if place == "/dev/full":
             continue  # reads as zeros for ever: nothing that anybody would name
         wrong = with_value(parameter_of(name, parameter), place)
-        check(run(name, *given_right(name, sound, parameter), *wrong, port=SilentPort()), "thecal: ")
+        check(run(*name.split(), *given_right(name, sound, parameter), *wrong, port=SilentPort()), "thecal: ")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -178,9 +199,9 @@ def test_an_output_that_can_not_be_written_is_said_in_a_sentence(run, tmp_path):
 def test_a_port_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name):
     file = tmp_path / "sound.toml"
     file.write_text("[therapy]\nmode = 'continuous'\nrate = '1 mL/h'\n")
-    arguments = given_right(name, tmp_path / "new" if name in ("record", "weigh") else file)
+    arguments = given_right(name, tmp_path / "new" if name in WRITES else file)
     for port in PORTS:
-        check(run("--port", port, name, *arguments), "thecal: ")
+        check(run("--port", port, *name.split(), *arguments), "thecal: ")
         assert not (tmp_path / "new").exists()
 
 
@@ -206,10 +227,15 @@ def test_an_argument_that_is_wrong_is_said_in_a_sentence(run, tmp_path, name, pa
                                        ("calibrate", "weighings", "5"), ("calibrate", "temperature", "5"),
                                        }:  # fmt: skip
             continue  # these make sense
-        right = given_right(name, tmp_path / "new" if name in ("record", "weigh") else file, parameter)
-        result = run(name, *right, *with_value(parameter_of(name, parameter), junk), port=SilentPort())
+        right = given_right(name, tmp_path / "new" if name in WRITES else file, parameter)
+        result = run(
+            *name.split(), *right, *with_value(parameter_of(name, parameter), junk), port=SilentPort()
+        )
         check(result)
         assert result.exit_code == 2, junk
+        option = parameter_of(name, parameter)
+        if option.param_type_name == "option" and parameter not in IN_OTHER_WORDS:
+            assert option.opts[0] in result.stderr, "it does not say which option"
 
 
 # --- records
@@ -343,7 +369,7 @@ def shown(*args):
 @pytest.mark.parametrize("name", [None, *COMMANDS])
 def test_help_shows_every_word_of_every_option_and_every_default(name):
     command = PROGRAM if name is None else COMMANDS[name]
-    text = shown(*([name] if name else []))
+    text = shown(*(name or "").split())
     for word in (command.help or "").split():
         assert word in text, word
     for parameter in command.params:

@@ -19,7 +19,7 @@ from typing import Any
 
 from thecal.clock import TICK_MS, TICKS_PER_S
 from thecal.record import events
-from thecal_model import crc
+from thecal_model import crc, quantities
 
 from thecal_host.pump import Pump, PumpError
 
@@ -117,6 +117,16 @@ def read_last(
     """The last `count` entries of events, without the pages before them; of faults all."""
     made = pump.ask("log", stream=stream, **{"from": BEYOND}).get("made", 0)
     return read(pump, stream, max(made - count, 0) if stream == EVENTS else 0, progress)
+
+
+def since_first_boot_ms(name: str, text: str | None) -> int | None:
+    """The time since the first boot that a person wrote for `name`, a bare number in seconds; None where
+    none is written. QuantityError.
+    """
+    if text is None:
+        return None
+    with quantities.named(name):
+        return int(text) * 1000 if text.isdecimal() else quantities.parse_time_ms(text)
 
 
 def choose(

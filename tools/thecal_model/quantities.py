@@ -14,6 +14,8 @@ to right: "/" divides by the next unit only, a space or "*" multiplies, so
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -101,6 +103,15 @@ MAX_TEXT = 64
 
 class QuantityError(Exception):
     """A text that is no quantity of the wanted kind; the message says what it should have been."""
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """A QuantityError raised within says what it is about: an option, an argument, a field."""
+    try:
+        yield
+    except QuantityError as why:
+        raise QuantityError(f"{name}: {why}") from None
 
 
 @dataclass(frozen=True)

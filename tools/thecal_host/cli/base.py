@@ -267,10 +267,17 @@ def whole_nl_h(option: str, text: str, most_nl_h: int) -> int:
     return _whole(option, text, quantities.RATE, ("nanolitres an hour", "nL/h", "mL/h"), most_nl_h)
 
 
+def option_ms(option: str, text: str) -> int:
+    """The time of an option: whole milliseconds. QuantityError."""
+    with quantities.named(option):
+        return quantities.parse_time_ms(text)
+
+
 def _whole(
     option: str, text: str, dimension: quantities.Dimension, units: tuple[str, str, str], most: int
 ) -> int:
-    value = quantities.parse(text, dimension)
+    with quantities.named(option):
+        value = quantities.parse(text, dimension)
     if value.denominator != 1 or not 1 <= value <= most:
         named, least, great = units
         bounds = f"1 {least} to {quantities.show(most, dimension, great)}"

@@ -17,6 +17,7 @@ from thecal_host.cli.base import (
     SAID_NO,
     app,
     err,
+    option_ms,
     out,
     print_object,
     print_rows,
@@ -55,7 +56,7 @@ def simulate(
     from thecal_host.recording import Recorder
 
     scenario = load(file)
-    every_ms = None if every is None else quantities.parse_time_ms(every)
+    every_ms = None if every is None else option_ms("--every", every)
     if every_ms is not None and every_ms < 1:
         raise quantities.QuantityError(f'--every: expected 1 ms at least, found "{every}"')
     plant = make_plant(scenario)

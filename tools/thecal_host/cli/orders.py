@@ -21,6 +21,7 @@ from thecal_host.cli.base import (
     app,
     complain,
     connected,
+    option_ms,
     print_object,
     say,
     whole_nl,
@@ -56,7 +57,8 @@ def set_time(
     now = datetime.now()
     week_s = now.weekday() * 86_400 + now.hour * 3_600 + now.minute * 60 + now.second
     if time:
-        week_s = quantities.parse_clock_ms(time) // 1000
+        with quantities.named("--to"):
+            week_s = quantities.parse_clock_ms(time) // 1000
     with connected(ctx, port) as pump:
         pump.ask("set_time", week_s=week_s)
         say(f"The pump's clock is at {week_time(week_s)}.")
@@ -120,7 +122,7 @@ def bolus(
     from thecal_model.text import rate_text, volume_text
 
     volume_nl = whole_nl("--volume", volume, prescription.MOST_BOLUS_NL)
-    duration_ms = quantities.parse_time_ms(duration)
+    duration_ms = option_ms("--duration", duration)
     if not 1 <= duration_ms <= prescription.MOST_BOLUS_MS:
         most = quantities.show(prescription.MOST_BOLUS_MS, quantities.TIME, "h")
         raise quantities.QuantityError(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
-from thecal_model import quantities
 from thecal_model.text import clock_text
 
 from thecal_host.cli.base import (
@@ -21,6 +20,7 @@ from thecal_host.cli.base import (
     YesOption,
     app,
     err,
+    option_ms,
     out,
     print_object,
     print_rows,
@@ -173,7 +173,7 @@ def delete(
         raise typer.BadParameter('expected numbers of runs, or --older as in "30 days"')
     with Archive() as archive:
         if older is not None:
-            found = archive.older_than(quantities.parse_time_ms(older) * 1_000_000)
+            found = archive.older_than(option_ms("--older", older) * 1_000_000)
         else:
             found = [archive.run(number) for number in dict.fromkeys(numbers or ())]
         if not found:

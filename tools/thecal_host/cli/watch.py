@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
-from thecal_model import quantities
 
 from thecal_host import ports
 from thecal_host.cli.base import (
@@ -24,6 +23,7 @@ from thecal_host.cli.base import (
     complain,
     connected,
     err,
+    option_ms,
     out,
     print_object,
     print_rows,
@@ -175,7 +175,7 @@ def record(
     from thecal_host.recording import Recorder, host_time
     from thecal_host.watching import losses_text
 
-    span_s = None if for_time is None else quantities.parse_time_ms(for_time) / 1000
+    span_s = None if for_time is None else option_ms("--for", for_time) / 1000
     check_new(file, force)
     with connected(ctx, port) as pump, writing(file) as target, keeping(pump.port.name) as kept:
         begun_s = pump.clock_s()
@@ -239,7 +239,8 @@ def log(
         _check_log(check)
         return
     stream = pump_log.FAULTS if faults else pump_log.EVENTS
-    chosen = (codes or (), _since_first_boot(since), _since_first_boot(until), last)
+    times_ms = pump_log.since_first_boot_ms("--since", since), pump_log.since_first_boot_ms("--until", until)
+    chosen = (codes or (), *times_ms, last)
     pump_log.choose([], *chosen)  # says what makes no sense before anything is asked
     if export is not None:
         if any(chosen):
@@ -262,13 +263,6 @@ def log(
         _print_events(pump_log.choose(told, *chosen), as_json, as_csv)
     for _, why in pump_log.breaks_of(found):
         complain(f"the pump's own log has a gap: {why}")
-
-
-def _since_first_boot(text: str | None) -> int | None:
-    """A time as milliseconds; a bare number is seconds."""
-    if text is None:
-        return None
-    return int(text) * 1000 if text.isdecimal() else quantities.parse_time_ms(text)
 
 
 def _print_events(found: Sequence[dict[str, Any]], as_json: bool, as_csv: bool) -> None:

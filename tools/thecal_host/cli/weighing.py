@@ -23,6 +23,7 @@ from thecal_host.cli.base import (
     complain,
     connected,
     err,
+    option_ms,
     out,
     print_object,
     print_rows,
@@ -120,8 +121,8 @@ def calibrate(
             _find_table(pump, balance, rate_nl_h, pitches, water, file or Path("pulsation.ndjson"), yes)
         return
     loss = (
-        loss_g_h(evaporation),
-        None if stopped_for is None else quantities.parse_time_ms(stopped_for) / 1000,
+        loss_g_h("--evaporation", evaporation),
+        None if stopped_for is None else option_ms("--stopped-for", stopped_for) / 1000,
     )
     with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
         rig = _rig_of(pump)
@@ -380,10 +381,10 @@ def accuracy(
         raise FileError(f"{picture} is the file itself: name another one for the picture")
     if picture is not None:
         check_picture(picture)
-    sample_s = _sample_s(quantities.parse_time_ms(sample) / 1000, sample)
+    sample_s = _sample_s(sample)
     water = Water(temperature, buoyancy)
     said = {"start": start, "rate": rate, "bolus": bolus}
-    series, weighed = _series(file, said, water, loss_g_h(evaporation))
+    series, weighed = _series(file, said, water, loss_g_h("--evaporation", evaporation))
     boluses = judged.judge_boluses(series) if series.boluses else None
     trumpet = None if boluses else judged.judge(series, sample_s)
     rows = [("source", series.source)]
@@ -433,14 +434,13 @@ def weigh(
     from thecal_host.weighing.live import BolusTest, WeighedRun
 
     check_new(file, force)
-    stopped_s, run_s, sample_s, over_s, every_s = (
-        quantities.parse_time_ms(text) / 1000 for text in (stopped_for, run_for, sample, over, every)
-    )
-    _sample_s(sample_s, sample)
+    stopped_s = option_ms("--stopped-for", stopped_for) / 1000
+    run_s, sample_s = option_ms("--for", run_for) / 1000, _sample_s(sample)
+    over_ms, every_s = option_ms("--over", over), option_ms("--every", every) / 1000
     test = None
     if bolus is not None:
         volume_nl = whole_nl("--bolus", bolus, prescription.MOST_BOLUS_NL)
-        test = BolusTest(volume_nl, round(1000 * over_s), every_s)
+        test = BolusTest(volume_nl, over_ms, every_s)
     with connected(ctx, port) as pump, closing(open_balance(balance_port, baud, pump.clock_s)) as opened:
         run = WeighedRun(pump, opened, _waiter(pump), say)
         say(
@@ -457,8 +457,9 @@ def weigh(
     say(f"The pump is STOPPED. Now: thecal accuracy {file}")
 
 
-def _sample_s(seconds: float, text: str) -> float:
+def _sample_s(text: str) -> float:
     """The sample interval that `text` says, if it is one. QuantityError."""
+    seconds = option_ms("--sample", text) / 1000
     if seconds < 1:
         raise quantities.QuantityError(f'--sample: expected 1 s at least, found "{text}"')
     return seconds
@@ -470,11 +471,12 @@ def _series(
     """The series of a file, by what kind it is, and whether it was weighed."""
     from dataclasses import replace
 
+    from thecal_host.python.amounts import rate_nl_h, volume_nl
     from thecal_host.weighing import WeighingError, series
 
     given = [f"--{name}" for name, text in said.items() if text is not None]
     if _kind(file) != "weights" and given:
-        raise WeighingError(f"{' and '.join(given)} are for weights: {file} says that itself")
+        raise WeighingError(f"{' and '.join(given)}: for weights only, {file} says that itself")
     if _kind(file) == "scenario":
         from thecal_host.experiment import series_of_plant
         from thecal_host.progress import progress_bar
@@ -485,11 +487,11 @@ def _series(
         return series.of_record(file), False
     weights = series.read_weights(file)
     if said["start"] is not None:
-        weights = replace(weights, start_s=quantities.parse_time_ms(said["start"]) / 1000)
+        weights = replace(weights, start_s=option_ms("--start", said["start"]) / 1000)
     if said["rate"] is not None:
-        weights = replace(weights, rate_nl_h=float(quantities.parse(said["rate"], quantities.RATE)))
+        weights = replace(weights, rate_nl_h=float(rate_nl_h("--rate", said["rate"])))
     if said["bolus"] is not None:
-        weights = replace(weights, bolus_nl=float(quantities.parse(said["bolus"], quantities.VOLUME)))
+        weights = replace(weights, bolus_nl=float(volume_nl("--bolus", said["bolus"])))
     return series.of_weights(weights, water, loss_g_h), True
 
 

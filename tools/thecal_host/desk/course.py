@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from thecal.dose import prescription
-from thecal_model.quantities import MS_PER_HOUR, parse_time_ms
+from thecal_model.quantities import MS_PER_HOUR
 from thecal_model.text import clock_text, rate_text, short_volume, volume_text
 
 from thecal_host import rigging
@@ -28,7 +28,7 @@ from thecal_host.desk import orders
 from thecal_host.desk.session import Session
 from thecal_host.pairing import serial_of
 from thecal_host.pump import Pump, PumpError
-from thecal_host.python.amounts import rate_nl_h
+from thecal_host.python.amounts import rate_nl_h, time_ms
 from thecal_host.readbacks import Proposal
 from thecal_host.weighing import WeighingError
 from thecal_host.weighing.balance import BAUD, Weight, grams_of, open_balance
@@ -89,8 +89,8 @@ class Course:
         self._revolutions, self._weighings, self._celsius = revolutions, weighings, celsius
         self._beaker = beaker or Beaker()
         stopped_for = self._beaker.stopped_for.strip()
-        self._loss_g_h = loss_g_h(self._beaker.evaporation.strip() or None)
-        self._stopped_s = parse_time_ms(stopped_for) / 1000 if stopped_for else None
+        self._loss_g_h = loss_g_h("evaporation", self._beaker.evaporation.strip() or None)
+        self._stopped_s = time_ms("stopped for", stopped_for) / 1000 if stopped_for else None
         self._ended = threading.Event()
         self._answers: queue.Queue[Any] = queue.Queue()
         self._thread = threading.Thread(target=self._go, daemon=True, name="calibration")

@@ -37,7 +37,10 @@ def read(
     PumpError, QuantityError.
     """
     count = _whole(last)
-    since_ms, until_ms = _time_ms(since), _time_ms(until)
+    since_ms, until_ms = (
+        pump_log.since_first_boot_ms(name, text.strip() or None)
+        for name, text in (("from", since), ("up to", until))
+    )
     chosen = (codes, since_ms, until_ms, count)
     with orders.conversation(session, "log") as pump:
         now, now_tick = datetime.now().astimezone(), pump.hello["tick"]
@@ -71,14 +74,6 @@ def _whole(text: str) -> int | None:
     if not text.strip().isdecimal() or int(text) < 1:
         raise quantities.QuantityError(f'last: expected a whole number, 1 at least, found "{text}"')
     return int(text)
-
-
-def _time_ms(text: str) -> int | None:
-    """A time since the first boot; a bare number is seconds."""
-    text = text.strip()
-    if not text:
-        return None
-    return int(text) * 1000 if text.isdecimal() else quantities.parse_time_ms(text)
 
 
 def show(page: Page) -> None:

@@ -38,10 +38,8 @@ def _parsed(name: str, text: object, dimension: Dimension, kind: str) -> Fractio
         raise QuantityError(
             f'{name}: expected a {kind} with its unit, as in "{example}", found {text!r}: of which unit?'
         )
-    try:
+    with quantities.named(name):
         return quantities.parse(text, dimension)
-    except QuantityError as why:
-        raise QuantityError(f"{name}: {why}") from None
 
 
 def _whole(name: str, value: Fraction, text: str, unit: str) -> int:

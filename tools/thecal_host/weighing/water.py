@@ -46,11 +46,14 @@ def water_g_ml(celsius: float) -> float:
     return kg_m3 / 1000
 
 
-def loss_g_h(text: str | None) -> float | None:
-    """What evaporates, as in "1 mg/h", in g/h; None where nobody says. QuantityError."""
+def loss_g_h(name: str, text: str | None) -> float | None:
+    """What evaporates, as in "1 mg/h", in g/h; None where nobody says. `name` is what it is called in a
+    QuantityError.
+    """
     if text is None:
         return None
-    pg_day = quantities.parse(text, quantities.MASS_RATE)
+    with quantities.named(name):
+        pg_day = quantities.parse(text, quantities.MASS_RATE)
     return float(pg_day) / quantities.HOURS_PER_DAY / PG_PER_G
 
 
