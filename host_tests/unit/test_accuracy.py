@@ -13,7 +13,7 @@ from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
 from thecal_host import cli, record, recording
 from thecal_host.pump import Pump
-from thecal_host.weighing import WeighingError, accuracy
+from thecal_host.weighing import WeighingError, accuracy, chart
 from thecal_host.weighing.balance import SerialBalance
 from thecal_host.weighing.series import Bolus, Series, of_record, of_weights, read_weights
 from thecal_host.weighing.water import Water
@@ -115,6 +115,23 @@ def test_boluses_are_judged_without_the_basal_rate():
     assert found.mean_percent == pytest.approx(-0.6)
 
 
+@pytest.mark.req("CAL-02")
+def test_boluses_of_nothing_are_refused(tmp_path):
+    empty = [Bolus(60.0, 0.0, 0.0), Bolus(120.0, 0.0, 0.0)]
+    with pytest.raises(WeighingError, match="a bolus is 0 nL, there is nothing to compare"):
+        accuracy.judge_boluses(Series("by hand", [60.0, 120.0], [0.0, 0.0], 0.0, boluses=empty))
+    result = thecal("accuracy", weights(tmp_path, "# bolus: 0 nL", "0,1.0000", "30,1.0100"))
+    assert result.exit_code == 2 and "a bolus is 0 nL" in result.output
+
+
+@pytest.mark.req("CAL-02")
+def test_a_digit_of_a_coarse_balance_reads_as_a_volume():
+    # A balance of 0.01 g, of 1 g, and of 0.1 mg: a digit is 10 uL, 1 mL, 100 nL and what the air carries.
+    for digit_nl, text in ((10_030.0, "10 uL"), (1_003_000.0, "1 mL"), (100.3, "100 nL")):
+        series = Series("by hand", [], [], SIX_ML_H, digit_nl=digit_nl)
+        assert chart.digit_text(series).startswith(f"{text}, ")
+
+
 def weights(tmp_path, *lines, name="weights.csv"):
     path = tmp_path / name
     path.write_text("\n".join(lines) + "\n")
@@ -214,7 +231,9 @@ def test_a_file_of_weights_becomes_a_table_and_a_picture(tmp_path):
     assert "cover the beaker with a film of oil" in result.output
     assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     for args, message in (
-        (["--rate", "6 mL"], "expected a volume per time"),
+        (["--rate", "6 mL"], "--rate: expected a volume per time"),
+        (["--rate", "0 mL/h"], "--rate: expected a rate above nought"),
+        (["--bolus", "0 uL"], "--bolus: expected whole nanolitres, 1 at least"),
         (["--rate", "6 mL/h", "--temperature", "50"], "from 0 to 40 C"),
         (["--rate", "6 mL/h", "--sample", "1 ms"], "--sample: expected 1 s at least"),
         (["--rate", "6 mL/h", "--picture", tmp_path / "a.txt"], "expected a picture ending in"),
@@ -261,7 +280,7 @@ def test_boluses_of_the_plant_and_of_its_record(tmp_path):
         assert float(rows[0].split("│")[2].split()[0]) == pytest.approx(-2 - 2 * 16.667 / 20, abs=0.2)
     refused = thecal("accuracy", path, "--rate", "6 mL/h")
     assert refused.exit_code == 2
-    assert "--rate are for weights" in refused.output
+    assert "--rate: for weights only" in refused.output
 
 
 @pytest.mark.req("CAL-02")

@@ -143,7 +143,7 @@ class BolusAccuracy:
 def judge_boluses(series: Series) -> BolusAccuracy:
     """The boluses of a series: what came from the start of each to that of the next, less the basal rate.
 
-    Raises WeighingError where they are not all of one volume.
+    Raises WeighingError where they are not all of one volume, or of none.
     """
     boluses = series.boluses
     sizes = {bolus.set_nl for bolus in boluses}
@@ -152,6 +152,8 @@ def judge_boluses(series: Series) -> BolusAccuracy:
             f"{series.source}: holds boluses of {len(sizes)} volumes; accuracy is that of one"
         )
     (set_nl,) = sizes
+    if set_nl <= 0:
+        raise WeighingError(f"{series.source}: a bolus is {set_nl:g} nL, there is nothing to compare")
     ends = [(bolus.at_s, bolus.volume_nl) for bolus in boluses[1:]]
     # The last one has as long as the one before it.
     last_s = series.times_s[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,8 @@ def digit_text(series: Series) -> str:
         what, volume_nl = "a bolus", series.boluses[0].set_nl
     else:
         what, volume_nl = f"a window of {WINDOWS_MIN[0]} min", series.rate_nl_h * WINDOWS_MIN[0] / 60
-    return f"{series.digit_nl:.3g} nL, {100 * series.digit_nl / volume_nl:.2g} % of {what}"
+    digit = volume_text(Fraction(f"{series.digit_nl:.3g}"))
+    return f"{digit}, {100 * series.digit_nl / volume_nl:.2g} % of {what}"
 
 
 def trumpet_rows(found: Accuracy) -> list[tuple[str, str]]:
