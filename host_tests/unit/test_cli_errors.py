@@ -301,6 +301,20 @@ def test_a_line_that_was_taken_out_is_missed(run, tmp_path):
 
 
 @pytest.mark.req("LNK-04")
+def test_a_sample_that_was_taken_out_of_a_scenarios_run_is_missed(run, tmp_path):
+    scenario = tmp_path / "short.toml"
+    scenario.write_text("duration = '5 s'\n[therapy]\nmode = 'continuous'\nrate = '6 mL/h'\n")
+    lines = run("simulate", scenario, "--json", "--every", "100 ms").stdout.splitlines(keepends=True)
+    file = tmp_path / "run.ndjson"
+    file.write_text("".join(lines))
+    assert recording.load(file).problems == []
+    file.write_text("".join(lines[:20] + lines[25:]))
+    (problem,) = recording.load(file).problems
+    assert f"{len(lines) - 5} of the {len(lines)} lines that were written are there" in problem
+    assert run("report", file).exit_code == 1
+
+
+@pytest.mark.req("LNK-04")
 @pytest.mark.parametrize("cut", [0, 1, 30])
 def test_records_that_were_joined_are_refused_with_the_line(run, tmp_path, cut):
     file = record_file(tmp_path)

@@ -1,7 +1,7 @@
 """The file of a record: how it is written, and how it is read again so that damage shows.
 
 A record is one JSON object per line. The first is a `header`, which says what is known beforehand; the last
-is an `end` with the number of lines, or the `summary` of a scenario; a `gap` is where the line was lost.
+is an `end`, or the `summary` of a scenario, with the number of lines; a `gap` is where the line was lost.
 `Recorder` hands each line to the system at once, so what is there after a kill or a full disk is a record up
 to there; `load` reads it, and says with file and line what is missing, torn or joined. What cannot be read at
 all is a `RecordError`.
@@ -49,7 +49,11 @@ class Recorder:
         self.write({"type": "header", "format": FORMAT, **header})
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record and hand it to the system at once, so that a kill loses nothing."""
+        """Append one record and hand it to the system at once, so that a kill loses nothing. What ends the file
+        is given the number of lines, by which a reader knows that all is there.
+        """
+        if record["type"] in ENDS:
+            record = {**record, "lines": self.lines + 1}
         line = json.dumps(record, separators=(",", ":"))
         if self._file is not None:
             self._file.write(line + "\n")
@@ -59,8 +63,8 @@ class Recorder:
         self.lines += 1
 
     def end(self) -> None:
-        """Append the line by which a reader knows that all is there."""
-        self.write({"type": "end", "lines": self.lines + 1})
+        """Append the line that ends the record of a pump."""
+        self.write({"type": "end"})
 
 
 @dataclass
