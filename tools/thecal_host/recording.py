@@ -49,8 +49,9 @@ class Recorder:
         self.write({"type": "header", "format": FORMAT, **header})
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record and hand it to the system at once, so that a kill loses nothing. What ends the file
-        is given the number of lines, by which a reader knows that all is there.
+        """Append one record and hand it to the system at once, so that a kill loses nothing.
+
+        What ends the file is given the number of lines, by which a reader knows that all is there.
         """
         if record["type"] in ENDS:
             record = {**record, "lines": self.lines + 1}
