@@ -19,6 +19,7 @@ from thecal_host.cli import (
     reports,
     runs,
     weighing,
+    accuracy,
     desk,
     gateway,
     completion,
@@ -26,6 +27,7 @@ from thecal_host.cli import (
 from thecal_host.cli.base import app
 
 __all__ = [
+    "accuracy",
     "app",
     "completion",
     "desk",
