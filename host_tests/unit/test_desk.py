@@ -21,6 +21,7 @@ from thecal_bench.inprocess import HostBench
 from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
 from thecal_host import cli, pairing, ports
+from thecal_host import log as pump_log
 from thecal_host.archive import Archive
 from thecal_host.archive.store import place
 from thecal_host.cli import desk as cli_desk
@@ -325,6 +326,28 @@ def test_everything_is_kept_as_record_keeps_it(session):
     # A page can be made of it, though no therapy was in force as it began.
     page = reports.html_of_run(number)
     assert "number 1, confirmed" in page and "6 mL/h" in page and "Incomplete" not in page
+    assert "Not checked: its pump is not at this desk" in page
+
+
+@pytest.mark.req("DESK-03", "REC-06")
+def test_a_report_is_held_against_the_log_of_its_pump(session, monkeypatch):
+    program(session)
+    orders.start(session)
+    until(lambda: session.status["state"] == "RUNNING")
+    number = session.turn_over()
+    page = reports.html_of_run(number, [session])
+    assert "Each event goes on from the one before it: no edit, no gap." in page
+    assert "held against the log" in page and "is not in the log" not in page
+    read = pump_log.read
+
+    def edited(*args):
+        log = read(*args)
+        log.entries[0] = log.entries[0][:-5] + b"\x55" + log.entries[0][-4:]
+        return log
+
+    monkeypatch.setattr(pump_log, "read", edited)
+    page = reports.html_of_run(number, [session])
+    assert "no edit, no gap" not in page and "was edited" in page
 
 
 def test_the_desk_finds_pumps_that_come_later_and_each_keeps_its_number(monkeypatch):

@@ -205,7 +205,7 @@ def test_a_run_is_ended_and_reported(walker):
     text = walker.driver.find_element("tag name", "body").text
     for said in ("Programmed and confirmed", "morphine, 20 mg/mL", "MAX_DOSE", "RESERVOIR_EMPTY", "max_dose"):
         assert said in text
-    assert "Incomplete" not in text
+    assert "Incomplete" not in text and "no edit, no gap" in text
     walker.picture("report")
 
 

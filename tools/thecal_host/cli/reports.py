@@ -114,11 +114,14 @@ def _write_page(
     page: Path,
     besides: tuple[Path | None, Path | None, float],
 ) -> None:
-    from thecal_host.page.facts import Given
+    from thecal_host import log as pump_log
+    from thecal_host.page.facts import Export, Given
     from thecal_host.page.render import write_page
     from thecal_host.record import run_of_loaded
 
     name, text, loaded = record
+    log, weights, temperature = besides
+    exported = None if log is None else Export(log.name, pump_log.load(log))
     with err.status("drawing") if err.is_terminal else nullcontext():
         run = run_of_loaded(name, loaded, therapy)
-        write_page(Given(name, text, loaded, run, *besides), page)
+        write_page(Given(name, text, loaded, run, exported, weights=weights, temperature=temperature), page)

@@ -42,6 +42,14 @@ class Section:
     """The name of a picture that `render` makes."""
 
 
+@dataclass(frozen=True)
+class Export:
+    """The pump's log as `thecal_host.log` exports it, and what that is called."""
+
+    name: str
+    data: bytes
+
+
 @dataclass
 class Given:
     """A run and its record, with the bytes of it; what was exported or weighed besides."""
@@ -50,7 +58,9 @@ class Given:
     text: str
     loaded: Loaded
     run: Run
-    log: Path | None = None
+    log: Export | None = None
+    no_log: str = "no export of it was given (`thecal report RUN --log FILE`)"
+    """Why the log is not there, where it is not."""
     weights: Path | None = None
     temperature: float = 20.0
 
@@ -245,12 +255,11 @@ def _accuracy(given: Given) -> Section:
 def _chain(given: Given) -> Section:
     section = Section("The pump's log")
     if given.log is None:
-        section.sentences.append("Not checked: no export of it was given (`thecal report RUN --log FILE`).")
+        section.sentences.append(f"Not checked: {given.no_log}.")
         return section
-    data = pump_log.load(given.log)
-    found, problems = pump_log.check(data)
+    found, problems = pump_log.check(given.log.data)
     section.bad = [f"{given.log.name}: {problem}" for problem in problems]
-    section.rows = [("export", f"{given.log.name}, SHA-256 {_hash(data)}")]
+    section.rows = [("export", f"{given.log.name}, SHA-256 {_hash(given.log.data)}")]
     if found is not None:
         section.rows.append(("events in it", str(len(found.entries))))
         if not problems:
