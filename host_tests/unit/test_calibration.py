@@ -306,6 +306,9 @@ def test_what_a_calibration_needs_is_said(run, tmp_path, monkeypatch):
     Pump(desk.port, desk.port.clock_s).ask("stop")
     result = run(desk.port, "calibrate", "--file", path, answer="n\n")
     assert result.exit_code == 1 and "nothing was turned" in result.output
+    result = run(desk.port, "calibrate", "--file", tmp_path / "fast.ndjson", "--rate", "60 mL/h", "--yes")
+    assert result.exit_code == 1 and "turns at 6 mL/h at most, not at 60 mL/h" in result.output
+    assert not (tmp_path / "fast.ndjson").exists()
     for args, message in (
         (["--temperature", "-1"], "from 0 to 40 C"),
         (["--rate", "0 mL/h"], "--rate: expected whole nanolitres an hour, 1 nL/h to"),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from thecal.dose import prescription
-from thecal_model import quantities
 
 from thecal_host.cli.accuracy import BuoyancyOption, EvaporationOption, TemperatureOption, sample_s_of
 from thecal_host.cli.base import (
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from thecal_host.weighing.balance import Balance, Weight
     from thecal_host.weighing.calibration import Calibration, Scale
     from thecal_host.weighing.evening import Course
-    from thecal_host.weighing.notebook import Notebook, Plan
+    from thecal_host.weighing.notebook import Notebook
     from thecal_host.weighing.trace import Trace
 
 
@@ -93,7 +91,7 @@ def calibrate(
     the glass, a film of oil on it. The pump turns, you weigh (or the balance tells), three times at least.
     With --pulsation it weighs how that flow goes up and down with the rollers, and finds the head's table.
     """
-    from thecal_host.weighing import WeighingError
+    from thecal_host.weighing import WeighingError, calibration
     from thecal_host.weighing.notebook import Notebook, Plan
     from thecal_host.weighing.water import loss_g_h, water_g_ml
 
@@ -112,9 +110,10 @@ def calibrate(
     )
     with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
         rig = _rig_of(pump)
-        plan = Plan(rig.nl_per_rev, rig.steps_per_rev, revolutions, _rate_of_use(pump, rate_nl_h), *water)
+        rate_of_use_nl_h = calibration.rate_of_use(pump, rate_nl_h)
+        plan = Plan(rig.nl_per_rev, rig.steps_per_rev, revolutions, rate_of_use_nl_h, *water)
         notebook = Notebook(file or Path("calibration.ndjson"), plan)
-        _say_what_comes(plan, weighings)
+        say(calibration.what_comes(plan, weighings))
         _weigh_all(pump, scale, notebook, weighings, loss, yes)
         _conclude(pump, rig, notebook, yes)
 
@@ -197,12 +196,12 @@ def _find_table(
     """Weigh how the flow pulsates, and have the pump take the table of it into its rig."""
     from thecal_host.cli.rig import change_rig
     from thecal_host.progress import progress_bar
-    from thecal_host.weighing import evening
+    from thecal_host.weighing import calibration, evening
     from thecal_host.weighing.motion import Mover
     from thecal_host.weighing.trace import Trace
 
     rig = _rig_of(pump)
-    setting = evening.setting_of(rig, _rate_of_use(pump, rate_nl_h or evening.SLOW_NL_H), *water)
+    setting = evening.setting_of(rig, calibration.rate_of_use(pump, rate_nl_h or evening.SLOW_NL_H), *water)
     trace = Trace(file, setting, pump.tick_ms / 1000)
     say(evening.what_comes(setting, pitches))
     mover = Mover(pump, setting.fast_nl_h, lambda said: _nobody_is_connected(said, yes))
@@ -219,31 +218,6 @@ def _find_table(
     say("For your rig file:")
     for line in evening.rig_file_lines(result):
         say(f"  {line}")
-
-
-def _rate_of_use(pump: Pump, rate_nl_h: int | None) -> int:
-    """The rate to calibrate at, whole nL/h. PumpError where it cannot be done."""
-    from thecal_host.pump import PumpError
-
-    state = pump.status()["state"]
-    if state != "STOPPED":
-        raise PumpError(f"the pump is {state}: a calibration begins with `thecal stop`")
-    if rate_nl_h is not None:
-        return rate_nl_h
-    kept = pump.therapy()
-    if kept is None or "rate_num" not in kept["therapy"]:
-        raise PumpError("no continuous therapy is in force: say with --rate at which rate the pump is used")
-    return kept["therapy"]["rate_num"] // kept["therapy"]["rate_den"]
-
-
-def _say_what_comes(plan: Plan, weighings: int) -> None:
-    """What will be done, and how long it takes."""
-    from thecal_model.text import clock_text, rate_text, short_volume
-
-    volume_nl = plan.nl_per_rev * plan.revolutions
-    span = clock_text(Fraction(volume_nl, plan.rate_nl_h) * quantities.MS_PER_HOUR)
-    each = f"about {short_volume(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
-    say(f"{weighings} weighings of {each} each. What flows counts as given, like any other volume.")
 
 
 def _nobody_is_connected(said: dict[str, Any], yes: bool) -> None:

@@ -14,13 +14,10 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from thecal.dose import prescription
-from thecal_model.quantities import MS_PER_HOUR
-from thecal_model.text import clock_text, rate_text, short_volume, volume_text
+from thecal_model.text import volume_text
 
 from thecal_host import rigging
 from thecal_host.archive.store import place
@@ -32,7 +29,15 @@ from thecal_host.python.amounts import rate_nl_h, time_ms
 from thecal_host.readbacks import Proposal
 from thecal_host.weighing import WeighingError
 from thecal_host.weighing.balance import BAUD, Weight, grams_of, open_balance
-from thecal_host.weighing.calibration import BalanceScale, Calibration, result_of, rig_file_lines, rows_of
+from thecal_host.weighing.calibration import (
+    BalanceScale,
+    Calibration,
+    rate_of_use,
+    result_of,
+    rig_file_lines,
+    rows_of,
+    what_comes,
+)
 from thecal_host.weighing.motion import Mover
 from thecal_host.weighing.notebook import Notebook, Plan
 from thecal_host.weighing.water import loss_g_h, water_g_ml
@@ -150,11 +155,11 @@ class Course:
         if kept is None:
             raise PumpError("the pump has no rig, and moves nothing: see `thecal rig program`")
         head = kept.rig.nl_per_rev, kept.rig.steps_per_rev
-        plan = Plan(*head, self._revolutions, self._rate_of_use(pump), self._celsius, True)
+        plan = Plan(*head, self._revolutions, rate_of_use(pump, self._rate_nl_h), self._celsius, True)
         path = place().with_name(f"calibration-{serial_of(pump)}.ndjson")
         path.parent.mkdir(parents=True, exist_ok=True)
         notebook = self._notebook(path, plan)
-        self._say_what_comes(plan)
+        self.told.append(what_comes(plan, self._weighings))
         mover = Mover(pump, plan.rate_nl_h, self._nobody_is_connected)
         wait = self._waiter(pump)
         name, baud = self._beaker.balance.strip(), self._beaker.baud
@@ -185,28 +190,6 @@ class Course:
         self._ask(Question(YES, other))
         self._put_away(path)
         return Notebook(path, plan)
-
-    def _rate_of_use(self, pump: Pump) -> int:
-        state = pump.status()["state"]
-        if state != "STOPPED":
-            raise PumpError(f"the pump is {state}: a calibration begins with Stop")
-        rate = self._rate_nl_h
-        if rate is None:
-            kept = pump.therapy()
-            if kept is None or "rate_num" not in kept["therapy"]:
-                raise PumpError("no continuous therapy is in force: say at which rate the pump is used")
-            rate = Fraction(kept["therapy"]["rate_num"], kept["therapy"]["rate_den"])
-        if not 1 <= rate <= prescription.MOST_RATE_NL_H:
-            raise PumpError(f"a calibration at {rate_text(rate)} is none")
-        return int(rate)
-
-    def _say_what_comes(self, plan: Plan) -> None:
-        volume_nl = plan.nl_per_rev * plan.revolutions
-        span = clock_text(Fraction(volume_nl, plan.rate_nl_h) * MS_PER_HOUR)
-        each = f"about {short_volume(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
-        self.told.append(
-            f"{self._weighings} weighings of {each} each. What flows counts as given, like any other volume."
-        )
 
     def _nobody_is_connected(self, said: dict[str, Any]) -> None:
         may = volume_text(said["jog_nl"])

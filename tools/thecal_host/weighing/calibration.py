@@ -11,12 +11,16 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 from thecal import rig as wire
 from thecal.dose.mechanism import Mechanism, MechanismError
-from thecal_model.text import rate_text, volume_text
+from thecal.handlers.service import MOST_JOG_NL_H
+from thecal_model.quantities import MS_PER_HOUR
+from thecal_model.text import clock_text, rate_text, short_volume, volume_text
 
+from thecal_host.pump import Pump, PumpError
 from thecal_host.weighing import WeighingError
 from thecal_host.weighing.balance import BETWEEN_S, Balance, Weight, stable
 from thecal_host.weighing.estimate import Estimate, estimate
@@ -32,6 +36,36 @@ READINGS = 5
 
 S_PER_H = 3_600
 MOST_ROUNDING_NL = 1_000
+
+
+def rate_of_use(pump: Pump, asked_nl_h: Fraction | int | None) -> int:
+    """The rate to turn a head at, whole nL/h: the one that was asked for, or that of the therapy in force.
+    PumpError where the pump is not STOPPED, where no rate is known, and where it is not jogged at that one.
+    """
+    state = pump.status()["state"]
+    if state != "STOPPED":
+        raise PumpError(f"the pump is {state}: a calibration begins with `thecal stop`")
+    rate_nl_h = asked_nl_h
+    if rate_nl_h is None:
+        kept = pump.therapy()
+        if kept is None or "rate_num" not in kept["therapy"]:
+            raise PumpError("no continuous therapy is in force: say with --rate at which rate to turn")
+        rate_nl_h = Fraction(kept["therapy"]["rate_num"], kept["therapy"]["rate_den"])
+    most_nl_h = min(MOST_JOG_NL_H, pump.hello["max_rate_nl_h"])
+    if not 1 <= rate_nl_h <= most_nl_h:
+        raise PumpError(
+            f"a calibration turns at {rate_text(most_nl_h)} at most, not at {rate_text(rate_nl_h)}: say with "
+            "--rate at which rate to turn"
+        )
+    return int(rate_nl_h)
+
+
+def what_comes(plan: Plan, weighings: int) -> str:
+    """What will be done, and how long it takes."""
+    volume_nl = plan.nl_per_rev * plan.revolutions
+    span = clock_text(Fraction(volume_nl, plan.rate_nl_h) * MS_PER_HOUR)
+    each = f"about {short_volume(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
+    return f"{weighings} weighings of {each} each. What flows counts as given, like any other volume."
 
 
 class Scale(Protocol):
