@@ -132,7 +132,7 @@ def test_the_therapy_in_force_and_older_ones_are_shown(run, tmp_path, therapy_fi
     kept = json.loads(run(port, "therapy", "--json").output)
     assert kept["therapy"]["rate_num"] == 60_000 and kept["digest"] in shown
     gone = run(port, "therapy", "7")
-    assert gone.exit_code == 1 and "therapy 7 is not kept" in gone.stderr
+    assert gone.exit_code == 1 and "therapy 7 is not kept: the last 12 are" in gone.stderr
     # Empty is what the therapy in force says.
     run(port, "refill", "--volume", "14 mL", "--yes")
     run(port, "start")

@@ -132,6 +132,7 @@ def therapy(
     as_json: Annotated[bool, typer.Option("--json", help="The reply as it came")] = False,
 ) -> None:
     """Show the therapy in force, or an older one, as the pump keeps it."""
+    from thecal.record.therapies import KEPT
     from thecal_model.rig import reference
     from thecal_model.text import clock_text
 
@@ -142,8 +143,11 @@ def therapy(
     with connected(ctx, port) as pump:
         kept = pump.therapy(number)
         if kept is None:
-            which = "no therapy was ever confirmed" if number is None else f"therapy {number} is not kept"
-            raise PumpError(f"{which}; `thecal program` gives the pump one")
+            if number is None:
+                raise PumpError("no therapy was ever confirmed; `thecal program` gives the pump one")
+            raise PumpError(
+                f"therapy {number} is not kept: the last {KEPT} are, `thecal therapy` numbers the one in force"
+            )
         if as_json:
             print(json.dumps(kept))
             return
