@@ -146,7 +146,7 @@ def therapy(
             if number is None:
                 raise PumpError("no therapy was ever confirmed; `thecal program` gives the pump one")
             raise PumpError(
-                f"therapy {number} is not kept: the last {KEPT} are, `thecal therapy` numbers the one in force"
+                f"therapy {number} is not kept: the last {KEPT} are, and `thecal therapy` numbers them"
             )
         if as_json:
             print(json.dumps(kept))
