@@ -127,6 +127,7 @@ def _exactly_at_its_limit(therapy):
         ("drug: aspirin is not in the library", ("therapy", "drug")),
         ("library: absent or damaged", ("therapy", "library")),
         ("nothing that has a key", ("therapy",)),
+        ("the pump has no rig: say what hangs on its pins", ("therapy",)),
         ("and 3 more", ("therapy",)),
     ],
 )
@@ -141,6 +142,18 @@ def test_a_refusal_of_the_pump_names_the_line_of_the_file(tmp_path, run):
     result = run(PumpPort(), "program", file, "--yes")
     assert result.exit_code == 1 and f"{file}:4: therapy.drug: " in result.stderr
     assert "aspirin is not in the library" in result.stderr
+
+
+@pytest.mark.req("LIM-15")
+def test_a_refusal_about_the_pump_names_no_line():
+    refusals = (
+        "the pump has no rig (none was programmed): say what hangs on its pins; drug: aspirin is not known"
+    )
+    said = foreknown.placed("file.toml", FLEX, Therapy("continuous", Fraction(1)), refusals)
+    assert said == (
+        "the pump has no rig (none was programmed): say what hangs on its pins\n"
+        "file.toml:4: therapy.drug: drug: aspirin is not known"
+    )
 
 
 @pytest.mark.req("LIM-15")

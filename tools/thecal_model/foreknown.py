@@ -21,7 +21,7 @@ from thecal_model.therapy import Profile, Therapy
 from thecal_model.toml_lines import Lines, Path
 
 _STEP = re.compile(r"steps\[(\d+)\]\.?(.*)")
-_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]+")
+_NAMED = re.compile(r"([A-Za-z0-9_.\[\]-]+): ")
 _AROUND = {"low_nl": ("reservoir", "low"), "empty_nl": ("reservoir", "empty"),
            "max_rate_nl_h": ("profile", "max_rate"), "on_low": ("profile", "on_low_reservoir"),
            "line_nl": ("plant", "catheter_volume")}  # fmt: skip
@@ -74,8 +74,8 @@ def _given_nl(therapy: Therapy, starts_ms: list[int], from_ms: int, to_ms: int) 
 
 def key_of(text: str, therapy: Therapy, at: Path = ("therapy",)) -> Path:
     """Where in the file stands what a refusal is about; the table of the therapy where it names no key."""
-    match = _NAME.match(text)
-    name = match.group() if match and ": " in text else ""
+    match = _NAMED.match(text)
+    name = match.group(1) if match else ""
     if name == "line_nl" and therapy.line_nl is not None:
         return (*at, "line")
     around = _AROUND.get(name)
@@ -113,10 +113,15 @@ def _without_key(text: str) -> str:
 
 
 def placed(file: str, text: str, therapy: Therapy, refusals: str) -> str:
-    """The refusals of a pump, with the lines of the `text` of the file that they are about."""
+    """The refusals of a pump, with the lines of the `text` of the file that they are about; one that names no
+    key is about the pump.
+    """
     lines = Lines(text)
     said = []
     for refusal in refusals.split("; "):
+        if _NAMED.match(refusal) is None:
+            said.append(refusal)
+            continue
         path = key_of(refusal, therapy)
         key = ".".join(str(part) for part in path if isinstance(part, str))
         said.append(f"{file}:{lines.of(path)}: {key}: {refusal}")
