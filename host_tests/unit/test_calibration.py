@@ -255,7 +255,7 @@ def test_the_dialogue_with_typed_weights(run, tmp_path):
     typed = "10,0\n10.0000\n10.2055\n10.2055\n10.4110\n10.4110\n10.6166\n"
     result = run(desk.port, *args, answer="y\ny\n" + typed + "n\n")
     assert result.exit_code == 1 and "the pump keeps the rig it has" in result.output
-    assert "3 weighings of about 200.000 uL at 6 mL/h, which take 2:00.0 each" in result.output
+    assert "3 weighings of about 200 uL at 6 mL/h, which take 2:00.0 each" in result.output
     assert 'expected a weight in grams, as in "12.3456", found "10,0"' in result.output
     assert "Grams that the balance shows, weighing 2 of 3, before" in result.output
     words = " ".join(result.output.split())

@@ -104,10 +104,8 @@ def calibrate(
         with connected(ctx, port) as pump, _balance(balance_port, baud, pump) as balance:
             _find_table(pump, balance, rate_nl_h, pitches, water, file or Path("pulsation.ndjson"), yes)
         return
-    loss = (
-        loss_g_h("--evaporation", evaporation),
-        None if stopped_for is None else option_ms("--stopped-for", stopped_for) / 1000,
-    )
+    stopped_s = None if stopped_for is None else option_ms("--stopped-for", stopped_for) / 1000
+    loss = loss_g_h("--evaporation", evaporation), stopped_s
     with connected(ctx, port) as pump, _scale(balance_port, baud, pump) as scale:
         rig = _rig_of(pump)
         rate_of_use_nl_h = calibration.rate_of_use(pump, rate_nl_h)

@@ -18,7 +18,7 @@ from thecal import rig as wire
 from thecal.dose.mechanism import Mechanism, MechanismError
 from thecal.handlers.service import MOST_JOG_NL_H
 from thecal_model.quantities import MS_PER_HOUR
-from thecal_model.text import clock_text, rate_text, short_volume, volume_text
+from thecal_model.text import clock_text, rate_text, volume_text
 
 from thecal_host.pump import Pump, PumpError
 from thecal_host.weighing import WeighingError
@@ -64,7 +64,7 @@ def what_comes(plan: Plan, weighings: int) -> str:
     """What will be done, and how long it takes."""
     volume_nl = plan.nl_per_rev * plan.revolutions
     span = clock_text(Fraction(volume_nl, plan.rate_nl_h) * MS_PER_HOUR)
-    each = f"about {short_volume(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
+    each = f"about {volume_text(volume_nl)} at {rate_text(plan.rate_nl_h)}, which take {span}"
     return f"{weighings} weighings of {each} each. What flows counts as given, like any other volume."
 
 
