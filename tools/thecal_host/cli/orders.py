@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from thecal.dose import prescription
 from thecal.dose.formulary import BOLUS, DOSE_PER_DAY, KINDS
 from thecal_model import quantities
 
+from thecal_host import verbs
 from thecal_host.cli.base import (
     ANY_PUMP,
-    SAID_NO,
     JsonOption,
     Keys,
     PortOption,
     app,
-    complain,
     connected,
     option_ms,
     print_object,
@@ -41,8 +38,7 @@ def prime(
     """Fill the line; the pump must be stopped."""
     volume_nl = whole_nl("--volume", volume, prescription.MOST_LINE_NL)
     with connected(ctx, port) as pump:
-        reply = pump.ask("prime", volume_nl=volume_nl)
-        say(f"The pump is {reply.get('state', 'PRIMING')}.")
+        say(verbs.prime(pump, volume_nl))
 
 
 @app.command("set-time", rich_help_panel=ANY_PUMP)
@@ -52,59 +48,38 @@ def set_time(
     port: PortOption = None,
 ) -> None:
     """Set the pump's clock, by which flex therapy goes."""
-    from thecal_model.text import week_time
-
-    now = datetime.now()
-    week_s = now.weekday() * 86_400 + now.hour * 3_600 + now.minute * 60 + now.second
-    if time:
-        with quantities.named("--to"):
-            week_s = quantities.parse_clock_ms(time) // 1000
+    with quantities.named("--to"):
+        week_s = quantities.parse_clock_ms(time) // 1000 if time else verbs.week_s_here()
     with connected(ctx, port) as pump:
-        pump.ask("set_time", week_s=week_s)
-        say(f"The pump's clock is at {week_time(week_s)}.")
+        say(verbs.set_time(pump, week_s))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
 def start(ctx: typer.Context, port: PortOption = None) -> None:
     """Start the therapy that is programmed."""
     with connected(ctx, port) as pump:
-        pump.ask("start")
-        say("Started: the pump is RUNNING.")
+        say(verbs.start(pump))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
 def stop(ctx: typer.Context, port: PortOption = None) -> None:
     """Stop the pump; a bolus that runs ends for good."""
     with connected(ctx, port, Keys.HURRY) as pump:
-        reply = pump.ask("stop")
-        unsigned = ", by a stop without a signature: it tells that by an alarm" if "unsigned" in reply else ""
-        say(f"The pump is {reply.get('state', 'STOPPED')}{unsigned}.")
+        say(verbs.stop(pump))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
 def acknowledge(ctx: typer.Context, port: PortOption = None) -> None:
     """Acknowledge the alarms; a pump that one has halted is STOPPED then."""
     with connected(ctx, port) as pump:
-        reply = pump.ask("acknowledge")
-        say(f"The pump is {reply.get('state', 'STOPPED')}.")
+        say(verbs.acknowledge(pump))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
 def silence(ctx: typer.Context, port: PortOption = None) -> None:
     """Pause the sound of the alarms that stand, for two minutes; what is new and as urgent is heard."""
     with connected(ctx, port) as pump:
-        if pump.ask("audio_pause").get("paused") is not True:
-            complain("nothing was silenced: no alarm stands, or a pause is running already")
-            raise typer.Exit(SAID_NO)
-        say("Silent for two minutes; nothing is acknowledged.")
-
-
-def granted(reply: dict[str, Any]) -> None:
-    """Say why a bolus is denied, and end the command, where it is."""
-    if reply.get("granted") is not True and reply.get("outcome") != "done":
-        reason = reply.get("reason") or "no reason given"
-        complain(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
-        raise typer.Exit(SAID_NO)
+        say(verbs.silence(pump))
 
 
 @app.command(rich_help_panel=ANY_PUMP)
@@ -119,8 +94,6 @@ def bolus(
     ] = None,
 ) -> None:
     """Give a clinician bolus on top of the basal rate."""
-    from thecal_model.text import rate_text, volume_text
-
     volume_nl = whole_nl("--volume", volume, prescription.MOST_BOLUS_NL)
     duration_ms = option_ms("--duration", duration)
     if not 1 <= duration_ms <= prescription.MOST_BOLUS_MS:
@@ -134,23 +107,14 @@ def bolus(
                 f'--accept: expected a bound such as "baclofen.bolus.high.screening", found "{name}"'
             )
     with connected(ctx, port) as pump:
-        named = {"accept": accept} if accept else {}
-        reply = pump.ask("bolus", volume_nl=volume_nl, duration_ms=duration_ms, **named)
-        if reply.get("outcome") == "done":  # told once more, of a boot that is over
-            say(f"{volume_text(volume_nl)} were granted; what a reset has cut of it does not come any more.")
-            return
-        granted(reply)
-        rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
-        say(f"Granted: {volume_text(volume_nl)} at {rate_text(rate_nl_h)} on top of the basal rate.")
+        say(verbs.bolus(pump, volume_nl, duration_ms, accept or ()))
 
 
 @app.command("patient-bolus", rich_help_panel=ANY_PUMP)
 def patient_bolus(ctx: typer.Context, port: PortOption = None) -> None:
     """Ask for the patient's bolus of the therapy, as by the patient's button."""
     with connected(ctx, port) as pump:
-        reply = pump.ask("patient_bolus")
-        granted(reply)
-        say("Granted: the bolus of the therapy.")
+        say(verbs.patient_bolus(pump))
 
 
 @app.command(rich_help_panel=ANY_PUMP)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from fractions import Fraction
 
 from thecal.dose import prescription
 from thecal.link import commands
@@ -18,9 +16,9 @@ from thecal_bench.scenario.reader import therapy_of
 from thecal_model import foreknown, quantities
 from thecal_model.link import LinkError
 from thecal_model.problems import InputError
-from thecal_model.text import rate_text, volume_text, week_time
+from thecal_model.text import volume_text
 
-from thecal_host import ports
+from thecal_host import ports, verbs
 from thecal_host.archive import ArchiveError
 from thecal_host.connection import PortError
 from thecal_host.desk.session import Session
@@ -49,8 +47,6 @@ MENDABLE = (
     WeighingError,
     quantities.QuantityError,
 )
-
-S_PER_DAY = 86_400
 
 FORM = "the therapy"
 """How the text of the form is called where something in it is wrong."""
@@ -93,72 +89,48 @@ def conversation(session: Session, command: str) -> Iterator[Pump]:
 
 def start(session: Session) -> str:
     with conversation(session, "start") as pump:
-        pump.ask("start")
-    return "Started: the pump is RUNNING."
+        return verbs.start(pump)
 
 
 def stop(session: Session) -> str:
     """Whoever is here may; without a key it goes unsigned, and the pump tells that by an alarm."""
     with conversation(session, commands.STOP) as pump:
-        reply = pump.ask("stop")
-    unsigned = ", by a stop without a signature: it tells that by an alarm" if "unsigned" in reply else ""
-    return f"The pump is {reply.get('state', 'STOPPED')}{unsigned}."
+        return verbs.stop(pump)
 
 
 def acknowledge(session: Session) -> str:
     with conversation(session, "acknowledge") as pump:
-        reply = pump.ask("acknowledge")
-    return f"Acknowledged: the pump is {reply.get('state', 'STOPPED')}."
+        return verbs.acknowledge(pump)
 
 
 def silence(session: Session) -> str:
     with conversation(session, "audio_pause") as pump:
-        if pump.ask("audio_pause").get("paused") is not True:
-            raise PumpError("nothing was silenced: no alarm stands, or a pause is running already")
-    return "Silent for two minutes; nothing is acknowledged."
+        return verbs.silence(pump)
 
 
 def bolus(session: Session, volume: str, duration: str, accept: Sequence[str] = ()) -> str:
     """A clinician's; `accept` names bounds of the drug library that it may break."""
-    amounts = {"volume_nl": volume_nl("volume", volume), "duration_ms": time_ms("duration", duration)}
-    named = {"accept": list(accept)} if accept else {}
+    amounts = volume_nl("volume", volume), time_ms("duration", duration)
     with conversation(session, "bolus") as pump:
-        reply = pump.ask("bolus", **amounts, **named)
-    if reply.get("outcome") == "done":  # told once more, of a boot that is over
-        return f"{volume} were granted; what a reset has cut of it does not come any more."
-    _granted(reply)
-    rate_nl_h = Fraction(reply["rate_num"], reply["rate_den"])
-    return f"Granted: {volume_text(amounts['volume_nl'])} at {rate_text(rate_nl_h)} on top of the basal rate."
+        return verbs.bolus(pump, *amounts, accept)
 
 
 def patient_bolus(session: Session) -> str:
     with conversation(session, "patient_bolus") as pump:
-        _granted(pump.ask("patient_bolus"))
-    return "Granted: the bolus of the therapy."
-
-
-def _granted(reply: dict[str, object]) -> None:
-    if reply.get("granted") is not True and reply.get("outcome") != "done":
-        reason = reply.get("reason") or "no reason given"
-        raise PumpError(f"the bolus is denied: {reply.get('message') or reason} ({reason})")
+        return verbs.patient_bolus(pump)
 
 
 def set_time(session: Session, time: str) -> str:
     """To a time of the week as "mon 06:30", or to the one here."""
-    now = datetime.now()
-    week_s = now.weekday() * S_PER_DAY + now.hour * 3_600 + now.minute * 60 + now.second
-    if time.strip():
-        week_s = quantities.parse_clock_ms(time) // 1000
+    week_s = quantities.parse_clock_ms(time) // 1000 if time.strip() else verbs.week_s_here()
     with conversation(session, "set_time") as pump:
-        reply = pump.ask("set_time", week_s=week_s)
-    return f"The pump's clock is at {week_time(reply.get('week_s', week_s))}."
+        return verbs.set_time(pump, week_s)
 
 
 def prime(session: Session, volume: str) -> str:
     amount_nl = volume_nl("volume", volume)
     with conversation(session, "prime") as pump:
-        reply = pump.ask("prime", volume_nl=amount_nl)
-    return f"The pump is {reply.get('state', 'PRIMING')}."
+        return verbs.prime(pump, amount_nl)
 
 
 def propose_refill(session: Session, volume: str) -> Proposal:
