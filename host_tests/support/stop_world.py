@@ -116,7 +116,6 @@ class Oracle:
         self.cancelled: set[tuple[str, int]] = set()
         self.not_accepted: set[tuple[str, int]] = set()  # when they were read last: busy, or STOP was held
         self.held_stops: list[tuple[int, int]] = []  # at which tick, and their ids
-        self.stops_of: dict[int, int] = {}  # number of a stop's reply: ticks waited
         self.seen: Counter[str] = Counter()
 
     def stop(self) -> None:
