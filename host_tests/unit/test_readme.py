@@ -373,8 +373,7 @@ FIGURES = [
     f"but {LEAST_TICKS * TICK_MS // 1000} s of it at least",
     f"after {MOST_STOP_TICKS * TICK_MS // 1000} s at the latest",
     f"or {MOST_JOG_NL // 1_000_000} mL in all",
-    f"or a volume of {MOST_JOG_NL // 1_000_000} mL allow",
-    f"and at {MOST_JOG_NL_H // 1_000_000} mL/h at most:",
+    f"of the rotor at {MOST_JOG_NL_H // 1_000_000} mL/h at most, or",
     f"{MOST_JOG_NL_H // 1_000_000} mL/h at most and from STOPPED",
     f"after {GREETING_TIMEOUT_S:g} s opens the serial port past it",
 ]
