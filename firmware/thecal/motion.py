@@ -98,6 +98,23 @@ class Motion:
             self.part_bits += 1
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
 
+    def evened(self, executed_steps: int) -> int:
+        """What a head that is evened out displaced, a step of its rotor more or less, counts as it is due:
+        its history is as even as the dose. At rest no less counts than was displaced.
+        """
+        position = self.position
+        head = position.head
+        if not head.compensates:
+            return executed_steps
+        owed = self.delivery.owed
+        due_steps = position.executed_steps
+        least_steps = executed_steps
+        if owed.flow and owed.foreseen:
+            due_steps = self.delivery.origin_steps + owed.next_due_steps
+            least_steps -= head.behind_steps
+        most_steps = min(executed_steps + head.behind_steps, self.planned_steps)
+        return max(least_steps, min(due_steps, most_steps))
+
     def order(self, inputs: "Inputs", outputs: "Outputs") -> None:
         """The segments of this tick, or a halt."""
         moving = self.control.state in states.MOVING
@@ -143,7 +160,7 @@ class Motion:
         position = self.position
         head = position.head
         if head.compensates and self.line.drawn_from_steps >= 0:
-            head.follow(position.counted_steps, False)
+            head.follow(position.counted_steps, False, position.executed_steps)
         lead_steps = position.lead_steps()
         if head.compensates:
             lead_steps += head.ripple_steps

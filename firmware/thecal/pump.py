@@ -73,7 +73,7 @@ class Pump:
         self.ledger = ledger = WindowLedger()
         self.guard = guard = Guard(nl_per_rev, steps_per_rev, most_nl_h)
         self.lockout = lockout = Lockout()
-        self.reservoir = reservoir = Reservoir(nl_per_rev, steps_per_rev, position.head.behind_steps)
+        self.reservoir = reservoir = Reservoir(nl_per_rev, steps_per_rev)
         self.senses = Senses(rig)
         self.regimen = regimen = Regimen(clock, line, ledger, guard, reservoir)
         # ... and what it does with it.
@@ -182,6 +182,8 @@ class Pump:
             executed_steps = position.head.volume_at(counted_steps)
         if self.delivery.owed.flow:
             executed_steps = self.delivery.due(executed_steps, ticks, inputs.late_us)
+        if position.evens:
+            executed_steps = self.motion.evened(executed_steps)
         position.executed_steps = executed_steps
         if critical.words.trusted:
             self.ledger.advance(ticks, position.enter(self.line))
@@ -203,7 +205,7 @@ class Pump:
         moving = self.control.state in states.MOVING and self.line.drawn_from_steps < 0
         head = self.position.head
         turn = head.turn_at
-        if head.follow(counted_steps, moving and not fast):
+        if head.follow(counted_steps, moving and not fast, self.position.executed_steps):
             delivery.replan = delivery.replan or moving
         elif turn == head.turn_at:
             return

@@ -23,6 +23,7 @@ TO_MARK_STEPS = 30
 START = REFERENCE.steps_per_rev - TO_MARK_STEPS
 FIND_NL_H, FIND_TICKS = 500_000, 250  # so slow that a tick is half a step, and the mark is known to one
 STEEP = [0, 1_000, 15_000, 5_000, 0, 0, 0, 0]  # from its third place on the head takes back
+RISE = [0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0]  # its second place displaces 2.4 times the mean
 
 
 class Head(PumpOnBench):
@@ -92,7 +93,7 @@ def test_the_true_table_makes_a_roller_that_takes_back_twenty_times_more_even(ra
 @pytest.mark.req("REC-02", "DOSE-01")
 def test_a_flow_of_2_ul_h_goes_on_where_the_next_step_displaces_three():
     """A motor that waits for more to be booked, and a booking that waits for the motor, wait for ever."""
-    desk = Head([0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0])
+    desk = Head(RISE)
     desk.find_mark()
     assert desk.head.behind_steps == 3
     desk.start(rate_num=20_000)
@@ -106,7 +107,7 @@ def test_a_flow_of_2_ul_h_goes_on_where_the_next_step_displaces_three():
 @pytest.mark.req("RES-02", "RES-03")
 def test_an_empty_reservoir_is_told_though_the_next_step_displaces_more_than_is_left():
     for spare in range(0, 100, 20):
-        desk = Head([0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0])
+        desk = Head(RISE)
         desk.find_mark()
         desk.program(low_nl=5_000, empty_nl=1_000)
         desk.refill(10_000 + spare)
@@ -114,13 +115,13 @@ def test_an_empty_reservoir_is_told_though_the_next_step_displaces_more_than_is_
         desk.run(120)
         assert desk.pump.alarms.standing[alarms.RESERVOIR_EMPTY]
         left_steps = desk.pump.reservoir.left_steps(desk.pump.position.executed_steps)
-        assert 32 <= left_steps <= 32 + 3
+        assert 32 <= left_steps <= 32 + 1
 
 
 @pytest.mark.req("DOSE-01", "DOSE-02")
 def test_a_flow_that_is_stopped_again_and_again_loses_nothing():
     made = []
-    for table in ([], [0, 3_000, 20_000, 15_000, 10_000, 5_000, 0, 0]):
+    for table in ([], RISE):
         desk = Head(table)
         desk.find_mark()
         desk.program(rate_num=600_000)
@@ -215,3 +216,25 @@ def test_a_plan_that_was_given_up_stays_so_when_the_head_counts_otherwise():
     desk.pump.delivery.replan = True
     desk.run(1)
     assert not desk.head.compensates and desk.pump.delivery.replan
+
+
+FILLS_NL_H = 1_700_000
+
+
+@pytest.mark.req("LIM-03", "LIM-05", "LIM-06", "PERF-05")
+@pytest.mark.parametrize("table", [table_of(SINE, REFERENCE), table_of(DIP, REFERENCE), RISE])
+def test_a_basal_that_fills_the_limit_is_never_cut_though_the_rotor_turns_unevenly(table):
+    """In ten minutes of it are nine pitches; the history of a flow does not hold the places of its table."""
+    desk = Head(table)
+    desk.refill(20_000_000)
+    desk.find_mark(2 if desk.head.takes_back else 1)
+    desk.run(6_000)
+    desk.start(rate_num=FILLS_NL_H, limit={"volume_nl": -(-FILLS_NL_H // 6), "window_ms": 600_000})
+    desk.run(6_500)
+    assert desk.head.compensates
+    assert desk.pump.ledger.content_steps() == desk.pump.guard.limit_steps
+    assert desk.ask("stop")["ok"]
+    assert desk.ask("start")["ok"], "what it gave does not keep it from going on"
+    desk.run(500)
+    assert not desk.of("limited")
+    assert "LIMIT_GUARD" not in str(desk.ask("alarms")["alarms"])

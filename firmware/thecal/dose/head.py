@@ -66,7 +66,7 @@ class Head:
             self.takes_back = evened.takes_back
             self.units_of = evened.units_of
             self.steps_at = evened.steps_at
-        # Uniform: volume is `counted` less `shift`, and `part` units more, which no count shows.
+        # Uniform: volume is `counted` less `shift`, and `part` units more or less, which no count shows.
         self.compensates = False
         self.shift = 0
         self.part = 0
@@ -131,9 +131,10 @@ class Head:
         """Steps since the last mark, -1 while the phase is not known."""
         return counted - (self.low + self.high >> 1) if self.known(counted) else -1
 
-    def follow(self, counted: int, wanted) -> bool:
+    def follow(self, counted: int, wanted, executed: int) -> bool:
         """Use the table where it is `wanted` and may be used, or count as uniform. True where that changed:
-        all that is ordered is to be ordered anew.
+        all that is ordered is to be ordered anew. `executed` is what counts as displaced by now, a part of
+        the rotor's next step included.
         """
         wanted = wanted and (self.agreed or not self.takes_back) and self.known(counted)
         if not self.compensates:
@@ -141,7 +142,7 @@ class Head:
                 self._compensate(counted)
             return self.compensates
         if not wanted:
-            self._count_uniform(counted)
+            self._count_uniform(counted, executed)
             return True
         while counted - self.turn_at >= self.steps_per_rev:
             self.turn_at += self.steps_per_rev
@@ -149,7 +150,7 @@ class Head:
         off = (self.turn_at - self.low) % self.steps_per_rev
         if off <= self.high - self.low:
             return False
-        self._count_uniform(counted)
+        self._count_uniform(counted, executed)
         self._compensate(counted)
         return True
 
@@ -161,9 +162,9 @@ class Head:
         self.turn_part = units - whole * self.unit
         self.compensates = True
 
-    def _count_uniform(self, counted: int) -> None:
+    def _count_uniform(self, counted: int, executed: int) -> None:
         units = self.units_of(counted - self.turn_at) + self.turn_part
-        whole = units // self.unit
+        whole = max(units // self.unit, executed - self.turn_steps)
         self.shift = counted - self.turn_steps - whole
         self.part = units - whole * self.unit
         self.compensates = False

@@ -8,12 +8,9 @@ from ..smallint import small
 
 
 class Reservoir:
-    """Volumes come in as nanolitres, on a mechanism of so many nL and steps per revolution. A motor that may
-    go no further than EMPTY may come to rest `behind_steps` before it.
-    """
+    """Volumes come in as nanolitres, on a mechanism of so many nL and steps per revolution."""
 
-    def __init__(self, nl_per_rev: int, steps_per_rev: int, behind_steps: int = 0) -> None:
-        self.behind_steps = behind_steps
+    def __init__(self, nl_per_rev: int, steps_per_rev: int) -> None:
         self.nl_per_rev = nl_per_rev
         self.steps_per_rev = steps_per_rev
         self.known = False
@@ -47,7 +44,7 @@ class Reservoir:
 
     def empty(self, executed_steps: int):
         """Whether it is EMPTY."""
-        return self.known and executed_steps + self.behind_steps >= self.empty_steps
+        return self.known and executed_steps >= self.empty_steps
 
     def left_steps(self, executed_steps: int):
         """Whole microsteps that are left in it."""
