@@ -10,7 +10,8 @@ every step that was made. From that it knows
 - what every window holds, as mass where there is a drug; what fills a new line is in no window.
 
 Steps are stamped with the tick by which they were made, so a step of tick k came between k - 1 and k; windows
-are (t - W, t] at every tick t. A window holds more than its limit when it does so by a microstep or more.
+are (t - W, t] at every tick t. A window holds more than its limit when it does so by a microstep or more; of
+a head that is evened out (`thecal.dose.head`), whose steps displace up to `behind` microsteps, by that more.
 
 A limit judges each step that is made after the confirm of its therapy: the window that ends with this step
 must not hold more. What was given under an earlier, larger limit is in that window too: while it alone is
@@ -123,6 +124,7 @@ class Oracle:
     prime: int | None = None  # steps at which the line is full, while it is being filled
     credit: int = 0  # steps still to come that fill a new line
     empty: bool = True  # nothing has flowed since it was new
+    behind: int = 0
     fill_nl: int | None = None
     filled_at: int = 0
     executed: int = 0
@@ -233,7 +235,8 @@ class Oracle:
             self.running = False
             # DOSE-01: the part of a step stays owed, and so does what the motor is ahead.
             left = (self.base_steps - self.executed) * UNITS_PER_STEP + self.owed
-            self.part = left if left < 0 else left % UNITS_PER_STEP
+            waits = left <= self.behind * UNITS_PER_STEP  # for a step of the rotor
+            self.part = left if waits else left % UNITS_PER_STEP
             for kind in ("patient", "clinician"):
                 if getattr(self, kind):
                     self._end(kind, self.tick, False)
@@ -334,15 +337,16 @@ class Oracle:
         ticks = -(-volume_units(volume_nl) // rate_units(bolus["rate_num"], bolus["rate_den"]))
         wanted = volume_units(volume_nl) + sum(b.left for b in (self.patient, self.clinician) if b)
         left = (self.cap - self.base_steps) * UNITS_PER_STEP - self.owed
-        if wanted > left + 3 * UNITS_PER_STEP:
+        doubt = (3 + self.behind) * UNITS_PER_STEP
+        if wanted > left + doubt:
             return True
-        return None if wanted + max(self.week.rates) * ticks >= left - 3 * UNITS_PER_STEP else False
+        return None if wanted + max(self.week.rates) * ticks >= left - doubt else False
 
     def check(self) -> None:
         """Volume owed and made, and every window that ends with a step not looked at yet."""
         if self.running:
             owed = min(self.base_steps + Fraction(self.owed, UNITS_PER_STEP), self.cap)
-            assert abs(self.executed - owed) <= 1, (
+            assert abs(self.executed - owed) <= 1 + self.behind, (
                 f"tick {self.tick}: executed {self.executed}, owed {float(owed)}"
             )
         self.check_windows()
@@ -363,7 +367,7 @@ class Oracle:
             # What is more than the limit is so by a step, of the heaviest drug in the last day.
             recent = int(numpy.searchsorted(ticks, ticks[-1] - DAY, side="right"))
             step = int(self._masses[recent : self.executed].max())
-            assert content[worst] < most + step, (
+            assert content[worst] < most + (1 + self.behind) * step, (
                 f"LIM-03: {content[worst] / 4:g} pg in the {limit['window_ms']} ms before tick {new[worst]}, "
                 f"at most {most / 4:g}"
             )

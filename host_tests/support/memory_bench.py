@@ -14,7 +14,6 @@ from thecal.dose.course import KINDS
 from thecal.pump import Pump
 from thecal.states import BOOT, POST
 from thecal_bench.inprocess import HostBench, host_crc
-from thecal_model.rig import reference
 
 KEPT = (
     "regimen.prescription",
@@ -71,7 +70,7 @@ class MemoryBench(HostBench):
     def _new_pump(self) -> Any:
         if hasattr(self, "pump"):
             return started_anew(self.pump)
-        return Pump(reference(), host_crc)
+        return Pump(self._plant.rig, host_crc)
 
     def reset(self) -> None:
         self._start_anew(self._tick)

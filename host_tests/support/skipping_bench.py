@@ -110,8 +110,8 @@ def _agree(owed: Any, planned: Any, ahead: int) -> bool:
 class SkippingBench(MemoryBench):
     """`skip = False` runs every tick. `on_steps(ticks)` gets the tick of each new step, ascending."""
 
-    def __init__(self, skip: bool = True) -> None:
-        super().__init__(plant=StillPlant())  # type: ignore[arg-type]
+    def __init__(self, skip: bool = True, plant: StillPlant | None = None) -> None:
+        super().__init__(plant=plant or StillPlant())  # type: ignore[arg-type]
         self.skip = skip
         self.skipped_ticks = 0
         self.seen_steps = 0
@@ -132,10 +132,16 @@ class SkippingBench(MemoryBench):
             if self.skip and room >= LEAST_SKIP_TICKS and self._skip(room):
                 continue
             self._turn(self._tick + 1, (self._tick + 1) * TICK_CYCLES)
-            executed = self._executed_steps
-            if executed != self.seen_steps:
-                self.on_steps([self._tick] * (executed - self.seen_steps))
-                self.seen_steps = executed
+            self._tell(self._given_steps())
+
+    def _given_steps(self) -> int:
+        """Microsteps of volume, of a head that displaces one with each step."""
+        return self._executed_steps
+
+    def _tell(self, given_steps: int) -> None:
+        if given_steps != self.seen_steps:
+            self.on_steps([self._tick] * (given_steps - self.seen_steps))
+            self.seen_steps = given_steps
 
     # --- skipping
 
@@ -179,7 +185,7 @@ class SkippingBench(MemoryBench):
     def _skip_running(self, room: int) -> bool:
         pump, motor = self.pump, self.motor
         delivery = pump.delivery
-        if not self._runs_evenly():
+        if pump.position.evens or not self._runs_evenly():
             return False
         grid = round(motor._end_cycles / TICK_CYCLES)  # a tick at which a segment ends
         ahead = SEGMENT_TICKS * QUEUE_SEGMENTS + grid - self._tick
