@@ -20,7 +20,7 @@ from thecal.watch import parts
 from thecal.watch.alarms import ALARMS
 from thecal_bench.parameters import PlantParameters
 from thecal_bench.plant import Plant
-from thecal_host import vitals, watching
+from thecal_host import emulated, keyboard, vitals, watching
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
 from thecal_model import rig
 
@@ -240,6 +240,73 @@ def test_a_pipe_has_no_keys(monkeypatch):
         with watching.Keyboard() as keyboard:
             assert not keyboard.there and keyboard.pressed() == ""
     os.close(write_end)
+
+
+def test_a_process_in_the_background_of_a_terminal_reads_no_keys(monkeypatch):
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        before = termios.tcgetattr(terminal)
+        monkeypatch.setattr(os, "tcgetpgrp", lambda file: os.getpgrp() + 1)
+        with keyboard.Keyboard() as keys:
+            assert not keys.there and termios.tcgetattr(terminal) == before
+        monkeypatch.setattr(os, "tcgetpgrp", lambda file: os.getpgrp())
+        with keyboard.Keyboard() as keys:
+            os.write(ours, b"s")
+            monkeypatch.setattr(os, "tcgetpgrp", lambda file: os.getpgrp() + 1)  # Ctrl-Z, and bg
+            assert keys.there and keys.pressed() == ""
+            monkeypatch.setattr(os, "tcgetpgrp", lambda file: os.getpgrp())
+            assert keys.pressed() == "s"
+    os.close(ours)
+
+
+class Pins:
+    """A board of which somebody drives pins from outside."""
+
+    def __init__(self):
+        self.now_ns = 0
+        self.driven = {}
+
+    def set_pin(self, net, level):
+        self.driven[net] = level
+
+    def release_pin(self, net):
+        del self.driven[net]
+
+
+class Typed:
+    def __init__(self):
+        self.keys = ""
+
+    def pressed(self):
+        keys, self.keys = self.keys, ""
+        return keys
+
+
+def test_keys_of_a_bench_are_a_hand_at_its_pump():
+    board, typed, told = Pins(), Typed(), []
+    hands = emulated.Hands(board, rig.reference(), typed, told.append)
+    hands.turn()
+    assert board.driven == {}
+    typed.keys = "sxm"
+    hands.turn()
+    assert board.driven == {"BUTTON_STOP": 0, "MAINTENANCE": 0}
+    board.now_ns += emulated.HELD_NS - 1
+    hands.turn()
+    assert "BUTTON_STOP" in board.driven
+    board.now_ns += 1
+    typed.keys = "m"
+    hands.turn()
+    assert board.driven == {}
+    assert told == [
+        "The STOP button is pressed.",
+        "The MAINTENANCE jumper is fitted.",
+        "The MAINTENANCE jumper is off.",
+    ]
+    bare = emulated.Hands(board, rig.load("bare"), typed, told.append)
+    typed.keys = "p"
+    bare.turn()
+    assert board.driven == {} and told[-1] == "The rig has no patient button."
 
 
 def test_a_key_whose_answer_does_not_come_says_so():

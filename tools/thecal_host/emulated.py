@@ -7,7 +7,9 @@ announced to the other commands, and the user is told how to reach it.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,12 @@ from thecal_model.link import LinkClient
 from thecal_model.rig_words import unwatched_text
 
 from thecal_host.connection import PortError
+from thecal_host.keyboard import Keyboard
 from thecal_host.ports import announce_bench
 
 if TYPE_CHECKING:
     from thecal_bench.chip.bench import ChipBench
+    from thecal_bench.chip.board import EmulatedBoard
 
 # Addresses must come out whole, to be copied.
 PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -54,6 +58,56 @@ def _balance_on(bench: Any, kind: str) -> Any:
     return BalanceOnPty(model, lambda: bench.now_ns)
 
 
+HELD_NS = 500_000_000
+"""So long a key holds a button down: beyond any debounce, and short of an alarm."""
+
+BUTTONS = {"s": ("STOP", "BUTTON_STOP"), "p": ("patient", "BUTTON_PATIENT")}
+JUMPER = "m"
+KEYS = "Keys here: s presses STOP, p the patient's button, m fits the MAINTENANCE jumper or takes it off."
+
+
+class Hands:
+    """Keys of the terminal as a hand at the pump on `board`, on whose pins `rig` hangs."""
+
+    def __init__(
+        self, board: EmulatedBoard, rig: Rig, keyboard: Keyboard, tell: Callable[[str], object]
+    ) -> None:
+        self._board = board
+        self._levels = {"BUTTON_STOP": rig.button_stop_level, "BUTTON_PATIENT": rig.button_patient_level}
+        self._keyboard = keyboard
+        self._tell = tell
+        self._held: dict[str, int] = {}  # until when, by the board's time in ns
+        self._jumper = False
+
+    def turn(self) -> None:
+        """Do what was pressed since the last call; let go of what was held long enough."""
+        for net in [net for net, until_ns in self._held.items() if self._board.now_ns >= until_ns]:
+            del self._held[net]
+            self._board.release_pin(net)
+        for key in self._keyboard.pressed():
+            if key in BUTTONS:
+                self._press(*BUTTONS[key])
+            elif key == JUMPER:
+                self._move_jumper()
+
+    def _press(self, name: str, net: str) -> None:
+        level = self._levels[net]
+        if level is None:
+            self._tell(f"The rig has no {name} button.")
+            return
+        self._board.set_pin(net, level)
+        self._held[net] = self._board.now_ns + HELD_NS
+        self._tell(f"The {name} button is pressed.")
+
+    def _move_jumper(self) -> None:
+        self._jumper = not self._jumper
+        if self._jumper:
+            self._board.set_pin("MAINTENANCE", 0)
+        else:
+            self._board.release_pin("MAINTENANCE")
+        self._tell(f"The MAINTENANCE jumper is {'fitted' if self._jumper else 'off'}.")
+
+
 def _booted(image: Path, maintenance: bool, rig: Rig | None) -> ChipBench:
     """A board with a plant, whose pump was never told what hangs on its pins."""
     from thecal_bench.chip.bench import ChipBench
@@ -85,6 +139,11 @@ def _program(bench: ChipBench, console: Console) -> None:
     console.print(f"Programmed rig {rig.name}; not watched: {unwatched}.", **PLAIN)
 
 
+def _turn(besides: list[Callable[[], object]]) -> None:
+    for turn in besides:
+        turn()
+
+
 def serve_bench(
     image: Path | None,
     tcp_port: int | None,
@@ -99,6 +158,7 @@ def serve_bench(
 
     Raises BenchError without an image, PortError when the TCP port is taken.
     """
+    tell = partial(console.print, **PLAIN)
     with console.status("booting the image") if console.is_terminal else nullcontext():
         from thecal_bench.chip.bench import DEFAULT_IMAGE
         from thecal_bench.chip.serve import Server
@@ -107,11 +167,13 @@ def serve_bench(
         bench = _booted(image, maintenance, rig)
     with bench:
         board = bench.board
+        assert bench.plant is not None
         if not (maintenance or blank):
             _program(bench, console)
         balance = None if balance_kind is None else _balance_on(bench, balance_kind)
+        besides = [] if balance is None else [balance.turn]
         try:
-            server = Server(board, tcp_port=tcp_port, speed=speed, beside=balance and balance.turn)
+            server = Server(board, tcp_port=tcp_port, speed=speed, beside=lambda: _turn(besides))
         except OSError as why:
             raise PortError(
                 f"TCP port {tcp_port} cannot be served ({why.strerror}): name another with --tcp"
@@ -123,12 +185,18 @@ def serve_bench(
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, lambda *_: server.stop())
             weighs = balance and balance.path
-            with announce_bench(server.pty_path, bound_port, what, not maintenance, weighs):
-                console.print(f"Emulated pump with {image}; Ctrl-C ends it. Connect with", **PLAIN)
+            with (
+                announce_bench(server.pty_path, bound_port, what, not maintenance, weighs),
+                Keyboard() as keyboard,
+            ):
+                tell(f"Emulated pump with {image}; Ctrl-C ends it. Connect with")
                 for line in how_to_connect(server.pty_path, bound_port, maintenance):
-                    console.print(f"  {line}", **PLAIN)
+                    tell(f"  {line}")
                 if balance is not None:
-                    console.print(f"A balance weighs what it delivers: --balance {balance.path}", **PLAIN)
+                    tell(f"A balance weighs what it delivers: --balance {balance.path}")
+                if keyboard.there and not maintenance:
+                    besides.append(Hands(board, bench.plant.rig, keyboard, tell).turn)
+                    tell(KEYS)
                 server.run()
         finally:
             server.close()

@@ -1,16 +1,10 @@
 """`thecal monitor`: a pump's frames on a screen, and keys that reach it meanwhile.
 
-`Keyboard` reads single keys from a terminal without waiting; from a pipe it reads none. `watch` shows what
-comes and sends what a key stands for at once, without waiting for the reply: that is shown when it is there.
+`watch` shows what comes and sends what a key stands for at once, without waiting for the reply: that is shown
+when it is there.
 """
 
 from __future__ import annotations
-
-import os
-import select
-import sys
-from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from thecal.link.commands import STOP
@@ -19,6 +13,7 @@ from thecal_model.text import clock_text, event_text
 
 from thecal_host import rigging
 from thecal_host.connection import PortError
+from thecal_host.keyboard import Keyboard
 from thecal_host.listening import Away, Back, listen
 from thecal_host.live import LiveView, from_status
 from thecal_host.pump import REPLY_TIMEOUT_S, Pump
@@ -29,46 +24,6 @@ COMMANDS = {"s": "stop", "a": "acknowledge"}
 
 KEYS = "   ".join([*(f"{key} {command}" for key, command in COMMANDS.items()), f"{QUIT} quit"])
 """As it is shown on the screen."""
-
-
-class Keyboard:
-    """The keys of the terminal at `stdin`, as a context: in it a key needs no Enter and is not echoed."""
-
-    def __init__(self) -> None:
-        self._file: int | None = None
-        self._before: list[Any] | None = None
-
-    def __enter__(self) -> Keyboard:
-        try:
-            import termios
-            import tty
-        except ImportError:
-            # No POSIX terminal: there are no keys, Ctrl-C ends it.
-            return self
-        if sys.stdin is not None and sys.stdin.isatty():
-            file = self._file = sys.stdin.fileno()
-            self._before = termios.tcgetattr(file)
-            tty.setcbreak(file)
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if self._file is not None and self._before is not None:
-            import termios
-
-            termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
-
-    @property
-    def there(self) -> bool:
-        """Whether there is a terminal to read keys from."""
-        return self._file is not None
-
-    def pressed(self) -> str:
-        """The keys that were pressed since the last look."""
-        if self._file is None or not select.select([self._file], [], [], 0)[0]:
-            return ""
-        return os.read(self._file, 64).decode("ascii", "ignore")
 
 
 class _Sent:

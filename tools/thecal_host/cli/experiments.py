@@ -187,7 +187,8 @@ def serve_bench(
 ) -> None:
     """Boot the image on the emulated board and serve it as a serial port, until Ctrl-C.
 
-    Its first step is to program the rig, as `thecal rig program` does.
+    Its first step is to program the rig, as `thecal rig program` does. In its terminal s presses the pump's
+    STOP button, p the patient's, and m fits the MAINTENANCE jumper or takes it off.
     """
     from thecal_model import rig as rigs
 
