@@ -14,6 +14,9 @@ from typing import Any
 from thecal_host.files import FileError, why_not
 from thecal_host.weighing import WeighingError
 
+OR_ELSE = "name another file with --file"
+"""What to do about a file of another weighing."""
+
 
 def append(path: Path, record: dict[str, Any]) -> None:
     """Add a line. FileError."""
@@ -51,3 +54,15 @@ def read(path: Path, take: Callable[[dict[str, Any], int], None], what: str) -> 
         except (ValueError, TypeError, KeyError, AttributeError, IndexError):
             raise WeighingError(f"{path}:{number}: is no line of {what}") from None
     return len(lines)
+
+
+def check_same(path: Path, before: dict[str, Any], now: dict[str, Any], or_else: str) -> None:
+    """WeighingError where the file was begun with another head, other rates or other water than `now`;
+    `or_else` is what else can be done about it.
+    """
+    for key, here in now.items():
+        if before.get(key) != here:
+            raise WeighingError(
+                f"{path}: was begun with {key} {before.get(key)}, this one has {here}: give the same, or "
+                f"{or_else}"
+            )

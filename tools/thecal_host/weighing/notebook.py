@@ -55,7 +55,7 @@ class Notebook:
     person where it is that of another calibration.
     """
 
-    def __init__(self, path: Path, plan: Plan, or_else: str = "name another file with --file") -> None:
+    def __init__(self, path: Path, plan: Plan, or_else: str = lines.OR_ELSE) -> None:
         self.path = path
         self.plan = plan
         self._or_else = or_else
@@ -106,7 +106,7 @@ class Notebook:
 
     def _read(self) -> None:
         if lines.read(self.path, self._take, f"a calibration: {self._or_else}"):
-            self._compare(self._head)
+            lines.check_same(self.path, self._head, asdict(self.plan), self._or_else)
         else:
             self._write({"type": "calibration", "format": FORMAT, **asdict(self.plan)})
 
@@ -131,12 +131,3 @@ class Notebook:
             raise WeighingError(f"{self.path}: holds a calibration that is over: {self._or_else}")
         else:
             raise ValueError(kind)
-
-    def _compare(self, head: dict[str, Any]) -> None:
-        """It must be the same calibration: same head, same turns, same water."""
-        for key, here in asdict(self.plan).items():
-            if head.get(key) != here:
-                raise WeighingError(
-                    f"{self.path}: was begun with {key} {head.get(key)}, this one has {here}: give the same, "
-                    f"or {self._or_else}"
-                )

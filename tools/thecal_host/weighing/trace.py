@@ -205,8 +205,8 @@ class Trace:
         lines.append(self.path, record)
 
     def _read(self) -> None:
-        if lines.read(self.path, self._take, "such a weighing: name another file with --file"):
-            self._compare()
+        if lines.read(self.path, self._take, f"such a weighing: {lines.OR_ELSE}"):
+            lines.check_same(self.path, self._head, asdict(self.setting), lines.OR_ELSE)
         else:
             self._write({"type": "pulsation", "format": FORMAT, **asdict(self.setting)})
 
@@ -227,15 +227,6 @@ class Trace:
             at_s, grams = record["said"]
             self._stretches[-1].readings.append((float(at_s), float(grams)))
         elif kind == "result":
-            raise WeighingError(f"{self.path}: holds a weighing that is over: name another file with --file")
+            raise WeighingError(f"{self.path}: holds a weighing that is over: {lines.OR_ELSE}")
         else:
             raise ValueError(kind)
-
-    def _compare(self) -> None:
-        """It must be the same weighing: same head, same rates, same water."""
-        for key, here in asdict(self.setting).items():
-            if self._head.get(key) != here:
-                raise WeighingError(
-                    f"{self.path}: was begun with {key} {self._head.get(key)}, this one has {here}: give the "
-                    "same, or name another file with --file"
-                )
