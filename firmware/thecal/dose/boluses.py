@@ -13,7 +13,6 @@ from .units import reduced
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .mechanism import Mechanism
-    from .prescription import Prescription
 
 
 class Boluses:
@@ -41,10 +40,10 @@ class Boluses:
         return volume_nl
 
 
-def bolus_rate(prescription: "Prescription", mechanism: "Mechanism", volume_nl: int, duration_ms: int):
-    """The rate of a clinician bolus, a reduced fraction of nL/h: VTBI/duration, slowed to a reachable rate
-    and to what the fastest basal leaves of the profile's `max_rate` (DOSE-12); the VTBI is kept. Any duration
-    up to 24 h will do, so that it may be far slower than a basal (DOSE-08). Raises PrescriptionError.
+def bolus_rate(mechanism: "Mechanism", volume_nl: int, duration_ms: int):
+    """The rate that a clinician bolus asks for, a reduced fraction of nL/h: VTBI/duration, slowed to one that
+    the mechanism reaches. Any duration up to 24 h will do, so that it may be far slower than a basal
+    (DOSE-08). Raises PrescriptionError.
     """
     problems = []
     most_nl = min(MOST_BOLUS_NL, mechanism.most_nl)
@@ -59,12 +58,8 @@ def bolus_rate(prescription: "Prescription", mechanism: "Mechanism", volume_nl: 
     if problems:
         raise PrescriptionError(problems)
     rate = reduced(volume_nl * 3_600_000, duration_ms)
-    basal_num, basal_den = prescription.fastest()
-    room = reduced(prescription.max_rate_nl_h * basal_den - basal_num, basal_den)
-    if room[0] * rate[1] < rate[0] * room[1]:
-        rate = room
-    rate = mechanism.reachable_below(*rate)
+    most_nl_h = mechanism.max_rate_nl_h()
+    rate = mechanism.reachable_below(*(rate if rate[0] <= most_nl_h * rate[1] else (most_nl_h, 1)))
     if rate[0] == 0:
-        problem = "the basal takes all of max_rate" if room[0] == 0 else "slower than the pump can flow"
-        raise PrescriptionError(["bolus: " + problem])
+        raise PrescriptionError(["bolus: slower than the pump can flow"])
     return rate

@@ -3,6 +3,7 @@
 from ..causes import CAUSES, GRANTED, OVER_LIBRARY
 from ..dose.boluses import bolus_rate
 from ..dose.course import CLINICIAN, PATIENT
+from ..dose.prescription import PrescriptionError
 from ..record import events
 from .denials import over_library, why_not_accepted
 
@@ -49,12 +50,12 @@ class Boluses:
     def do_bolus(self, request: dict):
         """A clinician's."""
         volume = (request["volume_nl"], 1)
-        rate = (0, 1)
+        rate = slowed = (0, 1)
         broken = ()
         reason = self.denials.why_no_clinician_bolus()
         if reason == GRANTED:
-            therapy = self.regimen.prescription
-            rate = bolus_rate(therapy, self.mechanism, volume[0], request["duration_ms"])
+            rate = bolus_rate(self.mechanism, volume[0], request["duration_ms"])
+            slowed = self._slowed(rate)
             broken = self.denials.bounds_broken(volume, rate)
             reason = why_not_accepted(broken, request.get("accept", ()))
         if reason == GRANTED:
@@ -66,8 +67,8 @@ class Boluses:
         if reason == GRANTED:
             if broken:
                 self.control.teller.event(events.SOFT_LIMITS, len(broken), self.regimen.library[0])
-            self._begin(CLINICIAN, volume, rate)
-            answer["rate_num"], answer["rate_den"] = rate
+            self._begin(CLINICIAN, volume, rate, slowed)
+            answer["rate_num"], answer["rate_den"] = slowed
         else:
             self.denials.deny("bolus", reason)
         return answer
@@ -78,15 +79,28 @@ class Boluses:
         if reason == GRANTED:
             bolus = self.regimen.prescription.patient_bolus
             self.lockout.grant(self.control.clock.tick + 1)
-            self._begin(PATIENT, bolus.volume, bolus.rate)
+            self._begin(PATIENT, bolus.volume, bolus.rate, bolus.rate)
         else:
             self.denials.deny("patient_bolus", reason)
         return reason
 
-    def _begin(self, kind: int, volume: tuple, rate: tuple) -> None:
+    def _slowed(self, rate: tuple):
+        """That rate, or what the basal of this moment leaves of the profile's `max_rate` (DOSE-12): the step
+        of the day that comes next may leave more, or less. Raises PrescriptionError where it leaves nothing.
+        """
+        mechanism = self.mechanism
+        one = mechanism.grains_per_step
+        owed = self.control.dosing.delivery.owed
+        steps, grains = owed.most_steps - owed.basal.rate_steps, owed.most_grains - owed.basal.rate_grains
+        room = mechanism.rate_nl_h(steps * one + grains, one)
+        if room[0] <= 0:
+            raise PrescriptionError(["bolus: the basal takes all of max_rate"])
+        return room if room[0] * rate[1] < rate[0] * room[1] else rate
+
+    def _begin(self, kind: int, volume: tuple, rate: tuple, slowed: tuple) -> None:
         dosing = self.control.dosing
         dosing.begin_bolus(kind, volume, rate)
-        self.control.teller.event(STARTS[kind], dosing.boluses.volume_nl[kind], rate[0] // rate[1])
+        self.control.teller.event(STARTS[kind], dosing.boluses.volume_nl[kind], slowed[0] // slowed[1])
 
     def _answer(self, kind, reason, volume):
         if reason == GRANTED:
