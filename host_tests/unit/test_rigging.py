@@ -195,6 +195,29 @@ def test_a_part_can_not_be_dropped_while_what_it_found_stands(part, row):
 
 
 @pytest.mark.req("RIG-02")
+@pytest.mark.parametrize("found", ["alarm", "count", "journal"])
+def test_what_was_found_after_the_read_back_refuses_the_confirmation(found):
+    """It would end the alarm of a part that nobody looks at any more."""
+    desk = PumpOnBench()
+    desk.program()
+    finer = {"motor": {"full_steps": 200, "microsteps": 32}}
+    proposal = desk.ask("rig", rig=tables(air=None, **finer))
+    assert proposal["ok"], proposal
+    if found == "alarm":
+        desk.pump.alarms.set(alarms.AIR)
+    elif found == "count":
+        position = desk.pump.position
+        position.executed_steps = position.entered_steps = position.base_steps = END_STEPS // 2 + 1
+        desk.pump.guard.rest(position.executed_steps)
+        desk.pump.critical.words.keep_all()
+    else:
+        desk.pump.persistence.journal.failed = True
+    refused = desk.ask("confirm", digest=proposal["digest"], accept=proposal["readback"]["soft"])
+    assert refused["reason"] == {"alarm": "alarm_stands", "count": "bad_rig", "journal": "not_kept"}[found]
+    assert desk.pump.regimen.prescription is not None and not desk.pump.persistence.restarting
+
+
+@pytest.mark.req("RIG-02")
 @pytest.mark.parametrize("programmed", [False, True])
 def test_a_board_that_was_told_a_wrong_rig_is_told_the_right_one(programmed):
     """Parts that were never there raise alarms that no acknowledgement ends."""

@@ -68,15 +68,7 @@ class Rigging:
 
     def do_rig(self, request: dict):
         """Another rig."""
-        self._check_rests()
-        if self.persistence is None or not self.persistence.writes():
-            raise Refused(NOT_KEPT, "a rig cannot be written down: the journal is out of order")
-        try:
-            rig = rigs.read(request["rig"])
-            self._check_counts(rig)
-        except rigs.RigError as problem:
-            raise Refused(BAD_RIG, str(problem)) from None  # the interpreter would print that it chains none
-        self._check_alarms(rig)
+        rig = self._judged(request["rig"])
         data = json.dumps(rig.tables).encode()
         proposal = RigProposal(self, data, readback(rig, self.rig))
         answer = self.proposals.propose(proposal)
@@ -94,10 +86,23 @@ class Rigging:
 
     def confirmed(self, data: bytes, unwatched) -> None:
         """It is to be written, and then in force. Raises, and changes nothing, where that cannot be now."""
-        self._check_rests()
+        self._judged(json.loads(data))  # an alarm may stand by now, and more have been counted
         self.persistence.applied(CALIBRATION, (data,))
         self.control.teller.event(events.RIG, self.persistence.journal.slots.serial, len(unwatched))
         self.regimen.end()
+
+    def _judged(self, tables):
+        """The rig of these tables. Raises for one that cannot be, or not now."""
+        self._check_rests()
+        if self.persistence is None or not self.persistence.writes():
+            raise Refused(NOT_KEPT, "a rig cannot be written down: the journal is out of order")
+        try:
+            rig = rigs.read(tables)
+            self._check_counts(rig)
+        except rigs.RigError as problem:
+            raise Refused(BAD_RIG, str(problem)) from None  # the interpreter would print that it chains none
+        self._check_alarms(rig)
+        return rig
 
     def _may_flow(self):
         """Whether there is a therapy that could start."""
