@@ -1,7 +1,7 @@
 """What a confirmed therapy does: to the line, the windows, the flow, and what is remembered of it."""
 
 from .. import states
-from ..causes import COMMAND
+from ..causes import COMMAND, NOT_ACCEPTED, Refused
 from ..dose import program
 from ..dose.prescription import PrescriptionError
 from ..record import events
@@ -48,6 +48,7 @@ class Applying:
         clock = self.control.clock
         therapy = proposal.therapy
         bridge = self._bridge_under(therapy, proposal.bridge)
+        self._judge(therapy, proposal.soft)
         runs = self.control.state == states.RUNNING
         if runs and therapy.basal:
             self.forecast.check_history(therapy, clock.week_tick(1), bridge)
@@ -74,6 +75,14 @@ class Applying:
         elif runs or self.control.state in BY_THE_ONE_BEFORE:
             # DOSE-11: that is what is prescribed now.
             self.control.enter(states.STOPPED, COMMAND)
+
+    def _judge(self, therapy: "Prescription", accepted) -> None:
+        """Raises for a bound that the therapy breaks now and did not when it was read back: the drug may have
+        been started in between (LIM-08).
+        """
+        broken = ["%s: %s" % each for each in self.judge.soft_limits(therapy) if each[0] not in accepted]
+        if broken:
+            raise Refused(NOT_ACCEPTED, "; ".join(broken) + ": not so at the read-back, propose it again")
 
     def _tell(self, therapy: "Prescription", soft, packed) -> None:
         teller = self.control.teller
