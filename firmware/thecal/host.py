@@ -303,11 +303,16 @@ class Host:
         persistence = self.persistence
         if self.working and entry.command.name in commands.ABOUT_PROPOSALS:
             return False
+        in_time = self._changes_flow(entry) or entry.request.get("at_tick", 0) <= self.control.clock.tick
         if not persistence or not persistence.writes():
-            return True
+            return in_time
         once = entry.command.proposes or entry.place == NO_PLACE or self._acts_once(entry)
         flow = entry.command.changes == commands.FLOW
-        return (not flow or self.handlers.ready(entry.request)) and once
+        return (not flow or self.handlers.ready(entry.request)) and once and in_time
+
+    def _changes_flow(self, entry):
+        """Whether it takes effect at the end of the tick. What ends the flow does so at once, as a stop."""
+        return entry.command.changes == commands.FLOW and not self.handlers.ends_flow(entry.request)
 
     def _acts_once(self, entry):
         if "boot" in entry.request:
@@ -330,8 +335,7 @@ class Host:
 
     def _carry_out(self, entry, outputs: "Outputs") -> None:
         self.critical.before_change()
-        flow = entry.command.changes == commands.FLOW
-        if flow:
+        if self._changes_flow(entry):
             self.control.teller.early = True
             self.control.to_boundary()
         answer = self.handlers.carry_out(entry.request)
