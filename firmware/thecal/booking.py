@@ -7,6 +7,7 @@ prime, another therapy) waits for its booking, two ticks at most, or was announc
 Flows are steps and grains per tick. The ledger's records follow the motion (`record/ledger.py`).
 """
 
+from .clock import TICKS_PER_MIN
 from .record.ledger import Ledger
 from .signals import QUEUE_SEGMENTS, SEGMENT_TICKS
 from .smallint import small
@@ -110,7 +111,11 @@ class Booking:
         # Nothing is booked of what goes backward: then it counts as made when it is.
         ahead = (self.flow_steps > 0 or self.flow_grains > 0) and state != DRAW_BACK
         ordered_steps = self.motion.planned_steps if moving else executed_steps
-        self.ledger.step(self.clock.tick, executed_steps, ordered_steps, position.dose_steps, ahead)
+        tick = self.clock.tick
+        self.ledger.step(tick, executed_steps, ordered_steps, position.dose_steps, ahead)
+        if not moving and tick % TICKS_PER_MIN < self.clock.passed_ticks:
+            # Nothing else is written of a rest, and each reset would make it shorter.
+            self.journal.state.reserve()
         # A motor that rests, or waits for its first booking, is late for nothing.
         return not moving or ordered_steps <= executed_steps or self.ledger.covers_erase()
 

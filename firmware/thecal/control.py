@@ -35,7 +35,7 @@ class Control:
         self.alarms = alarms.Alarms()
         self.state = states.BOOT
         self.found_state = states.BOOT  # the one in which a reset found the pump
-        self.stopped_tick = 0  # of the last change of state
+        self.stopped_tick = 0  # of the last change of state, but for those of a boot
         self.failures = 0  # parts whose self-test failed, as bits: the motor stays off until a reset
         self.unsettled = False  # a move or an order may have changed any critical word ...
         self.unwritten = True  # ... and what is kept over a reset
@@ -60,8 +60,9 @@ class Control:
         if left in states.MOVING:
             self.alarms.motion_stopped()
             self.dosing.end()
-        self.stopped_tick = self.clock.tick
-        self.clear_alarm(alarms.LONG_STOP)
+        if left > states.POST:  # a reset begins no rest
+            self.stopped_tick = self.clock.tick
+            self.clear_alarm(alarms.LONG_STOP)
         if left in states.MOVING:
             self.end_draw_back()
 

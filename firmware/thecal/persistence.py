@@ -8,12 +8,17 @@ A snapshot is written whenever a field other than the ledger's differs from the 
 allocates but programming and `restore`.
 """
 
+import struct
+
 from .booking import Booking
+from .clock import TICKS_PER_S
 from .dose import library_wire, program
 from .dose.course import KINDS
 from .dose.line import Bridge
 from .dose.prescription import PrescriptionError
 from .dose.units import concentration_of
+from .record.events import A_AT, B_AT, BOOT, CODE_AT, TICK_S_AT
+from .record.events import STATE as STATE_EVENT
 from .record.layout import (
     CALIBRATION,
     DRUG_SERIAL,
@@ -197,6 +202,8 @@ class Persistence:
             self.resets.ticks[index] = words[RESET_TICKS[index]]
         self.was_reset = True
         self.window.load(history.minutes, self.clock.tick)
+        moved = self.control.found_state in MOVING
+        self.control.stopped_tick = self.clock.tick if moved else self._stopped_tick()
         self._restore_alarms()
         lockout = self.lockout
         lockout.count = words[place_of("grants")]
@@ -222,6 +229,18 @@ class Persistence:
         self._make_solid()
         self.senses.motion.pulses = words[PULSES]
         journal.state.save()
+
+    def _stopped_tick(self) -> int:
+        """Since when the pump has rested, by the log; the oldest event that is kept may be younger. Of a stop
+        that a cut left out of the log nothing is known but that it was before the last record.
+        """
+        image = self.journal.region.image
+        at = self.journal.events.last(_ends_rest)
+        if at < 0:
+            return 0
+        if image[at + CODE_AT] == STATE_EVENT and image[at + B_AT] in MOVING:
+            return self.clock.tick
+        return min(struct.unpack_from("<I", image, at + TICK_S_AT)[0] * TICKS_PER_S, self.clock.tick)
 
     def _restore_alarms(self) -> None:
         words = self.journal.words
@@ -457,3 +476,10 @@ class Persistence:
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1
         words[ACCEPTED] = changes.accepted
+
+
+def _ends_rest(image, at: int) -> bool:
+    """Whether the event there is a change of state, and not one of a boot, or a boot that ended a motion."""
+    if image[at + CODE_AT] == STATE_EVENT:
+        return image[at + A_AT] > POST
+    return image[at + CODE_AT] == BOOT and image[at + A_AT] in MOVING

@@ -154,6 +154,8 @@ class Watching:
         rests_ticks = self.control.clock.tick - self.control.stopped_tick
         if rests_ticks > LONG_STOP_TICKS and therapy and therapy.basal:
             self.control.raise_alarm(alarms.LONG_STOP)
+            # After a reset it stands, and rises as it would have.
+            self.control.alarms.raised_tick[alarms.LONG_STOP] = self.control.stopped_tick + LONG_STOP_TICKS
 
     def _bridge_cleared(self, bridge):
         control = self.control

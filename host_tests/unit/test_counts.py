@@ -72,7 +72,8 @@ def aged(tick: int = 0, steps: int = 0, events_made: int = 0, sequence: int = 0)
         log.count -= 1
         for stream in (journal.events, journal.faults):
             stream.cursor = log.count
-        log.add(0, 0, events.CLOCK, 0, 0, 0)
+    # It has come to rest only now.
+    log.add(words[layout.TICK] // 10, 0, events.STATE, states.HALTED, states.STOPPED, 0)
     journal.log_count = log.count
     journal.parts[layout.STATE].ring.sequence += sequence
     journal.history_writer.ref_dose_steps = words[layout.DOSE]

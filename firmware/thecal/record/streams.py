@@ -259,6 +259,27 @@ class Stream:
                 return
             best = best + 1 if best + 1 < self.ring.sectors else 0
 
+    def last(self, is_wanted):
+        """The offset in the region of the last event that is kept with `is_wanted(image, offset)`; of the
+        oldest one where there is no such, -1 where there is none at all.
+        """
+        ring = self.ring
+        oldest = -1
+        for back in range(ring.sectors):
+            sector = (ring.head - back) % ring.sectors
+            if self.firsts[sector] < 0:
+                continue
+            found = first = -1
+            for at, _ in self._entries(sector):
+                if first < 0:
+                    first = at
+                if is_wanted(self.region.image, at):
+                    found = at
+            if found >= 0:
+                return found
+            oldest = first
+        return oldest
+
     def entries(self, number, count):
         """The entries from this number on, oldest first: those kept in flash, then those before `count` that
         are still to be written. Each is its number, its 28 bytes with their CRC, and the CRC that this one
