@@ -91,9 +91,9 @@ class Booking:
 
     def covers(self, flow):
         """Whether `flow`, steps and grains per tick, may begin at the end of this tick; if not, its motion is
-        being booked.
+        being booked. In a draw-back nothing begins, and nothing can be booked: what is ordered is refused.
         """
-        if flow == (0, 0):
+        if flow == (0, 0) or self.control.state == DRAW_BACK:
             return True
         if _above(flow[0], flow[1], self.expected_steps, self.expected_grains):
             self.expected_steps, self.expected_grains = flow
@@ -112,7 +112,8 @@ class Booking:
         ahead = (self.flow_steps > 0 or self.flow_grains > 0) and state != DRAW_BACK
         ordered_steps = self.motion.planned_steps if moving else executed_steps
         tick = self.clock.tick
-        self.ledger.step(tick, executed_steps, ordered_steps, position.dose_steps, ahead)
+        if state != DRAW_BACK or tick & 1:  # a record each; what else is to be written has its turns as well
+            self.ledger.step(tick, executed_steps, ordered_steps, position.dose_steps, ahead)
         if not moving and tick % TICKS_PER_MIN < self.clock.passed_ticks:
             # Nothing else is written of a rest, and each reset would make it shorter.
             self.journal.state.reserve()

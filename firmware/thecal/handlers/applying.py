@@ -75,6 +75,8 @@ class Applying:
         elif runs or self.control.state in BY_THE_ONE_BEFORE:
             # DOSE-11: that is what is prescribed now.
             self.control.enter(states.STOPPED, COMMAND)
+        elif self.control.state == states.DRAW_BACK:
+            self.control.dosing.slow_down(therapy.max_rate_nl_h)
 
     def _judge(self, therapy: "Prescription", accepted) -> None:
         """Raises for a bound that the therapy breaks now and did not when it was read back: the drug may have
@@ -106,9 +108,11 @@ class Applying:
         opens = bridge is not line.bridge
         if opens and self.delivery.owed.flowing() >= 0:
             # Its volume was a dose of the old drug.
-            raise PrescriptionError(
-                ["concentration_pg_nl: a bolus is under way; stop the pump, or wait for its end"]
-            )
+            state = self.control.state
+            what = "a bolus is under way; stop the pump"
+            if state != states.RUNNING:
+                what = "the pump is %s; stop it" % states.STATES[state]
+            raise PrescriptionError(["concentration_pg_nl: %s, or wait for its end" % what])
         if opens and (proposed is None or proposed is line.bridge):
             raise PrescriptionError(
                 ["concentration_pg_nl: the line has changed since the read-back, propose it again"]
