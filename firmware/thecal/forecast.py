@@ -5,12 +5,11 @@ and never in the steady loop. All is reckoned in grains of a microstep; while a 
 of the old drug.
 """
 
-from . import plain
+from . import plain, states
 from .causes import GRANTED, HISTORY, MAX_DOSE, RESERVOIR, Refused
 from .clock import TICK_MS, TICKS_PER_DAY, TICKS_PER_S, TICKS_PER_WEEK
 from .dose.course import CLINICIAN, PATIENT
 from .dose.prescription import PrescriptionError
-from .states import MOVING, STOPPED
 from .watch.ahead import MOST_LOOKS, peak_steps
 from .watch.stretches import AHEAD_TICKS
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from .watch.reservoir import Reservoir
 
 
+PIECES_A_SLICE = 8  # of a week's steps that are looked at before a generator yields
 LEAST_LEFT_TICKS = 2 * AHEAD_TICKS  # of a window with what was given; before less is left nothing is to start
 
 
@@ -103,17 +103,15 @@ class Forecast:
         # A flow that fills a bound makes the begun step as well: more is by a step or more.
         return self._peak_steps(self._with_one_more(volume, rate, TICKS_PER_DAY), TICKS_PER_DAY, None) - 1
 
-    def steady_ticks(self, therapy: "Prescription") -> int:
-        """The length of the windows that `check_steady_limit` looks at; to be looked at in pieces before."""
-        return therapy.window_ticks
-
     def check_steady_limit(self, therapy: "Prescription") -> None:
-        """LIM-06: a basal that breaks its own limit is refused whenever it were to start."""
+        """LIM-06: a basal that breaks its own limit is refused whenever it were to start. Takes long, unless
+        its peak was found in pieces before.
+        """
         if not therapy.limit or not therapy.basal:
             return
         mechanism = self.mechanism
         one = mechanism.grains_per_step
-        peak = therapy.basal.peak_grains(self.steady_ticks(therapy), one)
+        peak = therapy.basal.peak_grains(therapy.window_ticks, one)
         if peak > self._grains_of(therapy.limit):
             volume = peak * mechanism.nl_per_rev, one * mechanism.steps_per_rev
             limit = plain.volume(*therapy.limit, unlike=plain.volume(*volume))
@@ -133,7 +131,7 @@ class Forecast:
             return
         late = therapy.window_ticks
         # Each look takes a part of a tick: only a motor at rest has the time to search.
-        early = 0 if self.control.state == STOPPED else late
+        early = 0 if self.control.state == states.STOPPED else late
         while late - early > TICKS_PER_S:
             middle = (late + early) // 2
             if self._basal_fits_after(therapy, week_tick, middle, bridge):
@@ -196,13 +194,28 @@ class Forecast:
         most = self._grains_per_tick((therapy.max_rate_nl_h, 1))
         return with_boluses(basal, [bolus[1:] for bolus in boluses], most, window_ticks)
 
-    def _peak_steps(self, profile, window_ticks: int, enough, rest=(0, 1)):
+    def find_low(self, therapy: "Prescription", bridge: "Bridge | None"):
+        """`find_low` for the reservoir as it is, which is known, and the `bridge` that would be open."""
+        reservoir = self.reservoir
+        mechanism = self.mechanism
+        low_nl = (therapy.low_nl or 0) - reservoir.fill_nl
+        steps = -(low_nl * mechanism.steps_per_rev // mechanism.nl_per_rev)
+        left_steps = reservoir.filled_at_steps + steps - self.control.position.executed_steps
         delivery = self.delivery
-        if self.control.state in MOVING:
-            owed = delivery.owed_grains(self.control.position.executed_steps)
-        else:
-            owed = delivery.remainder.owed_grains(self.control.position.executed_steps)
-        owed += delivery.quarter
+        running = [bolus[1:] for bolus in delivery.boluses_to_come()] if delivery.doses else ()
+        week_tick = self.control.clock.week_tick(1) if self.control.clock.known else -1
+        return find_low(therapy, left_steps, self._owed_grains(), week_tick, running, bridge)
+
+    def _owed_grains(self):
+        """What is to be executed by now, with the quarter of a step that `Delivery.position` adds."""
+        delivery = self.delivery
+        executed_steps = self.control.position.executed_steps
+        if self.control.state in states.MOVING:
+            return delivery.owed_grains(executed_steps) + delivery.quarter
+        return delivery.remainder.owed_grains(executed_steps) + delivery.quarter
+
+    def _peak_steps(self, profile, window_ticks: int, enough, rest=(0, 1)):
+        owed = self._owed_grains()
         one = self.mechanism.grains_per_step
         return peak_steps(self.ledger, window_ticks, profile, owed, one, enough, MOST_LOOKS, rest)
 
@@ -286,3 +299,131 @@ def _laid_over(basal, boluses, most: int):
             ticks -= now
             at += now
     return profile, -1 if waiting else done
+
+
+def find_low(therapy: "Prescription", left_steps: int, owed: int, week_tick: int, running=(), bridge=None):
+    """RES-03: after how many ticks `left_steps` more can have been made at the earliest, if `therapy` runs
+    from now on and the patient takes each bolus as soon as lockout and daily count allow. A generator that
+    yields None in between, at last the ticks.
+
+    `owed` grains are to be executed now, `running` is what boluses that flow still owe: (grains, grains per
+    tick) each; `week_tick` is -1 where the time is not known. While a `bridge` is open there are no boluses.
+    The limit holds as well: so many windows begin before. What was given already is left out, which can only
+    make it earlier.
+    """
+    mechanism = therapy.mechanism
+    one = mechanism.grains_per_step
+    need = left_steps * one - owed
+    ticks = 0
+    if bridge and bridge.left_steps:
+        need -= sum([grains for grains, _ in running])
+        running = ()
+        # The step before may be the last one, as it is made before all of it is owed.
+        part = min(need, (bridge.left_steps - 1) * one - owed)
+        if part > 0:
+            schedule = bridge.schedule(therapy)
+            for found in _when(schedule, one, week_tick, part, lambda ticks: 0):
+                if found is None:
+                    yield
+                else:
+                    ticks, flowed = found
+                    need -= flowed
+            if week_tick >= 0:
+                week_tick = (week_tick + ticks) % TICKS_PER_WEEK
+    if need > 0:
+        for found in _when(therapy.basal, one, week_tick, need, _taken(therapy, running)):
+            if found is None:
+                yield
+            else:
+                ticks += found[0]
+    if therapy.limit:
+        num, den = therapy.limit
+        most = -(-num * mechanism.steps_per_rev // (den * mechanism.nl_per_rev))
+        if bridge:  # what leaves first weighs less or more, and rounds to a step of the heavier
+            most = max(most, -(-most * bridge.new // bridge.old)) + 1 - (-bridge.old // bridge.new)
+        ticks = max(ticks, (-(-left_steps // most) - 1) * therapy.window_ticks)
+    yield ticks
+
+
+def _taken(therapy: "Prescription", running):
+    """A function that says what boluses take at the most by so many ticks from now, grains."""
+    volume = rate = most = period = 0
+    bolus = therapy.patient_bolus
+    if bolus:
+        mechanism = therapy.mechanism
+        one = mechanism.grains_per_step
+        steps, grains = mechanism.grains_of_volume(*bolus.volume)
+        volume = steps * one + grains
+        steps, grains = mechanism.grains_per_tick(*bolus.rate)
+        rate = steps * one + grains
+        period = -(-volume // rate) + bolus.lockout_ticks
+        most = bolus.max_per_day
+
+    def by(ticks: int):
+        taken = sum([min(left, flow * ticks) for left, flow in running])
+        if not volume:
+            return taken
+        of_day = ticks  # more than there can be
+        if most * period < TICKS_PER_DAY:
+            of_day = most
+            taken += ticks // TICKS_PER_DAY * most * volume
+            ticks %= TICKS_PER_DAY
+        whole, ticks = divmod(ticks, period)
+        if whole >= of_day:
+            return taken + of_day * volume
+        return taken + whole * volume + min(volume, ticks * rate)
+
+    return by
+
+
+def _when(schedule: "Schedule", one: int, week_tick: int, need: int, more):
+    """After how many ticks the schedule and `more(ticks)` have given `need` grains, and how many the schedule
+    alone has given by then. A generator as `find_low`.
+    """
+    weekly = schedule.week_grains(one)
+    weeks, enough = 0, need // weekly + 1
+    while enough - weeks > 1:
+        middle = (weeks + enough) // 2
+        if middle * weekly + more(middle * TICKS_PER_WEEK) < need:
+            weeks = middle
+        else:
+            enough = middle
+    done = weeks * TICKS_PER_WEEK
+    flowed = weeks * weekly
+    ticks = rate = 0
+    for number, (ticks, rate) in enumerate(_pieces(schedule, one, week_tick, weekly)):
+        if flowed + ticks * rate + more(done + ticks) >= need:
+            break
+        done += ticks
+        flowed += ticks * rate
+        if (number + 1) % PIECES_A_SLICE == 0:
+            yield
+    few = 0
+    while ticks - few > 1:
+        middle = (few + ticks) // 2
+        if flowed + middle * rate + more(done + middle) < need:
+            few = middle
+        else:
+            ticks = middle
+    yield done + ticks, flowed + ticks * rate
+
+
+def _pieces(schedule: "Schedule", one: int, week_tick: int, weekly: int):
+    """A week from that time on as (ticks, grains per tick). With the time unknown all of it as early as its
+    fastest step can give it: the clock may be set to any time at once.
+    """
+    if week_tick < 0:
+        fastest = schedule.grains(schedule.highest(), one)
+        yield weekly // fastest, fastest
+        yield 1, weekly % fastest
+        yield TICKS_PER_WEEK, 0
+        return
+    index = schedule.index_at(week_tick)
+    start = schedule.next_start(index)
+    ticks = TICKS_PER_WEEK if start < 0 else (start - week_tick - 1) % TICKS_PER_WEEK + 1
+    left = TICKS_PER_WEEK
+    while left > 0:
+        yield min(ticks, left), schedule.grains(index, one)
+        left -= ticks
+        index = index + 1 if index + 1 < len(schedule) else 0
+        ticks = schedule.ticks(index)

@@ -16,6 +16,8 @@ while p.control.state != states.STOPPED:
     a.wait()
     a.tick()
 a.stepper.enable(False)
+p.reservoir.refill(40000000, p.position.executed_steps)
+p.critical.words.keep_all()
 programming = p.handlers.programming
 proposing = programming.proposing
 PARTS = 1 + 336 // 24
@@ -44,7 +46,8 @@ free = gc.mem_free()
 least = free
 for round in range(ROUNDS):
     head = {"mode": "flex", "drug": "morphine", "concentration_pg_nl": 1000,
-            "limit": {"volume_nl": 10000000, "window_ms": 86400000}}
+            "limit": {"volume_nl": 10000000, "window_ms": 86400000},
+            "patient_bolus": {"volume_nl": 5000, "duration_ms": 60000, "lockout_ms": 0, "max_per_day": 96}}
     go({"index": 0, "count": PARTS, "therapy": head})
     for number in range(1, PARTS):
         answer = go({"index": number, "count": PARTS, "steps": steps((number - 1) * 24)})

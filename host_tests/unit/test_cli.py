@@ -111,8 +111,9 @@ def test_everything_that_a_therapy_can_hold_is_read_back_as_a_table(run, tmp_pat
     assert run(port, "refill", "--volume", "20 mL", "--yes").exit_code == 0
     result = run(port, "program", file, "--yes")
     assert result.exit_code == 0, result.output
-    # 16 h at 50 uL/h and 8 h at 20 uL/h; 19 mL until LOW at 960 uL and 6 boluses of 5 uL a day: 19.19 days,
-    # told in whole hours, 460
+    # 16 h at 50 uL/h and 8 h at 20 uL/h, 960 uL a day, and 6 boluses of 5 uL in its first six hours. Of the
+    # 19 mL until LOW two weeks take 13.86. The clock may be set to any time: 5.14 mL at 50 uL/h, less the
+    # boluses, take 100 h more, but for a quarter of a step: 435 h, told in whole ones
     for said in (
         "from mon 06:00",
         "from sun 22:00",
@@ -120,7 +121,7 @@ def test_everything_that_a_therapy_can_hold_is_read_back_as_a_table(run, tmp_pat
         "5 uL at 600 uL/h",
         "60 min after the last, 6 a day",
         "240 uL in any 4 h",
-        "in 19.2 days",
+        "in 18.1 days",
     ):
         assert said in result.output
 

@@ -641,11 +641,12 @@ def test_a_reset_while_stopped_or_halted_stays_so(kept):
 
 @pytest.mark.req("RES-03")
 @pytest.mark.parametrize(
-    ("limit_nl", "window_h", "hours"), [(3_000_000, 24, 215), (900_000, 12, 253), (600_000, 10, 253)]
+    ("limit_nl", "window_h", "hours"), [(3_000_000, 24, 204), (900_000, 12, 252), (600_000, 10, 310)]
 )
 def test_the_readback_says_when_low_can_come_at_the_earliest(desk, limit_nl, window_h, hours):
-    """20 mL to 1 mL; 0.12 mL/day of basal and 4 boluses of 0.5 mL: 19 / 2.12 days are 215 h. With a limit of
-    0.9 mL in each half of a day, or 0.6 in each begun third, it is 1.8 mL: 253 h.
+    """20 mL to 1 mL; 0.12 mL/day of basal and 4 boluses of 0.5 mL in the first 12 h of a day: of 19 mL eight
+    days take 16.96 mL and 12 h later the fourth bolus the last of it. With a limit of 0.9 mL in 12 h the
+    last of 19 mL is in the 22nd window, with 0.6 mL in 10 h in the 32nd: 21 x 12 and 31 x 10 h.
     """
     desk.refill(20_000_000)
     therapy = {
@@ -656,6 +657,47 @@ def test_the_readback_says_when_low_can_come_at_the_earliest(desk, limit_nl, win
         "limit": {"volume_nl": limit_nl, "window_ms": window_h * 3_600_000},
     }
     assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == hours
+
+
+@pytest.mark.req("RES-03", "DOSE-06")
+@pytest.mark.parametrize(("day", "hours"), [(0, 70), (3, 118), (None, 70)])
+def test_the_days_of_a_week_that_come_first_count_first(desk, day, hours):
+    """0.2 mL/h from Monday to Wednesday, 0.1 mL/h after that; 14.1 mL to LOW. From Monday at 0 h on they take
+    70.5 h; from Thursday on 9.6 mL flow in the four slow days, and 4.5 mL in 22.5 h of Monday: 118.5 h. With
+    the time unknown it may be Monday.
+    """
+    if day is not None:
+        assert desk.ask("set_time", week_s=day * 86_400)["ok"]
+    desk.refill(15_100_000)
+    therapy = {
+        "mode": "flex",
+        "steps": [
+            {"at_ms": 0, "days": 1, "rate_num": 200_000, "rate_den": 1},
+            {"at_ms": 0, "days": 8, "rate_num": 100_000, "rate_den": 1},
+        ],
+    }
+    assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == hours
+
+
+@pytest.mark.req("RES-03", "DOSE-10")
+def test_what_leaves_faster_while_a_bridge_is_open_brings_low_sooner(desk):
+    """60 mcg/h are 1 mL/h of the old drug, 0.25 mL/h of the new one: 4 mL of the old in the line leave in 4
+    h, and of 5 mL until LOW the last one takes 4 h more, and not 20 h.
+    """
+    old = {
+        "mode": "continuous",
+        "drug": "baclofen",
+        "concentration_pg_nl": 500,
+        "dose_pg_day": 12_000_000_000,
+        "line_nl": 4_000_000,
+    }
+    desk.refill(6_000_000)
+    desk.confirm(old)
+    assert desk.ask("start")["ok"]
+    desk.run(5)
+    reply = desk.ask("program", therapy={**old, "concentration_pg_nl": 2_000})
+    assert reply["readback"]["bridge_s"] == 14_401  # with the step that is begun
+    assert reply["readback"]["low_in_h"] == 7  # the 8 h less what has flowed
 
 
 @pytest.mark.req("LIM-02")

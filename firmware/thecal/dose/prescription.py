@@ -140,21 +140,6 @@ class Prescription:
         """The slowest basal rate, a fraction of nL/h."""
         return self.rate_nl_h(self.basal.lowest()) if self.basal else (0, 1)
 
-    def most_daily_nl(self):
-        """The most that a day can take, every permitted patient bolus included: nL, rounded up (RES-03)."""
-        num, den = self._weekly_nl()
-        most = -(-num // (7 * den))
-        bolus = self.patient_bolus
-        if bolus:
-            each_ms = bolus.volume[0] * bolus.rate[1] * 3_600_000 // (bolus.volume[1] * bolus.rate[0])
-            each_ms += bolus.lockout_ticks * TICK_MS
-            count = min(bolus.max_per_day, DAY_MS // each_ms + 1 if each_ms else bolus.max_per_day)
-            most += -(-count * bolus.volume[0] // bolus.volume[1])
-        if self.limit:
-            windows = -(-DAY_MS // (self.window_ticks * TICK_MS))
-            most = min(most, -(-windows * self.limit[0] // self.limit[1]))
-        return most
-
     def readback(self):
         """What the device will do, for the human to read and confirm: a dict of integers, short texts and
         lists.

@@ -49,7 +49,7 @@ def assemble(
     judge = Judge(rig, mechanism, regimen, keys, control.clock)
     applying = Applying(regimen, line, delivery, forecast, judge, persistence, control)
     proposals = Proposals()
-    proposing = Proposing(mechanism, regimen, line, reservoir, forecast, judge, applying, proposals, control)
+    proposing = Proposing(mechanism, regimen, line, forecast, judge, applying, proposals, control)
     programming = Programming(regimen, persistence, proposals, proposing, control)
     running = Running(mechanism, regimen, line, guard, forecast, denials, keys, control)
     boluses = Boluses(mechanism, regimen, lockout, forecast, denials, control)

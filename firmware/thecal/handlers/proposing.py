@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..dose.mechanism import Mechanism
     from ..dose.prescription import Prescription
     from ..forecast import Forecast
-    from ..watch.reservoir import Reservoir
 
 
 # What is done in a tick, in slices of some 3 ms each on the board (host_tests/chip/test_week.py).
@@ -33,7 +32,6 @@ class Proposing:
         mechanism: "Mechanism",
         regimen,
         line: "Line",
-        reservoir: "Reservoir",
         forecast: "Forecast",
         judge,
         applying,
@@ -43,7 +41,6 @@ class Proposing:
         self.mechanism = mechanism
         self.regimen = regimen
         self.line = line
-        self.reservoir = reservoir
         self.forecast = forecast
         self.judge = judge
         self.applying = applying
@@ -141,12 +138,18 @@ class Proposing:
             readback["soft"] = [name for name, _ in soft]
         if long:
             yield LONG
-        if self.reservoir.known and therapy.basal:
-            # RES-03: the earliest that LOW can come, every permitted bolus taken.
-            left_nl = self.mechanism.volume_nl(
-                self.reservoir.left_steps(self.control.position.executed_steps)
-            )
-            readback["low_in_h"] = max(left_nl - therapy.low_nl, 0) * 24 // therapy.most_daily_nl()
+        if bridge and bridge.left_steps and therapy.basal and long:
+            yield LONG
+            schedule = bridge.schedule(therapy)
+            yield LONG
+            schedule.week_grains(one)
+            yield LONG
+        if self.forecast.reservoir.known and therapy.basal:
+            for ticks in self.forecast.find_low(therapy, bridge):
+                if ticks is None:
+                    yield
+                else:
+                    readback["low_in_h"] = ticks * 24 // TICKS_PER_DAY
         if bridge and bridge.left_steps:
             if long:
                 yield LONG
@@ -162,7 +165,7 @@ class Proposing:
 
     def _find_peaks(self, therapy: "Prescription"):
         """What the checks ask for and takes long: the fullest window, and day, of the week."""
-        windows = [(therapy.basal, self.forecast.steady_ticks(therapy))] if therapy.limit else []
+        windows = [(therapy.basal, therapy.window_ticks)] if therapy.limit else []
         if therapy.concentration:
             windows.append((therapy.basal, TICKS_PER_DAY))
             if self.regimen.prescription:

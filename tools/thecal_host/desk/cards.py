@@ -8,7 +8,9 @@ from fractions import Fraction
 from typing import Any
 
 from nicegui import ui
+from thecal.clock import TICKS_PER_HOUR
 from thecal.dose.prescription import Prescription
+from thecal.forecast import find_low
 from thecal_model.rig_words import uncertainty_text, unwatched_rows
 from thecal_model.text import (
     clock_text,
@@ -26,7 +28,7 @@ from thecal_host.desk.session import Session
 from thecal_host.readbacks import kept_rows
 
 EVENT_LINES = 8
-H_PER_DAY, MIN_PER_H = 24, 60
+MIN_PER_H = 60
 
 UNPAIRED = "whoever has its port may do everything"
 OLD = "What is shown is old, for the pump is not heard"
@@ -143,11 +145,22 @@ def _reservoir(session: Session) -> tuple[str, str]:
 
 
 def refill_text(therapy: Prescription | None, status: dict[str, Any], now: datetime) -> str:
-    """By when it has to be refilled: the earliest at which LOW can come, every permitted bolus taken."""
+    """By when it has to be refilled: the earliest at which LOW can come, every permitted patient bolus taken,
+    at whatever time of the week the pump is.
+    """
     if therapy is None:
         return "no therapy is programmed"
-    left_nl = max(status["reservoir_ul"] * vitals.NL_PER_UL - therapy.low_nl, 0)
-    hours = Fraction(left_nl * H_PER_DAY, therapy.most_daily_nl())
+    if not therapy.basal:
+        return ""
+    if status["bridge_left_nl"]:
+        return "when to refill is told once the old drug has left the line"
+    one = therapy.mechanism.grains_per_step
+    left_nl = status["reservoir_ul"] * vitals.NL_PER_UL - therapy.low_nl
+    left_steps = therapy.mechanism.grains_of_volume(max(left_nl, 0))[0]
+    # At which rate a bolus flows is not told here: as if at once.
+    bolus = (therapy.mechanism.grains_of_volume(status["bolus_left_nl"])[0] + 1) * one
+    *_, ticks = find_low(therapy, left_steps, one, -1, [(bolus, bolus)])
+    hours = Fraction(ticks or 0, TICKS_PER_HOUR)
     date = now + timedelta(minutes=int(hours * MIN_PER_H))
     return f"refill by {date:%Y-%m-%d %H:%M}, in {vitals.span_text(hours)}"
 
