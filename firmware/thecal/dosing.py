@@ -62,13 +62,6 @@ class Dosing:
         self.begin_bolus(CLINICIAN, volume, (rate_nl_h, 1))
         self.other_end = end
 
-    def slow_down(self, most_nl_h: int) -> None:
-        """What `run_motor` lets flow is no faster than that from now on: the guard would cut it, untold."""
-        owed = self.delivery.owed
-        owed.most_steps, owed.most_grains = self.mechanism.grains_per_tick(most_nl_h, 1)
-        owed.set_rates()
-        self.delivery.replan = True
-
     def end(self) -> None:
         """The motor stops: what is not given yet is given up."""
         for kind in range(KINDS):

@@ -311,8 +311,13 @@ class Host:
         return (not flow or self.handlers.ready(entry.request)) and once and in_time
 
     def _changes_flow(self, entry):
-        """Whether it takes effect at the end of the tick. What ends the flow does so at once, as a stop."""
-        return entry.command.changes == commands.FLOW and not self.handlers.ends_flow(entry.request)
+        """Whether it takes effect at the end of the tick. A therapy that stops what flows does so at once:
+        one without a flow, or another one in a prime or a jog.
+        """
+        last = self.handlers.programming.proposals.last
+        if entry.command.name == commands.CONFIRM and last and last.therapy:
+            return len(last.therapy.basal) > 0 and self.control.state not in states.JUDGED
+        return entry.command.changes == commands.FLOW
 
     def _acts_once(self, entry):
         if "boot" in entry.request:

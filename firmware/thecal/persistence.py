@@ -17,8 +17,7 @@ from .dose.course import KINDS
 from .dose.line import Bridge
 from .dose.prescription import PrescriptionError
 from .dose.units import concentration_of
-from .record.events import A_AT, B_AT, BOOT, CODE_AT, TICK_S_AT
-from .record.events import STATE as STATE_EVENT
+from .record import events
 from .record.layout import (
     CALIBRATION,
     DRUG_SERIAL,
@@ -235,12 +234,22 @@ class Persistence:
         that a cut left out of the log nothing is known but that it was before the last record.
         """
         image = self.journal.region.image
-        at = self.journal.events.last(_ends_rest)
+
+        def ends_rest(
+            at: int,
+        ) -> bool:  # a change of state that is none of a boot, or a boot that found motion
+            _, _, _, code, a, _, _ = struct.unpack_from(events.RECORD, image, at)
+            return a > POST if code == events.STATE else code == events.BOOT and a in MOVING
+
+        at = self.journal.events.last(ends_rest)
         if at < 0:
             return 0
-        if image[at + CODE_AT] == STATE_EVENT and image[at + B_AT] in MOVING:
-            return self.clock.tick
-        return min(struct.unpack_from("<I", image, at + TICK_S_AT)[0] * TICKS_PER_S, self.clock.tick)
+        _, tick_s, _, code, _, b, _ = struct.unpack_from(events.RECORD, image, at)
+        return (
+            self.clock.tick
+            if code == events.STATE and b in MOVING
+            else min(tick_s * TICKS_PER_S, self.clock.tick)
+        )
 
     def _restore_alarms(self) -> None:
         words = self.journal.words
@@ -476,10 +485,3 @@ class Persistence:
         words[DRUG_STARTED] = changes.started_tick + 1
         words[DOSE_CHANGED] = changes.changed_tick + 1
         words[ACCEPTED] = changes.accepted
-
-
-def _ends_rest(image, at: int) -> bool:
-    """Whether the event there is a change of state, and not one of a boot, or a boot that ended a motion."""
-    if image[at + CODE_AT] == STATE_EVENT:
-        return image[at + A_AT] > POST
-    return image[at + CODE_AT] == BOOT and image[at + A_AT] in MOVING

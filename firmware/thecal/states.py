@@ -10,6 +10,8 @@ and JOGGING only.
 STATES = ("BOOT", "POST", "STOPPED", "RUNNING", "HALTED", "PRIMING", "DRAW_BACK", "JOGGING")
 BOOT, POST, STOPPED, RUNNING, HALTED, PRIMING, DRAW_BACK, JOGGING = range(len(STATES))
 MOVING = (RUNNING, PRIMING, DRAW_BACK, JOGGING)  # the motor has power
+# A motion whose volume and rate the therapy in force has judged: of another one nobody has, and it ends.
+JUDGED = (PRIMING, JOGGING)
 
 # From each state, where to.
 MOVES = (

@@ -24,7 +24,7 @@ def test_a_start_between_read_back_and_confirmation_is_judged():
     assert desk.ask("start")["ok"]
     before = desk.pump.regimen.prescription
     refused = desk.ask("confirm", digest=proposal["digest"], accept=accept)
-    assert not refused["ok"] and refused["reason"] == "not_accepted"
+    assert not refused["ok"] and refused["reason"] == "prescription"
     assert refused["message"].startswith("baclofen.first_change.low: 0 s is below 24 h (unverified)")
     assert "propose it again" in refused["message"]
     assert desk.pump.regimen.prescription is before and desk.pump.control.state == 3

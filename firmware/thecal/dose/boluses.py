@@ -12,6 +12,7 @@ from .units import reduced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .course import Course
     from .mechanism import Mechanism
 
 
@@ -40,10 +41,11 @@ class Boluses:
         return volume_nl
 
 
-def bolus_rate(mechanism: "Mechanism", volume_nl: int, duration_ms: int):
+def bolus_rate(owed: "Course", mechanism: "Mechanism", volume_nl: int, duration_ms: int):
     """The rate that a clinician bolus asks for, a reduced fraction of nL/h: VTBI/duration, slowed to one that
     the mechanism reaches. Any duration up to 24 h will do, so that it may be far slower than a basal
-    (DOSE-08). Raises PrescriptionError.
+    (DOSE-08). And that rate, or what the basal of this moment leaves of the profile's `max_rate` (DOSE-12):
+    the step of the day that comes next may leave more, or less. Raises PrescriptionError.
     """
     problems = []
     most_nl = min(MOST_BOLUS_NL, mechanism.most_nl)
@@ -62,4 +64,9 @@ def bolus_rate(mechanism: "Mechanism", volume_nl: int, duration_ms: int):
     rate = mechanism.reachable_below(*(rate if rate[0] <= most_nl_h * rate[1] else (most_nl_h, 1)))
     if rate[0] == 0:
         raise PrescriptionError(["bolus: slower than the pump can flow"])
-    return rate
+    one = mechanism.grains_per_step
+    steps, grains = owed.most_steps - owed.basal.rate_steps, owed.most_grains - owed.basal.rate_grains
+    room = mechanism.rate_nl_h(steps * one + grains, one)
+    if room[0] <= 0:
+        raise PrescriptionError(["bolus: the basal takes all of max_rate"])
+    return rate, room if room[0] * rate[1] < rate[0] * room[1] else rate

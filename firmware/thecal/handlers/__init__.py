@@ -11,7 +11,6 @@ from ..causes import CAUSES, NO_RIG, PRESCRIPTION, Refused
 from ..dose.prescription import PrescriptionError
 from ..link import commands
 from ..link.session import refusal, reply_to
-from .applying import BY_THE_ONE_BEFORE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,15 +75,6 @@ class Handlers:
             hours = request["volume_nl"] * 3_600_000 // request["duration_ms"] + 1
             flow = booking.sum(flow, self.mechanism.grains_per_tick(min(hours, most_nl_h), 1))
         return booking.covers(flow)
-
-    def ends_flow(self, request: dict):
-        """Whether it confirms a therapy that stops what flows: one without a flow, or another one in a prime
-        or a jog.
-        """
-        last = self.programming.proposals.last
-        if request["cmd"] != "confirm" or not last or not last.therapy:
-            return False
-        return not last.therapy.basal or self.programming.control.state in BY_THE_ONE_BEFORE
 
     def carry_out(self, request: dict):
         """The answer to `request`, None where it takes more ticks (`go_on`); refusals are logged, but not

@@ -1,7 +1,7 @@
 """What a confirmed therapy does: to the line, the windows, the flow, and what is remembered of it."""
 
 from .. import states
-from ..causes import COMMAND, NOT_ACCEPTED, Refused
+from ..causes import COMMAND
 from ..dose import program
 from ..dose.prescription import PrescriptionError
 from ..record import events
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ..dose.line import Line
     from ..dose.prescription import Prescription
     from ..forecast import Forecast
-
-# A motion whose volume and rate were judged by the therapy before: what is left of it, nobody has judged.
-BY_THE_ONE_BEFORE = (states.PRIMING, states.JOGGING)
 
 
 class Applying:
@@ -48,7 +45,12 @@ class Applying:
         clock = self.control.clock
         therapy = proposal.therapy
         bridge = self._bridge_under(therapy, proposal.bridge)
-        self._judge(therapy, proposal.soft)
+        # What it breaks by now and did not then: the drug may have been started since the read-back (LIM-08).
+        late = [
+            name + ": " + text for name, text in self.judge.soft_limits(therapy) if name not in proposal.soft
+        ]
+        if late:
+            raise PrescriptionError(late + ["not so at the read-back, propose it again"])
         runs = self.control.state == states.RUNNING
         if runs and therapy.basal:
             self.forecast.check_history(therapy, clock.week_tick(1), bridge)
@@ -72,19 +74,15 @@ class Applying:
         self._tell(therapy, proposal.soft, packed)
         if runs and therapy.basal:
             self.control.follow_schedule()
-        elif runs or self.control.state in BY_THE_ONE_BEFORE:
+        elif runs or self.control.state in states.JUDGED:
             # DOSE-11: that is what is prescribed now.
             self.control.enter(states.STOPPED, COMMAND)
         elif self.control.state == states.DRAW_BACK:
-            self.control.dosing.slow_down(therapy.max_rate_nl_h)
-
-    def _judge(self, therapy: "Prescription", accepted) -> None:
-        """Raises for a bound that the therapy breaks now and did not when it was read back: the drug may have
-        been started in between (LIM-08).
-        """
-        broken = ["%s: %s" % each for each in self.judge.soft_limits(therapy) if each[0] not in accepted]
-        if broken:
-            raise Refused(NOT_ACCEPTED, "; ".join(broken) + ": not so at the read-back, propose it again")
+            # No faster than that from now on: the guard would cut it, untold.
+            owed = self.delivery.owed
+            owed.most_steps, owed.most_grains = therapy.mechanism.grains_per_tick(therapy.max_rate_nl_h, 1)
+            owed.set_rates()
+            self.delivery.replan = True
 
     def _tell(self, therapy: "Prescription", soft, packed) -> None:
         teller = self.control.teller

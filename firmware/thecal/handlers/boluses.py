@@ -3,7 +3,6 @@
 from ..causes import CAUSES, GRANTED, OVER_LIBRARY
 from ..dose.boluses import bolus_rate
 from ..dose.course import CLINICIAN, PATIENT
-from ..dose.prescription import PrescriptionError
 from ..record import events
 from .denials import over_library, why_not_accepted
 
@@ -54,8 +53,8 @@ class Boluses:
         broken = ()
         reason = self.denials.why_no_clinician_bolus()
         if reason == GRANTED:
-            rate = bolus_rate(self.mechanism, volume[0], request["duration_ms"])
-            slowed = self._slowed(rate)
+            owed = self.control.dosing.delivery.owed
+            rate, slowed = bolus_rate(owed, self.mechanism, volume[0], request["duration_ms"])
             broken = self.denials.bounds_broken(volume, rate)
             reason = why_not_accepted(broken, request.get("accept", ()))
         if reason == GRANTED:
@@ -83,19 +82,6 @@ class Boluses:
         else:
             self.denials.deny("patient_bolus", reason)
         return reason
-
-    def _slowed(self, rate: tuple):
-        """That rate, or what the basal of this moment leaves of the profile's `max_rate` (DOSE-12): the step
-        of the day that comes next may leave more, or less. Raises PrescriptionError where it leaves nothing.
-        """
-        mechanism = self.mechanism
-        one = mechanism.grains_per_step
-        owed = self.control.dosing.delivery.owed
-        steps, grains = owed.most_steps - owed.basal.rate_steps, owed.most_grains - owed.basal.rate_grains
-        room = mechanism.rate_nl_h(steps * one + grains, one)
-        if room[0] <= 0:
-            raise PrescriptionError(["bolus: the basal takes all of max_rate"])
-        return room if room[0] * rate[1] < rate[0] * room[1] else rate
 
     def _begin(self, kind: int, volume: tuple, rate: tuple, slowed: tuple) -> None:
         dosing = self.control.dosing

@@ -76,7 +76,7 @@ DISCONNECTED, JOG_START, JOG_END, RIG, KEYS, BAD_AUTH = range(31, len(EVENTS))
 
 # Those that are kept apart, so that no flood of others drives them out (REC-06).
 FAULTS = (BOOT, STARVED, LIMITED, FAULT, ALARM, POST_FAILED, JOURNAL, PART_FAILED)
-TICK_S_AT, CODE_AT, A_AT, B_AT = 4, 10, 12, 16  # bytes of a record
+CODE_AT = 10  # byte of a record
 
 # Those that somebody can cause as often as he likes: the first of a kind are logged, then they are counted.
 REPEATABLE = (DENIED, AUDIO_PAUSE, MERGED)

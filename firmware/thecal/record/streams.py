@@ -260,8 +260,8 @@ class Stream:
             best = best + 1 if best + 1 < self.ring.sectors else 0
 
     def last(self, is_wanted):
-        """The offset in the region of the last event that is kept with `is_wanted(image, offset)`; of the
-        oldest one where there is no such, -1 where there is none at all.
+        """The offset in the region of the last event that is kept with `is_wanted(offset)`; of the oldest one
+        where there is no such, -1 where there is none at all.
         """
         ring = self.ring
         oldest = -1
@@ -273,7 +273,7 @@ class Stream:
             for at, _ in self._entries(sector):
                 if first < 0:
                     first = at
-                if is_wanted(self.region.image, at):
+                if is_wanted(at):
                     found = at
             if found >= 0:
                 return found
