@@ -56,8 +56,10 @@ def desk(
                 name = stack.enter_context(server.bench(rig))
         elif name:
             ports.open_port(name).close()  # as does this
-        server.serve(server.Desk(name, ctx.obj.role), address, at, _tell)
-
-
-def _tell(where: str) -> None:
-    say(f"The desk is at\n  {where}\nCtrl-C ends it; the pumps go on.")
+        ends = "it and the emulated pump" if bench else "it; the pumps go on"
+        server.serve(
+            server.Desk(name, ctx.obj.role),
+            address,
+            at,
+            lambda where: say(f"The desk is at\n  {where}\nCtrl-C ends {ends}."),
+        )
