@@ -11,6 +11,7 @@ from thecal_bench.displacement import table_of
 from thecal_bench.parameters import REFERENCE, PlantParameters
 from thecal_bench.plant import Plant
 from thecal_bench.pulsation import EdgeBench, evenness
+from thecal_host.live import from_status
 from thecal_host.vitals import head_text
 from thecal_model.rig import reference
 
@@ -194,13 +195,20 @@ def test_the_pump_says_whether_it_evens_out_and_why_not():
 
     assert said() == "counts as uniform: its phase is not known, until the next index mark"
     desk.find_mark()
-    assert said().startswith("counts as uniform: it rests")
+    assert said() == "counts as uniform: it rests"
     desk.start(rate_num=600_000)
     desk.run(20)
     counted = desk.pump.position.counted_steps
     assert said().startswith("evened out by its table, ")
     assert TO_MARK_STEPS + statuses[-1]["phase_steps"] in range(counted - 1, counted + 12)
     assert head_text(statuses[-1], reference()) == "counts as uniform: it has no table"
+    fast = {**statuses[-1], "compensated": 0, "rate_nl_h": 9_000_000}
+    assert head_text(fast, desk.plant.rig).endswith("it is as fast as a 16th of the motor's greatest rate")
+    waits = {**statuses[-1], "compensated": 0}
+    assert head_text(waits, desk.plant.rig).endswith("waits for a mark that agrees with the one before")
+    shown = from_status(statuses[-1], NL_PER_STEP, 100, rig=desk.plant.rig)
+    assert shown.head.startswith("evened out by its table, ")
+    assert not from_status(statuses[-1], NL_PER_STEP, 100, rig=reference()).head
 
 
 @pytest.mark.req("DOSE-02")

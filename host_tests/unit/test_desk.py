@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from head_tables import rig_with
 from pump_at_pty import PATIENCE_S, PtyPump, until
 from thecal.link.commands import COMMANDS, ROLES
 from thecal_bench.balance import BalanceOnPty, BalanceParameters, ModelBalance
@@ -225,6 +226,14 @@ def test_a_pump_that_was_never_told_what_hangs_on_its_pins_is_shown():
                 orders.start(session)
         finally:
             session.close()
+
+
+@pytest.mark.req("PERF-05")
+def test_a_head_with_a_table_says_whether_it_is_evened_out(session):
+    until(lambda: session.status is not None and session.rig is not None)
+    assert "its flow" not in _rig(session)[1]
+    session.rig = rig_with([0, 1_000, 2_000, 1_000, 0, -1_000, -2_000, -1_000])
+    assert "its flow: counts as uniform: its phase is not known, until" in _rig(session)[1]
 
 
 def test_a_bolus_that_is_denied_says_why(session):

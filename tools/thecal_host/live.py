@@ -46,6 +46,7 @@ class Reading:
     supply: str = ""
     reservoir: str = ""
     alarm: str = ""
+    head: str = ""
 
 
 def from_status(
@@ -71,6 +72,7 @@ def from_status(
         supply=vitals.supply_text(status["supply_raw"], rig),
         reservoir=vitals.reservoir_text(status, empty_nl),
         alarm=_alarm_text(status),
+        head=vitals.head_text(status, rig) if rig is not None and rig.table else "",
     )
 
 
@@ -129,7 +131,11 @@ class LiveView:
             bolus = f"  {what}{reading.bolus}" if reading.bolus else ""
             more = "".join(
                 f"  {name} {text}"
-                for name, text in (("supply", reading.supply), ("alarm", reading.alarm))
+                for name, text in (
+                    ("supply", reading.supply),
+                    ("alarm", reading.alarm),
+                    ("head", reading.head.partition(", ")[0]),
+                )
                 if text
             )
             self._line(
@@ -184,6 +190,8 @@ class LiveView:
         if reading.alarm:
             numbers.add_row("alarm", Text(reading.alarm, style="bold red"))
         parts: list[Any] = [numbers]
+        if reading.head:
+            parts.append(Text(f"head: {reading.head}"))
         if self._total_ms:
             parts.append(ProgressBar(total=self._total_ms, completed=min(reading.at_ms, self._total_ms)))
         if self._unwatched:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from thecal.dose.head import FAST_PART
 from thecal.dose.prescription import EMPTY_NL
 from thecal.rig import Rig, Scale
 from thecal.watch import parts
@@ -148,7 +149,13 @@ def head_text(status: dict[str, Any], rig: Rig | None) -> str:
         return f"evened out by its table, {status['phase_steps']} microsteps behind its mark"
     if status["phase_steps"] < 0:
         return "counts as uniform: its phase is not known, until the next index mark"
-    return "counts as uniform: it rests, is faster than its table serves, or waits for a second mark"
+    if status["state"] not in ("RUNNING", *TURNED):
+        return "counts as uniform: it rests"
+    if status["state"] == "DRAW_BACK":
+        return "counts as uniform: it turns backward"
+    if status["rate_nl_h"] * FAST_PART >= rig.mechanism().max_rate_nl_h():
+        return f"counts as uniform: it is as fast as a {FAST_PART}th of the motor's greatest rate"
+    return "counts as uniform: it waits for a mark that agrees with the one before"
 
 
 def _keys_text(hello: dict[str, Any]) -> str:

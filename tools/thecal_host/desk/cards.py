@@ -174,7 +174,10 @@ def _rig(session: Session) -> tuple[str, str]:
     watched = [f"✖ {code.replace('_', ' ')} unwatched: {text}" for code, text in rows] or [
         "✓ everything is watched"
     ]
-    return rig.name, "\n".join([f"{volume_text(rig.nl_per_rev)} a turn, {uncertainty_text(rig)}", *watched])
+    lines = [f"{volume_text(rig.nl_per_rev)} a turn, {uncertainty_text(rig)}"]
+    if rig.table and session.status is not None:
+        lines.append(f"its flow: {vitals.head_text(session.status, rig)}")
+    return rig.name, "\n".join([*lines, *watched])
 
 
 def _link(session: Session) -> tuple[str, str]:
