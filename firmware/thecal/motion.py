@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
 TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
 TICK_CYCLES = TICK_MS * 10_000
+BENT_STEPS = 4  # of fewer in a segment none is far off an even flow
+CROSSING_PART = 4  # times what flows: the rotor turns so far only where it crosses a dip
 
 
 class Cut:
@@ -175,6 +177,8 @@ class Motion:
         if (self.control.clock.tick + ahead) % SEGMENT_TICKS:
             return 1
         ticks = self.delivery.next_ticks()
+        if ticks > 1 and self.evens and self._bends(ticks):
+            return 1
         if ticks > 1 and self.guard.limit_steps:
             self._look_at_window(ahead + 1)
             room_steps = self.guard.room_steps(self.planned_steps)
@@ -183,6 +187,25 @@ class Motion:
                 if steps - steps // SEGMENT_TICKS > room_steps:
                     return 1
         return ticks
+
+    def _bends(self, ticks: int):
+        """Whether even steps, as those of a segment are, would be off an even flow by half a microstep in the
+        middle of so many ticks. A dip is crossed in one.
+        """
+        head = self.position.head
+        if not head.compensates:
+            return False
+        target_steps = self.delivery.planned_position(ticks)
+        flows_steps = target_steps - self.planned_steps
+        if flows_steps < BENT_STEPS:
+            return False
+        units = head.units_from_turn(target_steps, 0)
+        turned = self.turned_steps - head.turn_at
+        turns = head.counted_at(units) - self.turned_steps
+        if turns > CROSSING_PART * flows_steps:
+            return False
+        off = head.units_of(turned) + units - 2 * head.units_of(turned + (turns >> 1))
+        return not -head.unit <= off <= head.unit
 
     def _look_at_window(self, ahead: int) -> None:
         guard = self.guard
