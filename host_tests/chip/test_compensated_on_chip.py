@@ -1,4 +1,6 @@
-"""PERF-05 on the chip: with a table of the head in its rig the image evens the flow out."""
+"""PERF-05 on the chip: with a table of the head in its rig the image evens the flow out. A table is the true
+one, or one that is found by `thecal calibrate --pulsation` on the plant.
+"""
 
 from fractions import Fraction
 
@@ -9,6 +11,7 @@ from thecal_bench.displacement import table_of
 from thecal_bench.parameters import REFERENCE, PlantParameters
 from thecal_bench.plant import Plant
 from thecal_bench.pulsation import evenness
+from thecal_host.evened import HEADS, weighed
 
 pytestmark = pytest.mark.chip
 
@@ -19,19 +22,23 @@ MEASURED_NL_H = 6_000_000
 PITCH_TICKS = 200
 
 
-def pitch_at_6_ml_h(image, table):
-    """Evenness over a pitch and a fifth, and the last status."""
+REVOLUTION_TICKS = 620
+SETTLED_TICKS = 370  # 20 time constants of the line
+
+
+def pitch_at_6_ml_h(image, table, parameters=SINE, marks=1, settled_ticks=0):
+    """Evenness over a pitch and a fifth after so many marks, and the last status."""
     start = REFERENCE.steps_per_rev - TO_MARK_STEPS
-    on_chip = Rig(image, plant=Plant(SINE, rig=rig_with(table), angle_steps=start))
+    on_chip = Rig(image, plant=Plant(parameters, rig=rig_with(table), angle_steps=start))
     on_chip.start(FIND_NL_H)
     on_chip.run_ticks(FIND_TICKS)
     on_chip.change_rate(MEASURED_NL_H)
-    on_chip.run_ticks(20)
+    on_chip.run_ticks(20 + (marks - 1) * REVOLUTION_TICKS)
     begun = len(on_chip.edges.rising)
-    on_chip.run_ticks(PITCH_TICKS * 6 // 5)
+    on_chip.run_ticks(settled_ticks + PITCH_TICKS * 6 // 5)
     edges_ns = [cycle * 8 for cycle in on_chip.edges.rising[begun:]]
     positions = [start + begun + number + 1 for number in range(len(edges_ns))]
-    found = evenness(edges_ns, positions, SINE, REFERENCE, table)
+    found = evenness(edges_ns, positions, parameters, REFERENCE, table)
     assert on_chip.no_backlog()
     return found, on_chip.status()
 
@@ -44,3 +51,18 @@ def test_the_true_table_makes_the_flow_fifty_times_more_even(image):
     assert status["compensated"] == 0
     assert 0.38 < without.flow < 0.41
     assert found.flow * 50 <= without.flow
+
+
+@pytest.mark.long
+@pytest.mark.req("PERF-05", "CAL-02")
+@pytest.mark.parametrize(("head", "marks"), list(zip(HEADS, (1, 2), strict=True)), ids=["sine", "roller"])
+def test_the_table_that_is_found_makes_the_flow_twenty_times_more_even(image, tmp_path, head, marks):
+    table = weighed(head, tmp_path)
+    found, status = pitch_at_6_ml_h(image, table, head.parameters, marks, SETTLED_TICKS)
+    assert status["compensated"] == 1
+    without, _ = pitch_at_6_ml_h(image, [], head.parameters, 1, SETTLED_TICKS)
+    print(f"{head.name}: without {without}, with the table {found}")
+    assert (found.dip is None) == (without.dip is None) == (head.parameters.dip_percent == 0)
+    assert found.windows > 0.8 * found.all_windows
+    assert found.flow * 20 <= without.flow
+    assert found.outflow * 20 <= without.outflow
