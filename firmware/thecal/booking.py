@@ -39,8 +39,9 @@ class Booking:
         self.mechanism = dosing.mechanism
         self.line = dosing.line
         self.delivery = dosing.delivery
-        behind_steps = self.position.head.behind_steps
-        self.ledger = Ledger(journal, self.mechanism.grains_of_volume(NL_PER_UL)[0], behind_steps)
+        head = self.position.head
+        most_steps = min(self.mechanism.grains_of_volume(NL_PER_UL)[0], head.quantum_steps)
+        self.ledger = Ledger(journal, most_steps, head.behind_steps)
         # What is about to begin, the fastest that the therapy takes by itself, and what is booked for.
         self.expected_steps = 0
         self.expected_grains = 0

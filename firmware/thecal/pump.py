@@ -177,6 +177,7 @@ class Pump:
         executed_steps = counted_steps = inputs.executed_steps + position.base_steps
         if inputs.index_count != position.seen_marks:
             position.look(counted_steps, inputs.index_count)
+            self.control.unwritten = position.evens or self.control.unwritten
         position.counted_steps = counted_steps
         if position.evens:
             executed_steps = position.head.volume_at(counted_steps)
@@ -209,6 +210,7 @@ class Pump:
             delivery.replan = delivery.replan or moving
         elif turn == head.turn_at:
             return
+        self.control.unwritten = True
         self.critical.words.keep_set()
 
     def _dose_part(self, inputs: "Inputs", ticks: int) -> None:

@@ -16,6 +16,7 @@ needed it is against the patient's risk:
     draw-back        how far it may still go back, rounded down; one that is under way counts as begun here
     bolus            one that a cut ended had given so much, rounded up
     pulses           revolutions of the rotor, rounded down to a pulse, or what stands for it
+    phase            of the rotor: not known until its next mark
     fraction         part of a step that was owed: gone with the therapy, which a change of rig ends
     flow             what was booked, lockouts and alarms are no steps
 """
@@ -37,6 +38,7 @@ CREDIT_END = place_of("credit_end_steps")
 BRIDGE_END = place_of("bridge_end_steps")
 DRAWN_FROM = place_of("drawn_from_steps")
 LEAST = place_of("least_steps")
+MARK = place_of("mark_steps")
 BOLUS_FROM = (place_of("bolus_from_steps_0"), place_of("bolus_from_steps_1"))
 NONE = -1  # a position that is none
 
@@ -62,6 +64,8 @@ def recount(journal: "Journal", rig: "Rig") -> None:
     journal.rig_number = rig.serial
     if rig.missing:
         return  # nor is the number of one that cannot be read given again: therapies have it
+    if words[SERIALS[CALIBRATION]] != rig.serial:
+        words[MARK] = NONE
     words[SERIALS[CALIBRATION]] = rig.serial
     words[NL_PER_REV], words[STEPS_PER_REV], words[PULSES_PER_REV] = now
     if was[2]:

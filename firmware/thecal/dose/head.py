@@ -9,7 +9,8 @@ Where the head takes back, the volume counted stands still from where that begin
 (the envelope of the table): all steps between are due at once, and the motor crosses as fast as it may.
 
 The phase comes from the index mark. A tick says only between which steps a mark came; each mark that agrees
-with the one before, a revolution ago, narrows that. The table is used (`follow`) while the phase is known to
+with the one before, a revolution ago, narrows that. It is kept over a reset, wider by what was booked and may
+not have been made. The table is used (`follow`) while the phase is known to
 1/64 of a pitch and no more than a revolution old (one that takes back once a second mark agreed), while the
 pump doses forward, and below a sixteenth of the motor's greatest rate: the steps of a segment are even, so
 within one the flow follows the table's mean. Else the head counts as uniform, and nothing jumps where one
@@ -56,6 +57,7 @@ class Head:
         self.places = len(table)
         self.behind_steps = 0  # what is displaced may be so far behind what is owed: a step of the rotor
         self.takes_back = False
+        self.quantum_steps = LARGEST  # of what may not have been made the phase bears so many steps
         self.units_of = self.steps_at = _same  # from steps of the rotor to units, and back
         if table:
             from .head_table import HeadTable  # a rig without one has no room for it
@@ -64,6 +66,7 @@ class Head:
             self.unit = evened.unit
             self.behind_steps = evened.behind_steps
             self.takes_back = evened.takes_back
+            self.quantum_steps = max(steps_per_rev // (2 * WIDTH_PART * rollers), 1)
             self.units_of = evened.units_of
             self.steps_at = evened.steps_at
         # Uniform: volume is `counted` less `shift`, and `part` units more or less, which no count shows.
@@ -123,9 +126,34 @@ class Head:
 
     def known(self, counted: int):
         """Whether the phase is known well enough, and not of long ago."""
-        if not self.marked or (self.high - self.low) * self.rollers * WIDTH_PART > self.steps_per_rev:
+        if not self.marked or not self.known_after(0):
             return False
         return counted - self.high <= self.steps_per_rev + self.steps_per_rev // SLACK_PART
+
+    def known_after(self, steps: int):
+        """Whether the phase would be known well enough still, were so many steps made or not."""
+        return (self.high - self.low + steps) * self.rollers * WIDTH_PART <= self.steps_per_rev
+
+    def mark_steps(self):
+        """The volume about when the mark came, whole microsteps."""
+        return self.turn_steps if self.compensates else self.low - self.shift
+
+    def mark_before_steps(self):
+        """So many steps of the rotor before that it came at the most."""
+        return (self.turn_at - self.low) % self.steps_per_rev if self.compensates else 0
+
+    def resume(self, counted: int, unsure_steps: int, mark_steps: int, before: int, behind: int, by_table):
+        """Go on after a reset, from a volume of `counted`, of which the last `unsure_steps` may not have been
+        made. The mark came from so many steps `before` to so many `behind` the volume `mark_steps`.
+        """
+        most = counted - mark_steps
+        least = most - unsure_steps
+        if by_table:
+            most = self.steps_at((most + 1) * self.unit - 1)
+            least = self.steps_at((least - 1) * self.unit) + 1
+        self.marked = True
+        self.low = counted - most - before
+        self.high = counted - least + behind
 
     def phase_steps(self, counted: int):
         """Steps since the last mark, -1 while the phase is not known."""

@@ -4,7 +4,7 @@ Everything in these tables is the layout of VERSION: changing any of it makes a 
 little-endian.
 """
 
-VERSION = 6
+VERSION = 7
 
 UNIT = 32
 PAGE = 256
@@ -80,6 +80,11 @@ FIELDS = (
     "steps_per_rev",
     "pulses_per_rev",
     "keys_serial",  # 0: it never had keys
+    # The rotor's index (dose/head.py): what was executed when it came, -1: not known or of no use, ...
+    "mark_steps",
+    "mark_before_steps",  # ... so many steps of the rotor before that at the most, ...
+    "mark_behind_steps",  # ... or behind it, ...
+    "mark_by_table",  # ... and 1 where what was executed since is as the head's table has it, 0: uniform
 )
 LEDGER_FIELDS = 4
 

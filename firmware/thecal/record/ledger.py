@@ -26,9 +26,10 @@ ERASE_TICKS = 17  # before an erase: the queue, what it may last, and then a rec
 
 
 class Ledger:
-    """On a journal that has recovered, with `most_steps` in 1 uL. The position is that of the journal: the
-    caller's `executed_steps` go on from there. The motor may come to rest `behind_steps` before what is
-    booked, since its next step would displace more.
+    """On a journal that has recovered, with a quantum of `most_steps`, those of 1 uL at the most. The position
+    is that of the journal: the caller's `executed_steps` go on from there. The motor may come to rest
+    `behind_steps` before what is booked, since its next step would displace more. Of what was found
+    `unsure_steps` may not have been made.
     """
 
     def __init__(self, journal, most_steps: int, behind_steps: int = 0) -> None:
@@ -37,7 +38,8 @@ class Ledger:
         self.behind_steps = behind_steps
         words = journal.words
         # What was reserved counts as executed and as dose.
-        words[DOSE] += words[RESERVED] - words[EXECUTED]
+        self.unsure_steps = words[RESERVED] - words[EXECUTED]
+        words[DOSE] += self.unsure_steps
         words[EXECUTED] = words[RESERVED]
         self.booked_steps = words[RESERVED]
         self.quantum_steps = 1

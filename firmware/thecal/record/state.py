@@ -50,6 +50,7 @@ class State:
             self.words[index] = 0
         self.words[place_of("fill_nl")] = -1
         self.words[place_of("lockout_end_tick")] = -1
+        self.words[place_of("mark_steps")] = -1
 
     def save(self):
         """Have a snapshot of `words` written; the ticket is booked when `saved_ticket` has reached it."""
