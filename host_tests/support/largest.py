@@ -16,6 +16,7 @@ RIG: dict[str, dict[str, Any]] = {
         "rollers": 64,
         "service_revs": 9_999_999,
         "service_days": 9_999,
+        "table": [1_249 * min(place % 32, 32 - place % 32) for place in range(128)],
     },
     "step": {"sense": "pad"},
     "fault": {"level": 1},
