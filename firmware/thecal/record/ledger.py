@@ -26,7 +26,7 @@ ERASE_TICKS = 17  # before an erase: the queue, what it may last, and then a rec
 
 
 class Ledger:
-    """On a journal that has recovered, with a quantum of `most_steps`, those of 1 uL at the most. The position
+    """On a journal that has recovered; `most_steps` are the greatest quantum, 1 uL at the most. The position
     is that of the journal: the caller's `executed_steps` go on from there. The motor may come to rest
     `behind_steps` before what is booked, since its next step would displace more. Of what was found
     `unsure_steps` may not have been made.
