@@ -11,13 +11,11 @@ and cancels all that was accepted before it, whatever it waits for. Nothing of i
 in the tick of the stop; the answer comes when the record of it has been read back.
 """
 
-import json
-
 from . import states
 from .causes import CANCELLED as WAS_CANCELLED
 from .causes import CAUSES, STOP_HELD
 from .link import commands
-from .link.answers import LastAnswers, StopAnswers, not_kept
+from .link.answers import LAST_BYTES, LastAnswers, StopAnswers, not_kept
 from .link.queue import MOST_WAITING, NO_PLACE, Queue
 from .link.session import has_id, refusal, reply_to
 from .probe import Probe
@@ -203,7 +201,7 @@ class Host:
             return
         text = self.last.find(id_of(request))
         if text:
-            self.writer.send_text(outputs, text, request["id"])
+            self.writer.send_json(outputs, text)
             return
         answer = self._told(place)
         result = self.outcomes.result(place)
@@ -393,11 +391,10 @@ class Host:
             why = CAUSES.index(answer["reason"]) if "reason" in answer else 0
         elif answer.get("granted") is False:
             result, why = DENIED, CAUSES.index(answer["reason"])
-        text = json.dumps(answer, separators=(",", ":"))
+        self.writer.send_object(outputs, answer)
         if place != NO_PLACE:
             self.outcomes.close(place, result, why, self.control.clock.tick)
-            self.last.keep(id_of(request), text)
-        self.writer.send_text(outputs, text, answer["id"])
+            self.last.keep(id_of(request), self.writer.sent_json(LAST_BYTES))
 
     def _entry_cancelled(self, entry, message: str, outputs: "Outputs") -> None:
         self._cancelled(entry.request, entry.command, entry.place, message, outputs)

@@ -63,9 +63,9 @@ class LastAnswers:
         self.kept = []  # (key, text)
         self.length = 0
 
-    def keep(self, key, text: str) -> None:
-        """`text` was the answer to the command with this key."""
-        if len(text) > LAST_BYTES:
+    def keep(self, key, text) -> None:
+        """`text`, bytes, was the answer to the command with this key."""
+        if not text:
             return
         self.kept.append((key, text))
         self.length += len(text)
@@ -73,8 +73,8 @@ class LastAnswers:
             self.length -= len(self.kept.pop(0)[1])
 
     def find(self, key):
-        """The text, or an empty one."""
+        """The text, or b""."""
         for kept_key, text in self.kept:
             if kept_key == key:
                 return text
-        return ""
+        return b""

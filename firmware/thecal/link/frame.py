@@ -34,6 +34,7 @@ MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
 MOST_AHEAD = 4
 MOST_AHEAD_BYTES = 192  # signed
 STATUS_BYTES = 704  # more than the longest status frame, and kept free for it
+ANSWER_DEPTH = 3  # an answer, its read-back, the changes in that
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 
 
@@ -346,6 +347,7 @@ class FrameWriter:
         self.buffer = bytearray(0)
         self.frame_start = 0
         self.at = 0
+        self.json_end = 0
         self.fits = True
         self.digits = bytearray(16)
 
@@ -420,19 +422,58 @@ class FrameWriter:
         outputs.tx_end = at + 10
         return True
 
-    def send_object(self, outputs: "Outputs", value):
-        """A whole frame from a dict; allocates, for replies only. One that would be longer than a line may be
-        is replaced by TOO_LARGE with the same `id`.
+    def send_object(self, outputs: "Outputs", value: dict):
+        """A whole frame from a dict; allocates, for replies only, and piece by piece: no answer may need more
+        memory in one place than its longest value. One that would be longer than a line may be is replaced by
+        TOO_LARGE with the same `id`.
         """
-        return self.send_text(outputs, json.dumps(value, separators=(",", ":")), value["id"])
-
-    def send_text(self, outputs: "Outputs", json_text: str, number: int):
-        """The same from its JSON; `number` is its `id`."""
-        text = Text(json_text)
-        if text.length + 10 > LINE_BYTES:
-            message = "the answer has %d bytes, a line has at most %d" % (text.length + 10, LINE_BYTES)
-            value = {"type": "reply", "id": number, "ok": False, "error": TOO_LARGE, "message": message}
-            text = Text(json.dumps(value, separators=(",", ":")))
         self.begin(outputs)
-        self.text(text)
+        self._value(value, ANSWER_DEPTH)
+        length = self.at - self.frame_start + 10
+        if length > LINE_BYTES or (not self.fits and len(self.buffer) - self.frame_start > LINE_BYTES):
+            self.begin(outputs)
+            message = "the answer is longer than a line may be, %d bytes" % LINE_BYTES
+            refused = {"type": "reply", "id": value["id"], "ok": False, "error": TOO_LARGE}
+            refused["message"] = message
+            self._value(refused, ANSWER_DEPTH)
+        self.json_end = self.at
         return self.end(outputs)
+
+    def sent_json(self, most: int):
+        """The bytes of the last object that was sent, b"" if it has more than `most`, or found no room."""
+        if not self.fits or self.json_end - self.frame_start > most:
+            return b""
+        return self.buffer[self.frame_start : self.json_end]
+
+    def send_json(self, outputs: "Outputs", data):
+        """Those bytes once more."""
+        self.begin(outputs)
+        self._bytes(data)
+        return self.end(outputs)
+
+    def _value(self, value, depth: int) -> None:
+        """Objects, and lists of lists, in so many pieces; what is deeper in them whole."""
+        if depth and value and isinstance(value, dict):
+            lead = "{"
+            for key in value:
+                self._bytes(('%s"%s":' % (lead, key)).encode())
+                self._value(value[key], depth - 1)
+                lead = ","
+            self._bytes(b"}")
+        elif depth and value and isinstance(value, list) and isinstance(value[0], list):
+            lead = b"["
+            for item in value:
+                self._bytes(lead)
+                self._value(item, 0)
+                lead = b","
+            self._bytes(b"]")
+        else:
+            self._bytes(json.dumps(value, separators=(",", ":")).encode())
+
+    def _bytes(self, data) -> None:
+        end = self.at + len(data)
+        if end > len(self.buffer):
+            self.fits = False
+        else:
+            self.buffer[self.at : end] = data
+            self.at = end
