@@ -64,6 +64,12 @@ def test_another_rig_says_what_changes(run):
     assert watched.exit_code == 0 and "Everything is watched." in watched.output
 
 
+@pytest.mark.req("RIG-02")
+def test_a_table_of_a_head_is_not_told_place_by_place():
+    assert _change("head.table", 0, 128) == "0 places to 128"
+    assert _change("head.table", 8, 8) == "another one of 8 places"
+
+
 @pytest.mark.req("RIG-01")
 def test_a_rig_that_is_wrong_never_reaches_a_pump(run, bare_port, tmp_path):
     path = tmp_path / "mine.toml"

@@ -61,6 +61,10 @@ def test_a_rig_is_read_back_whole_with_what_follows_from_it_and_what_changes():
     assert said["max_rate_nl_h"] == 99_000 * 1_200 * 3_600 // 6_400
     assert said["changes"] == [["motor.microsteps", 16, 32], ["head.nl_per_rev", 100_000, 99_000]]
     assert "soft" not in said and answer["why"] == []
+    table = [0, 2_000, 0, -2_000] * 2
+    evened = desk.ask("rig", rig=tables(head={**named("reference").tables["head"], "table": table}))
+    assert evened["readback"]["head.table"] == table
+    assert evened["readback"]["changes"] == [["head.table", 0, 8]]
     dropped = desk.ask("rig", rig=tables(air=None, index={"marks_per_rev": 1}))
     assert dropped["readback"]["changes"] == [["air.level", 1, None]]
     assert dropped["readback"]["soft"] == ["air"]

@@ -70,8 +70,14 @@ def readback_rows(rig: wire.Rig, proposal: Proposal) -> list[tuple[str, str]]:
     """
     said = rows(rig)
     for where, was, now in proposal.readback.get("changes", []):
-        said.append(("changes", f"{where}: {_value(was)} to {_value(now)}"))
+        said.append(("changes", f"{where}: {_change(where, was, now)}"))
     return [*said, ("digest", proposal.digest)]
+
+
+def _change(where: str, was: Any, now: Any) -> str:
+    if where != "head.table":
+        return f"{_value(was)} to {_value(now)}"
+    return f"another one of {now} places" if was == now else f"{was} places to {now}"
 
 
 def _value(value: Any) -> str:

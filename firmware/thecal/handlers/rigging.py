@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ..watch.reservoir import Reservoir
     from .denials import Denials
 
+RATIO = 2  # numbers
+
 # What a part is needed for as long as it stands: its alarms, and any fault of the part itself.
 ALARMS_OF = (
     ("encoder", (alarms.FREE_FLOW, alarms.STALL, alarms.OVER_INFUSION, alarms.UNDER_INFUSION)),
@@ -153,7 +155,7 @@ class Rigging:
 def readback(rig: "Rig", before: "Rig"):
     """What a pump says of a rig that is proposed: each key as table.key, what follows from them, `soft` the
     codes of what goes unwatched, and `changes`: key, old and new value for each that differs from the rig
-    in force, None where it is not fitted.
+    in force, None where it is not fitted, and of a list that is no ratio its length.
     """
     mechanism = rig.mechanism()
     said = {}
@@ -167,7 +169,7 @@ def readback(rig: "Rig", before: "Rig"):
             if value is not None:
                 said[where] = value
             if value != was:
-                changes.append([where, was, value])
+                changes.append([where, _short(was), _short(value)])
     said["steps_per_rev"] = mechanism.steps_per_rev
     said["nl_per_step"] = list(reduced(mechanism.nl_per_rev, mechanism.steps_per_rev))
     said["max_rate_nl_h"] = min(MOST_RATE_NL_H, mechanism.max_rate_nl_h())
@@ -177,6 +179,10 @@ def readback(rig: "Rig", before: "Rig"):
     if unwatched:
         said["soft"] = unwatched
     return said
+
+
+def _short(value):
+    return len(value) if isinstance(value, list) and len(value) != RATIO else value
 
 
 def _said(tables, table, key):
