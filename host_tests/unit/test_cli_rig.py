@@ -5,6 +5,7 @@ from pump_port import PumpPort
 from thecal_bench.flash_model import blank_flash
 from thecal_bench.inprocess import HostBench
 from thecal_bench.plant import Plant
+from thecal_host.rigging import _change
 from thecal_model import rig
 
 
