@@ -121,9 +121,11 @@ def test_the_mark_lies_where_it_was_whatever_of_what_was_booked_was_made(table, 
     mark = data.draw(st.integers(head.low, head.high))
     begun = head.high + data.draw(st.integers(0, 500))
     head.shift = data.draw(st.integers(-50, 50))
-    assert head.follow(begun, follows) == follows
+    assert head.follow(begun, follows, head.volume_at(begun)) == follows
     counted = begun + way
     volume = head.volume_at(counted)
+    behind = head.behind_steps if follows else 0
+    volume += data.draw(st.integers(-behind, behind))
     written = volume - data.draw(st.integers(0, 20))
     booked = volume + data.draw(st.integers(0, 20))
     after = Head(PER_REV, 3, table)

@@ -66,7 +66,9 @@ class Head:
             self.unit = evened.unit
             self.behind_steps = evened.behind_steps
             self.takes_back = evened.takes_back
-            self.quantum_steps = max(steps_per_rev // (2 * WIDTH_PART * rollers), 1)
+            # The mark is within two steps, what counts as displaced within `behind_steps` (`Motion.evened`).
+            width_steps = steps_per_rev // (WIDTH_PART * rollers)
+            self.quantum_steps = max(width_steps - 3 * self.behind_steps - 5, 1)
             self.units_of = evened.units_of
             self.steps_at = evened.steps_at
         # Uniform: volume is `counted` less `shift`, and `part` units more or less, which no count shows.
@@ -149,8 +151,8 @@ class Head:
         most = counted - mark_steps
         least = most - unsure_steps
         if by_table:
-            most = self.steps_at((most + 1) * self.unit - 1)
-            least = self.steps_at((least - 1) * self.unit) + 1
+            most = self.steps_at((most + self.behind_steps + 1) * self.unit - 1)
+            least = self.steps_at((least - self.behind_steps - 1) * self.unit) + 1
         self.marked = True
         self.low = counted - most - before
         self.high = counted - least + behind
