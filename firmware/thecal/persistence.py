@@ -10,6 +10,7 @@ allocates but programming and `restore`.
 
 import struct
 
+from . import phase
 from .booking import Booking
 from .clock import TICKS_PER_S
 from .dose import library_wire, program
@@ -72,33 +73,29 @@ ALARMS_STOPPED = place_of("alarms_stopped")
 DRUG_STARTED = place_of("drug_started")
 DOSE_CHANGED = place_of("dose_changed")
 ACCEPTED = place_of("bounds_accepted")
-MARK = place_of("mark_steps")
-MARK_BEFORE = place_of("mark_before_steps")
-MARK_BEHIND = place_of("mark_behind_steps")
-MARK_BY_TABLE = place_of("mark_by_table")
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, LEAST)
-WATCHED = LINE + (
-    STATE,
-    ALARMS,
-    FIRST_CAUSE,
-    FILL,
-    FILLED_AT,
-    OCCLUSION_NL_KPA,
-    BOLUS_NL,
-    BOLUS_NL + 1,
-    LOCKOUT_END,
-    RESETS,
-    STRIKE_TICK,
-    ALARMS_STOPPED,
-    FAILED_PARTS,
-    DRUG_STARTED,
-    DOSE_CHANGED,
-    ACCEPTED,
-    MARK,
-    MARK_BEFORE,
-    MARK_BEHIND,
-    MARK_BY_TABLE,
+WATCHED = (
+    LINE
+    + (
+        STATE,
+        ALARMS,
+        FIRST_CAUSE,
+        FILL,
+        FILLED_AT,
+        OCCLUSION_NL_KPA,
+        BOLUS_NL,
+        BOLUS_NL + 1,
+        LOCKOUT_END,
+        RESETS,
+        STRIKE_TICK,
+        ALARMS_STOPPED,
+        FAILED_PARTS,
+        DRUG_STARTED,
+        DOSE_CHANGED,
+        ACCEPTED,
+    )
+    + phase.FIELDS
 )
 
 
@@ -221,7 +218,8 @@ class Persistence:
         lockout.ended = words[place_of("lockout_end_tick")] >= 0
         lockout.end_tick = max(words[place_of("lockout_end_tick")], 0)
         self._restore_line()
-        self._restore_phase()
+        if self.position.evens:
+            phase.restore(words, self.position, self.booking.ledger.unsure_steps)
         for kind in range(KINDS):
             given_steps = max(self.position.executed_steps - words[BOLUS_FROM + kind], 0)
             self.boluses.resume(kind, words[BOLUS_NL + kind], self.mechanism.volume_nl(given_steps))
@@ -324,18 +322,6 @@ class Persistence:
         if words[OCCLUSION_NL_KPA] and self.senses.down:
             self.senses.down.resume(words[OCCLUSION_BASE], words[OCCLUSION_NL_KPA])
 
-    def _restore_phase(self) -> None:
-        words = self.journal.words
-        if words[MARK] >= 0 and self.position.evens:
-            self.position.head.resume(
-                self.position.executed_steps,
-                self.booking.ledger.unsure_steps,
-                words[MARK],
-                words[MARK_BEFORE],
-                words[MARK_BEHIND],
-                words[MARK_BY_TABLE],
-            )
-
     def _stored_therapy(self, serial: int):
         data = self.journal.slots.read(THERAPY, serial)
         return None if data is None else (data,)
@@ -436,7 +422,8 @@ class Persistence:
         words[FILLED_AT] = reservoir.filled_at_steps
         self._fill_line(words)
         if self.position.evens:
-            self._fill_phase(words)
+            drawn = control.state == DRAW_BACK or (self.senses.down is not None and self.senses.down.alarm)
+            phase.fill(words, self.position, -1 if drawn else self.booking.ledger.quantum_steps)
         for kind in range(KINDS):
             words[BOLUS_NL + kind] = self.boluses.volume_nl[kind]
             words[BOLUS_FROM + kind] = self.boluses.from_steps[kind] if self.boluses.volume_nl[kind] else 0
@@ -465,20 +452,6 @@ class Persistence:
         if down is not None and down.alarm:
             words[OCCLUSION_BASE] = down.base_16
             words[OCCLUSION_NL_KPA] = down.compliance_nl_kpa()
-
-    def _fill_phase(self, words) -> None:
-        """Where the rotor's mark was. Nothing is booked of what is drawn back, so nothing is known of it."""
-        down = self.senses.down
-        head = self.position.head
-        words[MARK] = -1
-        words[MARK_BEFORE] = words[MARK_BEHIND] = words[MARK_BY_TABLE] = 0
-        if self.control.state == DRAW_BACK or (down is not None and down.alarm):
-            return
-        if head.known(self.position.counted_steps) and head.known_after(self.booking.ledger.quantum_steps):
-            words[MARK] = max(head.mark_steps(), -1)
-            words[MARK_BEFORE] = head.mark_before_steps()
-            words[MARK_BEHIND] = head.high - head.low - words[MARK_BEFORE]
-            words[MARK_BY_TABLE] = 1 if head.compensates else 0
 
     # --- what is long
 
