@@ -75,28 +75,25 @@ DOSE_CHANGED = place_of("dose_changed")
 ACCEPTED = place_of("bounds_accepted")
 # What makes a snapshot when it changes: not what goes with every step, or has a record of its own.
 LINE = (LINE_EMPTY, CREDIT_END, BRIDGE_END, BRIDGE_OLD, BRIDGE_NEW, DRUG_SERIAL, DRAWN_FROM, LEAST)
-WATCHED = (
-    LINE
-    + (
-        STATE,
-        ALARMS,
-        FIRST_CAUSE,
-        FILL,
-        FILLED_AT,
-        OCCLUSION_NL_KPA,
-        BOLUS_NL,
-        BOLUS_NL + 1,
-        LOCKOUT_END,
-        RESETS,
-        STRIKE_TICK,
-        ALARMS_STOPPED,
-        FAILED_PARTS,
-        DRUG_STARTED,
-        DOSE_CHANGED,
-        ACCEPTED,
-    )
-    + phase.FIELDS
+OTHERS = (
+    STATE,
+    ALARMS,
+    FIRST_CAUSE,
+    FILL,
+    FILLED_AT,
+    OCCLUSION_NL_KPA,
+    BOLUS_NL,
+    BOLUS_NL + 1,
+    LOCKOUT_END,
+    RESETS,
+    STRIKE_TICK,
+    ALARMS_STOPPED,
+    FAILED_PARTS,
+    DRUG_STARTED,
+    DOSE_CHANGED,
+    ACCEPTED,
 )
+WATCHED = LINE + OTHERS + phase.FIELDS
 
 
 UNREADABLE = "?"  # for the name of a drug
