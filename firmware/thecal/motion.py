@@ -155,6 +155,7 @@ class Motion:
         if self.evens:
             self._begin_turn()
         self._order(outputs, self.delivery.plan_to_boundary(), 1, 1)
+        self.guard.tick_planned()
         self.delivery.plan_from_now()
 
     def _begin_turn(self) -> None:
@@ -224,7 +225,7 @@ class Motion:
         guard = self.guard
         self._look_at_window(ahead)
         before = guard.ordered_steps
-        allowed = guard.allow(self.planned_steps, wanted, ticks)
+        allowed = guard.allow(self.planned_steps, wanted, ticks if ahead > 1 else 0)
         if allowed < wanted:
             # What the guard cuts is never made up for, but given up only when its time comes: this plan may
             # be thrown away before, and the reason with it.

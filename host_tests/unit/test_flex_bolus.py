@@ -59,3 +59,27 @@ def test_a_bolus_for_which_the_basal_leaves_nothing_now_is_refused_and_later_is_
     assert not reply["ok"] and reply["message"] == "bolus: the basal takes all of max_rate"
     desk.run(100)
     assert desk.ask("bolus", volume_nl=100_000, duration_ms=60_000)["granted"]
+
+
+@pytest.mark.req("DOSE-02", "DOSE-12")
+@pytest.mark.parametrize("most_ml_h", [60, 51, 100])
+def test_a_therapy_with_a_lower_largest_rate_takes_nothing_of_the_tick_that_confirms_it(most_ml_h):
+    """50 mL/h and 50 more of a bolus are 89 steps a tick, 60 mL/h for all are 53: those of the tick that
+    accepts it flow at the old rate.
+    """
+    desk = ForgetfulOnBench()
+    basal = {"mode": "continuous", "rate_num": 50 * ML_H, "rate_den": 1}
+    desk.confirm({**basal, "max_rate_nl_h": 100 * ML_H})
+    assert desk.ask("start")["ok"]
+    begun = desk.of("state")[-1][0]
+    assert desk.ask("bolus", volume_nl=2_000_000, duration_ms=144_000)["granted"]
+    bolus = desk.of("bolus_start")[0][0]
+    desk.run(31)
+    desk.confirm({**basal, "max_rate_nl_h": most_ml_h * ML_H})
+    slowed = desk.of("therapy")[-1][0]
+    desk.run(3)
+    owed_nl = (desk.tick - begun) * 50 * ML_H + (slowed - bolus) * 50 * ML_H
+    owed_nl += (desk.tick - slowed) * min(50, most_ml_h - 50) * ML_H
+    assert abs(desk.executed_nl - owed_nl / TICKS_PER_HOUR) <= NL_PER_STEP
+    assert not desk.of("limited")
+    assert desk.pump.guard.segment_most[0] == desk.pump.guard.segment_most[1], "from then on it binds"

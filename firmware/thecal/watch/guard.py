@@ -34,10 +34,15 @@ class Guard:
         self.set_max_rate(max_rate_nl_h)
 
     def set_max_rate(self, max_rate_nl_h: int) -> None:
-        """The profile's limit, nL/h."""
+        """The profile's limit, nL/h. What flowed before it may be faster: up to the end of this tick."""
         for ticks in range(1, 3):
             most = -(-max_rate_nl_h * self.steps_per_rev * ticks // (self.nl_per_rev * TICKS_PER_HOUR))
             self.segment_most[ticks] = small(most + ROUNDING_STEPS)
+        self.segment_most[0] = max(self.segment_most[:2])
+
+    def tick_planned(self) -> None:
+        """What is ordered of this tick was allowed: from its end on the limit is the profile's of now."""
+        self.segment_most[0] = self.segment_most[1]
 
     def rest(self, counted_steps: int) -> None:
         """The motor stands and its queue is empty: nothing beyond here is ordered."""
@@ -89,8 +94,8 @@ class Guard:
         return target_steps if target_steps >= least else least
 
     def allow(self, start_steps: int, target_steps: int, ticks: int):
-        """The position up to which a segment of `ticks` (1 or 2) from `start_steps` may go: `target_steps` or
-        less.
+        """The position up to which a segment of `ticks` (1 or 2; 0 for the rest of this one) from
+        `start_steps` may go: `target_steps` or less.
         """
         most = start_steps + self.segment_most[ticks]
         # What is ordered already is not taken back here: it was judged when it was ordered.
