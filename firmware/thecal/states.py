@@ -1,4 +1,4 @@
-"""The states of the pump and the moves between them: one table, one door (`Pump.enter`).
+"""The states of the pump and the moves between them: one table, one door (`Control.enter`).
 
 BOOT: nothing is known yet. POST: self-test. STOPPED: by command, or not started. PRIMING: filling the line.
 RUNNING: delivering, forward only. HALTED: stopped by an alarm, until acknowledged. DRAW_BACK: relieving a

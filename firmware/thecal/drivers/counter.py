@@ -7,8 +7,8 @@ waits for the CPU.
 What counts is a level, not an edge: beside a motor driver that chops its current, wires carry spikes. A pulse
 counts when its input was seen high six times in a row, two cycles apart (`FILTER_CYCLES` from the first to
 the last); it is over when the input was seen low six times in a row. After either, the input is not looked at
-for `rest` cycles, so what bounces or trembles around an edge is one pulse. On the reference
-rig, where it is 2 304:
+for `REST_TURNS` turns of `rest_turn` cycles, so what bounces or trembles around an edge is one pulse. On the
+reference rig, where that is 2 304 cycles:
 
                      cycle   never counts if shorter   always counts from   after each edge it rests
     steps            80 ns   0.80 us                   0.88 us              0.18 ms

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from .commands import Command
 
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .commands import Command
-
-
 # Own choice: what a scenario needs that sends its commands a second ahead. The host may ask for `held`.
 MOST_WAITING = 8
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 STATUS_PERIOD_TICKS = TICKS_PER_S
 EVENT_BYTES = 160  # more than the longest event frame
 
-# Name of each number in a status frame, in order; `Pump` fills the list of values. State and bolus are texts.
+# Name of each number in a status frame, in order; `thecal/status.py` fills the list of values. State and
+# bolus are texts.
 STATUS_FIELDS = (
     "tick",
     "rate_nl_h",

@@ -3,7 +3,7 @@ so that no command is carried out twice (REC-03).
 
 How to read it: a command's way is `open` (accepted, known in memory only), `announce` (its ID is to be
 written down; it may act once `announced`), `close` (its outcome is to be written down). The journal asks for
-what is `unwritten`, packs it and says when it is written. After a boot what was announced and not closed is
+what is `due`, packs it and says when it is written. After a boot what was announced and not closed is
 CUT: it may have acted or not, and will never act again.
 
 The ID is written, and read back, before the command acts: a cut between the two loses a command that nobody

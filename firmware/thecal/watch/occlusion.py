@@ -11,7 +11,7 @@ is made in volume.
 
 How it is made. Samples are averaged over a block, which ends with the first step after `BLOCK_TICKS`: one
 step's time at slow rates, about a second at fast ones. From each block's mean the pressure that the flow
-explains is taken (R times the flow, smoothed as the line smooths it). `level` follows what is left, block
+explains is taken (R times the flow, smoothed as the line smooths it). `level_16` follows what is left, block
 by block, and of each rise counts as much as a blocked line could do:
 
     counted = min(rise, v / C_least)      C_least = 0.5 C; 0 of a rise beyond that by more than noise
@@ -35,8 +35,8 @@ postures of 3 kPa every 10 minutes on average gave a false alarm every 7 pump-ho
 C that are blocked while the world moves, 95 % or more alarm within 1 uL at each rate from 2 to 100 uL/h,
 and all within 2 uL. Where the pressure jumped just before the block, the trend waits for what that jump
 might still do. During a bolus nothing of this holds: there a block rises as fast as a posture does, so
-above 150 uL/h a posture may be taken for one, and after a bolus too, by what `Resistance` says: missing a
-block would be worse.
+above 150 uL/h a posture may be taken for one, and after a bolus too, by what stands below of the
+resistance: missing a block would be worse.
 
     it tolerates  a change of back pressure of up to 0.9 kPa at any pace, either way (0.8 kPa at 100 uL/h,
                   where fewer samples make a block); any change within the time in which 0.1 uL flow (3 min

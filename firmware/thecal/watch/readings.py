@@ -8,7 +8,7 @@
     good()   no fault, and there is a value
 
 Between a bad sample and a declared fault the channel is in doubt: `fresh` is False, `value` is the last
-good one. Each bad sample adds its `_WEIGHT` to the doubt, a good one takes 1 away. A fault is declared at
+good one. Each bad sample adds its `WEIGHT` to the doubt, a good one takes 1 away. A fault is declared at
 `_DECLARED`: after five bad samples in a row, ten missing ones, or more than one in five (one in three
 missing) for long. It is withdrawn after 20 good samples in a row.
 

@@ -5,7 +5,7 @@ processes of their own. Designs are the pump itself and its two controls (`contr
 same image, on the same board with the same plant, and are told the same rate.
 
 Delivery begins for the pump at the end of the tick that starts it (the tick of its `state` event), for a
-control when it turns the driver on. `DISTURBED` does the same to all: garbage is collected in every turn of
+control when it turns the driver on. `disturbed` does the same to all: garbage is collected in every turn of
 the loop, the host sends noise without a pause, and once the processor stands still for 400 ms, as it does
 while flash is erased.
 """
