@@ -242,6 +242,7 @@ def test_a_pipe_has_no_keys(monkeypatch):
     os.close(write_end)
 
 
+@pytest.mark.req("DESK-06")
 def test_a_process_in_the_background_of_a_terminal_reads_no_keys(monkeypatch):
     ours, theirs = pty.openpty()
     with os.fdopen(theirs) as terminal:
@@ -283,6 +284,7 @@ class Typed:
         return keys
 
 
+@pytest.mark.req("SIM-01")
 def test_keys_of_a_bench_are_a_hand_at_its_pump():
     board, typed, told = Pins(), Typed(), []
     hands = emulated.Hands(board, rig.reference(), typed, told.append)

@@ -99,10 +99,12 @@ def _why_not_written(why: OSError) -> FileError:
 
 
 def complain(text: str) -> None:
+    """What went wrong, on standard error."""
     err.print(f"thecal: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 def say(text: str) -> None:
+    """A line for a person, as it is: no word of it is markup, and it is not broken."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -248,6 +250,7 @@ def print_object(found: Mapping[str, Any]) -> None:
 
 
 def print_rows(rows: Sequence[tuple[str, ...]], title: str = "") -> None:
+    """A table without a heading: the name of each row is dim, what is long is folded."""
     table = Table(title=title or None, show_header=False, title_justify="left")
     table.add_column(style="dim")
     for _ in rows[0][1:]:
