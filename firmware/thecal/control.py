@@ -56,6 +56,8 @@ class Control:
             self.senses.begin(self.position.counted_steps, state == states.DRAW_BACK)
         if state == states.RUNNING:
             self.follow_schedule()
+        if left in states.MOVING:
+            self.dosing.delivery.back_to_now()
         self.teller.event(events.STATE, left, state)
         if left in states.MOVING:
             self.alarms.motion_stopped()

@@ -71,3 +71,29 @@ def test_a_prime_that_another_therapy_ends_is_told_as_it_was_made():
     [(ended, _, told_nl, complete)] = desk.of("prime_end")
     assert complete == 0 and desk.of("state")[-1] == (ended, "state", states.PRIMING, states.STOPPED)
     assert abs(told_nl - made_nl(desk, ended)) <= 2 * NL_PER_STEP
+
+
+@pytest.mark.req("REC-06", "DOSE-01", "ALM-05")
+@pytest.mark.parametrize("before", [None, "patient_bolus", "set_time"])
+def test_a_stop_is_told_as_it_came_whatever_came_before_it_in_its_tick(before):
+    """What changes the flow is reckoned and told for the end of the tick; a stop does not wait for that, and
+    is told with the same time then, as the log never goes back.
+    """
+    desk = ForgetfulOnBench()
+    desk.confirm(SIXTY)
+    assert desk.ask("start")["ok"]
+    begun = desk.of("state")[-1][0]
+    desk.run(20)
+    assert desk.ask("bolus", volume_nl=500_000, duration_ms=60_000)["granted"]
+    bolus = desk.of("bolus_start")[0][0]
+    desk.run(30)
+    if before is not None:
+        desk.client.request(before, **({"week_s": 100} if before == "set_time" else {}))
+    desk.client.request("stop")
+    desk.run(5)
+    event = [event for event in desk.client.events if event["code"] == "state"][-1]
+    stopped = event["tick"] - (before is not None)
+    given_nl = (stopped - bolus) * 30_000_000 // TICKS_PER_HOUR
+    assert desk.of("bolus_end") == [(event["tick"], "bolus_end", given_nl, 0)]
+    assert abs(desk.executed_nl - (stopped - begun) * A_TICK_NL - given_nl) <= 2 * NL_PER_STEP
+    assert abs(event["executed_steps"] * NL_PER_STEP - desk.executed_nl) <= NL_PER_STEP

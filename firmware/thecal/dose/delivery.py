@@ -106,6 +106,23 @@ class Delivery:
         self.owed.place(self.quarter)
         return through
 
+    def back_to_now(self) -> None:
+        """The flow ends now, and not at the end of this tick, up to which it may be owed already. What is
+        told of it keeps that time, as what was told before in this tick.
+        """
+        if not self.ahead:
+            return
+        one = self.owed.basal.grains_per_step
+        grains = self.now_steps * one + self.now_grains
+        for kind in range(KINDS):
+            bolus = self.owed.boluses[kind]
+            if self.owed.active[kind]:
+                given = (bolus.steps - bolus.rate_steps) * one + bolus.grains - bolus.rate_grains
+                bolus.steps, bolus.grains = divmod(max(given, 0), one)
+                grains -= max(given, 0)
+        self.owed.basal.steps, self.owed.basal.grains = divmod(grains, one)
+        self.owed.place(self.quarter)
+
     def forfeit(self, executed_steps: int) -> None:
         """Owe nothing more: what was owed and not executed is given up, but for the part of a step. Ends
         boluses.
