@@ -12,6 +12,7 @@ import tempfile
 import termios
 import time
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from pump_at_pty import PATIENCE_S, PtyPump, thecal
@@ -286,7 +287,9 @@ class Typed:
 
 @pytest.mark.req("SIM-01")
 def test_keys_of_a_bench_are_a_hand_at_its_pump():
-    board, typed, told = Pins(), Typed(), []
+    board: Any = Pins()
+    typed: Any = Typed()
+    told: list[str] = []
     hands = emulated.Hands(board, rig.reference(), typed, told.append)
     hands.turn()
     assert board.driven == {}
