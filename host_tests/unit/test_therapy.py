@@ -679,6 +679,17 @@ def test_the_days_of_a_week_that_come_first_count_first(desk, day, hours):
     assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == hours
 
 
+@pytest.mark.req("RES-03", "DOSE-08")
+def test_a_bolus_that_flows_brings_low_sooner(desk):
+    """0.1 mL/h and 2 mL in 4 h, of 3 mL to LOW: 2.4 mL by then, and 6 h more for the rest; 30 h without."""
+    therapy = {"mode": "continuous", "rate_num": 100_000, "rate_den": 1}
+    desk.refill(4_000_000)
+    desk.confirm(therapy)
+    assert desk.ask("start")["ok"]
+    assert desk.ask("bolus", volume_nl=2_000_000, duration_ms=4 * 3_600_000)["granted"]
+    assert desk.ask("program", therapy=therapy)["readback"]["low_in_h"] == 9  # 10 h less what has flowed
+
+
 @pytest.mark.req("RES-03", "DOSE-10")
 def test_what_leaves_faster_while_a_bridge_is_open_brings_low_sooner(desk):
     """60 mcg/h are 1 mL/h of the old drug, 0.25 mL/h of the new one: 4 mL of the old in the line leave in 4
