@@ -4,7 +4,7 @@ import pytest
 from thecal_bench.benchmarks.published import TOLERANCE
 from thecal_host import evened
 from thecal_host.files import FileError
-from thecal_host.weighing.accuracy import judge
+from thecal_host.weighing.accuracy import LONG_WINDOWS_MIN, WINDOWS_MIN, judge
 from thecal_host.weighing.chart import draw_beside
 from thecal_host.weighing.series import Series
 
@@ -32,7 +32,8 @@ def test_two_trumpets_are_drawn_into_one_picture(tmp_path):
 @pytest.mark.req("PERF-05", "PERF-08", "CAL-02")
 def test_the_page_says_what_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(evened, "FOLDER", tmp_path)
-    sheet = evened.measure()
-    assert sheet.differences(TOLERANCE) == []
-    assert len(sheet.rows) == 4 and all(float(row[-1]) >= 20 for row in sheet.rows)
+    pulsation, trumpets = evened.measure()
+    assert pulsation.differences(TOLERANCE) == [] and trumpets.differences(TOLERANCE) == []
+    assert len(pulsation.rows) == 4 and all(float(row[-1]) >= 20 for row in pulsation.rows)
+    assert [int(row[0].split()[0]) for row in trumpets.rows] == sorted({*WINDOWS_MIN, *LONG_WINDOWS_MIN})
     assert all(evened.picture_of(head).exists() for head in evened.HEADS)

@@ -3,7 +3,8 @@
 On the in-process bench two heads, one whose flow goes up and down like a sine and one whose roller takes
 back besides, are weighed as by `thecal calibrate --pulsation`. Each then runs without a table and with the
 one that was found: how even its flow is (`thecal_bench.pulsation`), and its start-up and trumpet curves over
-each other, in a picture. `make bench` writes the page's figures and picture by it.
+each other, in a picture. `make bench` writes the page's figures and picture by it. It runs for as long as the
+longest window of the trumpet needs that is looked at for rates of microlitres an hour.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ from thecal_model.text import rate_text
 from thecal_host.pump import Pump
 from thecal_host.python.bench_port import TICKS_PER_S, BenchPort
 from thecal_host.weighing import evening
-from thecal_host.weighing.accuracy import SAMPLE_S, STARTUP_MIN, Accuracy, judge
+from thecal_host.weighing.accuracy import (
+    BEGIN_MIN,
+    LONG_WINDOWS_MIN,
+    SAMPLE_S,
+    STARTUP_MIN,
+    Accuracy,
+    judge,
+)
 from thecal_host.weighing.balance import Balance, Weight
 from thecal_host.weighing.chart import draw_beside
 from thecal_host.weighing.motion import Mover
@@ -38,6 +46,7 @@ PAGE = Path(__file__).with_name("weighing") / "README.md"
 PICTURE = Path(__file__).with_name("pictures") / "evened.png"
 RATE_NL_H = 500_000
 PITCHES = 12
+RUN_MIN = BEGIN_MIN + max(LONG_WINDOWS_MIN)
 ANGLE_STEPS = 2_345
 """Where the rotor stands at first: anywhere."""
 
@@ -113,7 +122,9 @@ def weighed(head: Head, folder: Path) -> list[int]:
 
 
 def run(head: Head, table: list[int]) -> tuple[Evenness, Accuracy]:
-    """Two hours of a head by that table, once the pump knows its phase."""
+    """A head by that table, once the pump knows its phase: how even the first two hours are, and the curves
+    of RUN_MIN.
+    """
     tables = reference().tables
     rig = wire.read({**tables, "head": {**tables["head"], "table": table}})
     plant = Plant(head.parameters, rig=rig, angle_steps=ANGLE_STEPS)
@@ -126,22 +137,27 @@ def run(head: Head, table: list[int]) -> tuple[Evenness, Accuracy]:
     begun_nl, first = plant.outflow_nl(bench.now_ns), len(bench.edges_ns)
     pump.ask("start")
     times_s, volumes_nl = [0.0], [0.0]
-    for number in range(1, int(STARTUP_MIN * 60 / SAMPLE_S) + 1):
+    last = None
+    for number in range(1, int(RUN_MIN * 60 / SAMPLE_S) + 1):
+        if number * SAMPLE_S > STARTUP_MIN * 60 and last is None:
+            last = len(bench.edges_ns)
         wait(bench, SAMPLE_S)
         times_s.append(number * SAMPLE_S)
         volumes_nl.append(plant.outflow_nl(bench.now_ns) - begun_nl)
     series = Series(f"{head.name}, {WITH if table else WITHOUT}", times_s, volumes_nl, float(RATE_NL_H))
     # The first steps make up for what was owed at the stop.
     first += 100
-    positions = [ANGLE_STEPS + position for position in bench.positions[first:]]
-    even = evenness(bench.edges_ns[first:], positions, head.parameters, REFERENCE, table)
+    positions = [ANGLE_STEPS + position for position in bench.positions[first:last]]
+    even = evenness(bench.edges_ns[first:last], positions, head.parameters, REFERENCE, table)
     return even, judge(series)
 
 
-def measure() -> pages.Sheet:
-    """Weigh both heads, run both, draw both; what the page shows of it."""
+def measure() -> list[pages.Sheet]:
+    """Weigh both heads, run both, draw both; what the page shows of it: pulsation, and the trumpets."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     rows = []
+    trumpets: dict[int, list[str]] = {}
+    header = ["window"]
     for head in HEADS:
         with tempfile.TemporaryDirectory() as folder:
             table = weighed(head, Path(folder))
@@ -150,10 +166,20 @@ def measure() -> pages.Sheet:
             before, after = getattr(plain[0], what), getattr(even[0], what)
             shares = f"{100 * before:.1f} %", f"{100 * after:.2f} %"
             rows.append((f"{head.name}, {what}", *shares, f"{before / after:.0f}"))
+        for name, accuracy in ((WITHOUT, plain[1]), (WITH, even[1])):
+            header.append(f"{head.name}, {name}")
+            for window in accuracy.windows:
+                worst = max(window.most_percent, -window.least_percent)
+                trumpets.setdefault(window.minutes, []).append(f"{worst:.3f} %")
         draw_beside(
             f"{head.name}, {rate_text(RATE_NL_H)}", {WITHOUT: plain[1], WITH: even[1]}, picture_of(head)
         )
-    return pages.Sheet(PAGE, "evened", ("pulsation", WITHOUT, WITH, "times less"), rows)
+    return [
+        pages.Sheet(PAGE, "evened", ("pulsation", WITHOUT, WITH, "times less"), rows),
+        pages.Sheet(
+            PAGE, "trumpets", header, [(f"{minutes} min", *found) for minutes, found in trumpets.items()]
+        ),
+    ]
 
 
 def picture_of(head: Head) -> Path:
@@ -163,10 +189,10 @@ def picture_of(head: Head) -> Path:
 
 def main() -> None:
     """Measure, and write what the page shows."""
-    sheet = measure()
-    sheet.write()
+    for sheet in measure():
+        sheet.write()
     shutil.copyfile(picture_of(HEADS[-1]), PICTURE)
-    print(f"written into {sheet.page}, and {PICTURE}")
+    print(f"written into {PAGE}, and {PICTURE}")
 
 
 if __name__ == "__main__":

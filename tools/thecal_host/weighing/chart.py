@@ -125,7 +125,7 @@ def draw_beside(title: str, found: Mapping[str, Accuracy], path: Path) -> None:
         windows = [window.minutes for window in one.windows]
         trumpet.plot(windows, [window.most_percent for window in one.windows], "o-", color=colour, label=name)
         trumpet.plot(windows, [window.least_percent for window in one.windows], "s-", color=colour)
-        trumpet.set_xticks(windows, [str(window) for window in windows])
+        _name_windows(trumpet, windows)
     flows.set_xlim(0, STARTUP_MIN)
     for axes, what, along in (
         (flows, "start-up curve", "time since the start [min]"),
@@ -141,6 +141,14 @@ def draw_beside(title: str, found: Mapping[str, Accuracy], path: Path) -> None:
         figure.savefig(path, dpi=120)
     except OSError as why:
         raise why_not(path, why) from None
+
+
+def _name_windows(axes: Axes, minutes: list[int]) -> None:
+    """Along the axis, a logarithmic one where they are long."""
+    if minutes[-1] > _LOG_FROM_MIN:
+        axes.set_xscale("log")
+    axes.set_xticks(minutes, [str(minute) for minute in minutes])
+    axes.minorticks_off()
 
 
 def _draw_startup(found: Accuracy, axes: Axes) -> None:
@@ -178,10 +186,7 @@ def _draw_trumpet(found: Accuracy, axes: Axes) -> None:
         linestyle="--",
         label=f"mean flow error A, {found.mean_percent:+.2f} %",
     )
-    if minutes[-1] > _LOG_FROM_MIN:
-        axes.set_xscale("log")
-    axes.set_xticks(minutes, [str(minute) for minute in minutes])
-    axes.minorticks_off()
+    _name_windows(axes, minutes)
     reach = max(abs(value) for value in (*most, *least, found.mean_percent, 0.1))
     axes.set_ylim(-1.3 * reach, 1.6 * reach)
     axes.set_xlabel("observation window P [min]")
