@@ -43,11 +43,6 @@ if TYPE_CHECKING:
     from .prescription import Prescription
 
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .prescription import Prescription
-
-
 MINIMUM = "minimum"  # the mode whose rate is a volume, whatever leaves
 LEAVES = "the old drug has not left the line yet"
 NO_POSITION = -1

@@ -29,7 +29,7 @@ HAND_S = 30  # SEC-06
 
 class Keyring:
     """Carries them out for the `keys` of the link. `persistence`: None without a flash. `jumper`: whether the
-    MAINTENANCE jumper was fitted when the last request came.
+    MAINTENANCE jumper was fitted when bytes came last, or in the last tick in which keys waited.
     """
 
     COMMANDS = ("pair", "keys", "reset_keys")
