@@ -143,11 +143,10 @@ def follow(bench: LawBench, changes, bolus) -> None:
             )
         if bolus and bolus[0] == index and bolus[1] * 3_600 <= bolus[2] * 60_000:
             _, tick = ask(bench, client, "bolus", volume_nl=bolus[1], duration_ms=bolus[2])
-            asked = Fraction(bolus[1] * 3_600_000, bolus[2])  # the answer's is what the basal leaves of it now
+            # The rate of the answer is what the basal leaves of it now.
+            asked = Fraction(bolus[1] * 3_600_000, bolus[2])
             whole = bench.pump.mechanism.reachable_below(asked.numerator, asked.denominator)
-            bench.change(
-                tick, bolus_left=bolus[1] / NL_PER_STEP, bolus_rate=steps_per_tick(Fraction(*whole))
-            )
+            bench.change(tick, bolus_left=bolus[1] / NL_PER_STEP, bolus_rate=steps_per_tick(Fraction(*whole)))
         bench.advance_to_tick(bench.tick + ticks)
     assert not bench.motor.starved
 
