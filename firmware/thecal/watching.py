@@ -155,7 +155,8 @@ class Watching:
         if rests_ticks > LONG_STOP_TICKS and therapy and therapy.basal:
             self.control.raise_alarm(alarms.LONG_STOP)
             # After a reset it stands, and rises as it would have.
-            self.control.alarms.raised_tick[alarms.LONG_STOP] = self.control.stopped_tick + LONG_STOP_TICKS
+            since_tick = self.control.stopped_tick + LONG_STOP_TICKS + 1
+            self.control.alarms.raised_tick[alarms.LONG_STOP] = since_tick
 
     def _bridge_cleared(self, bridge):
         control = self.control
