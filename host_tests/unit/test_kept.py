@@ -157,6 +157,9 @@ ELSEWHERE = {
     **dict.fromkeys(("strike_alarm", "strike_before_tick"), "with strike_tick"),
     **dict.fromkeys(("bolus_from_steps_0", "bolus_from_steps_1"), "with bolus_nl_0 and 1"),
     "grant_tick": "test_journal_law.py",
+    **dict.fromkeys(
+        ("mark_steps", "mark_before_steps", "mark_behind_steps", "mark_by_table"), "test_kept_phase.py"
+    ),
     "keys_serial": "test_keyring.py",
     **dict.fromkeys(("therapy_serial", "library_serial", "drug_serial"), "test_persistence.py"),
     **dict.fromkeys(
