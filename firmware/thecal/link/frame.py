@@ -62,6 +62,10 @@ def _put(buffer, at: int, piece):
     return end
 
 
+def _is_flat(values: dict) -> bool:
+    return not any(isinstance(value, (dict, list)) for value in values.values())
+
+
 class LineReader:
     """Bytes in, requests out. Once a tick `take_in` what has come, then `next` until it is None with an empty
     `error`. Only so much is done in a tick; what is left waits, in order.
@@ -452,8 +456,8 @@ class FrameWriter:
         return self.end(outputs)
 
     def _value(self, value, depth: int) -> None:
-        """Objects, and lists of lists, in so many pieces; what is deeper in them whole."""
-        if depth and value and isinstance(value, dict):
+        """Objects with objects or lists in them, and lists of lists, piece by piece; what is deeper whole."""
+        if depth and isinstance(value, dict) and not _is_flat(value):
             lead = "{"
             for key in value:
                 self._bytes(('%s"%s":' % (lead, key)).encode())
