@@ -34,6 +34,7 @@ MOST_NOISE_ANSWERS = 2  # in a tick, to lines that are no request
 MOST_AHEAD = 4
 MOST_AHEAD_BYTES = 192  # signed
 STATUS_BYTES = 704  # more than the longest status frame, and kept free for it
+SHORT_ITEMS = 16  # of an object or a list: it is written whole, which is faster
 ANSWER_DEPTH = 3  # an answer, its read-back, the changes in that
 BARE_COMMANDS = (b"hello", b"status", b"stop")  # for a person at a terminal: taken without a CRC
 
@@ -62,8 +63,8 @@ def _put(buffer, at: int, piece):
     return end
 
 
-def _is_flat(values: dict) -> bool:
-    return not any(isinstance(value, (dict, list)) for value in values.values())
+def _is_short(values: dict) -> bool:
+    return not any(isinstance(value, (dict, list)) and len(value) > SHORT_ITEMS for value in values.values())
 
 
 class LineReader:
@@ -456,8 +457,8 @@ class FrameWriter:
         return self.end(outputs)
 
     def _value(self, value, depth: int) -> None:
-        """Objects with objects or lists in them, and lists of lists, piece by piece; what is deeper whole."""
-        if depth and isinstance(value, dict) and not _is_flat(value):
+        """What has long objects or lists in it, piece by piece, and lists of lists; what is deeper whole."""
+        if depth and isinstance(value, dict) and not _is_short(value):
             lead = "{"
             for key in value:
                 self._bytes(('%s"%s":' % (lead, key)).encode())
