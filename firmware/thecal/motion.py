@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CUT_TICKS = SEGMENT_TICKS * (QUEUE_SEGMENTS + 2)
 TELL_TICKS = TICKS_PER_MIN  # from one event of cut orders to the next
 TICK_CYCLES = TICK_MS * 10_000
+# After one that is cut in two: so of any four that wait no more than two are short, and last 600 ms (MOT-05).
+STRAIGHT_SEGMENTS = 2
 BENT_STEPS = 4  # of fewer in a segment none is far off an even flow
 CROSSING_PART = 4  # times what flows: the rotor turns so far only where it crosses a dip
 
@@ -98,6 +100,7 @@ class Motion:
         self.part_bits = 0  # of a part of a step in grains that are too fine for the head
         while (one >> self.part_bits) * position.head.unit > LARGEST:
             self.part_bits += 1
+        self.straight_due = 0  # of the next segments so many are not to be cut
         self.settling = 0  # ticks until the motor is known to rest: the one that halts it and the next
 
     def evened(self, executed_steps: int) -> int:
@@ -170,6 +173,7 @@ class Motion:
         self.guard.lead(lead_steps)
         self.turned_steps = position.counted_steps
         self.planned_part = 0
+        self.straight_due = STRAIGHT_SEGMENTS
 
     def _segment_ticks(self, ahead: int):
         """How long the segment is that begins so many ticks from now: up to an even tick; and a single tick
@@ -178,8 +182,12 @@ class Motion:
         if (self.control.clock.tick + ahead) % SEGMENT_TICKS:
             return 1
         ticks = self.delivery.next_ticks()
-        if ticks > 1 and self.evens and self._bends(ticks):
-            return 1
+        if ticks > 1 and self.evens:
+            if self.straight_due:
+                self.straight_due -= 1
+            elif self._bends(ticks):
+                self.straight_due = STRAIGHT_SEGMENTS
+                return 1
         if ticks > 1 and self.guard.limit_steps:
             self._look_at_window(ahead + 1)
             room_steps = self.guard.room_steps(self.planned_steps)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pump_on_bench import PumpOnBench
 from test_flex_law import DAY, MECHANISM, WEEK
 from thecal.dose import boluses, prescription, program, schedule
+from thecal.dose.course import Course
 from thecal.record import layout
 from thecal.watch import lockout
 from thecal_bench.flash_model import WAYS, FlashModel
@@ -417,7 +418,11 @@ def test_a_component_may_take_all_that_max_rate_allows():
     found = prescription.parse({"mode": "minimum", "patient_bolus": slow, "limit": limit}, MECHANISM)
     assert found.patient_bolus is not None and found.patient_bolus.rate == (1, 420)
     rest = prescription.parse({"mode": "minimum"}, MECHANISM)
-    assert boluses.bolus_rate(rest, MECHANISM, 2_000_000, 60_000) == (119_998_000, 1)
+    owed = Course(MECHANISM.grains_per_step)
+    owed.most_steps, owed.most_grains = MECHANISM.grains_per_tick(rest.max_rate_nl_h, 1)
+    owed.basal.rate_steps, owed.basal.rate_grains = MECHANISM.grains_per_tick(*rest.fastest())
+    asked, slowed = boluses.bolus_rate(owed, MECHANISM, 2_000_000, 60_000)
+    assert (asked, slowed) == ((120_000_000, 1), (119_998_000, 1))
 
 
 @pytest.mark.req("DOSE-06")
