@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -21,7 +22,7 @@ MOST_TEXT = LINE_BYTES - len('{"id":7,"a":""} 01234567\n')
 ANSWERS = st.dictionaries(NAMES, VALUES, max_size=8)
 
 
-def outputs(waiting: int = 0, room: int = 8_192) -> SimpleNamespace:
+def outputs(waiting: int = 0, room: int = 8_192) -> Any:
     return SimpleNamespace(tx=bytearray(room), tx_start=0, tx_end=waiting)
 
 

@@ -21,7 +21,7 @@ from thecal.record.layout import place_of
 from thecal.recount import recount
 from thecal_bench.bench import BOOT_TICKS
 from thecal_bench.displacement import table_of
-from thecal_bench.flash_model import WAYS, PowerCut
+from thecal_bench.flash_model import WAYS, FlashModel, PowerCut
 from thecal_bench.parameters import REFERENCE, PlantParameters
 from thecal_bench.plant import Plant
 from thecal_bench.pulsation import EdgeBench
@@ -44,10 +44,11 @@ class Desk(PumpOnBench):
         if cut:
             self.flash.cut_at, self.flash.way, self.flash.seed = cut
         self.known: list[bool] = []
-        super().__init__(Plant(SINE, rig=rig, angle_steps=START), self.flash)
+        self.plant = Plant(SINE, rig=rig, angle_steps=START)
+        super().__init__(self.plant, self.flash)
 
-    def board(self, plant, flash) -> EdgeBench:
-        return EdgeBench(plant, flash=flash, lateness_us=flash.stall_us)
+    def board(self, plant: Plant | None, flash: FlashModel | None) -> EdgeBench:
+        return EdgeBench(plant, flash=flash, lateness_us=self.flash.stall_us)
 
     @property
     def head(self) -> Head:
@@ -178,7 +179,7 @@ def test_a_pump_that_lost_power_evens_out_again_before_its_next_mark(finds, rest
     if rests:
         desk.obey("stop")
         desk.run(10)
-    marks = desk.bench.plant.index_count
+    marks = desk.plant.index_count
     assert marks == 1
     desk.bench.reset()
     desk.look()
@@ -187,7 +188,7 @@ def test_a_pump_that_lost_power_evens_out_again_before_its_next_mark(finds, rest
         desk.obey("start")
     desk.run(20)
     assert desk.pump.control.state == states.RUNNING and desk.head.compensates
-    assert desk.bench.plant.index_count == marks
+    assert desk.plant.index_count == marks
 
 
 @pytest.mark.req("PERF-05", "OCC-05")
@@ -197,7 +198,7 @@ def test_nothing_is_known_of_what_was_drawn_back(ticks):
     desk = Desk()
     desk.find_mark()
     desk.obey("start")
-    desk.bench.plant.occlude("downstream", desk.tick * TICK_NS)
+    desk.plant.occlude("downstream", desk.tick * TICK_NS)
     while desk.pump.control.state != states.HALTED:
         desk.run(1)
     desk.run(10)
@@ -231,7 +232,7 @@ def test_a_mark_that_came_by_hand_is_kept_too():
     desk.run(20)
     counted = desk.pump.position.counted_steps
     assert desk.head.high < counted - 50
-    desk.bench.plant.index_count += 1
+    desk.plant.index_count += 1
     desk.pump.senses.motion.seen_index += 1  # an alarm would have all written down
     desk.run(20)
     assert desk.pump.alarms.bits == 0
