@@ -100,6 +100,12 @@ UNREADABLE = "?"  # for the name of a drug
 NO_LIBRARY = (0, (), 0)  # fails its check
 
 
+def _ends_rest(image, at: int):
+    """Whether the event there is a change of state that is none of a boot, or a boot that found motion."""
+    _, _, _, code, a, _, _ = struct.unpack_from(events.RECORD, image, at)
+    return a > POST if code == events.STATE else code == events.BOOT and a in MOVING
+
+
 class Persistence:
     """Keeps in `journal`, which has recovered, what `control` and its parts, `motion`, `window` and the rest
     are to be again after a reset.
@@ -238,22 +244,13 @@ class Persistence:
         that a cut left out of the log nothing is known but that it was before the last record.
         """
         image = self.journal.region.image
-
-        def ends_rest(
-            at: int,
-        ) -> bool:  # a change of state that is none of a boot, or a boot that found motion
-            _, _, _, code, a, _, _ = struct.unpack_from(events.RECORD, image, at)
-            return a > POST if code == events.STATE else code == events.BOOT and a in MOVING
-
-        at = self.journal.events.last(ends_rest)
+        at = self.journal.events.last(lambda at: _ends_rest(image, at))
         if at < 0:
             return 0
         _, tick_s, _, code, _, b, _ = struct.unpack_from(events.RECORD, image, at)
-        return (
-            self.clock.tick
-            if code == events.STATE and b in MOVING
-            else min(tick_s * TICKS_PER_S, self.clock.tick)
-        )
+        if code == events.STATE and b in MOVING:
+            return self.clock.tick
+        return min(tick_s * TICKS_PER_S, self.clock.tick)
 
     def _restore_alarms(self) -> None:
         words = self.journal.words
