@@ -428,8 +428,8 @@ class FrameWriter:
         return True
 
     def send_object(self, outputs: "Outputs", value: dict):
-        """A whole frame from a dict; allocates, for replies only, and piece by piece: no answer may need more
-        memory in one place than its longest value. One that would be longer than a line may be is replaced by
+        """A whole frame from a dict; allocates, for replies only, and where it is long piece by piece: no
+        answer may need much memory in one place. One that would be longer than a line may be is replaced by
         TOO_LARGE with the same `id`.
         """
         self.begin(outputs)
